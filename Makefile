@@ -1,0 +1,54 @@
+# Everything a newcomer needs: `make run` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help install run check lint format test lock clean screenshots bench
+
+help:  ## List what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(STAMP)  ## Install into .venv from the hashed lock
+
+$(STAMP): requirements/dev.lock tools/install.sh
+	@PYTHON="$(PYTHON)" bash tools/install.sh
+
+run: install  ## Start the product with services of its own; Ctrl-C ends all of it
+	@bash tools/system_packages.sh mmdebstrap buildah
+	@exec $(BIN)/python -m ri_platform.local
+
+lint: install  ## Formatting, lint, templates, types, import contracts, migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	git ls-files 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2 --check
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_migrations.py
+
+check: lint  ## Lint and the fast tests: under a minute
+	$(BIN)/pytest -q -m "not slow and not network and not browser"
+
+test: lint  ## Everything, with real services, the package index and a browser
+	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium
+	$(BIN)/pytest --durations=10
+
+format: install  ## Format the code and the templates
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2
+
+lock: install  ## Make both locks again from pyproject.toml
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal pyproject.toml -o requirements/main.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra local --extra dev pyproject.toml -o requirements/dev.lock
+
+bench: install  ## Our builds beside buildah + pip and + uv, in one table; takes some minutes
+	@bash tools/system_packages.sh mmdebstrap skopeo buildah
+	$(BIN)/python -m benchmarks.builders
+
+screenshots: install  ## Pictures of every page, desktop and phone, light and dark
+	$(BIN)/pytest -q tests/browser/screenshots.py
+
+clean:  ## Remove what was installed and made; the state in .local stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results

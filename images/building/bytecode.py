@@ -1,0 +1,120 @@
+"""Bytecode for layers: unchecked-hash `.pyc` files (PEP 552), the same bytes on every machine.
+
+The compiler runs as this very file in a process of its own, for any Python that is installed here,
+because two things would otherwise leak into the bytes: the order of set constants (fixed by
+PYTHONHASHSEED=0), and marshal's reference flags, which depend on what else the process holds.
+This module therefore imports little, and works on every Python 3.9 and later.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from functools import lru_cache
+
+# RFC-less framing between us and the compiler: two or one big-endian lengths, then the bytes.
+_HEADER = struct.Struct(">II")
+_LENGTH = struct.Struct(">I")
+# PEP 552: bit 0 says "by hash", bit 1 (unset) "check the source"; unchecked is 0b01.
+_UNCHECKED_HASH = struct.pack("<I", 0b01)
+
+
+@lru_cache(maxsize=8)
+def interpreter_for(python_version: str) -> str | None:
+    """An interpreter of this minor version on this machine, or None.
+
+    One that is found is asked for its version: a version manager's stand-in may be there without it.
+    """
+    if python_version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+        return sys.executable
+    found = shutil.which(f"python{python_version}")
+    if found is None:
+        return None
+    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        told = subprocess.run(
+            [found, "-s", "-S", "-B", "-c", asked], capture_output=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found if told.stdout.strip() == python_version.encode() else None
+
+
+def cache_name(path: str, python_version: str) -> str:
+    """Where Python looks for the bytecode of the source at `path` (PEP 3147)."""
+    folder, _, name = path.rpartition("/")
+    stem = name[: -len(".py")]
+    tag = f"cpython-{python_version.replace('.', '')}"
+    return f"{folder}/__pycache__/{stem}.{tag}.pyc" if folder else f"__pycache__/{stem}.{tag}.pyc"
+
+
+class Compiler:
+    """A compiling process. Not thread-safe; close it after use."""
+
+    def __init__(self, interpreter: str) -> None:
+        self._process = subprocess.Popen(
+            [interpreter, "-s", "-S", "-B", os.path.abspath(__file__)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"PYTHONHASHSEED": "0"},
+            cwd="/",
+        )
+
+    def compile(self, source: bytes, path: str) -> bytes | None:
+        """The `.pyc` of a source that will stand at `path`, or None if it does not compile."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        name = path.encode("utf-8")
+        self._process.stdin.write(_HEADER.pack(len(name), len(source)) + name + source)
+        self._process.stdin.flush()
+        header = self._process.stdout.read(_LENGTH.size)
+        if len(header) < _LENGTH.size:
+            raise ChildProcessError("the bytecode compiler ended")
+        return self._process.stdout.read(_LENGTH.unpack(header)[0]) or None
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def compiled(source: bytes, path: str) -> bytes:
+    """The `.pyc`, or nothing for what Python cannot compile; installers leave such files alone too."""
+    try:
+        code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        return b""
+    return (
+        importlib.util.MAGIC_NUMBER
+        + _UNCHECKED_HASH
+        + importlib.util.source_hash(source)
+        + marshal.dumps(code)
+    )
+
+
+def serve() -> None:
+    incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        header = incoming.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return
+        name_length, source_length = _HEADER.unpack(header)
+        path = incoming.read(name_length).decode("utf-8")
+        answer = compiled(incoming.read(source_length), path)
+        outgoing.write(_LENGTH.pack(len(answer)) + answer)
+        outgoing.flush()
+
+
+if __name__ == "__main__":
+    import warnings
+
+    # Invalid escapes in somebody's library are not news for the build's log.
+    warnings.simplefilter("ignore")
+    serve()

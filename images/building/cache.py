@@ -1,0 +1,114 @@
+"""Files that are worth keeping between builds: bounded by size, least recently used out first.
+
+Many processes may share a folder. A file appears under its name only when it is complete, and a
+build works on hard links of its own, so what another process drops meanwhile stays readable.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+
+# Trimming stops below the limit, so that not every build has to trim.
+TRIM_TO = 0.9
+# What a killed worker left is nobody's any more after a day; no build takes that long.
+LEFTOVER_SECONDS = 86_400.0
+
+
+class BoundedCache:
+    """Files in `folder` of together at most about `limit` bytes; a name may contain slashes."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+
+    def take(self, name: str, into: Path) -> bool:
+        """Link the file to `into` and mark it as used; False if it is not here."""
+        kept = self._folder / name
+        try:
+            os.utime(kept)
+            os.link(kept, into)
+        except FileNotFoundError:
+            return False
+        except FileExistsError:
+            pass
+        return True
+
+    def keep(self, name: str, source: Path) -> None:
+        """Keep a link to a finished file. Keeping what is here already changes nothing."""
+        kept = self._folder / name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.link(source, kept)
+
+    def trim(self) -> int:
+        """Drop the least recently used files beyond the limit; returns the bytes dropped.
+
+        One process at a time; the others leave it to that one.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return 0
+            found = sorted(self._files())
+            held = sum(size for _, size, _ in found)
+            dropped = 0
+            if held > self._limit:
+                for _, size, path in found:
+                    if held - dropped <= self._limit * TRIM_TO:
+                        break
+                    path.unlink(missing_ok=True)
+                    dropped += size
+        return dropped
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """(last use, size, path) of every file."""
+        for path in self._folder.rglob("*"):
+            if path.name != ".lock":
+                with suppress(FileNotFoundError):
+                    status = path.stat()
+                    if path.is_file():
+                        yield status.st_mtime, status.st_size, path
+
+
+class Caches(NamedTuple):
+    wheels: BoundedCache
+    layers: BoundedCache
+
+
+def caches() -> Caches:
+    """This machine's wheels and layers."""
+    return Caches(
+        BoundedCache(settings.CACHE_DIR / "wheels", settings.WHEEL_CACHE_BYTES),
+        BoundedCache(settings.CACHE_DIR / "layers", settings.LAYER_CACHE_BYTES),
+    )
+
+
+@contextmanager
+def work_folder(root: Path, prefix: str) -> Iterator[Path]:
+    """A folder beside the caches, on their file system, that is gone afterwards.
+
+    Also removes what workers that were killed have left.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    long_ago = time.time() - LEFTOVER_SECONDS
+    for left in root.glob("work-*"):
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < long_ago:
+                shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"work-{prefix}-", dir=root))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,319 @@
+"""What one build does: resolve, bring the layers into the repository, assemble, push, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from django.conf import settings
+from packaging.utils import canonicalize_name
+
+from images.attestations import CYCLONEDX, IN_TOTO, Library, facts_of, provenance, sbom
+from images.building import assemble, layers, outcome, push, referrers, remembered
+from images.building.destination import BASE_PREFIX
+from images.building.indexes import refuse_forbidden
+from images.building.journal import Journal
+from images.building.locking import lock_spec
+from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
+from images.building.planning import can_compile, planned_layers, workshop
+from images.building.resolve import Lock, Target, parse_lock
+from images.building.system_layer import SystemLayer, SystemLayers
+from images.models import BaseImage, Build, BuildPhase, WheelLayer
+from images.models.lease import WorkState
+from images.registry import connection, naming
+from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+
+ENVIRONMENT_TITLE = "Python environment"
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Config and manifest of an image as bytes, with their digests."""
+
+    config: bytes
+    manifest: bytes
+
+    @cached_property
+    def config_descriptor(self) -> Descriptor:
+        return Descriptor(OCI_CONFIG, digest_of(self.config), len(self.config))
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(self.manifest)
+
+
+class ImageBuild:
+    """The phases of one attempt; each takes what the former made."""
+
+    def __init__(
+        self, build: Build, journal: Journal, check: Callable[[], None], work: Path
+    ) -> None:
+        self.build = build
+        self.base: BaseImage = build.base_image
+        self.journal = journal
+        self.check = check
+        self.work = work
+        self.target = Target(python_version=self.base.python_version)
+        self.prefix = connection.prefix()
+        self.repository = naming.image_repository(self.prefix, build.image.name)
+        self.system = SystemLayers(
+            self.base, build.image_id, self.repository, self.prefix, work, journal, check
+        )
+
+    def product(self) -> outcome.Product:
+        with self.journal.phase(BuildPhase.RESOLVE):
+            lock = self.resolve()
+        plan = planned_layers(lock, self.base, self.target)
+        system = SystemLayer.of(self.build.spec, self.base)
+        keys = [item.key for item in plan] + [item.key for item in system]
+        known = remembered.layers_by_key(keys)
+        environment = self.environment()
+        with connection.registry_client() as client:
+            image = self.unchanged(client, environment, [*system, *plan], known)
+            pushed, confirmed = 0, image is None
+            if image is None:
+                below = [self.system.bring(client, item, known.get(item.key)) for item in system]
+                made, pushed = self.bring_layers(client, plan, known)
+                keyed = [*(item for item, _ in below), environment, *made]
+                composition = self.compose(keyed)
+                pushed += sum(sent for _, sent in below)
+                pushed += self.push_rest(client, composition, environment)
+                image = composition, keyed
+            composition, keyed = image
+            self.push_manifest(client, composition)
+            libraries = self.libraries(lock)
+            with self.journal.phase(BuildPhase.VERIFY):
+                size = self.verify(client, composition, keyed, confirmed=confirmed)
+                pushed += self.attest(client, composition, lock, libraries, keyed)
+        return outcome.Product(
+            manifest_digest=composition.digest,
+            config_digest=composition.config_descriptor.digest,
+            size_bytes=size,
+            pushed_bytes=pushed + len(composition.manifest),
+            libraries=libraries,
+            layers=[item.made for item in keyed],
+        )
+
+    # --- resolve ---------------------------------------------------------------------------------------
+
+    def resolve(self) -> Lock:
+        if self.build.lock:
+            self.journal.line("Using the lock that this build has already.")
+            kept = parse_lock(self.build.lock, self.target)
+            # The lists may have changed since it was resolved.
+            refuse_forbidden(kept)
+            return kept
+        lock = lock_spec(self.build.spec, self.base, log=self.journal.line, check=self.check)
+        self.build.write(lock=lock.text)
+        for wheel in lock.wheels:
+            self.journal.line(f"{wheel.name} {wheel.version}")
+        return lock
+
+    def libraries(self, lock: Lock) -> list[Library]:
+        """What Python sees in the image: the base's libraries, and ours, which hide those."""
+        seen = {
+            canonicalize_name(name): Library(name, version) for name, version in self.base.libraries
+        }
+        ours = {
+            wheel.sha256
+            for item in planned_layers(lock, self.base, self.target)
+            for wheel in item.wheels
+        }
+        for wheel in lock.wheels:
+            sha256 = wheel.sha256 if wheel.sha256 in ours else ""
+            seen[canonicalize_name(wheel.name)] = Library(wheel.name, wheel.version, sha256)
+        return [seen[name] for name in sorted(seen)]
+
+    # --- layers ----------------------------------------------------------------------------------------
+
+    def environment(self) -> KeyedLayer:
+        """The environment's own layer. It is so small that making it is quicker than asking for it."""
+        interpreter, version = self.base.interpreter, self.target.python_version
+        # A base with curated libraries has them in an environment of its own.
+        below = [folder for folder in self.base.site_packages if folder.startswith(BASE_PREFIX)]
+        layer = layers.write_environment_layer(
+            interpreter, version, self.work / "environment", below=below
+        )
+        key = layers.environment_layer_key(interpreter, version, below=below)
+        return KeyedLayer(key, ENVIRONMENT_TITLE, layer)
+
+    def unchanged(
+        self,
+        client: RegistryClient,
+        environment: KeyedLayer,
+        others: Sequence[PlannedLayer | SystemLayer],
+        known: Mapping[str, WheelLayer],
+    ) -> tuple[Composition, list[KeyedLayer]] | None:
+        """The image, if the repository holds just this one already, from an earlier build."""
+        if any(item.key not in known for item in others):
+            return None
+        found = [KeyedLayer.remembered(item.key, item.title, known[item.key]) for item in others]
+        below = len([item for item in others if isinstance(item, SystemLayer)])
+        keyed = [*found[:below], environment, *found[below:]]
+        composition = self.compose(keyed)
+        twin = self.build.image.builds.filter(
+            state=WorkState.SUCCEEDED, manifest_digest=composition.digest
+        ).first()
+        if twin is None or client.head_manifest(self.repository, composition.digest) is None:
+            return None
+        passed = [BuildPhase.OS_PACKAGES] if below else []
+        for phase in (*passed, BuildPhase.FETCH, BuildPhase.LAYERS):
+            with self.journal.phase(phase):
+                pass
+        self.journal.begin(BuildPhase.PUSH)
+        self.journal.line(
+            f"Nothing has changed since build {twin.number}: its manifest is tagged anew."
+        )
+        return composition, keyed
+
+    def bring_layers(
+        self,
+        client: RegistryClient,
+        plan: Sequence[PlannedLayer],
+        known: Mapping[str, WheelLayer],
+    ) -> tuple[list[KeyedLayer], int]:
+        """The wheel layers, each in the repository, and the bytes uploaded for them."""
+        if not can_compile(self.target):
+            self.journal.line(
+                f"No Python {self.target.python_version} here to make .pyc files with: "
+                "they are left out, and first imports are slower."
+            )
+        pipeline = LayerPipeline(
+            plan=plan,
+            remembered=known,
+            holders=remembered.holders(
+                {layer.digest for layer in known.values()}, self.prefix, self.build.image_id
+            ),
+            client=client,
+            repository=self.repository,
+            workshop=workshop(self.work, self.target),
+            journal=self.journal,
+            check=self.check,
+        )
+        made = pipeline.run()
+        keyed = [
+            KeyedLayer(item.key, item.title, layer) for item, layer in zip(plan, made, strict=True)
+        ]
+        return keyed, pipeline.uploaded
+
+    # --- image -----------------------------------------------------------------------------------------
+
+    def compose(self, keyed: Sequence[KeyedLayer]) -> Composition:
+        config = assemble.image_config(
+            self.base.config,
+            [(item.layer, item.title) for item in keyed],
+            labels={
+                "org.opencontainers.image.base.name": str(self.base),
+                "org.opencontainers.image.base.digest": self.base.manifest_digest,
+            },
+        )
+        manifest = assemble.image_manifest(config, self.base.layers, [item.layer for item in keyed])
+        return Composition(config, manifest)
+
+    def push_rest(
+        self, client: RegistryClient, composition: Composition, environment: KeyedLayer
+    ) -> int:
+        """The base's layers, the environment and the config; returns the bytes uploaded."""
+        config_file = self.work / "config.json"
+        config_file.write_bytes(composition.config)
+        layer = environment.layer
+        blobs = [
+            *(
+                push.BlobToPush(item, "base layer", from_repository=self.base.repository)
+                for item in self.base_layers
+            ),
+            push.BlobToPush(
+                Descriptor(layer.media_type, layer.digest, layer.size),
+                ENVIRONMENT_TITLE,
+                layer.path,
+            ),
+            push.BlobToPush(composition.config_descriptor, "configuration", config_file),
+        ]
+        return push.push_blobs(
+            client,
+            self.repository,
+            blobs,
+            work=self.work,
+            check=self.check,
+            log=self.journal.line,
+        )
+
+    @cached_property
+    def base_layers(self) -> list[Descriptor]:
+        naming.guard(self.prefix, self.base.repository)
+        return [Descriptor.from_json(item) for item in self.base.layers]
+
+    def push_manifest(self, client: RegistryClient, composition: Composition) -> None:
+        """Tag the image, which is the last thing that a build does to its repository."""
+        self.check()
+        push.push_manifest(
+            client,
+            self.repository,
+            self.build.tag,
+            composition.manifest,
+            OCI_MANIFEST,
+            composition.digest,
+        )
+        self.journal.end(BuildPhase.PUSH)
+
+    def verify(
+        self,
+        client: RegistryClient,
+        composition: Composition,
+        keyed: Sequence[KeyedLayer],
+        *,
+        confirmed: bool,
+    ) -> int:
+        """Read back what the registry holds; returns the image's size in bytes, compressed.
+
+        `confirmed`: the registry has just told of each blob that it is there, one by one.
+        """
+        # Two wheels may give the same layer, as empty ones do; a blob counts once.
+        blobs = {
+            blob.digest: blob
+            for blob in (
+                composition.config_descriptor,
+                *self.base_layers,
+                *(
+                    Descriptor(item.layer.media_type, item.layer.digest, item.layer.size)
+                    for item in keyed
+                ),
+            )
+        }
+        asked = [] if confirmed else list(blobs.values())
+        push.verify(client, self.repository, self.build.tag, composition.digest, asked)
+        self.journal.line(f"The registry holds the manifest and {len(blobs)} blobs.")
+        return sum(blob.size for blob in blobs.values())
+
+    def attest(
+        self,
+        client: RegistryClient,
+        composition: Composition,
+        lock: Lock,
+        libraries: Sequence[Library],
+        keyed: Sequence[KeyedLayer],
+    ) -> int:
+        """Push SBOM and provenance as referrers of the image; returns the bytes uploaded."""
+        system = [item.os_packages for item in keyed if item.os_packages]
+        facts = facts_of(
+            self.build,
+            repository=self.repository,
+            digest=composition.digest,
+            lock=lock.text,
+            libraries=libraries,
+            os_packages=system[0] if system else self.base.os_packages,
+        )
+        subject = Descriptor(OCI_MANIFEST, composition.digest, len(composition.manifest))
+        return referrers.push(
+            client,
+            self.repository,
+            self.build.tag,
+            subject,
+            {
+                "sbom": (CYCLONEDX, sbom(facts)),
+                "provenance": (IN_TOTO, provenance(facts, settings.VERSION)),
+            },
+            self.work,
+        )

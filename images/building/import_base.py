@@ -1,0 +1,213 @@
+"""Importing a base image: from a registry, a layout, a rootfs or a Debian suite, into our registry."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from images import operations, upgrades, wake
+from images.building import base_images, debian, push, system_image
+from images.building.cache import work_folder
+from images.building.inspection import BaseImageFacts
+from images.building.work import Holder, holding
+from images.catalogue import KIND, catalogue
+from images.errors import BaseImageUnusable, LeaseLost
+from images.models import BaseImage, Build, ImageType, ManagedImage, Status
+from images.models.lease import WorkState
+from images.registry import connection
+from ri_platform.errors import Conflict, DomainError
+
+logger = logging.getLogger(__name__)
+
+# "Docker Hub if it can be reached within seconds": an alternative stands behind it.
+REGISTRY_TIMEOUT = 8.0
+
+
+def run(base_image_id: int) -> None:
+    """Claim a base image and import it; nothing happens if there is nothing to claim."""
+    ready = BaseImage.objects.filter(repository_ready_at__isnull=False)
+    base = ready.claim(base_image_id, settings.BUILD_LEASE_SECONDS)
+    if base is None:
+        return
+    try:
+        with holding(base, settings.BUILD_LEASE_SECONDS) as holder:
+            attempt(base, holder)
+    except LeaseLost:
+        logger.info("The import of base image %s was taken over.", base)
+
+
+def attempt(base: BaseImage, holder: Holder) -> None:
+    try:
+        with work_folder(settings.CACHE_DIR, f"base-{base.pk}") as work:
+            make(base, holder, work)
+    except LeaseLost:
+        raise
+    except DomainError as error:
+        fail(base, error)
+    except Exception:
+        logger.exception("The import of base image %s broke", base)
+        fail(
+            base,
+            BaseImageUnusable(
+                "The import broke on the platform's side; the builds worker's log says where.",
+                hint="Import it again; if it fails the same way, tell the developers.",
+            ),
+        )
+
+
+def make(base: BaseImage, holder: Holder, work: Path) -> None:
+    kind, _, name = base.source.partition(":")
+    if kind == KIND:
+        use_case = catalogue().use_cases[name]
+        succeed(base, system_image.make(base, use_case, work, holder.check))
+        return
+    content = obtain(base.source, work, holder)
+    facts = base_images.inspect(content)
+    if facts.python_version != base.python_version:
+        raise BaseImageUnusable(
+            f"The image has Python {facts.python_version}, "
+            f"but it was to be imported as Python {base.python_version}.",
+            hint="Import it under the version that it has.",
+        )
+    push_base(base, content, holder, work)
+    succeed(base, columns_of(content, facts))
+
+
+def columns_of(content: base_images.ImageContent, facts: BaseImageFacts) -> dict[str, Any]:
+    """The columns of `BaseImage` that describe an imported image."""
+    return {
+        "manifest_digest": content.manifest.digest,
+        "config": dict(content.config),
+        "layers": [layer.to_json() for layer in content.layers],
+        "size_bytes": facts.size_bytes,
+        "python_full_version": facts.full_version,
+        "interpreter": facts.interpreter,
+        "site_packages": list(facts.site_packages),
+        "libraries": [list(pair) for pair in facts.libraries],
+        "os_family": facts.os_family,
+        "os_name": facts.os_pretty,
+        "os_id": facts.os_id,
+        "os_packages": [list(pair) for pair in facts.os_packages],
+    }
+
+
+def push_base(
+    base: BaseImage, content: base_images.ImageContent, holder: Holder, work: Path
+) -> None:
+    """Push the image unchanged, so its digest stays the one it had, and read it back."""
+    descriptors = base_images.blobs_of(content.manifest)
+    blobs = [
+        push.BlobToPush(item, "base layer", content.blobs[item.digest]) for item in descriptors
+    ]
+    manifest = content.manifest
+    with connection.registry_client() as client:
+        push.push_blobs(
+            client, base.repository, blobs, work=work, check=holder.check, log=logger.info
+        )
+        push.push_manifest(
+            client, base.repository, base.tag, manifest.raw, manifest.media_type, manifest.digest
+        )
+        push.verify(client, base.repository, base.tag, manifest.digest, descriptors)
+
+
+def obtain(source: str, work: Path, holder: Holder) -> base_images.ImageContent:
+    """The image that `source` names; of alternatives separated by ` | `, the first that is to be had."""
+    first, _, rest = source.partition(" | ")
+    kind, _, name = first.partition(":")
+    log = logger.info
+    try:
+        if kind == "registry":
+            return base_images.from_registry(
+                name, work, log=log, check=holder.check, timeout=REGISTRY_TIMEOUT
+            )
+        if kind == "layout":
+            return base_images.from_oci_layout(Path(name), work=work)
+        if kind == "rootfs":
+            return base_images.from_rootfs_tar(Path(name), work=work)
+        if kind == "suite":
+            return debian.from_suite(
+                name, settings.CACHE_DIR / "bases", work=work, log=log, check=holder.check
+            )
+    except LeaseLost:
+        raise
+    except DomainError as error:
+        if not rest:
+            raise
+        logger.info("%s cannot be had (%s); trying %s", first, error, rest)
+        return obtain(rest, work, holder)
+    raise BaseImageUnusable(
+        f"{first!r} is not a source of base images.",
+        hint="Use registry:, layout:, rootfs: or suite:, each followed by its name.",
+    )
+
+
+def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
+    """Make it the current base image of its kind, and wake the builds that waited for it."""
+    with transaction.atomic():
+        siblings = BaseImage.objects.filter(
+            image_type=base.image_type, python_version=base.python_version
+        )
+        list(siblings.select_for_update().order_by("pk"))
+        siblings.exclude(pk=base.pk).update(is_current=False)
+        base.write(
+            state=WorkState.SUCCEEDED,
+            is_current=True,
+            finished_at=timezone.now(),
+            lease_expires_at=None,
+            error_code="",
+            error_message="",
+            error_hint="",
+            **columns,
+        )
+        outdated = upgrades.mark_outdated(base)
+    logger.info("Base image %s is current; %s images are brought up to date.", base, outdated)
+    if base.image_type == ImageType.ALL:
+        follow_root(base)
+    for build in Build.objects.startable().filter(base_image=base):
+        wake.send(wake.Task.RUN_BUILD, build.pk)
+
+
+def follow_root(root: BaseImage) -> None:
+    """Ask for the catalogue's base images anew that stand on an older version of this root."""
+    standing = BaseImage.objects.current().filter(
+        python_version=root.python_version, source__startswith=f"{KIND}:"
+    )
+    for base in standing.exclude(built_on=root):
+        try:
+            operations.import_base_image(
+                None,
+                image_type=base.image_type,
+                python_version=base.python_version,
+                platform_version=root.platform_version,
+                source=base.source,
+            )
+        except Conflict as error:
+            logger.warning("The base image %s does not follow %s: %s", base, root, error)
+
+
+def fail(base: BaseImage, error: DomainError) -> None:
+    """Record why; builds that waited for this base image fail with the same reason."""
+    values = {
+        "state": WorkState.FAILED,
+        "finished_at": timezone.now(),
+        "error_code": error.code,
+        "error_message": error.message,
+        "error_hint": error.hint,
+    }
+    with transaction.atomic():
+        waiting = Build.objects.filter(base_image=base, state=WorkState.QUEUED)
+        owners = list(
+            ManagedImage.objects.select_for_update()
+            .filter(pk__in=waiting.values("image"))
+            .values_list("pk", flat=True)
+        )
+        base.write(**values, lease_expires_at=None)
+        waiting.filter(image__in=owners).update(**values)
+        ManagedImage.objects.filter(pk__in=owners).update(
+            status=Status.FAILED, updated_at=timezone.now()
+        )

@@ -1,0 +1,207 @@
+"""Looking into an image without unpacking it: which Python it has, where, and with which libraries.
+
+Layers are streamed bottom to top; whiteouts (OCI image-spec, layer.md) and links are honoured. Only
+names are kept, and the first kilobytes of a few small files, so a hostile image can do no harm.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from images.errors import BaseImageUnusable
+
+SMALL_FILE = 64 << 10
+DPKG_STATUS = "/var/lib/dpkg/status"
+MAX_DPKG_STATUS = 16 << 20
+MAX_FILES = 2_000_000
+MAX_LINKS = 40
+_INTERESTING = re.compile(
+    r"^/(var/lib/dpkg/status|etc/os-release|usr/lib/os-release|.*\.(dist-info/METADATA|egg-info/PKG-INFO|egg-info))$"
+)
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass
+class FileTree:
+    """Names in the image's file system: links with their targets, and small files of interest."""
+
+    links: dict[str, str] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def add_layer(self, path: Path) -> None:
+        try:
+            with tarfile.open(path, mode="r|*") as tar:
+                for entry in tar:
+                    self._add(tar, entry)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise BaseImageUnusable(
+                f"A layer of the image cannot be read: {error}.",
+                hint="The image may use a compression other than gzip, or be damaged.",
+            ) from error
+
+    def _add(self, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
+        # Normalized from the root, `..` cannot lead out, and nothing is ever written anyway.
+        path = posixpath.normpath(f"/{entry.name}")
+        folder, _, name = path.rpartition("/")
+        if name == ".wh..wh..opq":
+            self._remove(folder, itself=False)
+        elif name.startswith(".wh."):
+            self._remove(f"{folder}/{name.removeprefix('.wh.')}")
+        elif entry.issym():
+            self.files.discard(path)
+            self.links[path] = entry.linkname
+        elif entry.isfile() or entry.islnk():
+            self.links.pop(path, None)
+            self.files.add(path)
+            limit = MAX_DPKG_STATUS if path == DPKG_STATUS else SMALL_FILE
+            if entry.isfile() and entry.size <= limit and _INTERESTING.match(path):
+                stream = tar.extractfile(entry)
+                assert stream is not None
+                self.texts[path] = stream.read(limit).decode("utf-8", "replace")
+        if len(self.files) + len(self.links) > MAX_FILES:
+            raise BaseImageUnusable(f"The image holds more than {MAX_FILES:,} files.")
+
+    def _remove(self, path: str, *, itself: bool = True) -> None:
+        def gone(candidate: str) -> bool:
+            return candidate.startswith(f"{path}/") or (itself and candidate == path)
+
+        self.files = {name for name in self.files if not gone(name)}
+        self.links = {name: to for name, to in self.links.items() if not gone(name)}
+        self.texts = {name: text for name, text in self.texts.items() if not gone(name)}
+
+    def resolve(self, path: str) -> str | None:
+        """The file that `path` leads to through links in any of its parts, or None."""
+        for _ in range(MAX_LINKS):
+            followed = self._follow_once(path)
+            if followed == path:
+                return path if path in self.files else None
+            path = followed
+        return None
+
+    def _follow_once(self, path: str) -> str:
+        parts = path.strip("/").split("/")
+        for count in range(1, len(parts) + 1):
+            head = "/" + "/".join(parts[:count])
+            if head in self.links:
+                target = posixpath.join(posixpath.dirname(head), self.links[head])
+                return posixpath.normpath(posixpath.join(target, *parts[count:]))
+        return path
+
+
+@dataclass(frozen=True)
+class BaseImageFacts:
+    """What a base image offers. `libraries` are (name, version) as its own Python sees them."""
+
+    python_version: str
+    full_version: str
+    interpreter: str
+    site_packages: tuple[str, ...]
+    libraries: tuple[tuple[str, str], ...]
+    os_family: str
+    os_pretty: str
+    size_bytes: int
+    os_id: str = ""
+    os_packages: tuple[tuple[str, str], ...] = ()
+
+
+def look_into(layers: Sequence[Path], variables: Sequence[str], size_bytes: int) -> BaseImageFacts:
+    """Facts of an image from its layer files and its config's environment.
+
+    Raises `BaseImageUnusable` if no `python3` is on its PATH.
+    """
+    tree = FileTree()
+    for layer in layers:
+        tree.add_layer(layer)
+    environment = dict(variable.partition("=")[::2] for variable in variables)
+    interpreter = find_interpreter(tree, environment.get("PATH") or DEFAULT_PATH)
+    version = posixpath.basename(interpreter).removeprefix("python")
+    folders = library_folders(interpreter, version)
+    system = os_release(tree)
+    return BaseImageFacts(
+        python_version=version,
+        # The official images say it in their environment; Debian's packages do not.
+        full_version=environment.get("PYTHON_VERSION", ""),
+        interpreter=interpreter,
+        site_packages=folders,
+        libraries=installed_libraries(tree, folders),
+        os_family=os_family(system),
+        os_pretty=system.get("PRETTY_NAME", "Linux"),
+        size_bytes=size_bytes,
+        os_id=system.get("ID", ""),
+        os_packages=dpkg_packages(tree.texts.get(DPKG_STATUS, "")),
+    )
+
+
+def dpkg_packages(status: str) -> tuple[tuple[str, str], ...]:
+    """(name, version) of the installed packages in dpkg's status file (deb822(5))."""
+    found = []
+    for paragraph in status.split("\n\n"):
+        fields = HeaderParser().parsestr(paragraph)
+        if str(fields.get("Status", "")).endswith(" installed"):
+            found.append((str(fields["Package"]), str(fields["Version"])))
+    return tuple(sorted(found))
+
+
+def find_interpreter(tree: FileTree, path: str) -> str:
+    for folder in path.split(":"):
+        for name in ("python3", "python"):
+            found = tree.resolve(posixpath.join("/", folder, name))
+            if found and re.fullmatch(r"python3\.\d+", posixpath.basename(found)):
+                # The name in the folder itself is stabler than what a link farm leads to.
+                direct = posixpath.join("/", folder, posixpath.basename(found))
+                return direct if tree.resolve(direct) == found else found
+    raise BaseImageUnusable(
+        "The image has no python3 on its PATH.",
+        hint="A base image needs CPython 3; choose another image, for example python:3.11-slim.",
+    )
+
+
+def library_folders(interpreter: str, version: str) -> tuple[str, ...]:
+    """Where this Python looks for libraries, first found first; Debian's has folders of its own."""
+    prefix = posixpath.dirname(posixpath.dirname(interpreter))
+    if prefix == "/usr":
+        return (
+            f"/usr/local/lib/python{version}/dist-packages",
+            "/usr/lib/python3/dist-packages",
+            f"/usr/lib/python{version}/site-packages",
+        )
+    return (f"{prefix}/lib/python{version}/site-packages",)
+
+
+def installed_libraries(tree: FileTree, folders: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    found: dict[str, tuple[str, str]] = {}
+    for folder in folders:
+        for path, text in sorted(tree.texts.items()):
+            inside = path.removeprefix(f"{folder}/")
+            if inside == path or inside.count("/") > 1:
+                continue
+            metadata = HeaderParser().parsestr(text)
+            name, version = metadata.get("Name"), metadata.get("Version")
+            if name and version:
+                found.setdefault(canonicalize_name(name), (name, version))
+    return tuple(found[name] for name in sorted(found))
+
+
+def os_release(tree: FileTree) -> dict[str, str]:
+    """os-release(5) as a mapping."""
+    text = tree.texts.get("/etc/os-release") or tree.texts.get("/usr/lib/os-release") or ""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
+
+
+def os_family(system: dict[str, str]) -> str:
+    names = {system.get("ID", ""), *system.get("ID_LIKE", "").split()}
+    if names & {"debian", "ubuntu"}:
+        return "debian"
+    if names & {"rhel", "fedora", "centos", "rocky"}:
+        return "rhel"
+    return "other"

@@ -1,0 +1,126 @@
+"""Layers of an image: which wheels share one, what identifies it, and how it is made.
+
+A wheel layer depends on the wheels, the Python minor version, the platform and the format alone, not
+on the base image: everything lands in a virtual environment at one fixed prefix. The environment
+itself is a small layer of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Sequence
+from pathlib import Path
+
+from images.building.bytecode import Compiler, interpreter_for
+from images.building.destination import MANAGED_PREFIX, install_wheel, site_packages
+from images.building.resolve import LockedWheel
+from images.building.tar_layer import Layer, LayerWriter
+
+# Counts up whenever the bytes of a layer change for the same wheels.
+LAYER_FORMAT = 2
+
+
+def wheel_layer_key(
+    wheel_sha256s: Sequence[str],
+    python_version: str,
+    platform: str,
+    bytecode: bool,
+    prefix: str = MANAGED_PREFIX,
+) -> str:
+    """What decides a wheel layer's bytes, as one sha256 in hex."""
+    return key_of(
+        wheels=sorted(wheel_sha256s),
+        python=python_version,
+        platform=platform,
+        bytecode=bytecode,
+        prefix=prefix,
+    )
+
+
+def environment_layer_key(
+    interpreter: str,
+    python_version: str,
+    prefix: str = MANAGED_PREFIX,
+    below: Sequence[str] = (),
+) -> str:
+    """What decides the environment layer's bytes, as one sha256 in hex."""
+    return key_of(interpreter=interpreter, python=python_version, prefix=prefix, below=list(below))
+
+
+def os_layer_key(base_digest: str, packages: Sequence[str]) -> str:
+    """What decides the layer of OS packages, as one sha256 in hex: base and packages, not the moment.
+
+    An image that asks for the same packages on the same base gets the same layer, until the base moves on.
+    """
+    return key_of(base=base_digest, os_packages=sorted(packages))
+
+
+def key_of(**values: object) -> str:
+    text = json.dumps({"format": LAYER_FORMAT, **values}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def plan_layers(wheels: Sequence[LockedWheel], limit: int) -> list[tuple[LockedWheel, ...]]:
+    """One layer a wheel, the biggest first; past `limit`, the smallest share the last one.
+
+    The order depends on nothing but the lock, so that the same lock gives the same image.
+    """
+    ordered = sorted(wheels, key=lambda wheel: (-(wheel.size or 0), wheel.name))
+    alone, shared = ordered[: limit - 1], ordered[limit - 1 :]
+    groups: list[tuple[LockedWheel, ...]] = [(wheel,) for wheel in alone]
+    if shared:
+        groups.append(tuple(sorted(shared, key=lambda wheel: wheel.name)))
+    return groups
+
+
+def write_wheel_layer(
+    wheels: Sequence[Path],
+    python_version: str,
+    destination: Path,
+    *,
+    bytecode: bool = True,
+    prefix: str = MANAGED_PREFIX,
+) -> Layer:
+    """Install wheels into one layer file. Raises `WheelInvalid`; then no file is left."""
+    interpreter = interpreter_for(python_version) if bytecode else None
+    compiler = Compiler(interpreter) if interpreter else None
+    writer = LayerWriter(destination)
+    try:
+        for wheel in wheels:
+            install_wheel(wheel, writer, python_version, compiler, prefix)
+        return writer.finish()
+    except BaseException:
+        writer.abandon()
+        raise
+    finally:
+        if compiler:
+            compiler.close()
+
+
+def write_environment_layer(
+    interpreter: str,
+    python_version: str,
+    destination: Path,
+    *,
+    prefix: str = MANAGED_PREFIX,
+    below: Sequence[str] = (),
+) -> Layer:
+    """The virtual environment's own files (PEP 405), for a base whose Python is `interpreter`.
+
+    `below` are library folders of the base that Python would not look into by itself; a `.pth` file
+    (the `site` module's documentation) adds them after the environment's own.
+    """
+    writer = LayerWriter(destination)
+    home = posixpath.dirname(interpreter)
+    config = f"home = {home}\ninclude-system-site-packages = true\nversion = {python_version}\n"
+    writer.add_bytes(f"{prefix}/pyvenv.cfg", config.encode("utf-8"))
+    for name in ("python", "python3", f"python{python_version}"):
+        writer.add_link(f"{prefix}/bin/{name}", interpreter)
+    libraries = site_packages(prefix, python_version)
+    writer.add_directory(libraries)
+    if below:
+        lines = "".join(f"{folder}\n" for folder in below)
+        writer.add_bytes(f"{libraries}/_base_image.pth", lines.encode("utf-8"))
+    return writer.finish()

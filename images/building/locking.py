@@ -1,0 +1,89 @@
+"""From a spec to its lock, for builds and for alterations that are only being looked at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from images.building.indexes import Indexes, refuse_forbidden
+from images.building.resolve import Lock, Target, resolve
+from images.building.work import holding
+from images.errors import BuildError, LeaseLost
+from images.models import Alteration, BaseImage
+from images.models.lease import WorkState
+from images.specs import pip_requirements_of
+from ri_platform.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+
+def lock_spec(
+    spec: Mapping[str, Any],
+    base: BaseImage,
+    *,
+    log: Callable[[str], None],
+    check: Callable[[], None],
+) -> Lock:
+    """Resolve what `spec` asks for on `base`, by this installation's indexes. Raises as `resolve`."""
+    lock = resolve(
+        pip_requirements_of(spec),
+        Target(python_version=base.python_version),
+        preinstalled=dict(base.libraries),
+        log=log,
+        check=check,
+        environment=Indexes.configured().environment,
+    )
+    refuse_forbidden(lock)
+    return lock
+
+
+def run_alteration(alteration_id: int) -> None:
+    """Claim an alteration and resolve it; nothing happens if there is nothing to claim."""
+    alteration = Alteration.objects.startable().claim(alteration_id, settings.BUILD_LEASE_SECONDS)
+    if alteration is None:
+        return
+    try:
+        with holding(alteration, settings.BUILD_LEASE_SECONDS) as holder:
+            resolve_alteration(alteration, holder.check)
+    except LeaseLost:
+        logger.info("The alteration %s was taken over.", alteration.pk)
+
+
+def resolve_alteration(alteration: Alteration, check: Callable[[], None]) -> None:
+    try:
+        lock = lock_spec(alteration.spec, alteration.base_image, log=logger.debug, check=check)
+    except LeaseLost:
+        raise
+    except DomainError as error:
+        end_badly(alteration, error)
+    except Exception:
+        logger.exception("The alteration %s broke", alteration.pk)
+        end_badly(
+            alteration,
+            BuildError(
+                "Resolving broke on the platform's side; its operators' log says where.",
+                hint="Try again; if it fails the same way, tell your administrator.",
+            ),
+        )
+    else:
+        alteration.write(
+            state=WorkState.SUCCEEDED,
+            lock=lock.text,
+            finished_at=timezone.now(),
+            lease_expires_at=None,
+        )
+
+
+def end_badly(alteration: Alteration, error: DomainError) -> None:
+    alteration.write(
+        state=WorkState.FAILED,
+        finished_at=timezone.now(),
+        lease_expires_at=None,
+        error_code=error.code,
+        error_message=error.message,
+        error_hint=error.hint,
+    )

@@ -1,0 +1,112 @@
+"""How a build ends. Each end is one transaction: image row first, then the build under its token.
+
+Locking the image before the build is the order that removal uses too, so the two never deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+from packaging.utils import canonicalize_name
+
+from images.attestations import Library
+from images.building.remembered import MadeLayer, remember
+from images.models import (
+    BaseImage,
+    Build,
+    BuildLayer,
+    InstalledLibrary,
+    ManagedImage,
+    Status,
+    WheelLayer,
+)
+from images.models.lease import WorkState
+from ri_platform.errors import DomainError
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a successful build made."""
+
+    manifest_digest: str
+    config_digest: str
+    size_bytes: int
+    pushed_bytes: int
+    libraries: Sequence[Library]
+    layers: Sequence[MadeLayer]
+
+
+def succeed(build: Build, product: Product) -> None:
+    """Make the build its image's current one. Raises `LeaseLost` and changes nothing if it is not ours."""
+    with transaction.atomic():
+        ManagedImage.objects.select_for_update().get(pk=build.image_id)
+        now = timezone.now()
+        build.write(
+            state=WorkState.SUCCEEDED,
+            finished_at=now,
+            lease_expires_at=None,
+            phase="",
+            error_code="",
+            error_message="",
+            error_hint="",
+            manifest_digest=product.manifest_digest,
+            config_digest=product.config_digest,
+            size_bytes=product.size_bytes,
+            pushed_bytes=product.pushed_bytes,
+        )
+        InstalledLibrary.objects.bulk_create(
+            InstalledLibrary(
+                build=build,
+                name=library.name,
+                normalized_name=canonicalize_name(library.name),
+                version=library.version,
+                sha256=library.sha256,
+            )
+            for library in product.libraries
+        )
+        record_layers(build, product.layers)
+        # A base that moved on meanwhile makes the image one to be brought up to date.
+        base = BaseImage.objects.get(pk=build.base_image_id)
+        status = Status.READY if base.is_current else Status.OUTDATED
+        ManagedImage.objects.filter(pk=build.image_id).update(
+            current_build=build, status=status, updated_at=now
+        )
+
+
+def record_layers(build: Build, layers: Sequence[MadeLayer]) -> None:
+    remember(layers)
+    known = {
+        (layer.key, layer.digest): layer
+        for layer in WheelLayer.objects.filter(key__in=[layer.key for layer in layers])
+    }
+    BuildLayer.objects.bulk_create(
+        BuildLayer(build=build, layer=known[layer.key, layer.digest], position=position)
+        for position, layer in enumerate(layers)
+    )
+
+
+def fail(build: Build, error: DomainError) -> None:
+    """End the build with an error; the image keeps its last good build, if it has one."""
+    with transaction.atomic():
+        ManagedImage.objects.select_for_update().get(pk=build.image_id)
+        now = timezone.now()
+        build.write(
+            state=WorkState.FAILED,
+            finished_at=now,
+            lease_expires_at=None,
+            error_code=error.code,
+            error_message=error.message,
+            error_hint=error.hint,
+            timings=build.timings,
+        )
+        ManagedImage.objects.filter(pk=build.image_id).update(status=Status.FAILED, updated_at=now)
+
+
+def let_go(build: Build) -> None:
+    """Say that this worker has stopped working on a cancelled build, so its repository may go."""
+    Build.objects.filter(
+        pk=build.pk, lease_token=build.lease_token, state=WorkState.CANCELLED
+    ).update(lease_expires_at=None)

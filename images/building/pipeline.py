@@ -1,0 +1,302 @@
+"""The wheel layers of an image on their way into its repository: fetch, make and push overlap.
+
+A layer that the instance remembers is mounted from a repository that holds it. Only what is new, or
+was lost, is fetched and made; each layer is pushed as soon as it is finished. Threads do the waiting,
+processes the work; the rows of the database are this thread's alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from images.building.cache import BoundedCache
+from images.building.destination import MANAGED_PREFIX
+from images.building.indexes import Indexes
+from images.building.journal import Reporter
+from images.building.layer_worker import LayerJob, LayerMakers
+from images.building.push import UPLOADS, BlobToPush, Pushed, push_blob
+from images.building.remembered import MadeLayer
+from images.building.resolve import LockedWheel
+from images.building.tar_layer import OCI_LAYER_GZIP, Layer
+from images.building.wheels import fetch, index_client
+from images.models import BuildPhase, WheelLayer
+from images.registry.oci import Descriptor, RegistryClient
+
+FETCHES = 4
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class KeyedLayer:
+    """A layer of the image with what identifies it for later builds."""
+
+    key: str
+    title: str
+    layer: Layer
+    os_packages: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def made(self) -> MadeLayer:
+        """What is worth recording of it."""
+        return MadeLayer(
+            self.key,
+            self.layer.digest,
+            self.layer.diff_id,
+            self.layer.size,
+            self.title,
+            self.os_packages,
+        )
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return Descriptor(self.layer.media_type, self.layer.digest, self.layer.size)
+
+    @classmethod
+    def remembered(cls, key: str, title: str, known: WheelLayer) -> KeyedLayer:
+        """A layer that is in the registry; there is no file of it here."""
+        layer = Layer(known.digest, known.diff_id, known.size_bytes, Path("nowhere"))
+        return cls(key, title, layer, tuple((name, version) for name, version in known.os_packages))
+
+
+@dataclass(frozen=True)
+class PlannedLayer:
+    """A layer that the image needs: what identifies it, and the wheels that it is made of."""
+
+    key: str
+    title: str
+    wheels: tuple[LockedWheel, ...]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where layers are made and how: folders, caches, and the Python that they are for."""
+
+    work: Path
+    wheels: BoundedCache
+    layers: BoundedCache
+    python_version: str
+    bytecode: bool
+    processes: int
+    prefix: str = MANAGED_PREFIX
+
+
+@dataclass
+class LayerPipeline:
+    """One run. `remembered` is by key, `holders` by digest."""
+
+    plan: Sequence[PlannedLayer]
+    remembered: Mapping[str, WheelLayer]
+    holders: Mapping[str, str]
+    client: RegistryClient
+    repository: str
+    workshop: Workshop
+    journal: Reporter
+    check: Callable[[], None]
+    uploaded: int = 0
+    _running: dict[Future[Any], tuple[BuildPhase, Callable[[Any], None]]] = field(
+        default_factory=dict
+    )
+    _layers: dict[str, Layer] = field(default_factory=dict)
+    _missing: dict[str, set[str]] = field(default_factory=dict)
+    _files: dict[str, Path] = field(default_factory=dict)
+    _begun: set[BuildPhase] = field(default_factory=set)
+    _ended: set[BuildPhase] = field(default_factory=set)
+    _makers: LayerMakers | None = None
+
+    def run(self) -> list[Layer]:
+        """The finished layers in the plan's order, each of them in the repository.
+
+        `check` is asked twice a second. When it or anything else raises, processes are killed and
+        transfers end within a piece. Leaves the push phase running, for config and manifest follow.
+        """
+        self._stop = threading.Event()
+        self._fetchers = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
+        self._threads = ThreadPoolExecutor(self.workshop.processes, thread_name_prefix="layer")
+        self._pushers = ThreadPoolExecutor(UPLOADS, thread_name_prefix="push")
+        indexes = Indexes.configured()
+        self._index = index_client(indexes.auth, indexes.ca_file)
+        finished = False
+        try:
+            self._start()
+            while self._running:
+                self.check()
+                done, _ = wait(self._running, POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    _, then = self._running.pop(future)
+                    then(future.result())
+                self._end_phases()
+            finished = True
+        finally:
+            self._close(wait_for_threads=finished)
+        return [self._layers[item.key] for item in self.plan]
+
+    def _start(self) -> None:
+        self._begin(BuildPhase.FETCH)
+        new = [item for item in self.plan if item.key not in self.remembered]
+        if new:
+            self._need_makers(len(new))
+        for item in new:
+            self._fetch(item)
+        for item in self.plan:
+            if item.key in self.remembered:
+                self._bring(item, self.remembered[item.key])
+        self._end_phases()
+
+    # --- what is remembered ----------------------------------------------------------------------------
+
+    def _bring(self, item: PlannedLayer, known: WheelLayer) -> None:
+        layer = Layer(known.digest, known.diff_id, known.size_bytes, self._path(known.digest))
+        kept = self.workshop.layers.take(name_of(known.digest), layer.path)
+        blob = BlobToPush(
+            Descriptor(OCI_LAYER_GZIP, known.digest, known.size_bytes),
+            item.title,
+            source=layer.path if kept else None,
+            from_repository=self.holders.get(known.digest, ""),
+        )
+
+        def brought(pushed: Pushed | None) -> None:
+            if pushed is None:
+                self.journal.line(
+                    f"{item.title} is no longer in the registry, so it is made again."
+                )
+                self._need_makers(1)
+                self._fetch(item)
+            else:
+                self._pushed(item, layer, pushed)
+
+        self._push(blob, brought)
+
+    # --- what is new -----------------------------------------------------------------------------------
+
+    def _fetch(self, item: PlannedLayer) -> None:
+        self._missing[item.key] = {wheel.sha256 for wheel in item.wheels}
+        for wheel in item.wheels:
+            self._submit(
+                BuildPhase.FETCH,
+                self._fetchers,
+                partial(self._fetched, item, wheel),
+                fetch,
+                self._index,
+                wheel,
+                self.workshop.wheels,
+                self.workshop.work,
+                self._stop,
+            )
+
+    def _fetched(self, item: PlannedLayer, wheel: LockedWheel, path: Path) -> None:
+        self.journal.line(f"{wheel.filename} ({path.stat().st_size:,} bytes)")
+        self._files[wheel.sha256] = path
+        self._missing[item.key].discard(wheel.sha256)
+        if self._missing[item.key]:
+            return
+        job = LayerJob(
+            wheels=tuple(self._files[wheel.sha256] for wheel in item.wheels),
+            python_version=self.workshop.python_version,
+            destination=self.workshop.work / f"made-{item.key}.tar.gz",
+            bytecode=self.workshop.bytecode,
+            prefix=self.workshop.prefix,
+        )
+        assert self._makers is not None
+        self._begin(BuildPhase.LAYERS)
+        self._submit(
+            BuildPhase.LAYERS,
+            self._threads,
+            partial(self._made, item),
+            self._makers.make,
+            job,
+        )
+
+    def _made(self, item: PlannedLayer, layer: Layer) -> None:
+        self.journal.line(f"{item.title} → a layer of {layer.size:,} bytes")
+        for wheel in item.wheels:
+            self._files.pop(wheel.sha256).unlink(missing_ok=True)
+        self.workshop.layers.keep(name_of(layer.digest), layer.path)
+        blob = BlobToPush(
+            Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
+        )
+        self._push(blob, partial(self._pushed, item, layer))
+
+    def _push(self, blob: BlobToPush, then: Callable[[Any], None]) -> None:
+        self._begin(BuildPhase.PUSH)
+        self._submit(
+            BuildPhase.PUSH,
+            self._pushers,
+            then,
+            push_blob,
+            self.client,
+            self.repository,
+            blob,
+            self.workshop.work,
+            self._stop,
+        )
+
+    def _pushed(self, item: PlannedLayer, layer: Layer, pushed: Pushed) -> None:
+        self.journal.line(pushed.line)
+        self.uploaded += pushed.uploaded
+        self._layers[item.key] = layer
+        layer.path.unlink(missing_ok=True)
+
+    # --- threads, processes, phases ----------------------------------------------------------------------
+
+    def _submit(
+        self,
+        phase: BuildPhase,
+        pool: ThreadPoolExecutor,
+        then: Callable[[Any], None],
+        function: Callable[..., Any],
+        *arguments: Any,
+    ) -> None:
+        self._running[pool.submit(function, *arguments)] = phase, then
+
+    def _need_makers(self, layers: int) -> None:
+        if self._makers is None:
+            self._makers = LayerMakers(min(self.workshop.processes, layers))
+
+    def _path(self, digest: str) -> Path:
+        return self.workshop.work / f"kept-{digest.partition(':')[2]}.tar.gz"
+
+    def _begin(self, phase: BuildPhase) -> None:
+        if phase not in self._begun:
+            self._begun.add(phase)
+            self.journal.begin(phase)
+
+    def _end_phases(self) -> None:
+        """End fetching once nothing can ask for a wheel any more, and making once no layer can come."""
+        under_way = {phase for phase, _ in self._running.values()}
+        settled = len(self._layers) == len(self.plan)
+        # A remembered layer that turns out lost is fetched again, as long as any is being brought.
+        unsure = BuildPhase.PUSH in under_way and any(
+            item.key in self.remembered and item.key not in self._layers for item in self.plan
+        )
+        if not (BuildPhase.FETCH in under_way or unsure):
+            self._end(BuildPhase.FETCH)
+            if BuildPhase.LAYERS not in under_way or settled:
+                self._begin(BuildPhase.LAYERS)
+                self._end(BuildPhase.LAYERS)
+                self._begin(BuildPhase.PUSH)
+
+    def _end(self, phase: BuildPhase) -> None:
+        if phase not in self._ended:
+            self._ended.add(phase)
+            self.journal.end(phase)
+
+    def _close(self, *, wait_for_threads: bool) -> None:
+        self._stop.set()
+        if self._makers is not None:
+            self._makers.close()
+        for pool in (self._fetchers, self._threads, self._pushers):
+            # Who was told to stop need not be waited for: nothing they do is looked at any more.
+            pool.shutdown(wait=wait_for_threads, cancel_futures=True)
+        self._index.close()
+
+
+def name_of(digest: str) -> str:
+    """A blob's name in the layer cache."""
+    sha256 = digest.partition(":")[2]
+    return f"{sha256[:2]}/{sha256}"

@@ -1,0 +1,59 @@
+"""From a lock to the layers that an image needs, and the place where they are made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from images.building import layers
+from images.building.bytecode import interpreter_for
+from images.building.cache import caches
+from images.building.destination import MANAGED_PREFIX
+from images.building.pipeline import PlannedLayer, Workshop
+from images.building.resolve import Lock, Target
+from images.models import BaseImage
+
+# Container runtimes stack at most 127 layers (overlayfs); some are left for what comes on top.
+MAX_IMAGE_LAYERS = 120
+
+
+def can_compile(target: Target) -> bool:
+    """True if there is a Python of the target's minor version here to make `.pyc` files with."""
+    return interpreter_for(target.python_version) is not None
+
+
+def planned_layers(
+    lock: Lock, base: BaseImage, target: Target, *, prefix: str = MANAGED_PREFIX
+) -> list[PlannedLayer]:
+    """The wheel layers that the lock asks for; what the base has at that version needs none."""
+    in_base = dict(base.libraries)
+    wanted = [wheel for wheel in lock.wheels if in_base.get(wheel.name) != wheel.version]
+    room = MAX_IMAGE_LAYERS - len(base.layers)
+    return [
+        PlannedLayer(
+            layers.wheel_layer_key(
+                [wheel.sha256 for wheel in group],
+                target.python_version,
+                target.platform,
+                can_compile(target),
+                prefix,
+            ),
+            ", ".join(f"{wheel.name} {wheel.version}" for wheel in group),
+            group,
+        )
+        for group in layers.plan_layers(wanted, min(settings.MAX_WHEEL_LAYERS, room))
+    ]
+
+
+def workshop(work: Path, target: Target, *, prefix: str = MANAGED_PREFIX) -> Workshop:
+    kept = caches()
+    return Workshop(
+        work=work,
+        wheels=kept.wheels,
+        layers=kept.layers,
+        python_version=target.python_version,
+        bytecode=can_compile(target),
+        processes=settings.BUILD_WORKERS,
+        prefix=prefix,
+    )

@@ -1,0 +1,157 @@
+"""Getting an image's blobs and manifest into its repository, and proving that they are there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from images.building.wheels import Stopped
+from images.errors import DigestMismatch, RegistryNotFound
+from images.registry.oci import Descriptor, RegistryClient
+
+UPLOADS = 4
+
+
+@dataclass(frozen=True)
+class BlobToPush:
+    """A blob and where it may come from: a repository that has it, a file here, or both."""
+
+    descriptor: Descriptor
+    title: str
+    source: Path | None = None
+    from_repository: str = ""
+
+
+def push_blobs(
+    client: RegistryClient,
+    repository: str,
+    blobs: Sequence[BlobToPush],
+    *,
+    work: Path,
+    check: Callable[[], None],
+    log: Callable[[str], None],
+) -> int:
+    """Bring every blob into `repository`; returns the bytes that had to be uploaded.
+
+    `check` is asked twice a second and may raise; uploads under way then end within a piece.
+    """
+    uploaded = 0
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="push")
+    try:
+        running: dict[Future[Pushed | None], BlobToPush] = {
+            pool.submit(push_blob, client, repository, blob, work, stop): blob for blob in blobs
+        }
+        waiting = set(running)
+        while waiting:
+            check()
+            done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
+            for future in done:
+                pushed = future.result()
+                if pushed is None:
+                    raise gone(running[future])
+                uploaded += pushed.uploaded
+                log(pushed.line)
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+    return uploaded
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """How a blob came into its repository; `uploaded` in bytes."""
+
+    line: str
+    uploaded: int
+
+
+def push_blob(
+    client: RegistryClient,
+    repository: str,
+    blob: BlobToPush,
+    work: Path,
+    stop: threading.Event,
+) -> Pushed | None:
+    """Bring one blob into `repository` in the cheapest way there is; None if nobody has it any more."""
+    digest, size = blob.descriptor.digest, blob.descriptor.size
+    told = f"{blob.title} ({size:,} bytes)"
+    if blob.from_repository and mounted(client, repository, digest, blob.from_repository):
+        return Pushed(f"mounted {told}", 0)
+    if client.has_blob(repository, digest):
+        return Pushed(f"already there: {told}", 0)
+
+    def go_on() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    if blob.source is not None:
+        client.upload_blob(repository, digest, size, blob.source, check=go_on)
+        return Pushed(f"uploaded {told}", size)
+    if not blob.from_repository:
+        return None
+    # Mounting is off, or the registry wants the blob anew: copy it over by way of this disk.
+    copy = work / f"copy-{digest.replace(':', '-')}"
+    try:
+        client.download_blob(blob.from_repository, blob.descriptor, copy)
+        client.upload_blob(repository, digest, size, copy, check=go_on)
+    except RegistryNotFound:
+        return None
+    finally:
+        copy.unlink(missing_ok=True)
+    return Pushed(f"copied {told}", size)
+
+
+def mounted(client: RegistryClient, repository: str, digest: str, holder: str) -> bool:
+    """Have the registry take a blob over; False too if the repository that had it is gone."""
+    if holder == repository:
+        return False
+    try:
+        return client.mount_blob(repository, digest, holder)
+    except RegistryNotFound:
+        return False
+
+
+def gone(blob: BlobToPush) -> RegistryNotFound:
+    return RegistryNotFound(
+        f"The registry no longer holds the {blob.title} {blob.descriptor.digest}.",
+        hint="An operator must import the base image again.",
+    )
+
+
+def push_manifest(
+    client: RegistryClient, repository: str, tag: str, manifest: bytes, media_type: str, digest: str
+) -> None:
+    """Put the manifest under its tag, unless a former attempt of this build has done so."""
+    present = client.head_manifest(repository, tag)
+    if present is not None and present.digest == digest:
+        return
+    client.put_manifest(repository, tag, manifest, media_type)
+
+
+def verify(
+    client: RegistryClient,
+    repository: str,
+    tag: str,
+    digest: str,
+    blobs: Sequence[Descriptor],
+) -> None:
+    """Read the manifest back by its tag and ask for these blobs. Raises if anything is not as recorded."""
+    stored = client.get_manifest(repository, tag)
+    if stored.digest != digest:
+        raise DigestMismatch(
+            f"The registry holds {stored.digest} under {repository}:{tag}, "
+            f"but this build pushed {digest}.",
+            hint="Build the image again; if it stays so, somebody else writes to this repository.",
+        )
+    with ThreadPoolExecutor(UPLOADS, thread_name_prefix="verify") as pool:
+        present = list(pool.map(lambda blob: client.has_blob(repository, blob.digest), blobs))
+    for blob, there in zip(blobs, present, strict=True):
+        if not there:
+            raise RegistryNotFound(
+                f"The registry does not hold the blob {blob.digest} of {repository}:{tag}.",
+                hint="Build the image again.",
+            )

@@ -1,0 +1,69 @@
+"""Artifacts that refer to an image: its SBOM and its provenance, beside it in the same repository.
+
+Source: OCI image-spec 1.1, manifest.md (`subject`, `artifactType`), guidelines for artifact usage. They
+are tagged too (`build-3-sbom`), since a lifecycle rule removes what no tag names.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from images.building.assemble import canonical
+from images.building.push import BlobToPush, push_blob, push_manifest
+from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+
+# The empty descriptor of the image-spec: two bytes, `{}`.
+EMPTY = Descriptor("application/vnd.oci.empty.v1+json", digest_of(b"{}"), 2)
+
+
+def push(
+    client: RegistryClient,
+    repository: str,
+    tag: str,
+    subject: Descriptor,
+    artifacts: Mapping[str, tuple[str, bytes]],
+    work: Path,
+) -> int:
+    """Push each artifact, (media type, content) by its name; returns the bytes uploaded."""
+    empty = work / "empty.json"
+    empty.write_bytes(b"{}")
+    uploaded = push_file(client, repository, EMPTY, "empty configuration", empty, work)
+    for name, (media_type, content) in artifacts.items():
+        path = work / f"{name}.json"
+        path.write_bytes(content)
+        blob = Descriptor(media_type, digest_of(content), len(content))
+        uploaded += push_file(client, repository, blob, name, path, work)
+        manifest = artifact_manifest(media_type, blob, subject)
+        push_manifest(
+            client, repository, f"{tag}-{name}", manifest, OCI_MANIFEST, digest_of(manifest)
+        )
+        uploaded += len(manifest)
+    return uploaded
+
+
+def push_file(
+    client: RegistryClient,
+    repository: str,
+    blob: Descriptor,
+    title: str,
+    path: Path,
+    work: Path,
+) -> int:
+    pushed = push_blob(client, repository, BlobToPush(blob, title, path), work, threading.Event())
+    assert pushed is not None
+    return pushed.uploaded
+
+
+def artifact_manifest(artifact_type: str, blob: Descriptor, subject: Descriptor) -> bytes:
+    return canonical(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": artifact_type,
+            "config": EMPTY.to_json(),
+            "layers": [blob.to_json()],
+            "subject": subject.to_json(),
+        }
+    )

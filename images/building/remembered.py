@@ -1,0 +1,80 @@
+"""What the instance remembers of layers: which key gave which blob, and which repository holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Case, When
+
+from images.models import BaseImage, BuildLayer, WheelLayer
+from images.models.lease import WorkState
+from images.registry.naming import image_repository
+
+
+@dataclass(frozen=True)
+class MadeLayer:
+    """A layer of a finished image. `key` is what identifies it; sizes in bytes, compressed."""
+
+    key: str
+    digest: str
+    diff_id: str
+    size: int
+    title: str
+    os_packages: Sequence[tuple[str, str]] = ()
+
+
+def layers_by_key(keys: Collection[str]) -> dict[str, WheelLayer]:
+    """Key → the layer that was last made for it; keys that were never made are left out."""
+    found = WheelLayer.objects.filter(key__in=keys).order_by("pk")
+    return {layer.key: layer for layer in found}
+
+
+def holders(digests: Iterable[str], prefix: str, own_image: int) -> dict[str, str]:
+    """Digest → a repository whose images contain the blob: the image's own, else the latest built.
+
+    Follows from the builds; whether the blob is really there, the registry's answer tells.
+    """
+    rows = (
+        BuildLayer.objects.filter(
+            layer__digest__in=list(digests),
+            build__state=WorkState.SUCCEEDED,
+            build__image__removed_at__isnull=True,
+        )
+        .order_by(
+            "layer__digest",
+            Case(When(build__image=own_image, then=0), default=1),
+            "-build_id",
+        )
+        .distinct("layer__digest")
+        .values_list("layer__digest", "build__image__name")
+    )
+    return {digest: image_repository(prefix, name) for digest, name in rows}
+
+
+def base_holders(digests: Collection[str]) -> dict[str, str]:
+    """Digest → the repository of a base image that has the blob among its layers."""
+    found = {}
+    for base in BaseImage.objects.filter(state=WorkState.SUCCEEDED):
+        for layer in base.layers:
+            if layer["digest"] in digests:
+                found[layer["digest"]] = base.repository
+    return found
+
+
+def remember(layers: Iterable[MadeLayer]) -> None:
+    """Record layers by what went into them; those that are known already stay."""
+    WheelLayer.objects.bulk_create(
+        [
+            WheelLayer(
+                key=layer.key,
+                digest=layer.digest,
+                diff_id=layer.diff_id,
+                size_bytes=layer.size,
+                title=layer.title[:255],
+                os_packages=list(layer.os_packages),
+            )
+            for layer in layers
+        ],
+        ignore_conflicts=True,
+    )

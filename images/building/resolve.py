@@ -1,0 +1,245 @@
+"""From requirements to a lock: uv resolves for the base image's Python and platform, wheels only.
+
+The lock is a `pylock.toml` (PEP 751) and is kept: building it again gives the same bytes. Requirement
+text reaches uv through a file, one validated line each, and never a shell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from uv import find_uv_bin
+
+from images.building.commands import TimedOut, run_streaming
+from images.errors import BuildError, FetchFailed, NoWheel, ResolutionFailed
+from images.requirements import PipRequirement
+
+DEFAULT_TIMEOUT = 180.0
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# What the resolver may see of the worker's environment: never its AWS identity.
+_PASSED_ON = (
+    "HOME",
+    "PATH",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "UV_CACHE_DIR",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an image runs on: a Python minor version and a platform in uv's words."""
+
+    python_version: str
+    platform: str = "x86_64-manylinux_2_28"
+
+    @property
+    def platform_tags(self) -> list[str]:
+        """Wheel platform tags that run there, best first (PEP 600)."""
+        machine, _, glibc = self.platform.partition("-manylinux_2_")
+        tags = []
+        for minor in range(int(glibc), 4, -1):
+            tags.append(f"manylinux_2_{minor}_{machine}")
+            legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}.get(minor)
+            if legacy:
+                tags.append(f"{legacy}_{machine}")
+        return [*tags, f"linux_{machine}"]
+
+    @property
+    def tags(self) -> dict[Tag, int]:
+        """Every compatible tag with its rank; the smaller, the better."""
+        major, minor = (int(part) for part in self.python_version.split("."))
+        platforms = self.platform_tags
+        ordered = [
+            *cpython_tags((major, minor), platforms=platforms),
+            *compatible_tags((major, minor), f"cp{major}{minor}", platforms),
+        ]
+        return {tag: rank for rank, tag in reversed(list(enumerate(ordered)))}
+
+
+@dataclass(frozen=True)
+class LockedWheel:
+    """One wheel of a lock; `size` in bytes where the index tells it."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Lock:
+    """`text` is the pylock.toml, without credentials; `wheels` are those for the target, by name."""
+
+    text: str
+    wheels: tuple[LockedWheel, ...]
+
+
+def resolve(
+    requirements: Sequence[PipRequirement],
+    target: Target,
+    *,
+    preinstalled: Mapping[str, str],
+    log: Callable[[str], None],
+    check: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Lock:
+    """Lock `requirements` for `target`.
+
+    `preinstalled` (name → version in the base image) are the resolver's preferences: a version that
+    is there already is taken unless a requirement forbids it. `check` is asked twice a second and may
+    raise. Raises `ResolutionFailed`, `NoWheel` or `FetchFailed` with the resolver's own sentence.
+    """
+    with tempfile.TemporaryDirectory(prefix="resolve-") as folder:
+        wanted = Path(folder, "requirements.in")
+        wanted.write_text("".join(f"{item}\n" for item in requirements), encoding="utf-8")
+        output = Path(folder, "pylock.toml")
+        if preinstalled:
+            output.write_text(preferences(preinstalled), encoding="utf-8")
+        command = [
+            find_uv_bin(), "pip", "compile", "--no-config", "--no-header", "--color", "never",
+            "--format", "pylock.toml", "--python-version", target.python_version,
+            # Nothing is built, so any Python will do; without one named, uv looks for the target's own.
+            "--python", sys.executable,
+            "--python-platform", target.platform, "--only-binary", ":all:",
+            "--output-file", str(output), str(wanted),
+        ]  # fmt: skip
+        log(f"Resolving {len(requirements)} requirements for Python {target.python_version}")
+        # Addresses go by the environment, as they may hold credentials that `ps` must not show.
+        said: list[str] = []
+        try:
+            status = run_streaming(
+                command,
+                log=said.append,
+                check=check,
+                timeout=timeout,
+                environment=environment_of_uv(environment or {}),
+                errors_only=True,
+            )
+        except TimedOut as error:
+            raise FetchFailed(
+                f"The resolver found no answer within {timeout:.0f} seconds.",
+                hint="The package index may be slow; build again in a while.",
+            ) from error
+        if status != 0:
+            raise resolver_error("\n".join(said), target)
+        text = output.read_text(encoding="utf-8")
+    lock = parse_lock(without_credentials(text), target)
+    log(f"Resolved to {len(lock.wheels)} libraries")
+    return lock
+
+
+def preferences(preinstalled: Mapping[str, str]) -> str:
+    """A minimal lock that uv reads as what it should prefer."""
+    lines = ['lock-version = "1.0"', 'created-by = "ri-platform"']
+    for name, version in sorted(preinstalled.items()):
+        # JSON's strings are TOML's basic strings.
+        lines += [
+            "",
+            "[[packages]]",
+            f"name = {json.dumps(canonicalize_name(name))}",
+            f"version = {json.dumps(version)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def environment_of_uv(extra: Mapping[str, str]) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed, **extra, "UV_HTTP_TIMEOUT": "30"}
+
+
+def resolver_error(said: str, target: Target) -> BuildError:
+    """uv's own sentence as one of our errors."""
+    text = " ".join(
+        re.sub(r"^(error|cause|hint):\s*", "", line.strip())
+        for line in _ANSI.sub("", without_credentials(said)).splitlines()
+        if line.strip() and not re.match(r"\s*(warning|Resolved)", line)
+    )
+    text = text.removeprefix("No solution found when resolving dependencies").strip(" :")
+    text = text[:2000] or "The resolver failed without a word."
+    if re.search(r"(?i)failed to fetch|error sending request|could not connect", text):
+        return FetchFailed(
+            f"The package index cannot be reached: {text}",
+            hint="An operator should look at the index's address and the network; then build again.",
+        )
+    if re.search(r"no (usable )?wheels|Wheels are (required|not available)", text):
+        return NoWheel(
+            text,
+            hint=f"Choose a version that has a wheel for Python {target.python_version}, "
+            "or another Python version.",
+        )
+    hint = "Change the requirement that the sentence names, and build again."
+    if "not found in the package registry" in text:
+        hint = "Check the spelling of the library's name."
+    return ResolutionFailed(text, hint=hint)
+
+
+def without_credentials(text: str) -> str:
+    """The text with the user information of every URL left out."""
+
+    def clean(match: re.Match[str]) -> str:
+        parts = urlsplit(match.group(0))
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    return re.sub(r"https?://[^\s\"'<>)]+", clean, text)
+
+
+def parse_lock(text: str, target: Target) -> Lock:
+    """Choose from a pylock.toml the wheel of each library that suits `target` best.
+
+    Raises `NoWheel` naming a library that has none, `ResolutionFailed` for what is no lock.
+    """
+    try:
+        packages = tomllib.loads(text).get("packages", [])
+    except tomllib.TOMLDecodeError as error:
+        raise ResolutionFailed(f"The lock is not a pylock.toml: {error}.") from error
+    tags = target.tags
+    wheels = [best_wheel(package, tags, target) for package in packages]
+    return Lock(text, tuple(sorted(wheels, key=lambda wheel: wheel.name)))
+
+
+def best_wheel(package: Mapping[str, Any], tags: Mapping[Tag, int], target: Target) -> LockedWheel:
+    name, version = canonicalize_name(package["name"]), package["version"]
+    ranked = []
+    for wheel in package.get("wheels", []):
+        filename = wheel.get("name") or urlsplit(wheel["url"]).path.rpartition("/")[2]
+        try:
+            *_, wheel_tags = parse_wheel_filename(filename)
+        except InvalidWheelFilename:
+            continue
+        ranks = [tags[tag] for tag in wheel_tags if tag in tags]
+        if ranks:
+            ranked.append((min(ranks), filename, wheel))
+    if not ranked:
+        raise NoWheel(
+            f"{name} {version} has no wheel for Python {target.python_version} on {target.platform}.",
+            hint="Choose another version of it, or another Python version.",
+        )
+    _, filename, wheel = min(ranked, key=lambda item: item[:2])
+    return LockedWheel(
+        name, version, filename, wheel["url"], wheel["hashes"]["sha256"], wheel.get("size")
+    )

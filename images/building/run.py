@@ -1,0 +1,93 @@
+"""One build from claim to end; `images.building.image_build` does what lies between.
+
+Outside names are stable (repository by image, tag by build number) and every step looks before it
+acts, so a build that is taken over simply goes through the steps again: the lock of the first attempt
+is kept, which makes the second attempt's bytes the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.conf import settings
+
+from images import upgrades
+from images.building import os_packages, outcome
+from images.building.cache import caches, work_folder
+from images.building.image_build import ImageBuild
+from images.building.journal import Journal
+from images.building.work import Holder, holding
+from images.errors import BuildError, LeaseLost
+from images.models import Build
+from ri_platform.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+
+def run(build_id: int) -> None:
+    """Claim a build and bring it to its end; nothing happens if there is nothing to claim."""
+    startable = Build.objects.startable()
+    if os_packages.problem():
+        # A worker on another machine can do it; this one leaves it alone.
+        startable = startable.filter(spec__os_packages=[])
+    build = startable.claim(build_id, settings.BUILD_LEASE_SECONDS)
+    if build is None:
+        return
+    logger.info("Build %s of %s begins, attempt %s.", build.number, build.image, build.attempts)
+    begun = time.monotonic()
+    try:
+        with holding(build, settings.BUILD_LEASE_SECONDS) as holder:
+            attempt(build, holder)
+    except LeaseLost:
+        logger.info("Build %s of %s was taken over or cancelled.", build.number, build.image)
+        outcome.let_go(build)
+    else:
+        logger.info("Build %s of %s %s.", build.number, build.image, build.state)
+        upgrades.after_build(build, time.monotonic() - begun)
+
+
+def attempt(build: Build, holder: Holder) -> None:
+    """Run the build and record how it ended. Raises only `LeaseLost`."""
+    journal = Journal(build)
+    try:
+        if build.attempts > settings.BUILD_MAX_ATTEMPTS:
+            raise BuildError(
+                f"The build's worker died {settings.BUILD_MAX_ATTEMPTS} times.",
+                hint="Ask an operator to look at the builds worker's log, then build again.",
+            )
+        if build.attempts > 1:
+            journal.line(f"Attempt {build.attempts}: the worker before this one died.")
+        product = make(build, journal, holder)
+        journal.line(f"Ready: {product.manifest_digest}")
+        journal.flush()
+        outcome.succeed(build, product)
+    except LeaseLost:
+        raise
+    except DomainError as error:
+        finish_failed(build, journal, error)
+    except Exception:
+        logger.exception("Build %s of image %s broke", build.number, build.image_id)
+        finish_failed(
+            build,
+            journal,
+            BuildError(
+                "The build broke on the platform's side; its operators' log says where.",
+                hint="Build it again; if it fails the same way, tell your administrator.",
+            ),
+        )
+
+
+def finish_failed(build: Build, journal: Journal, error: DomainError) -> None:
+    journal.break_off()
+    journal.line(f"Failed: {error}")
+    journal.flush()
+    outcome.fail(build, error)
+
+
+def make(build: Build, journal: Journal, holder: Holder) -> outcome.Product:
+    with work_folder(settings.CACHE_DIR, f"build-{build.pk}") as work:
+        product = ImageBuild(build, journal, holder.check, work).product()
+    for cache in caches():
+        cache.trim()
+    return product

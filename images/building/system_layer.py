@@ -1,0 +1,126 @@
+"""The layer of OS packages in a build: remembered like any other, else installed onto the base."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from images.building import layers, os_packages, push, remembered
+from images.building.base_images import blobs_of
+from images.building.cache import caches
+from images.building.journal import Journal
+from images.building.pipeline import KeyedLayer, name_of
+from images.building.tar_layer import OCI_LAYER_GZIP, Layer
+from images.models import BaseImage, BuildPhase, WheelLayer
+from images.registry.oci import Descriptor, RegistryClient
+from images.requirements import OSPackage
+from images.specs import os_packages_of
+
+
+@dataclass(frozen=True)
+class SystemLayer:
+    """The layer of OS packages that a spec asks for."""
+
+    key: str
+    title: str
+    packages: tuple[OSPackage, ...]
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], base: BaseImage) -> list[SystemLayer]:
+        """At most one: none where no packages are asked for."""
+        packages = os_packages_of(spec)
+        if not packages:
+            return []
+        names = [str(package) for package in packages]
+        key = layers.os_layer_key(base.manifest_digest, names)
+        return [cls(key, f"OS packages: {', '.join(names)}", tuple(packages))]
+
+
+@dataclass(frozen=True)
+class SystemLayers:
+    """Where such layers come from, for one build."""
+
+    base: BaseImage
+    image_id: int
+    repository: str
+    prefix: str
+    work: Path
+    journal: Journal
+    check: Callable[[], None]
+
+    def bring(
+        self, client: RegistryClient, item: SystemLayer, known: WheelLayer | None
+    ) -> tuple[KeyedLayer, int]:
+        """The layer, in the repository, and the bytes uploaded for it."""
+        with self.journal.phase(BuildPhase.OS_PACKAGES):
+            if known is not None:
+                pushed = self.push_remembered(client, item, known)
+                if pushed is not None:
+                    self.journal.line(pushed.line)
+                    return KeyedLayer.remembered(item.key, item.title, known), pushed.uploaded
+            layer, installed = self.install(client, item)
+            blob = push.BlobToPush(
+                Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
+            )
+            done = push.push_blob(client, self.repository, blob, self.work, threading.Event())
+            assert done is not None
+            self.journal.line(done.line)
+            return KeyedLayer(item.key, item.title, layer, installed), done.uploaded
+
+    def push_remembered(
+        self, client: RegistryClient, item: SystemLayer, known: WheelLayer
+    ) -> push.Pushed | None:
+        file = self.work / "os-packages-kept"
+        there = caches().layers.take(name_of(known.digest), file)
+        holder = remembered.holders([known.digest], self.prefix, self.image_id)
+        blob = push.BlobToPush(
+            Descriptor(OCI_LAYER_GZIP, known.digest, known.size_bytes),
+            item.title,
+            source=file if there else None,
+            from_repository=holder.get(known.digest, ""),
+        )
+        return push.push_blob(client, self.repository, blob, self.work, threading.Event())
+
+    def install(
+        self, client: RegistryClient, item: SystemLayer
+    ) -> tuple[Layer, tuple[tuple[str, str], ...]]:
+        layer, installed = os_packages.install(
+            item.packages,
+            layout=self.base_layout(client),
+            os_family=self.base.os_family,
+            work=self.work,
+            destination=self.work / "os-packages.tar.gz",
+            limits=os_packages.Limits(
+                settings.OS_PACKAGES_SECONDS, settings.OS_PACKAGES_MEMORY_BYTES
+            ),
+            log=self.journal.line,
+            check=self.check,
+        )
+        caches().layers.keep(name_of(layer.digest), layer.path)
+        return layer, installed
+
+    def base_layout(self, client: RegistryClient) -> Path:
+        """The base image as an OCI layout, its layers from the cache or the registry."""
+        layout = self.work / "base"
+        blobs = layout / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        manifest = client.get_manifest(self.base.repository, self.base.manifest_digest)
+        kept = caches().layers
+        for descriptor in blobs_of(manifest):
+            self.check()
+            path = blobs / descriptor.digest.partition(":")[2]
+            if not kept.take(name_of(descriptor.digest), path):
+                client.download_blob(self.base.repository, descriptor, path)
+                kept.keep(name_of(descriptor.digest), path)
+        (blobs / manifest.digest.partition(":")[2]).write_bytes(manifest.raw)
+        entry = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw)).to_json()
+        index = {"schemaVersion": 2, "manifests": [entry]}
+        (layout / "index.json").write_text(json.dumps(index))
+        (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        return layout

@@ -1,0 +1,54 @@
+"""Watching the tags that base images were imported from: when one moves on, so does the platform."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+
+from images import operations
+from images.building.base_images import manifest_of
+from images.models import BaseImage
+from images.registry.oci import RegistryClient, parse_reference
+from ri_platform.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 10.0
+
+
+def look() -> list[str]:
+    """Ask for a new version of each current base image whose tag names another image now.
+
+    Watched are those imported from a registry by a tag and from nowhere else: a source with an
+    alternative may have used that, and a digest never moves. Returns the new versions' names.
+    """
+    asked = []
+    sources = BaseImage.objects.current().filter(source__startswith="registry:")
+    for base in sources.exclude(source__contains=" | ").exclude(source__contains="@"):
+        reference = base.source.partition(":")[2]
+        try:
+            digest = digest_now(reference)
+            if digest == base.manifest_digest:
+                continue
+            version = f"{date.today():%Y.%m.%d}-{digest.partition(':')[2][:8]}"
+            newer = operations.import_base_image(
+                None,
+                image_type=base.image_type,
+                python_version=base.python_version,
+                platform_version=version,
+                source=base.source,
+            )
+        except DomainError as error:
+            # Out of reach, or asked for already: the next look will tell.
+            logger.info("The tag %s was not followed: %s", reference, error)
+        else:
+            logger.info("The tag %s moved on: %s is being imported.", reference, newer)
+            asked.append(str(newer))
+    return asked
+
+
+def digest_now(reference: str) -> str:
+    """The digest that the reference names for our platform. Raises as the registry client does."""
+    parsed = parse_reference(reference)
+    with RegistryClient(parsed.registry, read_only=True, timeout=TIMEOUT, attempts=2) as client:
+        return manifest_of(client, parsed, reference).digest

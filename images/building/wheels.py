@@ -1,0 +1,98 @@
+"""Fetching wheels: checked against size and sha256, kept by hash for later builds."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from images.building.cache import BoundedCache
+from images.building.resolve import LockedWheel, without_credentials
+from images.errors import FetchFailed, WheelInvalid
+from images.tls import trust
+
+ATTEMPTS = 4
+PIECE = 1 << 20
+# Without a size from the index, no wheel is larger than this.
+MAX_WHEEL_BYTES = 4 << 30
+
+
+class Stopped(Exception):
+    """The build must stop; this transfer is of no use any more."""
+
+
+def fetch(
+    client: httpx.Client,
+    wheel: LockedWheel,
+    cache: BoundedCache,
+    folder: Path,
+    stop: threading.Event,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Path:
+    """The wheel's file in `folder`: from the cache, else downloaded, checked and kept there.
+
+    Raises `FetchFailed` after some attempts, `WheelInvalid` for other content than locked, and
+    `Stopped` within a piece once `stop` is set.
+    """
+    path = folder / wheel.sha256 / wheel.filename
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{wheel.sha256[:2]}/{wheel.sha256}/{wheel.filename}"
+    if cache.take(name, path):
+        return path
+    partial = path.with_suffix(".part")
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            download(client, wheel, partial, stop)
+            break
+        except (httpx.TransportError, httpx.HTTPStatusError) as error:
+            if attempt == ATTEMPTS or not may_heal(error):
+                raise FetchFailed(
+                    f"{wheel.filename} cannot be downloaded: "
+                    f"{without_credentials(str(error)) or type(error).__name__}.",
+                    hint="The package index or the network failed; build again in a while.",
+                ) from error
+            sleep(0.5 * 2**attempt)
+    partial.rename(path)
+    cache.keep(name, path)
+    return path
+
+
+def index_client(auth: httpx.Auth | None = None, ca_file: str = "") -> httpx.Client:
+    """A client for downloads from package indexes, which `ca_file` (PEM) may vouch for."""
+    timeout = httpx.Timeout(60.0, connect=10.0)
+    return httpx.Client(timeout=timeout, follow_redirects=True, verify=trust(ca_file), auth=auth)
+
+
+def download(
+    client: httpx.Client, wheel: LockedWheel, destination: Path, stop: threading.Event
+) -> None:
+    sha256, received = hashlib.sha256(), 0
+    limit = wheel.size if wheel.size is not None else MAX_WHEEL_BYTES
+    with (
+        client.stream("GET", wheel.url, headers={"Accept-Encoding": "identity"}) as response,
+        destination.open("wb") as file,
+    ):
+        response.raise_for_status()
+        for piece in response.iter_raw(PIECE):
+            if stop.is_set():
+                raise Stopped
+            received += len(piece)
+            if received > limit:
+                break
+            sha256.update(piece)
+            file.write(piece)
+    if (wheel.size is not None and received != wheel.size) or sha256.hexdigest() != wheel.sha256:
+        raise WheelInvalid(
+            f"{wheel.filename} does not have the size and sha256 that the index promised.",
+            hint="The index or something before it altered the file; an operator should look.",
+        )
+
+
+def may_heal(error: httpx.TransportError | httpx.HTTPStatusError) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return True

@@ -1,0 +1,72 @@
+"""Holding leased work: the lease is renewed in the background while the work runs.
+
+The worker asks `check` between steps (and the engine asks it inside long ones); it raises as soon as
+the lease is lost, so a worker that was taken over stops instead of racing its successor.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+
+from django.db import DatabaseError, close_old_connections, connection
+
+from images.errors import LeaseLost
+from images.models import Lease
+
+log = logging.getLogger(__name__)
+
+
+class Holder:
+    """Renews one row's lease from a thread of its own until the work ends or is lost."""
+
+    def __init__(self, work: Lease, seconds: float) -> None:
+        self._work = work
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    def check(self) -> None:
+        """Raise `LeaseLost` if this worker must stop."""
+        if self._lost.is_set():
+            raise LeaseLost("Another worker has taken this work over, or it was cancelled.")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        # A third of the lease at most, and a second at most, so that a cancel is noticed soon.
+        interval = min(1.0, self._seconds / 3)
+        # The row object belongs to the worker's thread; this one works on its own copy.
+        mine = copy(self._work)
+        try:
+            while not self._stopped.wait(interval):
+                close_old_connections()
+                try:
+                    mine.renew(self._seconds)
+                except LeaseLost:
+                    self._lost.set()
+                    return
+                except DatabaseError as error:
+                    # The lease may well outlive a short outage; if not, the next write says so.
+                    log.warning("The lease of %s could not be renewed: %s", mine.pk, error)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def holding(work: Lease, seconds: float) -> Iterator[Holder]:
+    holder = Holder(work, seconds)
+    holder.start()
+    try:
+        yield holder
+    finally:
+        holder.stop()

@@ -1,0 +1,115 @@
+"""Errors of the registry adapters and of the build engine.
+
+Vendor errors (botocore's ClientError, httpx's, a subprocess's exit code) stop at the adapter and
+become one of these, with the cause chained. `retryable` tells the task whether time may heal it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ri_platform.errors import DomainError
+
+
+class RegistryError(DomainError):
+    """The container registry refused or failed."""
+
+    code = "registry_failed"
+    status = 502
+    must_act = "operator"
+    retryable: ClassVar[bool] = False
+
+
+class RepositoryOutsidePrefix(RegistryError):
+    """A name outside `<repository_prefix>/` was about to be acted on; nothing was sent."""
+
+    code = "repository_outside_prefix"
+
+
+class RepositoryNotOurs(RegistryError):
+    """A repository of this name exists that this instance did not create."""
+
+    code = "repository_not_ours"
+
+
+class RegistryNotFound(RegistryError):
+    """The repository, manifest or blob does not exist."""
+
+    code = "registry_not_found"
+
+
+class RegistryDenied(RegistryError):
+    """The registry or IAM refused the identity."""
+
+    code = "registry_denied"
+
+
+class RegistryUnavailable(RegistryError):
+    """The registry cannot be reached, throttles or answers 5xx, after all retries."""
+
+    code = "registry_unavailable"
+    retryable = True
+
+
+class DigestMismatch(RegistryError):
+    """Content does not have the digest or size that its descriptor promised."""
+
+    code = "digest_mismatch"
+
+
+class BuildError(DomainError):
+    """A build cannot succeed; the sentence names the offending requirement where there is one."""
+
+    code = "build_failed"
+    status = 422
+    retryable: ClassVar[bool] = False
+
+
+class ResolutionFailed(BuildError):
+    """The resolver found no set of versions that satisfies all requirements."""
+
+    code = "resolution_failed"
+
+
+class NoWheel(BuildError):
+    """A requirement has no wheel for this Python version and platform."""
+
+    code = "no_wheel"
+
+
+class PackageNotAllowed(BuildError):
+    """A library that this installation's lists keep out is in the lock."""
+
+    code = "package_not_allowed"
+
+
+class FetchFailed(BuildError):
+    """A wheel could not be downloaded."""
+
+    code = "fetch_failed"
+    must_act = "operator"
+    retryable = True
+
+
+class WheelInvalid(BuildError):
+    """A wheel's hash, size or contents are not what they must be."""
+
+    code = "wheel_invalid"
+
+
+class BaseImageUnusable(BuildError):
+    """An image cannot serve as a base image: no Python, wrong platform, unreadable layers."""
+
+    code = "base_image_unusable"
+
+
+class OSPackagesUnavailable(BuildError):
+    """OS packages were asked for where no worker can install them."""
+
+    code = "os_packages_unavailable"
+
+
+class LeaseLost(BuildError):
+    """Another worker took this build over; this one must stop without writing anything."""
+
+    code = "lease_lost"

@@ -1,0 +1,125 @@
+"""What an image is to contain, as a form: text in, a frozen command out, each problem at its line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from images.capabilities import os_packages_refusal
+from images.models import ImageType, ManagedImage
+from images.models.managed_image import name_validator
+from images.operations import CreateImage
+from images.queries import base_images_for_form
+from images.requirements import (
+    OSPackage,
+    PipRequirement,
+    RequirementErrors,
+    parse_os_packages,
+    parse_pip_requirements,
+)
+from images.specs import os_packages_of, pip_requirements_of
+
+MONOSPACE = {"class": "form-control font-monospace", "spellcheck": "false", "autocomplete": "off"}
+
+
+class SpecForm(forms.Form):
+    """Base image, libraries and OS packages; `command` is for the image of a given name."""
+
+    image_type = forms.ChoiceField(
+        label="Image type",
+        widget=forms.Select(attrs={"class": "form-select"}),
+        help_text="The use case that the base image is made for.",
+    )
+    python_version = forms.ChoiceField(
+        label="Python version", widget=forms.Select(attrs={"class": "form-select"})
+    )
+    pip_requirements = forms.CharField(
+        label="Libraries",
+        max_length=100_000,
+        strip=False,
+        widget=forms.Textarea(
+            attrs={**MONOSPACE, "rows": 8, "placeholder": "numpy>=2\npandas==2.3.3\nscikit-learn"}
+        ),
+        help_text="One a line, with an optional version, or paste a requirements.txt.",
+    )
+    os_packages = forms.CharField(
+        label="OS packages",
+        required=False,
+        max_length=20_000,
+        strip=False,
+        widget=forms.Textarea(attrs={**MONOSPACE, "rows": 3, "placeholder": "libgomp1"}),
+        help_text="One a line, as name or name=version.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.available = base_images_for_form()
+        types = [(value, ImageType(value).label) for value in self.available]
+        versions = sorted(
+            {version for found in self.available.values() for version in found},
+            key=lambda version: [int(part) for part in version.split(".")],
+            reverse=True,
+        )
+        self.fields["image_type"].choices = types  # type: ignore[attr-defined]
+        self.fields["python_version"].choices = [  # type: ignore[attr-defined]
+            (version, version) for version in versions
+        ]
+        self.os_packages_refusal = os_packages_refusal()
+        if self.os_packages_refusal:
+            self.fields["os_packages"].widget.attrs["disabled"] = True
+            self.fields["os_packages"].help_text = self.os_packages_refusal
+        for name, field in self.fields.items():
+            described = [f"id_{name}_help"] if field.help_text else []
+            if self.is_bound and name in self.errors:
+                described.insert(0, f"id_{name}_errors")
+                field.widget.attrs["aria-invalid"] = "true"
+                field.widget.attrs["class"] += " is-invalid"
+            field.widget.attrs["aria-describedby"] = " ".join(described)
+
+    def clean_pip_requirements(self) -> list[PipRequirement]:
+        try:
+            found = parse_pip_requirements(self.cleaned_data["pip_requirements"])
+        except RequirementErrors as error:
+            raise ValidationError([str(problem) for problem in error.problems]) from error
+        if not found:
+            raise ValidationError("Name at least one library.")
+        return found
+
+    def clean_os_packages(self) -> list[OSPackage]:
+        try:
+            return parse_os_packages(self.cleaned_data["os_packages"])
+        except RequirementErrors as error:
+            raise ValidationError([str(problem) for problem in error.problems]) from error
+
+    def command(self, name: str) -> CreateImage:
+        return CreateImage(
+            name=name,
+            image_type=self.cleaned_data["image_type"],
+            python_version=self.cleaned_data["python_version"],
+            pip_requirements=tuple(self.cleaned_data["pip_requirements"]),
+            os_packages=tuple(self.cleaned_data["os_packages"]),
+        )
+
+
+class NewImageForm(SpecForm):
+    name = forms.CharField(
+        min_length=2,
+        max_length=128,
+        validators=[name_validator],
+        help_text="Lower-case letters, digits, - and _, for example churn-xgboost. "
+        "It cannot be changed later.",
+        widget=forms.TextInput(attrs={**MONOSPACE, "autocapitalize": "none"}),
+    )
+    field_order = ("name",)
+
+
+def spec_initial(image: ManagedImage) -> dict[str, str]:
+    """The form's fields as they would say what `image` was asked for."""
+    return {
+        "image_type": image.image_type,
+        "python_version": image.python_version,
+        "pip_requirements": "\n".join(map(str, pip_requirements_of(image.spec))),
+        "os_packages": "\n".join(map(str, os_packages_of(image.spec))),
+    }

@@ -1,0 +1,46 @@
+"""What another lock would change, library by library."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+
+@dataclass(frozen=True)
+class Change:
+    """One library; an empty version means that it is not there."""
+
+    name: str
+    before: str
+    after: str
+
+    @property
+    def kind(self) -> Literal["added", "removed", "upgraded", "downgraded"]:
+        if not self.before:
+            return "added"
+        if not self.after:
+            return "removed"
+        try:
+            return "upgraded" if Version(self.after) > Version(self.before) else "downgraded"
+        except InvalidVersion:
+            return "upgraded"
+
+
+def locked_versions(lock: str) -> dict[str, str]:
+    """Normalized name → version of a pylock.toml (PEP 751); an empty text locks nothing."""
+    packages = tomllib.loads(lock).get("packages", [])
+    return {canonicalize_name(package["name"]): package["version"] for package in packages}
+
+
+def changes(before: str, after: str) -> list[Change]:
+    """What differs between two locks, by name."""
+    old, new = locked_versions(before), locked_versions(after)
+    return [
+        Change(name, old.get(name, ""), new.get(name, ""))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]

@@ -1,0 +1,22 @@
+"""Advisory locks: work on one repository happens one at a time, without holding a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+
+@contextmanager
+def exclusive(kind: str, pk: int) -> Iterator[None]:
+    """Hold PostgreSQL's session-level advisory lock `(kind, pk)`, waiting for it if need be.
+
+    A row lock would make a page that changes the same row wait for AWS; this one never does.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext(%s), %s)", [kind, pk])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [kind, pk])

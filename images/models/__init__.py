@@ -1,0 +1,35 @@
+"""What the platform keeps: base images, managed images, their builds, and the layers of those."""
+
+from images.models.alteration import Alteration
+from images.models.base_image import BaseImage, ImageType, PythonVersion
+from images.models.build import (
+    Build,
+    BuildLayer,
+    BuildLogChunk,
+    BuildPhase,
+    BuildReason,
+    InstalledLibrary,
+    WheelLayer,
+)
+from images.models.build_host import BuildHost
+from images.models.lease import Lease, LeaseQuerySet
+from images.models.managed_image import ManagedImage, Status
+
+__all__ = [
+    "Alteration",
+    "BaseImage",
+    "Build",
+    "BuildHost",
+    "BuildLayer",
+    "BuildLogChunk",
+    "BuildPhase",
+    "BuildReason",
+    "ImageType",
+    "InstalledLibrary",
+    "Lease",
+    "LeaseQuerySet",
+    "ManagedImage",
+    "PythonVersion",
+    "Status",
+    "WheelLayer",
+]

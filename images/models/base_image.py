@@ -1,0 +1,109 @@
+"""Base images: what the platform provides, one current for each use case and Python version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+
+from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
+
+if TYPE_CHECKING:
+    from django_stubs_ext.db.models.manager import RelatedManager
+
+    from images.models.build import Build
+
+
+class ImageType(models.TextChoices):
+    ALL = "all", "All"
+    IMAGES = "images", "Images"
+    NLP = "nlp", "NLP"
+    TABULAR = "tabular", "Tabular"
+
+
+class PythonVersion(models.TextChoices):
+    """Minor versions for which a root image can be made or copied."""
+
+    V3_9 = "3.9", "3.9"
+    V3_10 = "3.10", "3.10"
+    V3_11 = "3.11", "3.11"
+    V3_12 = "3.12", "3.12"
+    V3_13 = "3.13", "3.13"
+
+
+class BaseImageQuerySet(LeaseQuerySet["BaseImage"]):
+    def current(self) -> BaseImageQuerySet:
+        return self.filter(is_current=True, state=WorkState.SUCCEEDED)
+
+
+class BaseImage(Lease):
+    """An image of the platform, imported into `<prefix>/base/…` and inspected.
+
+    `source` says where it comes from: `registry:<reference>`, `layout:<path>`, `rootfs:<path>` or
+    `suite:<Debian suite>`. `layers` are its manifest's descriptors, `libraries` what its own Python
+    already has as `[name, version]` pairs.
+    """
+
+    image_type = models.CharField(max_length=16, choices=ImageType.choices, default=ImageType.ALL)
+    python_version = models.CharField(max_length=8, choices=PythonVersion.choices)
+    platform_version = models.CharField(max_length=64)
+    source = models.CharField(max_length=512)
+    is_current = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    repository = models.CharField(max_length=256)
+    repository_ready_at = models.DateTimeField(null=True, blank=True)
+    manifest_digest = models.CharField(max_length=71, blank=True)
+    config = models.JSONField(default=dict, blank=True)
+    layers = models.JSONField(default=list, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    python_full_version = models.CharField(max_length=32, blank=True)
+    interpreter = models.CharField(max_length=255, blank=True)
+    site_packages = models.JSONField(default=list, blank=True)
+    libraries = models.JSONField(default=list, blank=True)
+    # Of a use case of the catalogue: the lock of its curated libraries, and what they stand on.
+    lock = models.TextField(blank=True)
+    built_on = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="base_children"
+    )
+    os_family = models.CharField(max_length=16, blank=True)
+    os_name = models.CharField(max_length=120, blank=True)
+    # os-release's ID, and the packages by dpkg's own list, as `[name, version]`.
+    os_id = models.CharField(max_length=40, blank=True)
+    os_packages = models.JSONField(default=list, blank=True)
+
+    builds: RelatedManager[Build]
+
+    objects = BaseImageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["image_type", "-python_version", "-created_at"]
+        constraints = [
+            *lease_constraints("base_image"),
+            models.UniqueConstraint(
+                fields=["image_type", "python_version", "platform_version"],
+                name="base_image_version_is_unique",
+            ),
+            models.UniqueConstraint(
+                fields=["image_type", "python_version"],
+                condition=Q(is_current=True),
+                name="base_image_has_one_current",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=WorkState.SUCCEEDED)
+                | (~Q(manifest_digest="") & ~Q(interpreter="")),
+                name="base_image_ready_is_complete",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_current=False) | Q(state=WorkState.SUCCEEDED),
+                name="base_image_current_is_ready",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_type}-python{self.python_version} {self.platform_version}"
+
+    @property
+    def tag(self) -> str:
+        return self.platform_version

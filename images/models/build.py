@@ -1,0 +1,203 @@
+"""Builds: each attempt to produce a managed image's container image, and all that it recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+
+from images.models.base_image import BaseImage
+from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
+from images.models.managed_image import ManagedImage
+from workspaces.models import User
+
+if TYPE_CHECKING:
+    from django_stubs_ext.db.models.manager import RelatedManager
+
+
+class BuildPhase(models.TextChoices):
+    """The steps of a build in their order."""
+
+    RESOLVE = "resolve", "Resolve"
+    OS_PACKAGES = "os_packages", "OS packages"
+    FETCH = "fetch", "Fetch"
+    LAYERS = "layers", "Layers"
+    PUSH = "push", "Push"
+    VERIFY = "verify", "Verify"
+
+
+class BuildReason(models.TextChoices):
+    """Why a build was asked for."""
+
+    CREATE = "create", "Created"
+    REBUILD = "rebuild", "Rebuilt"
+    ALTER = "alter", "Altered"
+    ROLL_BACK = "roll_back", "Rolled back"
+    UPGRADE = "upgrade", "Base image upgraded"
+
+
+class BuildQuerySet(LeaseQuerySet["Build"]):
+    def startable(self) -> BuildQuerySet:
+        """Claimable builds whose repository and base image are there."""
+        return self.claimable().filter(
+            image__removed_at__isnull=True,
+            image__repository_ready_at__isnull=False,
+            base_image__state=WorkState.SUCCEEDED,
+        )
+
+
+class Build(Lease):
+    """One attempt. Its number counts within the image; `build-<number>` is the tag it pushes.
+
+    `timings` maps a phase to `{"started_at": RFC 3339, "seconds": float | null}`; null while it runs.
+    """
+
+    image = models.ForeignKey(ManagedImage, models.CASCADE, related_name="builds")
+    number = models.PositiveIntegerField()
+    base_image = models.ForeignKey(BaseImage, models.PROTECT, related_name="builds")
+    spec = models.JSONField()
+    reason = models.CharField(
+        max_length=16, choices=BuildReason.choices, default=BuildReason.CREATE
+    )
+    requested_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    phase = models.CharField(max_length=16, choices=BuildPhase.choices, blank=True)
+    timings = models.JSONField(default=dict, blank=True)
+    lock = models.TextField(blank=True)
+    manifest_digest = models.CharField(max_length=71, blank=True)
+    config_digest = models.CharField(max_length=71, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    pushed_bytes = models.BigIntegerField(default=0)
+
+    log_chunks: RelatedManager[BuildLogChunk]
+    libraries: RelatedManager[InstalledLibrary]
+    layers: RelatedManager[BuildLayer]
+
+    objects = BuildQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            *lease_constraints("build"),
+            models.UniqueConstraint(fields=["image", "number"], name="build_number_is_unique"),
+            models.UniqueConstraint(
+                fields=["image"],
+                condition=Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
+                name="build_one_active_per_image",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=WorkState.SUCCEEDED)
+                | (Q(manifest_digest__startswith="sha256:") & ~Q(lock="")),
+                name="build_succeeded_is_complete",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["state", "lease_expires_at"],
+                condition=Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
+                name="build_due",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image} build {self.number}"
+
+    @property
+    def tag(self) -> str:
+        return f"build-{self.number}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (WorkState.QUEUED, WorkState.RUNNING)
+
+
+class BuildLogChunk(models.Model):
+    """A piece of a build's log; `offset` is where it starts, in characters of the whole log."""
+
+    build = models.ForeignKey(Build, models.CASCADE, related_name="log_chunks")
+    offset = models.PositiveIntegerField()
+    text = models.TextField()
+
+    class Meta:
+        ordering = ["offset"]
+        constraints = [
+            models.UniqueConstraint(fields=["build", "offset"], name="build_log_has_no_overlap")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.build} log from {self.offset}"
+
+
+class InstalledLibrary(models.Model):
+    """A library that really is in the image. `normalized_name` is PEP 503's, for searching."""
+
+    build = models.ForeignKey(Build, models.CASCADE, related_name="libraries")
+    name = models.CharField(max_length=200)
+    normalized_name = models.CharField(max_length=200)
+    version = models.CharField(max_length=100)
+    # Of the wheel that it was installed from; empty for what the base image brought.
+    sha256 = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["normalized_name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["build", "normalized_name"], name="library_is_installed_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["normalized_name", "version", "build"], name="library_by_name_and_version"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class WheelLayer(models.Model):
+    """A layer that was made once: what went in (the key) and what came out (digest, size).
+
+    `key` is `images.building.layers.wheel_layer_key`; the layer depends on nothing but it, so every
+    later build of any image may refer to the same blob. A layer whose blob was lost is made again; if
+    another release of the same Python compiles it to other bytes, the key has one more row, and the
+    newest counts.
+    """
+
+    key = models.CharField(max_length=64)
+    digest = models.CharField(max_length=71, db_index=True)
+    diff_id = models.CharField(max_length=71)
+    size_bytes = models.BigIntegerField()
+    title = models.CharField(max_length=255)
+    # Of a layer of OS packages: all packages in the image, as `[name, version]`.
+    os_packages = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "digest"], name="wheel_layer_is_recorded_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class BuildLayer(models.Model):
+    """A layer in a build's image: which repositories hold a blob follows from these rows."""
+
+    build = models.ForeignKey(Build, models.CASCADE, related_name="layers")
+    layer = models.ForeignKey(WheelLayer, models.PROTECT, related_name="uses")
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["build", "position"], name="build_layer_position_is_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.layer} in {self.build}"

@@ -1,0 +1,125 @@
+"""Work that exactly one worker does at a time: claimed by compare-and-set, held under a lease.
+
+Every claim increments the fencing token, and every write of the holder names its token. A worker that
+was paused past its lease finds its writes refused, whoever took over in the meantime.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Generic, Self, TypeVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from images.errors import LeaseLost
+
+M = TypeVar("M", bound="Lease")
+
+
+class WorkState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+# How long after waking a worker the sweeper leaves the same work alone.
+WAKE_INTERVAL = timedelta(seconds=30)
+
+
+def next_wake() -> datetime:
+    return timezone.now() + WAKE_INTERVAL
+
+
+class LeaseQuerySet(models.QuerySet[M], Generic[M]):
+    def due(self) -> Self:
+        """Claimable, and not woken a moment ago: what the sweeper sends again."""
+        return self.claimable().filter(due_at__lt=timezone.now())
+
+    def claimable(self) -> Self:
+        """Queued, or running under a lease that ran out because its worker died."""
+        now = timezone.now()
+        return self.filter(
+            Q(state=WorkState.QUEUED) | Q(state=WorkState.RUNNING, lease_expires_at__lt=now)
+        )
+
+    def claim(self, pk: int, seconds: float) -> M | None:
+        """Take the lease of one row, or None if another worker holds it or nothing is left to do.
+
+        This queryset's own filters are looked at first; the compare-and-set itself names columns of
+        this one table only. A joined condition would become a subquery, which PostgreSQL does not
+        evaluate anew for a row it had to wait for, and two workers could both win.
+        """
+        if not self.filter(pk=pk).exists():
+            return None
+        now = timezone.now()
+        plain = self.model._default_manager.get_queryset()
+        assert isinstance(plain, LeaseQuerySet)
+        won = (
+            plain.claimable()
+            .filter(pk=pk)
+            .update(
+                state=WorkState.RUNNING,
+                lease_token=F("lease_token") + 1,
+                lease_expires_at=now + timedelta(seconds=seconds),
+                started_at=now,
+                attempts=F("attempts") + 1,
+            )
+        )
+        return self.model._default_manager.get(pk=pk) if won else None
+
+
+class Lease(models.Model):
+    """Abstract: a row that is work."""
+
+    state = models.CharField(max_length=16, choices=WorkState.choices, default=WorkState.QUEUED)
+    lease_token = models.PositiveIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(default=next_wake)
+    attempts = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    error_hint = models.TextField(blank=True)
+
+    class Meta:
+        abstract = True
+
+    def renew(self, seconds: float) -> None:
+        """Hold the lease for `seconds` more. Raises `LeaseLost`."""
+        self.write(lease_expires_at=timezone.now() + timedelta(seconds=seconds))
+
+    def write(self, **values: Any) -> None:
+        """Change columns of the row while this worker holds it. Raises `LeaseLost`."""
+        written = (
+            type(self)
+            ._default_manager.filter(
+                pk=self.pk, lease_token=self.lease_token, state=WorkState.RUNNING
+            )
+            .update(**values)
+        )
+        if not written:
+            raise LeaseLost("Another worker has taken this work over, or it was cancelled.")
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+def lease_constraints(prefix: str) -> list[models.BaseConstraint]:
+    """The invariants that hold for every kind of leased work."""
+    return [
+        models.CheckConstraint(
+            condition=Q(state__in=WorkState.values), name=f"{prefix}_state_is_known"
+        ),
+        models.CheckConstraint(
+            condition=~Q(state=WorkState.RUNNING) | Q(lease_expires_at__isnull=False),
+            name=f"{prefix}_running_holds_a_lease",
+        ),
+        models.CheckConstraint(
+            condition=~Q(state=WorkState.FAILED) | ~Q(error_code=""),
+            name=f"{prefix}_failed_has_a_code",
+        ),
+    ]

@@ -1,0 +1,125 @@
+"""Managed images: what a user asked for, and which build of it is current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Length, Now
+from django.db.models.lookups import GreaterThanOrEqual
+
+from images.models.base_image import ImageType, PythonVersion
+from images.models.lease import next_wake
+from workspaces.models import User, Workspace
+
+if TYPE_CHECKING:
+    from django_stubs_ext.db.models.manager import RelatedManager
+
+    from images.models.alteration import Alteration
+    from images.models.build import Build
+
+NAME_PATTERN = r"^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*$"
+NAME_RULE = (
+    "Use 2 to 128 lower-case letters and digits, with single - or _ between them, "
+    "starting with a letter."
+)
+# `$` would let a trailing newline through; `\Z` is the end and nothing else.
+name_validator = RegexValidator(NAME_PATTERN.replace("$", r"\Z"), NAME_RULE)
+
+
+class Status(models.TextChoices):
+    BUILDING_FIRST_TIME = "BUILDING_FIRST_TIME", "Building"
+    REBUILDING = "REBUILDING", "Rebuilding"
+    READY = "READY", "Ready"
+    FAILED = "FAILED", "Failed"
+    OUTDATED = "OUTDATED", "Outdated"
+
+
+class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
+    def existing(self) -> ManagedImageQuerySet:
+        """What every list shows: images that nobody has removed."""
+        return self.filter(removed_at__isnull=True)
+
+    def being_removed(self) -> ManagedImageQuerySet:
+        """Removed, with a repository that still has to go; only then is the name free again."""
+        return self.filter(removed_at__isnull=False)
+
+    def visible_to(self, user: User) -> ManagedImageQuerySet:
+        """Managed images belong to the instance: every active account sees all of them."""
+        return self.existing() if user.is_active else self.none()
+
+
+class ManagedImage(models.Model):
+    """A managed image. `pip_requirements` is a list of `{name, extras, specifier}`, `os_packages` of
+    `{name, version}`; both are validated at the edge and never parsed from text again.
+    """
+
+    name = models.CharField(max_length=128, unique=True, validators=[name_validator])
+    image_type = models.CharField(max_length=16, choices=ImageType.choices, default=ImageType.ALL)
+    python_version = models.CharField(max_length=8, choices=PythonVersion.choices)
+    pip_requirements = models.JSONField(default=list, blank=True)
+    os_packages = models.JSONField(default=list, blank=True)
+    status = models.CharField(
+        max_length=24, choices=Status.choices, default=Status.BUILDING_FIRST_TIME, db_index=True
+    )
+    current_build = models.ForeignKey(
+        "images.Build", models.RESTRICT, null=True, blank=True, related_name="+"
+    )
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_in = models.ForeignKey(
+        Workspace, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    repository_ready_at = models.DateTimeField(null=True, blank=True)
+    repository_error = models.TextField(blank=True)
+    # When the sweeper wakes the registry worker for this image again, if its repository is due.
+    repository_due_at = models.DateTimeField(default=next_wake)
+    removed_at = models.DateTimeField(null=True, blank=True)
+    removed_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+
+    builds: RelatedManager[Build]
+    alterations: RelatedManager[Alteration]
+
+    objects = ManagedImageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(name__regex=NAME_PATTERN) & Q(GreaterThanOrEqual(Length("name"), 2)),
+                name="managed_image_name_is_valid",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="managed_image_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=[Status.READY, Status.REBUILDING, Status.OUTDATED])
+                | Q(current_build__isnull=False),
+                name="managed_image_usable_has_a_build",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.BUILDING_FIRST_TIME) | Q(current_build__isnull=True),
+                name="managed_image_first_build_has_no_current",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing will change by itself: a page needs no further poll."""
+        return self.status in (Status.READY, Status.FAILED)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return {
+            "image_type": self.image_type,
+            "python_version": self.python_version,
+            "pip_requirements": self.pip_requirements,
+            "os_packages": self.os_packages,
+        }

@@ -1,0 +1,216 @@
+"""What people do with managed images: one function a verb.
+
+Each checks the access table, then locks, changes and audits in one transaction; a message that wakes
+a worker leaves only after the commit. Console, REST, SDK and admin all call these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from images import wake
+from images.capabilities import os_packages_refusal
+from images.models import BaseImage, Build, ManagedImage
+from images.models.lease import WorkState
+from images.models.managed_image import NAME_RULE, name_validator
+from images.requirements import OSPackage, PipRequirement
+from images.specs import spec_of
+from ri_platform.errors import Conflict, Invalid, NotFound, Unavailable
+from workspaces import audit
+from workspaces.access import Action, Actor, require
+from workspaces.models import User, Workspace
+
+
+@dataclass(frozen=True)
+class CreateImage:
+    """What a user asks for, validated: requirements are parsed values, not text."""
+
+    name: str
+    image_type: str
+    python_version: str
+    pip_requirements: Sequence[PipRequirement]
+    os_packages: Sequence[OSPackage] = ()
+
+
+def image_named(user: User, name: str) -> ManagedImage:
+    """The image of this name, if `user` may see it. Raises `NotFound`."""
+    try:
+        return ManagedImage.objects.visible_to(user).select_related("current_build").get(name=name)
+    except ManagedImage.DoesNotExist as error:
+        raise NotFound(f"There is no managed image named {name}.") from error
+
+
+def create_image(
+    actor: Actor, command: CreateImage, *, workspace: Workspace | None = None
+) -> ManagedImage:
+    """Accept a new managed image and its first build.
+
+    Raises `Invalid` for what cannot be built here and `Conflict` for a name that is taken, also by an
+    image whose repository is still being removed.
+    """
+    require(actor.user, Action.CREATE_IMAGE, workspace)
+    require_enabled()
+    if not 2 <= len(command.name) <= 128 or not name_validator.regex.match(command.name):  # type: ignore[union-attr]
+        raise Invalid(f"{command.name!r} cannot be an image's name.", hint=NAME_RULE, field="name")
+    refuse_unavailable(command)
+    base = base_image_for(command.image_type, command.python_version)
+    with transaction.atomic():
+        image, created = ManagedImage.objects.get_or_create(
+            name=command.name,
+            defaults={
+                **spec_of(
+                    command.image_type,
+                    command.python_version,
+                    command.pip_requirements,
+                    command.os_packages,
+                ),
+                "created_by": actor.user,
+                "created_in": workspace,
+            },
+        )
+        if not created:
+            raise name_taken(image)
+        Build.objects.create(
+            image=image, number=1, base_image=base, spec=image.spec, requested_by=actor.user
+        )
+        audit.record(
+            "image.created",
+            actor,
+            object_type="managed_image",
+            object_name=image.name,
+            workspace=workspace,
+            details=image.spec,
+        )
+        wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
+    return image
+
+
+def remove_image(actor: Actor, name: str, *, workspace: Workspace | None = None) -> None:
+    """Take an image from the instance: from every list at once, its repository soon after.
+
+    Its name is free again when the repository is gone. Removing an image that is being removed is
+    harmless. Raises `NotFound` if there is none of this name.
+    """
+    require(actor.user, Action.REMOVE_IMAGE, workspace)
+    require_enabled()
+    with transaction.atomic():
+        locked = ManagedImage.objects.select_for_update().filter(name=name).first()
+        if locked is None:
+            raise NotFound(f"There is no managed image named {name}.")
+        if locked.removed_at is not None:
+            return
+        now = timezone.now()
+        locked.removed_at, locked.removed_by, locked.updated_at = now, actor.user, now
+        locked.repository_error = ""
+        locked.save(update_fields=["removed_at", "removed_by", "updated_at", "repository_error"])
+        # A worker in the middle of one finds its writes refused and stops.
+        locked.builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING]).update(
+            state=WorkState.CANCELLED, finished_at=now
+        )
+        audit.record(
+            "image.removed",
+            actor,
+            object_type="managed_image",
+            object_name=locked.name,
+            workspace=workspace,
+            details={"image_type": locked.image_type, "python_version": locked.python_version},
+        )
+        wake.after_commit(wake.Task.DELETE_REPOSITORY, locked.pk)
+
+
+def import_base_image(
+    actor: Actor | None,
+    *,
+    image_type: str,
+    python_version: str,
+    platform_version: str,
+    source: str,
+) -> BaseImage:
+    """Ask for a base image; a version that failed to import before is tried again.
+
+    Raises `Conflict` if this version is there or being imported.
+    """
+    require_enabled()
+    with transaction.atomic():
+        base, created = BaseImage.objects.get_or_create(
+            image_type=image_type,
+            python_version=python_version,
+            platform_version=platform_version,
+            defaults={"source": source},
+        )
+        if not created:
+            base = BaseImage.objects.select_for_update().get(pk=base.pk)
+            if base.state != WorkState.FAILED:
+                done = base.state == WorkState.SUCCEEDED
+                raise Conflict(
+                    f"The base image {base} is {'there' if done else 'being imported'} already.",
+                    hint="Give another platform version to import it anew.",
+                )
+            base.state, base.source, base.attempts = WorkState.QUEUED, source, 0
+            base.save(update_fields=["state", "source", "attempts"])
+        audit.record(
+            "base_image.import_requested",
+            actor,
+            object_type="base_image",
+            object_name=str(base),
+            details={"source": source},
+        )
+        wake.after_commit(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)
+    return base
+
+
+def refuse_unavailable(command: CreateImage) -> None:
+    """Raise `Invalid` for what no worker of this installation can build."""
+    if command.os_packages and (refusal := os_packages_refusal()):
+        raise Invalid(
+            refusal, hint="Leave the OS packages empty to build this image.", field="os_packages"
+        )
+
+
+def base_image_for(image_type: str, python_version: str) -> BaseImage:
+    """The base image a new build starts from: the current one, else one that is on its way.
+
+    Raises `Invalid` if the platform provides none.
+    """
+    candidates = BaseImage.objects.filter(image_type=image_type, python_version=python_version)
+    base = (
+        candidates.current().first()
+        or candidates.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING])
+        .order_by("-created_at")
+        .first()
+    )
+    if base is None:
+        raise Invalid(
+            f"The platform provides no base image of type {image_type} "
+            f"with Python {python_version}.",
+            hint="Choose another image type or Python version.",
+            field="python_version",
+        )
+    return base
+
+
+def name_taken(image: ManagedImage) -> Conflict:
+    if image.removed_at is not None:
+        return Conflict(
+            f"An image named {image.name} is still being removed.",
+            hint="The name is free again once its repository is deleted; try again in a moment.",
+            field="name",
+        )
+    return Conflict(
+        f"There is a managed image named {image.name} already.",
+        hint="Choose another name; images are shared by all workspaces.",
+        field="name",
+    )
+
+
+def require_enabled() -> None:
+    if not settings.IMAGE_REGISTRY_ENABLED:
+        raise Unavailable(
+            "The Managed Image Registry is turned off on this instance.",
+            hint="An operator can turn it on with RI_IMAGE_REGISTRY_ENABLE.",
+        )

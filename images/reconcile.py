@@ -1,0 +1,170 @@
+"""Bringing AWS in line with what the database says should exist. Runs as the registry server.
+
+Each function may run any number of times, at any moment, in several workers: it looks at the row
+first, holds an advisory lock while it talks to AWS, and does only what is still due.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from images import upgrades, wake
+from images.errors import RegistryError
+from images.locks import exclusive
+from images.models import Alteration, BaseImage, Build, ManagedImage, Status
+from images.models.lease import WorkState, next_wake
+from images.registry import connection, naming
+from images.registry.control import RepositoryControl
+
+log = logging.getLogger(__name__)
+
+
+def prepare_repository(image_id: int) -> None:
+    """Create the image's repository if it is not there yet, then wake its build."""
+    with exclusive("image-repository", image_id):
+        image = ManagedImage.objects.existing().filter(pk=image_id).first()
+        if image is None:
+            return
+        if image.repository_ready_at is None:
+            try:
+                make_repository(connection.control(), repository_of(image))
+            except RegistryError as error:
+                repository_failed(image, error)
+                return
+            ManagedImage.objects.filter(pk=image.pk).update(
+                repository_ready_at=timezone.now(), repository_error=""
+            )
+    for build in Build.objects.startable().filter(image_id=image_id):
+        wake.send(wake.Task.RUN_BUILD, build.pk)
+
+
+def repository_failed(image: ManagedImage, error: RegistryError) -> None:
+    """Keep the reason; only what time cannot heal ends the build that waits for the repository."""
+    log.warning("The repository of %s is not ready: %s", image.name, error)
+    with transaction.atomic():
+        ManagedImage.objects.select_for_update().get(pk=image.pk)
+        ManagedImage.objects.filter(pk=image.pk).update(repository_error=str(error))
+        if error.retryable:
+            return
+        ended = image.builds.filter(state=WorkState.QUEUED).update(
+            state=WorkState.FAILED,
+            finished_at=timezone.now(),
+            error_code=error.code,
+            error_message=error.message,
+            error_hint=error.hint,
+        )
+        if ended:
+            ManagedImage.objects.filter(pk=image.pk).update(
+                status=Status.FAILED, updated_at=timezone.now()
+            )
+
+
+def prepare_base_repository(base_image_id: int) -> None:
+    """Create a base image's repository if it is not there yet, then wake its import."""
+    with exclusive("base-repository", base_image_id):
+        base = BaseImage.objects.claimable().filter(pk=base_image_id).first()
+        if base is None:
+            return
+        if base.repository_ready_at is None:
+            repository = naming.base_repository(
+                connection.prefix(), base.image_type, base.python_version
+            )
+            shared = BaseImage.objects.filter(
+                repository=repository, repository_ready_at__isnull=False
+            ).exists()
+            try:
+                make_repository(connection.control(), repository, ours=shared)
+            except RegistryError as error:
+                base_repository_failed(base, error)
+                return
+            BaseImage.objects.filter(pk=base.pk).update(
+                repository=repository, repository_ready_at=timezone.now(), error_message=""
+            )
+    wake.send(wake.Task.IMPORT_BASE_IMAGE, base_image_id)
+
+
+def base_repository_failed(base: BaseImage, error: RegistryError) -> None:
+    log.warning("The repository of base image %s is not ready: %s", base, error)
+    values = {"error_code": error.code, "error_message": error.message, "error_hint": error.hint}
+    if not error.retryable:
+        values["state"] = WorkState.FAILED
+    BaseImage.objects.filter(pk=base.pk, state=WorkState.QUEUED).update(**values)
+
+
+def make_repository(control: RepositoryControl, repository: str, *, ours: bool = False) -> None:
+    control.create_repository(repository, ours=ours)
+    control.put_lifecycle_policy(repository)
+
+
+def delete_repository(image_id: int) -> None:
+    """Delete a removed image's repository with all in it, then its row: the name is free again.
+
+    Waits for a worker that may still be pushing: its lease has ended before the repository goes, so
+    nothing of the old image can reach a new one of the same name.
+    """
+    with exclusive("image-repository", image_id):
+        image = ManagedImage.objects.being_removed().filter(pk=image_id).first()
+        if image is None or image.builds.filter(lease_expires_at__gt=timezone.now()).exists():
+            return
+        try:
+            delete_what_is_ours(connection.control(), image)
+        except RegistryError as error:
+            log.warning("The repository of %s cannot be deleted: %s", image.name, error)
+            ManagedImage.objects.filter(pk=image.pk).update(repository_error=str(error))
+            return
+        image.delete()
+        log.info("The repository of %s is deleted.", image.name)
+
+
+def delete_what_is_ours(control: RepositoryControl, image: ManagedImage) -> None:
+    repository = repository_of(image)
+    if image.repository_ready_at is None:
+        # Creation was never confirmed. Empty, it is what a crash left between AWS and our record;
+        # with images in it, it was somebody else's all along.
+        try:
+            if control.list_images(repository):
+                return
+        except RegistryError as error:
+            if error.code == "registry_not_found":
+                return
+            raise
+    control.delete_repository(repository)
+
+
+def repository_of(image: ManagedImage) -> str:
+    return naming.image_repository(connection.prefix(), image.name)
+
+
+def sweep() -> None:
+    """Wake whatever is due: lost messages, dead workers and AWS refusals all end up here."""
+    if not settings.IMAGE_REGISTRY_ENABLED:
+        return
+    now, again = timezone.now(), next_wake()
+    unprepared = Q(
+        removed_at__isnull=True,
+        repository_ready_at__isnull=True,
+        pk__in=Build.objects.filter(state=WorkState.QUEUED).values("image"),
+    )
+    due_images = ManagedImage.objects.filter(repository_due_at__lt=now)
+    for image in due_images.filter(unprepared | Q(removed_at__isnull=False)):
+        ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=again)
+        due = wake.Task.DELETE_REPOSITORY if image.removed_at else wake.Task.PREPARE_REPOSITORY
+        wake.send(due, image.pk)
+    for base in BaseImage.objects.due():
+        BaseImage.objects.filter(pk=base.pk).update(due_at=again)
+        wake.send(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)
+    for alteration in Alteration.objects.startable().due():
+        Alteration.objects.filter(pk=alteration.pk).update(due_at=again)
+        wake.send(wake.Task.RESOLVE_ALTERATION, alteration.pk)
+    # Nobody comes back to a proposal after a day.
+    Alteration.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
+    upgrades.dispatch()
+    for build in Build.objects.startable().due():
+        Build.objects.filter(pk=build.pk).update(due_at=again)
+        wake.send(wake.Task.RUN_BUILD, build.pk)

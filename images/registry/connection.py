@@ -1,0 +1,89 @@
+"""Adapters as the settings describe them. The process's AWS identity comes from boto3's own chain."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import timedelta
+from functools import lru_cache
+
+from django.conf import settings
+from django.utils import timezone
+
+from images.registry import naming
+from images.registry.control import Authorization, RepositoryControl
+from images.registry.oci import RegistryClient
+from images.registry.transport import Credentials
+
+# ECR's tokens live 12 hours, but end with the role's session: ask again well before either matters.
+TOKEN_MARGIN = timedelta(minutes=5)
+TOKEN_REUSE = timedelta(minutes=30)
+
+
+def prefix() -> str:
+    """The effective repository prefix, never empty."""
+    return naming.normalize_prefix(settings.REPOSITORY_PREFIX)
+
+
+def control() -> RepositoryControl:
+    """The control plane under this process's identity, made once: that takes longer than most calls.
+
+    A client of boto3 may be shared by threads, and renews a role's credentials by itself.
+    """
+    return _control(
+        prefix(),
+        settings.AWS_REGION,
+        settings.AWS_ENDPOINT_URL,
+        settings.REGISTRY_URL,
+        os.environ.get("AWS_ACCESS_KEY_ID", ""),
+    )
+
+
+@lru_cache(maxsize=4)
+def _control(
+    prefix: str, region: str, endpoint_url: str, registry_url: str, identity: str
+) -> RepositoryControl:
+    return RepositoryControl(
+        prefix=prefix,
+        region=region,
+        endpoint_url=endpoint_url or None,
+        registry_override=registry_url,
+    )
+
+
+class TokenSource:
+    """Hands out registry credentials, asking AWS again when they grow old. Thread-safe."""
+
+    def __init__(self, repositories: RepositoryControl) -> None:
+        self._repositories = repositories
+        self._lock = threading.Lock()
+        self._current: Authorization | None = None
+        self._asked_at = timezone.now()
+
+    def authorization(self) -> Authorization:
+        with self._lock:
+            now = timezone.now()
+            current = self._current
+            if (
+                current is None
+                or now >= current.expires_at - TOKEN_MARGIN
+                or now >= self._asked_at + TOKEN_REUSE
+            ):
+                current = self._current = self._repositories.authorization()
+                self._asked_at = now
+            return current
+
+    def __call__(self) -> Credentials:
+        current = self.authorization()
+        return Credentials(current.username, current.password)
+
+
+def registry_client() -> RegistryClient:
+    """The data plane of our registry; every repository name passes the prefix guard."""
+    tokens = TokenSource(control())
+    effective = prefix()
+    return RegistryClient(
+        tokens.authorization().endpoint,
+        credentials=tokens,
+        guard=lambda repository: naming.guard(effective, repository),
+    )

@@ -1,0 +1,244 @@
+"""Amazon ECR's control plane through boto3. Every repository name passes the prefix guard first.
+
+Operations: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Operations.html. Throttling
+and AccessDenied are not in the service model, so errors are told apart by `ClientError`'s code.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from images.errors import (
+    RegistryDenied,
+    RegistryError,
+    RegistryNotFound,
+    RegistryUnavailable,
+    RepositoryNotOurs,
+)
+from images.registry import naming
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+
+# Only untagged manifests ever expire: what a build pushed is tagged, so no rule can take a current image.
+LIFECYCLE_POLICY = {
+    "rules": [
+        {
+            "rulePriority": 1,
+            "description": "Manifests that no tag names",
+            "selection": {
+                "tagStatus": "untagged",
+                "countType": "sinceImagePushed",
+                "countUnit": "days",
+                "countNumber": 1,
+            },
+            "action": {"type": "expire"},
+        }
+    ]
+}
+
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "ExpiredTokenException",
+        "ExpiredToken",
+        "MissingAuthenticationToken",
+    }
+)
+_THROTTLED = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown"})
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """Credentials for the data plane; `endpoint` is the registry's URL."""
+
+    endpoint: str
+    username: str
+    password: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class ImageId:
+    digest: str
+    tag: str | None
+
+
+@dataclass(frozen=True)
+class ImageDetail:
+    """What ECR says of an image; `size_bytes` is the compressed size."""
+
+    digest: str
+    tags: tuple[str, ...]
+    size_bytes: int
+    pushed_at: datetime | None
+
+
+class RepositoryControl:
+    """Repositories under one prefix, as the identity that boto3's default chain finds."""
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        region: str,
+        endpoint_url: str | None = None,
+        registry_override: str = "",
+        session: boto3.Session | None = None,
+    ) -> None:
+        self._prefix = naming.normalize_prefix(prefix)
+        self._registry_override = registry_override
+        self.client: ECRClient = (session or boto3.Session()).client(
+            "ecr",
+            region_name=region,
+            endpoint_url=endpoint_url,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"mode": "standard", "total_max_attempts": 4},
+            ),
+        )
+
+    def create_repository(self, name: str, *, ours: bool) -> None:
+        """Create a repository whose tags cannot be moved; one that is ours already is fine.
+
+        `ours` says that our records show us as its creator. Without that, an existing repository is
+        taken only if it is empty, which is what a crash between AWS's answer and our record leaves.
+        Raises `RepositoryNotOurs` otherwise.
+        """
+        guarded = self._guard(name)
+        try:
+            with vendor_errors("ecr:CreateRepository"):
+                self.client.create_repository(
+                    repositoryName=guarded, imageTagMutability="IMMUTABLE"
+                )
+        except AlreadyExists as error:
+            if ours or not self.list_images(guarded):
+                return
+            raise RepositoryNotOurs(
+                f"The registry has a repository {guarded} with images in it "
+                "that this instance did not create.",
+                hint="Choose another name, or let an operator move that repository away.",
+            ) from error
+
+    def put_lifecycle_policy(self, name: str) -> None:
+        """Let untagged manifests expire after a day; tagged ones never do."""
+        guarded = self._guard(name)
+        with vendor_errors("ecr:PutLifecyclePolicy"):
+            self.client.put_lifecycle_policy(
+                repositoryName=guarded, lifecyclePolicyText=json.dumps(LIFECYCLE_POLICY)
+            )
+
+    def list_images(self, name: str) -> list[ImageId]:
+        guarded = self._guard(name)
+        with vendor_errors("ecr:ListImages"):
+            pages = self.client.get_paginator("list_images").paginate(repositoryName=guarded)
+            return [
+                ImageId(item["imageDigest"], item.get("imageTag"))
+                for page in pages
+                for item in page["imageIds"]
+            ]
+
+    def describe_images(self, name: str) -> list[ImageDetail]:
+        guarded = self._guard(name)
+        with vendor_errors("ecr:DescribeImages"):
+            pages = self.client.get_paginator("describe_images").paginate(repositoryName=guarded)
+            return [
+                ImageDetail(
+                    digest=item["imageDigest"],
+                    tags=tuple(item.get("imageTags", ())),
+                    size_bytes=item.get("imageSizeInBytes", 0),
+                    pushed_at=item.get("imagePushedAt"),
+                )
+                for page in pages
+                for item in page["imageDetails"]
+            ]
+
+    def delete_repository(self, name: str) -> bool:
+        """Delete a repository with all images in it; False if there was none."""
+        guarded = self._guard(name)
+        try:
+            with vendor_errors("ecr:DeleteRepository"):
+                self.client.delete_repository(repositoryName=guarded, force=True)
+        except RegistryNotFound:
+            return False
+        return True
+
+    def authorization(self) -> Authorization:
+        """A token for the data plane, valid for 12 hours or until the role's session ends."""
+        with vendor_errors("ecr:GetAuthorizationToken"):
+            data = self.client.get_authorization_token()["authorizationData"][0]
+        username, _, password = (
+            base64.b64decode(data["authorizationToken"]).decode("utf-8").partition(":")
+        )
+        return Authorization(
+            endpoint=(self._registry_override or data["proxyEndpoint"]).rstrip("/"),
+            username=username,
+            password=password,
+            expires_at=data["expiresAt"],
+        )
+
+    def _guard(self, name: str) -> str:
+        return naming.guard(self._prefix, name)
+
+
+class AlreadyExists(RegistryError):
+    """CreateRepository found the name taken; never leaves this module."""
+
+    code = "repository_exists"
+
+
+@contextmanager
+def vendor_errors(action: str) -> Iterator[None]:
+    """Turn what boto3 raises into our errors, naming the IAM action that was tried."""
+    try:
+        yield
+    except ClientError as error:
+        raise translated(error, action) from error
+    except NoCredentialsError as error:
+        raise RegistryUnavailable(
+            f"This process has no AWS identity, so it cannot call {action}.",
+            hint="An operator must give this worker its role, or AWS keys in its environment.",
+        ) from error
+    except BotoCoreError as error:
+        raise RegistryUnavailable(
+            f"AWS could not be reached for {action}: {error}",
+            hint="The platform tries again by itself; an operator should look if it stays so.",
+        ) from error
+
+
+def translated(error: ClientError, action: str) -> RegistryError:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    said = error.response.get("Error", {}).get("Message", "") or str(error)
+    if code == "RepositoryAlreadyExistsException":
+        return AlreadyExists(said)
+    if code == "RepositoryNotFoundException":
+        return RegistryNotFound(f"AWS knows no such repository: {said}")
+    if code in _DENIED or (status == 403 and code not in _THROTTLED):
+        return RegistryDenied(
+            f"AWS refused {action} ({code}): {said}",
+            hint=f"An operator must allow {action} for this worker's role, as documented.",
+        )
+    if code in _THROTTLED or status == 429 or status >= 500:
+        return RegistryUnavailable(
+            f"AWS is too busy for {action} ({code}): {said}",
+            hint="The platform tries again by itself.",
+        )
+    return RegistryError(
+        f"AWS refused {action} ({code}): {said}", hint="An operator must look at this."
+    )

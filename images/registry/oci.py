@@ -1,0 +1,393 @@
+"""The OCI distribution client: copies a base image in, and pushes to ECR.
+
+Sources: OCI distribution-spec 1.1, OCI image-spec 1.1, Docker image manifest v2 schema 2; for ECR's
+part sizes and redirects its user guide. What is read is verified against its digest before anybody
+uses it; what is written streams from disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from images.errors import DigestMismatch, RegistryError, RegistryUnavailable
+from images.registry.transport import Credentials, Transport
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+
+PIECE = 1 << 20
+# ECR takes parts of 5 to 10 MiB (the last may be smaller).
+CHUNK = 10 << 20
+MAX_MANIFEST = 4 << 20
+UPLOAD_ATTEMPTS = 3
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """Content by digest (image-spec, descriptor.md); `size` in bytes."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+        }
+        if self.annotations:
+            data["annotations"] = dict(self.annotations)
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        if not _DIGEST.fullmatch(str(data.get("digest", ""))):
+            raise DigestMismatch(f"{data.get('digest')!r} is not a sha256 digest.")
+        return cls(
+            str(data.get("mediaType", "")),
+            str(data["digest"]),
+            int(data.get("size", 0)),
+            dict(data.get("annotations") or {}),
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest or index exactly as the registry holds it."""
+
+    raw: bytes
+    media_type: str
+    digest: str
+
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.raw))
+
+
+def digest_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class RegistryClient:
+    """One registry. Thread-safe; close it or use it as a context manager.
+
+    A client without `guard` must be `read_only`: whatever can write goes through the prefix guard.
+    `on_request(method, path)` sees every request to the registry before it is sent.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        credentials: Callable[[], Credentials] | None = None,
+        guard: Callable[[str], str] | None = None,
+        read_only: bool = False,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+        on_request: Callable[[str, str], None] | None = None,
+        sleep: Callable[[float], None] | None = None,
+        attempts: int | None = None,
+    ) -> None:
+        if guard is None and not read_only:
+            raise ValueError("a registry client that may write needs the prefix guard")
+        self._guard = guard or (lambda repository: repository)
+        self._read_only = read_only
+        options: dict[str, Any] = {"sleep": sleep, "attempts": attempts}
+        self._transport = Transport(
+            base_url,
+            credentials=credentials,
+            timeout=timeout,
+            transport=transport,
+            on_request=on_request,
+            **{name: value for name, value in options.items() if value is not None},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._transport.close()
+
+    # --- manifests -----------------------------------------------------------------------------------
+
+    def get_manifest(self, repository: str, reference: str) -> Manifest:
+        """The manifest or index under a tag or digest; its bytes are verified."""
+        response = self._transport.request(
+            "GET",
+            f"{self._path(repository)}/manifests/{reference}",
+            headers={"Accept": ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))},
+            scope=self._scope(repository),
+        )
+        raw = response.content
+        if len(raw) > MAX_MANIFEST:
+            raise RegistryError(f"The manifest {repository}:{reference} is larger than 4 MiB.")
+        digest = digest_of(raw)
+        promised = {reference} if _DIGEST.fullmatch(reference) else set()
+        promised |= {value for value in [response.headers.get("Docker-Content-Digest")] if value}
+        if promised - {digest}:
+            raise DigestMismatch(
+                f"The manifest {repository}:{reference} has the digest {digest}, "
+                f"not {', '.join(sorted(promised - {digest}))}.",
+                hint="The registry or something before it altered the content; try again.",
+            )
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        return Manifest(raw, media_type or json.loads(raw).get("mediaType", OCI_MANIFEST), digest)
+
+    def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        """Media type, digest and size of a manifest, or None if there is none."""
+        response = self._transport.request(
+            "HEAD",
+            f"{self._path(repository)}/manifests/{reference}",
+            headers={"Accept": ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))},
+            scope=self._scope(repository),
+            missing_ok=True,
+        )
+        if response.status_code == 404:
+            return None
+        return Descriptor(
+            response.headers.get("Content-Type", "").partition(";")[0].strip(),
+            response.headers.get("Docker-Content-Digest", ""),
+            int(response.headers.get("Content-Length", 0)),
+        )
+
+    def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> str:
+        """Store a manifest; returns its digest, which the registry's answer must agree with."""
+        self._writable(repository)
+        response = self._transport.request(
+            "PUT",
+            f"{self._path(repository)}/manifests/{reference}",
+            headers={"Content-Type": media_type},
+            body=raw,
+            scope=self._scope(repository),
+        )
+        digest = digest_of(raw)
+        answered = response.headers.get("Docker-Content-Digest", digest)
+        if answered != digest:
+            raise DigestMismatch(f"The registry stored {answered} instead of {digest}.")
+        return digest
+
+    # --- reading blobs ---------------------------------------------------------------------------------
+
+    def has_blob(self, repository: str, digest: str) -> bool:
+        response = self._transport.request(
+            "HEAD",
+            f"{self._path(repository)}/blobs/{digest}",
+            scope=self._scope(repository),
+            missing_ok=True,
+        )
+        return response.status_code != 404
+
+    def open_blob(self, repository: str, descriptor: Descriptor) -> Iterator[bytes]:
+        """Pieces of a blob; raises `DigestMismatch` at the end (or as soon as it is too long)."""
+        sha256, received = hashlib.sha256(), 0
+        with self._transport.stream(
+            "GET",
+            f"{self._path(repository)}/blobs/{descriptor.digest}",
+            headers={"Accept-Encoding": "identity"},
+            scope=self._scope(repository),
+        ) as response:
+            for piece in response.iter_raw(PIECE):
+                received += len(piece)
+                if received > descriptor.size:
+                    break
+                sha256.update(piece)
+                yield piece
+        if received != descriptor.size or f"sha256:{sha256.hexdigest()}" != descriptor.digest:
+            raise DigestMismatch(
+                f"The blob {descriptor.digest} of {repository} arrived with other content or size.",
+                hint="Try again; if it stays so, the registry holds a broken blob.",
+            )
+
+    def read_blob(self, repository: str, descriptor: Descriptor, limit: int) -> bytes:
+        """A small blob, such as a config, of at most `limit` bytes."""
+        if descriptor.size > limit:
+            raise RegistryError(f"The blob {descriptor.digest} is larger than {limit} bytes.")
+        return b"".join(self.open_blob(repository, descriptor))
+
+    def download_blob(self, repository: str, descriptor: Descriptor, destination: Path) -> None:
+        """Stream a blob into a file, which appears only when its digest is verified."""
+        partial = destination.with_name(f"{destination.name}.{os.getpid()}.part")
+        try:
+            for attempt in range(1, UPLOAD_ATTEMPTS + 1):
+                try:
+                    with partial.open("wb") as file:
+                        for piece in self.open_blob(repository, descriptor):
+                            file.write(piece)
+                    break
+                except RegistryUnavailable:
+                    if attempt == UPLOAD_ATTEMPTS:
+                        raise
+            partial.replace(destination)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    # --- writing blobs ---------------------------------------------------------------------------------
+
+    def mount_blob(self, repository: str, digest: str, from_repository: str) -> bool:
+        """Have the registry take a blob over from another repository of it.
+
+        True if it did (201). A 202 opens an upload instead, which is left to expire: ECR has no
+        documented action for cancelling one.
+        """
+        self._writable(repository)
+        response = self._transport.request(
+            "POST",
+            f"{self._path(repository)}/blobs/uploads/",
+            params={"mount": digest, "from": self._guard(from_repository)},
+            scope=self._scope(repository),
+        )
+        return response.status_code == 201
+
+    def upload_blob(
+        self,
+        repository: str,
+        digest: str,
+        size: int,
+        source: Path,
+        *,
+        chunk_size: int = CHUNK,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Upload a file in parts. A part that fails restarts the upload, a bounded number of times.
+
+        `check` is asked before each piece of 1 MiB and may raise.
+        """
+        self._writable(repository)
+        for attempt in range(1, UPLOAD_ATTEMPTS + 1):
+            try:
+                self._upload(repository, digest, size, source, chunk_size, check)
+                return
+            except RegistryUnavailable:
+                if attempt == UPLOAD_ATTEMPTS:
+                    raise
+
+    def _upload(
+        self,
+        repository: str,
+        digest: str,
+        size: int,
+        source: Path,
+        chunk_size: int,
+        check: Callable[[], None],
+    ) -> None:
+        scope = self._scope(repository)
+        response = self._transport.request(
+            "POST", f"{self._path(repository)}/blobs/uploads/", scope=scope
+        )
+        location = response.headers["Location"]
+        offset = 0
+        with source.open("rb") as file:
+            while offset < size:
+                length = min(chunk_size, size - offset)
+                # A part is never blindly repeated: the registry may have taken it before it failed.
+                response = self._transport.request(
+                    "PATCH",
+                    location,
+                    headers={
+                        "Content-Type": "application/octet-stream",
+                        "Content-Range": f"{offset}-{offset + length - 1}",
+                        "Content-Length": str(length),
+                    },
+                    body=pieces_of(file.fileno(), offset, length, check),
+                    scope=scope,
+                    retry=False,
+                )
+                location = response.headers.get("Location", location)
+                offset += length
+        self._transport.request(
+            "PUT",
+            location,
+            params={"digest": digest},
+            headers={"Content-Length": "0"},
+            scope=scope,
+            retry=False,
+        )
+
+    def _path(self, repository: str) -> str:
+        return f"/v2/{self._guard(repository)}"
+
+    def _scope(self, repository: str) -> str:
+        access = "pull" if self._read_only else "pull,push"
+        return f"repository:{repository}:{access}"
+
+    def _writable(self, repository: str) -> None:
+        if self._read_only:
+            raise RegistryError(f"This client only reads; {repository} is left as it is.")
+
+
+def pieces_of(
+    descriptor: int, offset: int, length: int, check: Callable[[], None]
+) -> Callable[[], Iterator[bytes]]:
+    """A body of `length` bytes of an open file, read in pieces, that can be sent more than once."""
+
+    def pieces() -> Iterator[bytes]:
+        position, end = offset, offset + length
+        while position < end:
+            check()
+            piece = os.pread(descriptor, min(PIECE, end - position), position)
+            if not piece:
+                raise RegistryError("A layer file became shorter while it was uploaded.")
+            position += len(piece)
+            yield piece
+
+    return pieces
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A parsed image reference: the registry's URL, the repository, and a tag or digest."""
+
+    registry: str
+    repository: str
+    reference: str
+
+
+def parse_reference(text: str) -> Reference:
+    """`python:3.11-slim`, `host:5000/a/b:tag`, `host/a@sha256:…`, with Docker Hub's defaults.
+
+    The rule for what is a host is Docker's: the first part holds a dot or a colon, or is `localhost`.
+    Raises `RegistryError` for what is no reference.
+    """
+    name, at, digest = text.strip().partition("@")
+    host, slash, rest = name.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        host, rest = "docker.io", name
+    repository, colon, tag = rest.partition(":")
+    reference = digest if at else (tag if colon else "latest")
+    if host == "docker.io":
+        host = "registry-1.docker.io"
+        if "/" not in repository:
+            repository = f"library/{repository}"
+    good = re.fullmatch(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", repository) and re.fullmatch(
+        r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?", host
+    )
+    if not good or not re.fullmatch(r"[\w][\w.-]{0,127}|sha256:[0-9a-f]{64}", reference):
+        raise RegistryError(
+            f"{text!r} is not an image reference.", hint="Write it like host/repository:tag."
+        )
+    local = host.partition(":")[0] in ("localhost", "127.0.0.1")
+    return Reference(f"{'http' if local else 'https'}://{host}", repository, reference)

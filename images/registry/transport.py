@@ -1,0 +1,292 @@
+"""HTTP to a registry: authorization, redirects and retries, as the distribution specification wants them.
+
+Sources: OCI distribution-spec 1.1; Docker's token authentication ("Bearer" challenges); RFC 9110
+(Retry-After, redirects). httpx follows no redirect here: the Authorization header must reach the
+registry and nobody else.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import httpx
+
+from images.errors import RegistryDenied, RegistryError, RegistryNotFound, RegistryUnavailable
+from images.tls import trust
+
+MAX_ATTEMPTS = 5
+MAX_REDIRECTS = 5
+BACKOFF_SECONDS = 0.5
+MAX_WAIT_SECONDS = 30.0
+RETRIED = frozenset({429, 500, 502, 503, 504})
+
+Body = bytes | Callable[[], Iterator[bytes]] | None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    username: str
+    password: str = field(repr=False)
+
+
+class Transport:
+    """Sends requests to one registry. Thread-safe.
+
+    `sleep` and `on_request(method, path)` are there for tests: time and a record of what was sent.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        credentials: Callable[[], Credentials] | None = None,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+        on_request: Callable[[str, str], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        attempts: int = MAX_ATTEMPTS,
+    ) -> None:
+        self.base_url = httpx.URL(base_url.rstrip("/"))
+        self._credentials = credentials
+        self._on_request = on_request
+        self._sleep = sleep
+        self._attempts = attempts
+        self._lock = threading.Lock()
+        self._bearer: dict[str, str] = {}
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            transport=transport,
+            follow_redirects=False,
+            verify=trust(),
+            limits=httpx.Limits(max_connections=16),
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        body: Body = None,
+        scope: str = "",
+        retry: bool = True,
+        missing_ok: bool = False,
+    ) -> httpx.Response:
+        """Send and read the whole answer. Raises our errors for any status of 400 and more.
+
+        `missing_ok` lets a 404 through. `retry=False` for requests whose repetition could do harm.
+        """
+        with self.stream(
+            method,
+            url,
+            headers=headers,
+            params=params,
+            body=body,
+            scope=scope,
+            retry=retry,
+            missing_ok=missing_ok,
+        ) as response:
+            response.read()
+            return response
+
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        body: Body = None,
+        scope: str = "",
+        retry: bool = True,
+        missing_ok: bool = False,
+    ) -> Iterator[httpx.Response]:
+        """As `request`, with the body still to be read by the caller."""
+        target = self._resolved(url, params)
+        attempts = self._attempts if retry else 1
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
+            try:
+                response = self._authorized(method, target, dict(headers or {}), body, scope)
+            except httpx.TransportError as error:
+                if last:
+                    raise RegistryUnavailable(
+                        f"The registry {self.base_url.host} cannot be reached: {told(error)}.",
+                        hint="The platform tried several times; an operator should look.",
+                    ) from error
+                self._sleep(backoff(attempt))
+                continue
+            if response.status_code in RETRIED and not last:
+                wait = retry_after(response) or backoff(attempt)
+                response.close()
+                self._sleep(min(wait, MAX_WAIT_SECONDS))
+                continue
+            break
+        try:
+            if response.status_code >= 400 and not (missing_ok and response.status_code == 404):
+                response.read()
+                raise refused(method, target, response)
+            yield response
+        except httpx.TransportError as error:
+            raise RegistryUnavailable(
+                f"The registry {self.base_url.host} broke off its answer: {told(error)}.",
+                hint="The platform tries again by itself.",
+            ) from error
+        finally:
+            response.close()
+
+    def _resolved(self, url: str, params: Mapping[str, str] | None) -> httpx.URL:
+        """Absolute form of `url`; parameters are added to those that a Location already has."""
+        target = self.base_url.join(url)
+        return target.copy_merge_params(dict(params)) if params else target
+
+    def _authorized(
+        self, method: str, target: httpx.URL, headers: dict[str, str], body: Body, scope: str
+    ) -> httpx.Response:
+        """One attempt; a 401 is answered once, with a fresh token."""
+        response = self._followed(method, target, headers | self._authorization(scope), body)
+        if response.status_code != 401:
+            return response
+        challenge = response.headers.get("WWW-Authenticate", "")
+        response.read()
+        response.close()
+        fresh = self._answer(challenge, scope)
+        if fresh is None:
+            return response
+        return self._followed(method, target, headers | fresh, body)
+
+    def _followed(
+        self, method: str, target: httpx.URL, headers: dict[str, str], body: Body
+    ) -> httpx.Response:
+        """Send, and follow redirects of reads; another origin never gets the Authorization header.
+
+        A redirect may lead away from the registry, and so may the Location of an upload.
+        """
+        for _ in range(MAX_REDIRECTS):
+            sent = dict(headers)
+            if origin(target) != origin(self.base_url):
+                sent.pop("Authorization", None)
+            elif self._on_request:
+                self._on_request(method, target.path)
+            content = body() if callable(body) else body
+            request = self._http.build_request(method, target, headers=sent, content=content)
+            response = self._http.send(request, stream=True)
+            if method not in ("GET", "HEAD") or response.status_code not in (
+                301,
+                302,
+                303,
+                307,
+                308,
+            ):
+                return response
+            target = target.join(response.headers.get("Location", ""))
+            response.close()
+        raise RegistryError(
+            f"The registry {self.base_url.host} redirects in circles.",
+            hint="An operator must look at the registry's configuration.",
+        )
+
+    def _authorization(self, scope: str) -> dict[str, str]:
+        with self._lock:
+            bearer = self._bearer.get(scope)
+        if bearer:
+            return {"Authorization": f"Bearer {bearer}"}
+        if self._credentials and not self._bearer:
+            return {"Authorization": basic(self._credentials())}
+        return {}
+
+    def _answer(self, challenge: str, scope: str) -> dict[str, str] | None:
+        """The header that answers a 401, or None where there is nothing better to offer."""
+        scheme, _, rest = challenge.partition(" ")
+        if scheme.lower() == "basic":
+            return {"Authorization": basic(self._credentials())} if self._credentials else None
+        if scheme.lower() != "bearer":
+            return None
+        values = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        realm = values.get("realm", "")
+        if not realm.startswith(("https://", "http://")):
+            return None
+        params = {"service": values.get("service", ""), "scope": values.get("scope") or scope}
+        headers = {"Authorization": basic(self._credentials())} if self._credentials else {}
+        answer = self._http.get(
+            realm, params={k: v for k, v in params.items() if v}, headers=headers
+        )
+        if answer.status_code != 200:
+            return None
+        token = answer.json().get("token") or answer.json().get("access_token") or ""
+        with self._lock:
+            self._bearer[scope] = token
+        return {"Authorization": f"Bearer {token}"}
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def basic(credentials: Credentials) -> str:
+    header: str = httpx.BasicAuth(credentials.username, credentials.password)._auth_header
+    return header
+
+
+def backoff(attempt: int) -> float:
+    """Exponential with full jitter, seconds."""
+    return random.uniform(0, BACKOFF_SECONDS * 2**attempt)  # noqa: S311  (not a secret)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the answer asks to wait (RFC 9110, 10.2.3), or None."""
+    value = response.headers.get("Retry-After", "")
+    if value.isdigit():
+        return float(value)
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def refused(method: str, target: httpx.URL, response: httpx.Response) -> RegistryError:
+    """Our error for an answer of 400 or more, with the registry's own words."""
+    where = f"{method} {target.path}"
+    said = registry_words(response)
+    status = response.status_code
+    if status in (401, 403):
+        return RegistryDenied(
+            f"The registry refused {where}: {said}",
+            hint="An operator must check this worker's role and the registry's permissions.",
+        )
+    if status == 404:
+        return RegistryNotFound(f"The registry knows nothing of {where}: {said}")
+    if status in RETRIED:
+        return RegistryUnavailable(
+            f"The registry answered {status} to {where}: {said}",
+            hint="The platform tried several times; build again in a while.",
+        )
+    return RegistryError(f"The registry answered {status} to {where}: {said}")
+
+
+def registry_words(response: httpx.Response) -> str:
+    """`errors[].message` of the distribution specification, or the reason phrase."""
+    try:
+        errors = response.json().get("errors", [])
+        words = "; ".join(f"{e.get('code', '')} {e.get('message', '')}".strip() for e in errors)
+    except (ValueError, AttributeError):
+        words = ""
+    return words or response.reason_phrase or str(response.status_code)
+
+
+def told(error: httpx.TransportError) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,220 @@
+"""Requirements as users write them, parsed once at the edge into values that are safe everywhere.
+
+Only what PEP 508 calls a name with extras and a version specifier is taken. URLs, paths, options and
+environment markers are refused with the offending line named: what goes into an image is decided by
+the lock, and the lock by these values alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ri_platform.errors import Invalid
+
+MAX_LINE = 500
+MAX_REQUIREMENTS = 500
+T = TypeVar("T")
+
+# PEP 508's names and extras, ASCII only: `\w` would let other scripts in.
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_OS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
+_OS_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~-]{0,127}")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+
+
+@dataclass(frozen=True)
+class PipRequirement:
+    """A library by name, with extras and a PEP 440 specifier; `""` means any version."""
+
+    name: str
+    specifier: str = ""
+    extras: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        return f"{self.name}{extras}{self.specifier}"
+
+    @property
+    def normalized_name(self) -> str:
+        """PEP 503's form, by which names are compared."""
+        return canonicalize_name(self.name)
+
+
+@dataclass(frozen=True)
+class OSPackage:
+    """A package of the base image's operating system; `""` means whichever version it offers."""
+
+    name: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True)
+class LineProblem:
+    line_number: int
+    text: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"Line {self.line_number}: {self.message}"
+
+
+class RequirementErrors(Invalid):
+    """One or more lines cannot be taken; all of them are told at once."""
+
+    code = "invalid_requirements"
+
+    def __init__(self, problems: Sequence[LineProblem], *, field: str) -> None:
+        self.problems = list(problems)
+        super().__init__(" ".join(str(problem) for problem in problems), field=field)
+
+
+def parse_pip_requirements(text: str) -> list[PipRequirement]:
+    """A pasted requirements.txt. Raises `RequirementErrors` naming every offending line."""
+    return parse_lines(
+        text, requirement_of_line, lambda wanted: wanted.normalized_name, field="pip_requirements"
+    )
+
+
+def parse_os_packages(text: str) -> list[OSPackage]:
+    """One `name` or `name=version` a line. Raises `RequirementErrors`."""
+
+    def of_line(line: str) -> OSPackage:
+        name, separator, version = line.partition("=")
+        if separator and not version:
+            raise ValueError(f"{line!r} names no version after the equals sign.")
+        return os_package(name.strip(), version.strip())
+
+    return parse_lines(text, of_line, lambda wanted: wanted.name, field="os_packages")
+
+
+def parse_lines(
+    text: str, parse: Callable[[str], T], key: Callable[[T], Hashable], *, field: str
+) -> list[T]:
+    parsed: list[T] = []
+    problems: list[LineProblem] = []
+    first_seen: dict[Hashable, int] = {}
+    # Only \n and \r\n end a line; str.splitlines would also split at characters nobody sees.
+    for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        line = _COMMENT.sub("", raw).strip(" \t")
+        if not line:
+            continue
+        try:
+            refuse_unprintable(line)
+            wanted = parse(line)
+            if key(wanted) in first_seen:
+                raise ValueError(
+                    f"{key(wanted)} stands on line {first_seen[key(wanted)]} already; "
+                    "keep one of the two."
+                )
+        except ValueError as error:
+            problems.append(LineProblem(number, line[:MAX_LINE], str(error)))
+            continue
+        first_seen[key(wanted)] = number
+        parsed.append(wanted)
+    if len(parsed) > MAX_REQUIREMENTS:
+        problems.append(
+            LineProblem(
+                MAX_REQUIREMENTS + 1, "", f"An image takes at most {MAX_REQUIREMENTS} of these."
+            )
+        )
+    if problems:
+        raise RequirementErrors(problems, field=field)
+    return parsed
+
+
+def refuse_unprintable(line: str) -> None:
+    if len(line) > MAX_LINE:
+        raise ValueError(f"The line is longer than {MAX_LINE} characters.")
+    for character in line:
+        if not (character == "\t" or (character.isprintable() and character.isascii())):
+            raise ValueError(f"It contains the character {character!a}, which no name has.")
+
+
+def requirement_of_line(line: str) -> PipRequirement:
+    """Parse one line. Raises `ValueError` with a sentence that says what to write instead."""
+    if line.startswith("-"):
+        raise ValueError(
+            f"{line.split()[0]} is an option; write the library's name and version alone. "
+            "Package indexes are the platform's configuration."
+        )
+    if "--hash" in line or line.endswith("\\"):
+        raise ValueError(
+            "Hashes and continued lines are not taken; write the name and version alone. "
+            "The platform locks hashes by itself."
+        )
+    if "@" in line or "://" in line:
+        raise ValueError("A URL cannot be installed; write the library's name and version.")
+    if ";" in line:
+        raise ValueError(
+            "Environment markers are not taken, as the image's Python is known; "
+            "leave out the semicolon and what follows."
+        )
+    if line.startswith((".", "/", "~")) or "/" in line or "\\" in line:
+        raise ValueError("A path cannot be installed; write the library's name and version.")
+    try:
+        parsed = Requirement(line)
+    except InvalidRequirement as error:
+        raise ValueError(
+            f"{line!r} is not a library's name with an optional version, like numpy>=1.26."
+        ) from error
+    return checked_requirement(parsed.name, str(parsed.specifier), tuple(sorted(parsed.extras)))
+
+
+def pip_requirement(name: str, version_specifier: str = "") -> PipRequirement:
+    """A requirement in two fields, as the API takes it; a bare version means `==`.
+
+    Raises `RequirementErrors` with the problem on line 1.
+    """
+    text = version_specifier.strip(" ")
+    try:
+        refuse_unprintable(name + text)
+        try:
+            Version(text)
+        except InvalidVersion:
+            specifier = text
+        else:
+            specifier = f"=={text}"
+        base, bracket, rest = name.partition("[")
+        extras = tuple(sorted(rest.removesuffix("]").split(","))) if bracket else ()
+        return checked_requirement(base, specifier, extras)
+    except ValueError as error:
+        problem = LineProblem(1, f"{name}{text}"[:MAX_LINE], str(error))
+        raise RequirementErrors([problem], field="pip_requirements") from error
+
+
+def checked_requirement(name: str, specifier: str, extras: tuple[str, ...]) -> PipRequirement:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a library's name.")
+    for extra in extras:
+        if not _NAME.fullmatch(extra):
+            raise ValueError(f"{extra!r} is not an extra's name.")
+    try:
+        parsed = SpecifierSet(specifier)
+    except InvalidSpecifier as error:
+        raise ValueError(
+            f"{specifier!r} is not a version or a version specifier, like 1.26.4 or >=1.26,<2."
+        ) from error
+    if "===" in specifier:
+        raise ValueError("=== compares text, not versions; write == instead.")
+    return PipRequirement(name, str(parsed), extras)
+
+
+def os_package(name: str, version: str = "") -> OSPackage:
+    """An OS package. Raises `ValueError` with a sentence for what no package system could mean."""
+    # apt reads `name-` as "remove it"; no package is called so.
+    if not _OS_NAME.fullmatch(name) or name.endswith("-"):
+        raise ValueError(f"{name!r} is not the name of an OS package, like libgomp1.")
+    if version and not _OS_VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is not a version of an OS package.")
+    return OSPackage(name, version)

@@ -1,0 +1,229 @@
+"""What people do with an image that exists: rebuild, alter, roll back, cancel.
+
+As in `images.operations`, each verb is one function: access, lock, change, audit, one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, QuerySet
+from django.utils import timezone
+
+from images import wake
+from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status
+from images.models.lease import WorkState
+from images.operations import (
+    CreateImage,
+    base_image_for,
+    refuse_unavailable,
+    require_enabled,
+)
+from images.specs import spec_of
+from ri_platform.errors import Conflict, Invalid, NotFound
+from workspaces import audit
+from workspaces.access import Action, Actor, require
+from workspaces.models import Workspace
+
+
+def rebuild_image(
+    actor: Actor, image: ManagedImage, *, workspace: Workspace | None = None
+) -> Build:
+    """Build an image again from what was asked for; its current build stays usable meanwhile.
+
+    Raises `Conflict` while a build of it is queued or running.
+    """
+    require(actor.user, Action.REBUILD_IMAGE, workspace)
+    require_enabled()
+    with transaction.atomic():
+        locked = lock_idle(image)
+        base = base_image_for(locked.image_type, locked.python_version)
+        build = new_build(locked, base, BuildReason.REBUILD, actor)
+        record("image.rebuild_requested", actor, locked, workspace, build=build.number)
+    return build
+
+
+def propose_alteration(
+    actor: Actor, image: ManagedImage, wanted: CreateImage, *, workspace: Workspace | None = None
+) -> Alteration:
+    """Ask what another spec would change; nothing is built before `alter_image`.
+
+    `wanted.name` is left alone: a name cannot be changed. Raises `Invalid` if nothing would change.
+    """
+    require(actor.user, Action.ALTER_IMAGE, workspace)
+    require_enabled()
+    refuse_unavailable(wanted)
+    base = base_image_for(wanted.image_type, wanted.python_version)
+    spec = spec_of(
+        wanted.image_type, wanted.python_version, wanted.pip_requirements, wanted.os_packages
+    )
+    if spec == image.spec:
+        raise Invalid(
+            f"This is what {image.name} was asked for already.",
+            hint="Change something, or rebuild the image to get newer versions.",
+        )
+    with transaction.atomic():
+        alteration = Alteration.objects.create(
+            image=image, base_image=base, spec=spec, requested_by=actor.user
+        )
+        wake.after_commit(wake.Task.RESOLVE_ALTERATION, alteration.pk)
+    return alteration
+
+
+def alter_image(
+    actor: Actor, alteration: Alteration, *, workspace: Workspace | None = None
+) -> Build:
+    """Make the alteration the image's spec and build its lock: what was shown is what is built.
+
+    Raises `Conflict` while a build is active, or if the alteration was not resolved.
+    """
+    require(actor.user, Action.ALTER_IMAGE, workspace)
+    require_enabled()
+    if alteration.state != WorkState.SUCCEEDED:
+        raise Conflict(
+            "This alteration has no lock that could be built.", hint="Propose it once more."
+        )
+    with transaction.atomic():
+        locked = lock_idle(alteration.image)
+        before = locked.spec
+        set_spec(locked, alteration.spec)
+        build = new_build(
+            locked, alteration.base_image, BuildReason.ALTER, actor, lock=alteration.lock
+        )
+        record(
+            "image.altered", actor, locked, workspace,
+            build=build.number, before=before, after=locked.spec,
+        )  # fmt: skip
+        alteration.delete()
+    return build
+
+
+def roll_back_image(
+    actor: Actor, image: ManagedImage, number: int, *, workspace: Workspace | None = None
+) -> Build:
+    """Make an earlier build's image current again, by a new build of its lock on its base.
+
+    The repository holds that image already, so the build is a manifest push. Raises `NotFound` for a
+    build that did not succeed, `Conflict` for the current one or while a build is active.
+    """
+    require(actor.user, Action.ROLL_BACK_IMAGE, workspace)
+    require_enabled()
+    with transaction.atomic():
+        locked = lock_idle(image)
+        target = (
+            locked.builds.select_related("base_image")
+            .filter(number=number, state=WorkState.SUCCEEDED)
+            .first()
+        )
+        if target is None:
+            raise NotFound(f"{locked.name} has no successful build {number}.")
+        if target.pk == locked.current_build_id:
+            raise Conflict(f"Build {number} is the current one of {locked.name}.")
+        set_spec(locked, target.spec)
+        build = new_build(locked, target.base_image, BuildReason.ROLL_BACK, actor, lock=target.lock)
+        record("image.rolled_back", actor, locked, workspace, build=build.number, to=number)
+    return build
+
+
+def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | None = None) -> Build:
+    """Stop an image's active build; its worker notices within two seconds.
+
+    The image falls back to its current build, if it has one. Raises `Conflict` if nothing is active.
+    """
+    require(actor.user, Action.CANCEL_BUILD, workspace)
+    require_enabled()
+    with transaction.atomic():
+        locked = lock_existing(image)
+        build = active_builds(locked).first()
+        if build is None:
+            raise Conflict(f"No build of {locked.name} is under way.")
+        now = timezone.now()
+        build.state, build.finished_at = WorkState.CANCELLED, now
+        build.save(update_fields=["state", "finished_at"])
+        locked.status, locked.updated_at = settled_status(locked), now
+        locked.save(update_fields=["status", "updated_at"])
+        record("image.build_cancelled", actor, locked, workspace, build=build.number)
+    return build
+
+
+# --- what the verbs share ---------------------------------------------------------------------------------
+
+
+def lock_existing(image: ManagedImage) -> ManagedImage:
+    locked = ManagedImage.objects.existing().select_for_update().filter(pk=image.pk).first()
+    if locked is None:
+        raise NotFound(f"There is no managed image named {image.name}.")
+    return locked
+
+
+def lock_idle(image: ManagedImage) -> ManagedImage:
+    """The locked row of an image that nothing is being built for. Raises `Conflict`."""
+    locked = lock_existing(image)
+    if active_builds(locked).exists():
+        raise Conflict(
+            f"{locked.name} is being built already.",
+            hint="Wait until that build has ended, or cancel it.",
+        )
+    return locked
+
+
+def active_builds(image: ManagedImage) -> QuerySet[Build]:
+    return image.builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING])
+
+
+def set_spec(image: ManagedImage, spec: dict[str, Any]) -> None:
+    for column, value in spec.items():
+        setattr(image, column, value)
+    image.save(update_fields=list(spec))
+
+
+def new_build(
+    image: ManagedImage,
+    base: BaseImage,
+    reason: BuildReason,
+    actor: Actor | None,
+    *,
+    lock: str = "",
+) -> Build:
+    """Queue the next build of a locked image; with a `lock`, just that is built."""
+    last = image.builds.aggregate(last=Max("number"))["last"] or 0
+    build = Build.objects.create(
+        image=image,
+        number=last + 1,
+        base_image=base,
+        spec=image.spec,
+        lock=lock,
+        reason=reason,
+        requested_by=actor.user if actor else None,
+    )
+    image.status = Status.REBUILDING if image.current_build_id else Status.BUILDING_FIRST_TIME
+    image.repository_error = ""
+    image.updated_at = timezone.now()
+    image.save(update_fields=["status", "repository_error", "updated_at"])
+    wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
+    return build
+
+
+def settled_status(image: ManagedImage) -> Status:
+    """What an image is with no build under way: it depends on its current build alone."""
+    if image.current_build is None:
+        return Status.FAILED
+    return Status.READY if image.current_build.base_image.is_current else Status.OUTDATED
+
+
+def record(
+    event: str,
+    actor: Actor | None,
+    image: ManagedImage,
+    workspace: Workspace | None,
+    **details: Any,
+) -> None:
+    audit.record(
+        event,
+        actor,
+        object_type="managed_image",
+        object_name=image.name,
+        workspace=workspace,
+        details=details,
+    )

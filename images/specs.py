@@ -1,0 +1,38 @@
+"""A spec: what an image was asked to contain, as its JSON columns hold it, and as values again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from images.requirements import OSPackage, PipRequirement
+
+
+def spec_of(
+    image_type: str,
+    python_version: str,
+    pip_requirements: Iterable[PipRequirement],
+    os_packages: Iterable[OSPackage],
+) -> dict[str, Any]:
+    """The columns of `ManagedImage` that say what it is to contain."""
+    return {
+        "image_type": image_type,
+        "python_version": python_version,
+        # JSON knows no tuples; as lists, a spec equals the one that was stored.
+        "pip_requirements": [
+            {**asdict(item), "extras": list(item.extras)} for item in pip_requirements
+        ],
+        "os_packages": [asdict(item) for item in os_packages],
+    }
+
+
+def pip_requirements_of(spec: Mapping[str, Any]) -> list[PipRequirement]:
+    return [
+        PipRequirement(item["name"], item["specifier"], tuple(item["extras"]))
+        for item in spec["pip_requirements"]
+    ]
+
+
+def os_packages_of(spec: Mapping[str, Any]) -> list[OSPackage]:
+    return [OSPackage(item["name"], item["version"]) for item in spec["os_packages"]]

@@ -1,0 +1,76 @@
+"""Celery tasks: ids in, delegation, nothing else. Redelivery of any of them is harmless.
+
+The queue (settings, CELERY_TASK_ROUTES) decides the AWS identity: `registry` workers create and
+delete repositories, `builds` workers pull and push. `images.wake` is what sends these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready
+
+from images import reconcile
+from images.building import hosts, import_base, locking, run, tag_watch
+
+
+@shared_task
+def prepare_repository(image_id: int) -> None:
+    """Make sure that the image's repository exists, then wake its build."""
+    reconcile.prepare_repository(image_id)
+
+
+@shared_task
+def delete_repository(image_id: int) -> None:
+    """Delete a removed image's repository with all in it, then the image's row."""
+    reconcile.delete_repository(image_id)
+
+
+@shared_task
+def prepare_base_repository(base_image_id: int) -> None:
+    """Make sure that a base image's repository exists, then wake its import."""
+    reconcile.prepare_base_repository(base_image_id)
+
+
+@shared_task
+def import_base_image(base_image_id: int) -> None:
+    """Copy or make a base image, inspect it and push it."""
+    import_base.run(base_image_id)
+
+
+@shared_task
+def resolve_alteration(alteration_id: int) -> None:
+    """Find out what an alteration would change."""
+    locking.run_alteration(alteration_id)
+
+
+@shared_task
+def run_build(build_id: int) -> None:
+    """Claim a build and run it to its end."""
+    run.run(build_id)
+
+
+@shared_task
+def watch_tags() -> None:
+    """See whether base images' tags have moved on. Runs on the builds queue, which reaches registries."""
+    tag_watch.look()
+
+
+@shared_task
+def report_host() -> None:
+    """Tell what this machine can build. Runs on the builds queue."""
+    hosts.report()
+
+
+@worker_ready.connect
+def report_at_start(sender: Any, **signal: Any) -> None:
+    """A form must not refuse for a minute what a worker that has just started can do."""
+    if "builds" in sender.app.amqp.queues.consume_from:
+        hosts.report()
+
+
+@shared_task
+def sweep() -> None:
+    """Send again whatever is due."""
+    reconcile.sweep()

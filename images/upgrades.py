@@ -1,0 +1,146 @@
+"""Bringing images up to date when their base image has moved on, without anyone asking.
+
+Whatever the number of images, few upgrades are under way at a time, and none begins while somebody's
+own build waits. Each keeps its lock, so nothing but the base changes: its layers are known, and the
+build is a new manifest (`images.building.image_build`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Q
+
+from images.locks import exclusive
+from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
+from images.models.lease import WorkState
+from images.revisions import active_builds, new_build, record
+
+ACTIVE = (WorkState.QUEUED, WorkState.RUNNING)
+
+
+def mark_outdated(base: BaseImage) -> int:
+    """Images whose current build stands on an older base of this kind; returns how many there are.
+
+    Call it in the transaction that makes `base` the current one.
+    """
+    return (
+        ManagedImage.objects.existing()
+        .filter(
+            status=Status.READY,
+            current_build__base_image__image_type=base.image_type,
+            current_build__base_image__python_version=base.python_version,
+        )
+        .exclude(current_build__base_image=base)
+        .update(status=Status.OUTDATED)
+    )
+
+
+def dispatch() -> int:
+    """Begin as many upgrades as there is room for; returns how many. Safe to call at any time.
+
+    The image that was left longest goes first. Builds that people asked for pass: while one of them
+    waits, no upgrade begins.
+    """
+    begun = 0
+    with exclusive("upgrades", 0):
+        while there_is_room():
+            with transaction.atomic():
+                if not begin_next():
+                    break
+            begun += 1
+    return begun
+
+
+def there_is_room() -> bool:
+    active = Build.objects.filter(state__in=ACTIVE)
+    upgrades = active.filter(reason=BuildReason.UPGRADE)
+    others = active.filter(state=WorkState.QUEUED).exclude(reason=BuildReason.UPGRADE)
+    return upgrades.count() < settings.UPGRADES_AT_ONCE and not others.exists()
+
+
+def begin_next() -> bool:
+    """Queue the upgrade of one outdated image, if there is one that nobody else is at."""
+    image = (
+        ManagedImage.objects.existing()
+        .filter(status=Status.OUTDATED)
+        .select_for_update(skip_locked=True)
+        .order_by("updated_at")
+        .first()
+    )
+    if image is None or image.current_build is None or active_builds(image).exists():
+        return False
+    current = image.current_build
+    base = BaseImage.objects.current().filter(
+        image_type=current.base_image.image_type,
+        python_version=current.base_image.python_version,
+    )
+    target = base.first()
+    if target is None:
+        return False
+    build = new_build(image, target, BuildReason.UPGRADE, None, lock=current.lock)
+    record("image.upgrade_begun", None, image, None, build=build.number, base=str(target))
+    return True
+
+
+def after_build(build: Build, seconds: float) -> None:
+    """Go on with the next upgrade after one has ended, at the rate that the registry allows.
+
+    ECR takes ten manifests a second (PutImage); this chain gives way to others before that.
+    """
+    if build.reason == BuildReason.UPGRADE:
+        time.sleep(max(0.0, settings.UPGRADES_AT_ONCE / settings.UPGRADES_PER_SECOND - seconds))
+        dispatch()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the images on one base image are; `behind` counts those still to be brought up to date."""
+
+    base: BaseImage
+    total: int
+    behind: int
+    failed: int
+
+    @property
+    def done(self) -> int:
+        return self.total - self.behind - self.failed
+
+
+def progress() -> list[Progress]:
+    """For each current base image that some of its images are not on yet."""
+    kind = Q(removed_at__isnull=True, current_build__isnull=False)
+    counts = (
+        ManagedImage.objects.filter(kind)
+        .values(
+            "current_build__base_image__image_type", "current_build__base_image__python_version"
+        )
+        .annotate(
+            total=Count("pk"),
+            behind=Count(
+                "pk",
+                filter=Q(current_build__base_image__is_current=False)
+                & Q(status__in=[Status.OUTDATED, Status.REBUILDING]),
+            ),
+            failed=Count(
+                "pk",
+                filter=Q(current_build__base_image__is_current=False) & Q(status=Status.FAILED),
+            ),
+        )
+        .filter(behind__gt=0)
+    )
+    bases = {(base.image_type, base.python_version): base for base in BaseImage.objects.current()}
+    return [
+        Progress(bases[key], row["total"], row["behind"], row["failed"])
+        for row in counts
+        if (
+            key := (
+                row["current_build__base_image__image_type"],
+                row["current_build__base_image__python_version"],
+            )
+        )
+        in bases
+    ]

@@ -1,0 +1,135 @@
+"""An image's page: its builds, log, lock and libraries; and its removal."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from images import attestations, operations, progress
+from images.models import Build
+from images.references import pull_reference, repository_of
+from images.specs import pip_requirements_of
+from images.views.parts import page_or_part
+from ri_platform.errors import NotFound
+from ri_platform.middleware import wants_fragment
+from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.models import Workspace
+
+PAGE_SIZE = 25
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def detail(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    operations.require_enabled()
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    builds = list(image.builds.select_related("base_image", "requested_by")[:20])
+    shown = chosen_build(request, builds)
+    current = image.current_build
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "images",
+        "image": image,
+        "build": shown,
+        "builds": builds,
+        "current": current,
+        "steps": progress.steps(shown),
+        "waiting": progress.waiting_for(image, shown),
+        "requirements": pip_requirements_of(image.spec),
+        "libraries": list(current.libraries.all()) if current else [],
+        "reference": pull_reference(image, current) if current else "",
+        "may_remove": allows(actor.user, Action.REMOVE_IMAGE),
+        "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
+        "poll": not image.is_settled,
+    }
+    # The log grows by itself and is kept in place when the rest is swapped.
+    whole = "" if wants_fragment(request) else "".join(c.text for c in shown.log_chunks.all())
+    return page_or_part(request, "images/image.html", "images/_image.html", context, log=whole)
+
+
+def chosen_build(request: HttpRequest, builds: list[Build]) -> Build:
+    """The build that `?build=` names, else the newest. Raises `NotFound`."""
+    number = request.GET.get("build", "")
+    for build in builds:
+        if not number or str(build.number) == number:
+            return build
+    raise NotFound("This image has no such build.")
+
+
+@needs(Action.REMOVE_IMAGE)
+@require_http_methods(["GET", "POST"])
+def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """The confirmation, as a dialog or a page of its own, and its *Remove image* button."""
+    operations.require_enabled()
+    actor = Actor.of(request)
+    if request.method == "POST":
+        operations.remove_image(actor, name, workspace=workspace)
+        messages.success(request, f"The managed image {name} was removed.")
+        return redirect("images", workspace_id=workspace.pk)
+    image = operations.image_named(actor.user, name)
+    context = {"workspace": workspace, "section": "settings", "pane": "images", "image": image}
+    template = "images/_remove_dialog.html" if wants_fragment(request) else "images/remove.html"
+    return render(request, template, context)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def log(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """A build's log from `?after=` (characters) on, as text; headers say where it ends and if for good."""
+    image = operations.image_named(Actor.of(request).user, name)
+    build = chosen_build(request, list(image.builds.all()))
+    after = request.GET.get("after", "0")
+    offset = int(after) if after.isdecimal() and len(after) < 10 else 0
+    chunks = build.log_chunks.filter(offset__gte=offset)
+    text = "".join(chunk.text for chunk in chunks)
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["X-Log-Offset"] = str(offset + len(text))
+    response["X-Log-Done"] = "0" if build.is_active else "1"
+    return response
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def lock(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """The current build's lock as a file to keep (PEP 751)."""
+    build = current_build(request, name)
+    return file(f"pylock.{name}.toml", build.lock.encode("utf-8"), "text/plain; charset=utf-8")
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def bill_of_materials(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """The current image's SBOM, as the registry holds it too (CycloneDX 1.6)."""
+    build = current_build(request, name)
+    facts = attestations.recorded_facts(build, repository_of(build.image))
+    return file(f"{name}.cdx.json", attestations.sbom(facts), attestations.CYCLONEDX)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def origin(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """The current image's provenance, as the registry holds it too (SLSA v1)."""
+    build = current_build(request, name)
+    facts = attestations.recorded_facts(build, repository_of(build.image))
+    statement = attestations.provenance(facts, settings.VERSION)
+    return file(f"{name}.provenance.json", statement, attestations.IN_TOTO)
+
+
+def current_build(request: HttpRequest, name: str) -> Build:
+    image = operations.image_named(Actor.of(request).user, name)
+    if image.current_build is None:
+        raise NotFound(
+            "No build of this image has succeeded yet, so there is nothing to tell of it."
+        )
+    return image.current_build
+
+
+def file(name: str, content: bytes, content_type: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

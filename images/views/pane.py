@@ -1,0 +1,80 @@
+"""The pane Settings → Managed Images, and *New image*."""
+
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from images import operations, upgrades
+from images.forms import NewImageForm
+from images.models import BaseImage, ManagedImage, Status
+from images.models.lease import WorkState
+from images.queries import ImageFilter, images_satisfying, list_images
+from images.views.parts import page_or_part
+from ri_platform.errors import DomainError
+from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.models import Workspace
+
+PAGE_SIZE = 25
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    operations.require_enabled()
+    actor = Actor.of(request)
+    wanted = ImageFilter.parse(
+        request.GET.get("q", ""), request.GET.get("status", ""), request.GET.get("sort", "name")
+    )
+    page = Paginator(list_images(actor.user, wanted), PAGE_SIZE).get_page(request.GET.get("page"))
+    images = list(page.object_list)
+    may_remove = allows(actor.user, Action.REMOVE_IMAGE)
+    removing = list(ManagedImage.objects.being_removed()[:20]) if may_remove else []
+    bases = list(BaseImage.objects.exclude(state=WorkState.SUCCEEDED))
+    unsettled = [base for base in bases if base.state != WorkState.FAILED]
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "images",
+        "page": page,
+        "images": images,
+        "wanted": wanted,
+        "statuses": Status.choices,
+        "removing": removing,
+        "bases": bases,
+        "upgrading": upgrades.progress() if may_remove else [],
+        "may_remove": may_remove,
+        "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
+        "poll": bool(unsettled or removing) or any(not image.is_settled for image in images),
+    }
+    return page_or_part(request, "images/pane.html", "images/_list.html", context)
+
+
+@needs(Action.CREATE_IMAGE)
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    operations.require_enabled()
+    form = NewImageForm(request.POST or None)
+    actor, satisfying = Actor.of(request), []
+    if request.method == "POST" and form.is_valid():
+        command = form.command(form.cleaned_data["name"])
+        # Said once; whoever builds it all the same has a reason.
+        if "build_anyway" not in request.POST:
+            satisfying = images_satisfying(actor.user, command)
+    if request.method == "POST" and form.is_valid() and not satisfying:
+        try:
+            image = operations.create_image(actor, command, workspace=workspace)
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            return redirect("image", workspace_id=workspace.pk, name=image.name)
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "images",
+        "form": form,
+        "satisfying": satisfying,
+    }
+    return render(request, "images/new.html", context, status=422 if form.errors else 200)

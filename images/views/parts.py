@@ -1,0 +1,30 @@
+"""Answering with a page or with the part of it that changes.
+
+Each address has one template; an HTMX request for a part of it gets that part, and 204 when what the
+page shows is still what there is, so that polling changes nothing on screen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from ri_platform.middleware import wants_fragment
+
+
+def page_or_part(
+    request: HttpRequest, page: str, part: str, context: dict[str, Any], **only_page: Any
+) -> HttpResponse:
+    """The page, or for HTMX its changing part: 204 if the reader has just that already."""
+    html = render_to_string(part, context, request)
+    fingerprint = hashlib.sha256(html.encode("utf-8")).hexdigest()[:16]
+    if wants_fragment(request) and request.headers.get("X-Fingerprint") == fingerprint:
+        return HttpResponse(status=204)
+    template = "_polled.html" if wants_fragment(request) else page
+    return render(
+        request, template, {**context, **only_page, "part": part, "fingerprint": fingerprint}
+    )

@@ -1,0 +1,125 @@
+"""Rebuild, alter, roll back and cancel, from an image's page."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from images import operations, revisions
+from images.forms import SpecForm, spec_initial
+from images.lockdiff import changes
+from images.models import Alteration
+from images.models.lease import WorkState
+from images.views.parts import page_or_part
+from ri_platform.errors import DomainError, NotFound
+from workspaces.access import Action, Actor, needs
+from workspaces.models import Workspace
+
+
+@needs(Action.REBUILD_IMAGE)
+@require_POST
+def rebuild(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    actor = Actor.of(request)
+    revisions.rebuild_image(actor, operations.image_named(actor.user, name), workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=name)
+
+
+@needs(Action.CANCEL_BUILD)
+@require_POST
+def cancel(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    build = revisions.cancel_build(actor, image, workspace=workspace)
+    messages.success(request, f"Build {build.number} was cancelled.")
+    return redirect("image", workspace_id=workspace.pk, name=name)
+
+
+@needs(Action.ROLL_BACK_IMAGE)
+@require_POST
+def roll_back(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    number = request.POST.get("build", "")
+    if not number.isdecimal() or len(number) > 9:
+        raise NotFound(f"{name} has no such build.")
+    revisions.roll_back_image(actor, image, int(number), workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=name)
+
+
+@needs(Action.ALTER_IMAGE)
+@require_http_methods(["GET", "POST"])
+def alter(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """What the image is to contain instead; the next page shows what that changes."""
+    operations.require_enabled()
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    form = (
+        SpecForm(request.POST)
+        if request.method == "POST"
+        else SpecForm(initial=spec_initial(image))
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            alteration = revisions.propose_alteration(
+                actor, image, form.command(name), workspace=workspace
+            )
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            return redirect(
+                "alteration", workspace_id=workspace.pk, name=name, alteration_id=alteration.pk
+            )
+    context = {
+        "workspace": workspace, "section": "settings", "pane": "images", "image": image, "form": form,
+    }  # fmt: skip
+    return render(request, "images/alter.html", context, status=422 if form.errors else 200)
+
+
+@needs(Action.ALTER_IMAGE)
+@require_GET
+def alteration(
+    request: HttpRequest, workspace: Workspace, name: str, alteration_id: int
+) -> HttpResponse:
+    """What an alteration changes, once it is resolved, and the button that builds it."""
+    operations.require_enabled()
+    proposed = proposal(request, name, alteration_id)
+    current = proposed.image.current_build
+    resolved = proposed.state == WorkState.SUCCEEDED
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "images",
+        "image": proposed.image,
+        "alteration": proposed,
+        "changes": changes(current.lock if current else "", proposed.lock) if resolved else [],
+        "resolved": resolved,
+        "failed": proposed.state == WorkState.FAILED,
+        "poll": proposed.state in (WorkState.QUEUED, WorkState.RUNNING),
+    }
+    return page_or_part(request, "images/alteration.html", "images/_alteration.html", context)
+
+
+@needs(Action.ALTER_IMAGE)
+@require_POST
+def build_alteration(
+    request: HttpRequest, workspace: Workspace, name: str, alteration_id: int
+) -> HttpResponse:
+    proposed = proposal(request, name, alteration_id)
+    revisions.alter_image(Actor.of(request), proposed, workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=name)
+
+
+def proposal(request: HttpRequest, name: str, alteration_id: int) -> Alteration:
+    image = operations.image_named(Actor.of(request).user, name)
+    found = (
+        image.alterations.select_related("image__current_build", "base_image")
+        .filter(pk=alteration_id)
+        .first()
+    )
+    if found is None:
+        raise NotFound(
+            "This alteration is no longer open.", hint="It was built, or is older than a day."
+        )
+    return found

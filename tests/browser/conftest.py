@@ -1,0 +1,99 @@
+"""Chromium against the real web process, which runs on the test's own database."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from ri_platform.local import services
+from tests.conftest import Cast
+from workspaces.models import User
+
+# Playwright's sync API runs an event loop in this thread; Django would refuse its own queries there.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    assert path, "The browser tests need Chromium; on Debian and Ubuntu: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def web(django_db_setup: None) -> Iterator[str]:
+    """The address of a web process as `make run` starts it. It has no AWS identity and no broker."""
+    port = services.free_port()
+    database = connection.settings_dict
+    environment = {
+        **services.without_aws(dict(os.environ)),
+        "DATABASE_URL": services.database_url(str(database["HOST"]), str(database["NAME"])),
+        "RI_SECRET_KEY": settings.SECRET_KEY,
+        "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+    }
+    process = subprocess.Popen(services.web_command(port), env=environment)
+    try:
+        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def new_page(browser: Browser, web: str, transactional_db: None) -> Iterator[Callable[..., Page]]:
+    """Open pages in contexts of their own; at the end no page may have complained of anything.
+
+    A violation of the Content-Security-Policy is an error on the console, too.
+    """
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        # A form that is sent back and a refusal answer with 4xx on purpose.
+        expected = re.search(r"(status of|Status Error Code) 4\d\d", message.text)
+        if message.type == "error" and not expected:
+            complaints.append(message.text)
+
+    def open_page(user: User | None = None, **options: object) -> Page:
+        context = browser.new_context(**{"base_url": web, "viewport": DESKTOP, **options})  # type: ignore[arg-type]
+        contexts.append(context)
+        if user is not None:
+            session = Cast.client(user).cookies[settings.SESSION_COOKIE_NAME].value
+            context.add_cookies(
+                [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": web}]
+            )
+        page = context.new_page()
+        page.on("console", hear)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.set_default_timeout(10_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

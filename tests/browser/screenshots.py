@@ -1,0 +1,177 @@
+"""`make screenshots`: every page at desktop and phone width, in light and dark, for eyes to judge.
+
+Not collected by `make test` (its name does not start with `test_`). The pictures go to
+`test-results/screenshots`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page
+
+from images.building.journal import Journal
+from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
+from images.models.lease import WorkState
+from tests import factories
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.conftest import Cast
+from workspaces.models import User, Workspace
+
+FOLDER = Path("test-results/screenshots")
+LOOKS = [
+    pytest.param(viewport, scheme, id=f"{name}-{scheme}")
+    for name, viewport in (("desktop", DESKTOP), ("phone", PHONE))
+    for scheme in ("light", "dark")
+]
+
+
+def furnish(cast: Cast, base: BaseImage) -> None:
+    """Images of every status, as an instance in use has them."""
+    Workspace.objects.filter(pk=cast.workspace.pk).update(
+        description="Models that price and serve consumer credit."
+    )
+    Workspace.objects.filter(pk=cast.other.pk).update(name="Fraud detection")
+    libraries = {
+        "numpy": "2.4.6", "pandas": "3.0.1", "scikit-learn": "1.9.0", "scipy": "1.18.0",
+        "joblib": "1.6.1", "threadpoolctl": "3.7.0", "python-dateutil": "2.9.0", "six": "1.17.0",
+    }  # fmt: skip
+    rows: list[tuple[str, Status, User, int]] = [
+        ("churn-xgboost", Status.READY, cast.member, 214_000_000),
+        ("credit-scoring", Status.READY, cast.manager, 181_000_000),
+        ("embeddings-small", Status.OUTDATED, cast.admin, 912_000_000),
+        ("fraud-graph", Status.FAILED, cast.member, 0),
+        ("nightly-features", Status.REBUILDING, cast.viewer, 143_000_000),
+        ("pricing-lightgbm", Status.BUILDING_FIRST_TIME, cast.member, 0),
+        ("tabular-baseline", Status.READY, cast.support, 96_400_000),
+    ]
+    now = timezone.now()
+    for age, (name, status, user, size) in enumerate(rows):
+        image = factories.make_image(
+            name, base=base, status=status, libraries=libraries, created_by=user,
+            created_in=cast.workspace if age % 2 else cast.other, size_bytes=size,
+        )  # fmt: skip
+        image.pip_requirements = [
+            {"name": "numpy", "extras": [], "specifier": ">=2"},
+            {"name": "pandas", "extras": [], "specifier": ""},
+            {"name": "scikit-learn", "extras": [], "specifier": "==1.9.*"},
+        ]
+        image.updated_at = now - timedelta(hours=5 * age, minutes=3)
+        image.created_at = now - timedelta(days=age)
+        image.save()
+    done = Build.objects.get(image__name="credit-scoring")
+    taken = {"resolve": 0.5, "fetch": 0.6, "layers": 7.1, "push": 6.5, "verify": 0.1}
+    done.timings = {
+        phase: {"started_at": now.isoformat(), "seconds": s} for phase, s in taken.items()
+    }
+    done.started_at = done.finished_at = now - timedelta(hours=5)
+    done.requested_by = cast.manager
+    done.save()
+    running = Build.objects.claim(
+        Build.objects.get(image__name="pricing-lightgbm").pk, seconds=3600
+    )
+    assert running is not None
+    journal = Journal(running)
+    with journal.phase(BuildPhase.RESOLVE):
+        for name, version in libraries.items():
+            journal.line(f"{name} {version}")
+    journal.line("numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.whl (16,912,004 bytes)")
+    journal.flush()
+    timings = {**running.timings, "fetch": {"started_at": now.isoformat(), "seconds": None}}
+    Build.objects.filter(pk=running.pk).update(phase="fetch", timings=timings)
+    removed = factories.make_image("gone-model", base=base)
+    ManagedImage.objects.filter(pk=removed.pk).update(
+        removed_at=now,
+        repository_error="AWS refused ecr:DeleteRepository (AccessDeniedException). "
+        "An operator must allow ecr:DeleteRepository for this worker's role, as documented.",
+    )
+    older = factories.make_base_image(
+        python_version="3.13", is_current=False, state=WorkState.SUCCEEDED
+    )
+    factories.make_base_image(python_version="3.13", platform_version="2026.11.23")
+    for number in range(3):
+        behind = factories.make_image(f"older-{number}", base=older)
+        ManagedImage.objects.filter(pk=behind.pk).update(status=Status.OUTDATED)
+    ready = ManagedImage.objects.get(name="credit-scoring")
+    factories.make_build(
+        ready, base, Status.READY, number=2, reason="alter", requested_by=cast.member
+    )
+    factories.make_base_image(
+        image_type="nlp", state=WorkState.RUNNING, manifest_digest="", interpreter="",
+        lease_expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), LOOKS)
+def test_pictures(
+    viewport: dict[str, int],
+    scheme: str,
+    new_page: Callable[..., Page],
+    cast: Cast,
+    base: BaseImage,
+    request: pytest.FixtureRequest,
+) -> None:
+    look = request.node.callspec.id
+    page = new_page(cast.admin, viewport=viewport, color_scheme=scheme)
+
+    def shoot(name: str, whole: bool = True) -> None:
+        page.wait_for_load_state("networkidle")
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=FOLDER / f"{name}-{look}.png", full_page=whole)
+
+    settings = f"/workspaces/{cast.workspace.pk}/settings"
+    pane = f"{settings}/managed-images"
+    page.goto(pane)
+    shoot("pane-empty")
+    furnish(cast, base)
+    for name, path in (
+        ("workspaces", "/workspaces"),
+        ("summary", f"/workspaces/{cast.workspace.pk}"),
+        ("general", settings),
+        ("pane", pane),
+        ("pane-no-match", f"{pane}?q=torch"),
+        ("new", f"{pane}/new"),
+        ("image-ready", f"{pane}/image/credit-scoring"),
+        ("image-building", f"{pane}/image/pricing-lightgbm"),
+        ("image-failed", f"{pane}/image/fraud-graph"),
+        ("remove-page", f"{pane}/image/credit-scoring/remove"),
+        ("not-found", "/nowhere"),
+    ):
+        page.goto(path)
+        shoot(name)
+    page.goto(f"{pane}/new")
+    page.get_by_label("Name").fill("one-more")
+    page.get_by_label("Python version").select_option("3.11")
+    page.get_by_label("Libraries").fill("numpy>=2\npandas")
+    page.get_by_role("button", name="Create image").click()
+    shoot("new-satisfied")
+    page.goto(f"{pane}/image/credit-scoring/alter")
+    shoot("alter")
+    alteration = factories.make_alteration(
+        ManagedImage.objects.get(name="credit-scoring"),
+        lock=factories.lock_of(numpy="2.5.0", pandas="2.3.3", polars="1.9"),
+    )
+    page.goto(f"{pane}/image/credit-scoring/alter/{alteration.pk}")
+    shoot("alteration")
+    page.goto(pane)
+    page.get_by_label("Actions for credit-scoring").click()
+    shoot("menu", whole=False)
+    page.get_by_role("menuitem", name="Remove").click()
+    page.get_by_role("dialog").wait_for()
+    shoot("dialog", whole=False)
+    page.goto(f"{pane}/new")
+    page.get_by_label("Name").fill("My Model")
+    page.get_by_label("Libraries").fill("numpy\n-r other.txt\nhttps://example.org/a.whl")
+    page.get_by_role("button", name="Create image").click()
+    shoot("new-errors")
+    viewer = new_page(cast.viewer, viewport=viewport, color_scheme=scheme)
+    viewer.goto(pane)
+    viewer.get_by_label("Actions for credit-scoring").click()
+    viewer.screenshot(path=FOLDER / f"menu-viewer-{look}.png")
+    stranger = new_page(None, viewport=viewport, color_scheme=scheme)
+    stranger.goto("/signin")
+    stranger.screenshot(path=FOLDER / f"signin-{look}.png")

@@ -1,0 +1,170 @@
+"""The fixed cast, and the local AWS under the document's two identities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from images.models import BaseImage
+from images.models.lease import WorkState
+from images.registry import local_iam
+from images.registry.control import RepositoryControl
+from images.registry.naming import DEFAULT_PREFIX
+from ri_platform.local import services
+from tests import factories
+from tests.services import STATE
+from workspaces.models import InstanceRole, User, Workspace, WorkspaceRole
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files() -> None:
+    """Pages name static files by their hash, as in production."""
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Somebody of every kind, and two workspaces; the stranger and the basic user are in neither."""
+
+    admin: User
+    support: User
+    manager: User
+    member: User
+    viewer: User
+    stranger: User
+    workspace: Workspace
+    other: Workspace
+
+    @staticmethod
+    def client(user: User | None) -> Client:
+        client = Client()
+        if user is not None:
+            client.force_login(user)
+        return client
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    users = {
+        "admin": factories.make_user("admin", InstanceRole.ORGANIZATION_ADMINISTRATOR),
+        "support": factories.make_user("support", InstanceRole.SUPPORT),
+        "manager": factories.make_user("manager"),
+        "member": factories.make_user("member"),
+        "viewer": factories.make_user("viewer"),
+        "stranger": factories.make_user("stranger"),
+    }
+    roles = {
+        "manager": (users["manager"], WorkspaceRole.ADMINISTRATOR),
+        "member": (users["member"], WorkspaceRole.MEMBER),
+        "viewer": (users["viewer"], WorkspaceRole.VIEWER),
+    }
+    return Cast(
+        **users,
+        workspace=factories.make_workspace("Workspace 1", **roles),
+        other=factories.make_workspace("Workspace 2", **roles),
+    )
+
+
+@pytest.fixture
+def base(db: None) -> BaseImage:
+    return factories.make_base_image()
+
+
+@dataclass(frozen=True)
+class LocalAWS:
+    """A running local AWS with IAM on, and the two identities' keys as environments."""
+
+    url: str
+    keys: dict[str, dict[str, str]]
+
+    @contextmanager
+    def identity(self, name: str) -> Iterator[None]:
+        """Be `registry-server` or `build-jobs`, as that worker's process would be."""
+        before = {key: os.environ.get(key) for key in self.keys[name]}
+        os.environ.update(self.keys[name])
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    del os.environ[key]
+                else:
+                    os.environ[key] = value
+
+    @contextmanager
+    def repositories(self, *names: str) -> Iterator[None]:
+        """Repositories for the time of a test, made and deleted by the registry server."""
+        with self.identity("registry-server"):
+            control = RepositoryControl(
+                prefix=DEFAULT_PREFIX, region=services.REGION, endpoint_url=self.url
+            )
+        for name in names:
+            control.create_repository(name, ours=False)
+        try:
+            yield
+        finally:
+            for name in names:
+                control.delete_repository(name)
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAWS]:
+    port = services.free_port()
+    process = services.start_aws(STATE / "aws", port)
+    try:
+        assert services.wait_until_answers(services.aws_health(port))
+        url = f"http://127.0.0.1:{port}"
+        yield LocalAWS(url, local_iam.bootstrap(url, services.REGION, DEFAULT_PREFIX, {}))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def registry(aws: LocalAWS, settings: Any, tmp_path: Path) -> LocalAWS:
+    """The settings point to the local AWS, and to caches that the whole run shares."""
+    settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = aws.url
+    settings.REGISTRY_HOST = aws.url.partition("://")[2]
+    settings.CACHE_DIR = STATE / "cache"
+    return aws
+
+
+_imported: dict[str, Any] = {}
+
+
+@pytest.fixture
+def debian(registry: LocalAWS, db: None) -> BaseImage:
+    """A real base image, made of Debian once a run and really in the registry."""
+    from images import reconcile
+    from images.building import import_base
+
+    if not _imported:
+        row = BaseImage.objects.create(
+            image_type="all",
+            python_version="3.11",
+            platform_version="test",
+            source="suite:bookworm",
+        )
+        with registry.identity("registry-server"):
+            reconcile.prepare_base_repository(row.pk)
+        with registry.identity("build-jobs"):
+            import_base.run(row.pk)
+        row.refresh_from_db()
+        assert row.state == WorkState.SUCCEEDED, f"{row.error_message} {row.error_hint}"
+        _imported.update(
+            {
+                field.attname: getattr(row, field.attname)
+                for field in row._meta.concrete_fields
+                if not field.primary_key
+            }
+        )
+        return row
+    return BaseImage.objects.create(**_imported)

@@ -1,0 +1,133 @@
+"""Rows for tests, valid under every constraint of the database."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from typing import Any
+
+from django.utils import timezone
+
+from images.models import Alteration, BaseImage, Build, InstalledLibrary, ManagedImage, Status
+from images.models.lease import WorkState
+from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
+
+_count = itertools.count(1)
+
+
+def digest(of: object) -> str:
+    return "sha256:" + hashlib.sha256(str(of).encode()).hexdigest()
+
+
+def make_user(username: str, role: InstanceRole = InstanceRole.BASIC, **values: Any) -> User:
+    """An account that signs in by `force_login`; hashing a password takes longer than most tests."""
+    return User.objects.create(username=username, role=role, **values)
+
+
+def make_workspace(name: str = "", **members: tuple[User, WorkspaceRole]) -> Workspace:
+    workspace = Workspace.objects.create(name=name or f"Workspace {next(_count)}")
+    for user, role in members.values():
+        Membership.objects.create(workspace=workspace, user=user, role=role)
+    return workspace
+
+
+def make_base_image(**values: Any) -> BaseImage:
+    number = next(_count)
+    defaults: dict[str, Any] = {
+        "image_type": "all",
+        "python_version": "3.11",
+        "platform_version": f"test-{number}",
+        "source": "suite:bookworm",
+        "state": WorkState.SUCCEEDED,
+        "is_current": not values.get("state"),
+        "repository": "rime-managed-images/base/all-3.11",
+        "repository_ready_at": timezone.now(),
+        "manifest_digest": digest(f"base {number}"),
+        "interpreter": "/usr/bin/python3.11",
+        "os_name": "Debian GNU/Linux 12 (bookworm)",
+        "config": {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": []}},
+    }
+    return BaseImage.objects.create(**{**defaults, **values})
+
+
+def make_image(
+    name: str,
+    *,
+    base: BaseImage,
+    status: Status = Status.READY,
+    libraries: dict[str, str] | None = None,
+    created_by: User | None = None,
+    created_in: Workspace | None = None,
+    **values: Any,
+) -> ManagedImage:
+    """A managed image with one build that fits its status."""
+    image = ManagedImage.objects.create(
+        name=name,
+        python_version=base.python_version,
+        pip_requirements=[{"name": "numpy", "extras": [], "specifier": ">=2"}],
+        repository_ready_at=timezone.now(),
+        created_by=created_by,
+        created_in=created_in,
+    )
+    build = make_build(image, base, status, **values)
+    usable = status in (Status.READY, Status.OUTDATED, Status.REBUILDING)
+    ManagedImage.objects.filter(pk=image.pk).update(
+        status=status, current_build=build if usable else None
+    )
+    InstalledLibrary.objects.bulk_create(
+        InstalledLibrary(build=build, name=n, normalized_name=n.lower(), version=v)
+        for n, v in (libraries or {"numpy": "2.4.6"}).items()
+        if usable
+    )
+    image.refresh_from_db()
+    return image
+
+
+def make_build(
+    image: ManagedImage, base: BaseImage, status: Status, number: int = 1, **values: Any
+) -> Build:
+    state = {
+        Status.FAILED: WorkState.FAILED,
+        Status.BUILDING_FIRST_TIME: WorkState.QUEUED,
+    }.get(status, WorkState.SUCCEEDED)
+    defaults: dict[str, Any] = {
+        "number": number,
+        "base_image": base,
+        "spec": image.spec,
+        "state": state,
+        "size_bytes": 181_000_000,
+    }
+    if state == WorkState.SUCCEEDED:
+        defaults |= {"manifest_digest": digest(image.name), "lock": lock_of(numpy="2.4.6")}
+    if state == WorkState.FAILED:
+        defaults |= {
+            "error_code": "resolution_failed",
+            "error_message": "Because nosuchlib was not found in the package registry, "
+            "your requirements are unsatisfiable.",
+            "error_hint": "Check the spelling of the library's name.",
+        }
+    return Build.objects.create(image=image, **{**defaults, **values})
+
+
+def make_alteration(image: ManagedImage, **values: Any) -> Alteration:
+    """A proposal to add pandas, resolved."""
+    assert image.current_build is not None
+    defaults: dict[str, Any] = {
+        "base_image": image.current_build.base_image,
+        "spec": {
+            **image.spec,
+            "pip_requirements": [
+                *image.pip_requirements,
+                {"name": "pandas", "extras": [], "specifier": ""},
+            ],
+        },
+        "state": WorkState.SUCCEEDED,
+        "lock": lock_of(numpy="2.4.6", pandas="3.0.1"),
+    }
+    return Alteration.objects.create(image=image, **{**defaults, **values})
+
+
+def lock_of(**versions: str) -> str:
+    """A pylock.toml with these versions, as far as a page looks into it."""
+    packages = (f'[[packages]]\nname = "{n}"\nversion = "{v}"\n' for n, v in versions.items())
+    return 'lock-version = "1.0"\n' + "\n".join(packages)

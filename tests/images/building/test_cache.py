@@ -1,0 +1,59 @@
+"""Caches: bounded, least recently used out first, safe between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from images.building.cache import LEFTOVER_SECONDS, BoundedCache, work_folder
+
+
+def kept(cache: BoundedCache, folder: Path, name: str, size: int, used: float) -> None:
+    source = folder / f"source-{name.replace('/', '-')}"
+    source.write_bytes(b"x" * size)
+    cache.keep(name, source)
+    source.unlink()
+    os.utime(folder / "cache" / name, (used, used))
+
+
+def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
+    cache = BoundedCache(tmp_path / "cache", 100)
+    for number, name in enumerate(("ab/one", "ab/two", "cd/three")):
+        kept(cache, tmp_path, name, 40, used=1000 + number)
+    assert cache.take("ab/one", tmp_path / "link") is True  # Now it is the last one used.
+    assert cache.trim() == 40
+    left = {str(p.relative_to(tmp_path / "cache")) for p in (tmp_path / "cache").rglob("*/*")}
+    assert left == {"ab/one", "cd/three"}
+    assert cache.trim() == 0
+
+
+def test_what_a_build_took_stays_readable_when_it_is_dropped(tmp_path: Path) -> None:
+    cache = BoundedCache(tmp_path / "cache", 10)
+    kept(cache, tmp_path, "big", 40, used=1000)
+    assert cache.take("big", tmp_path / "mine")
+    cache.trim()
+    assert cache.take("big", tmp_path / "again") is False
+    assert len((tmp_path / "mine").read_bytes()) == 40
+
+
+def test_another_process_that_trims_is_left_alone(tmp_path: Path) -> None:
+    cache = BoundedCache(tmp_path / "cache", 10)
+    kept(cache, tmp_path, "big", 40, used=1000)
+    with (tmp_path / "cache/.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert cache.trim() == 0
+    assert cache.trim() == 40
+
+
+def test_what_killed_workers_left_is_cleared_after_a_day(tmp_path: Path) -> None:
+    (tmp_path / "work-build-1-old").mkdir()
+    (tmp_path / "work-build-2-new").mkdir()
+    old = time.time() - LEFTOVER_SECONDS - 60
+    os.utime(tmp_path / "work-build-1-old", (old, old))
+    with work_folder(tmp_path, "build-3") as work:
+        assert work.is_dir()
+        names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"work-build-2-new", work.name}
+    assert not work.exists()

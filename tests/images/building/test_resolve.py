@@ -1,0 +1,225 @@
+"""Locking: against the real index where an answer of its own is at stake."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from images.building import resolve as module
+from images.building.cache import BoundedCache
+from images.building.resolve import LockedWheel, Target, parse_lock, resolve, without_credentials
+from images.building.wheels import fetch, index_client
+from images.errors import FetchFailed, LeaseLost, NoWheel, ResolutionFailed, WheelInvalid
+from images.requirements import parse_pip_requirements
+from ri_platform.local.services import free_port
+
+TARGET = Target("3.11")
+
+
+def lock(text: str, **preinstalled: str) -> dict[str, str]:
+    found = resolve(
+        parse_pip_requirements(text),
+        TARGET,
+        preinstalled=preinstalled,
+        log=lambda line: None,
+        check=lambda: None,
+    )
+    return {wheel.name: wheel.version for wheel in found.wheels}
+
+
+@pytest.mark.network
+def test_what_the_base_has_is_preferred_unless_a_requirement_forbids_it() -> None:
+    assert lock("requests", idna="3.7")["idna"] == "3.7"
+    assert lock("requests\nidna>3.7", idna="3.7")["idna"] != "3.7"
+
+
+@pytest.mark.network
+def test_a_package_that_does_not_exist_fails_with_the_resolvers_sentence() -> None:
+    with pytest.raises(ResolutionFailed, match="was not found in the package registry") as caught:
+        lock("ri-no-such-package-zz9")
+    assert caught.value.hint == "Check the spelling of the library's name."
+
+
+@pytest.mark.network
+def test_a_conflict_is_told_in_full() -> None:
+    with pytest.raises(ResolutionFailed, match=r"requests==2\.32\.0 depends on urllib3"):
+        lock("requests==2.32.0\nurllib3>=2.9999")
+
+
+@pytest.mark.network
+def test_a_package_without_wheels_says_so() -> None:
+    with pytest.raises(NoWheel, match="pyspark"):
+        lock("pyspark==3.5.0")
+
+
+def test_an_index_that_is_away_is_the_operators_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setattr(module, "_PASSED_ON", (*module._PASSED_ON, "UV_HTTP_RETRIES"))
+    with pytest.raises(FetchFailed) as caught:
+        resolve(
+            parse_pip_requirements("numpy"),
+            TARGET,
+            preinstalled={},
+            log=lambda line: None,
+            check=lambda: None,
+            environment={
+                "UV_DEFAULT_INDEX": f"http://somebody:hunter2@127.0.0.1:{free_port()}/simple"
+            },
+        )
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.must_act == "operator"
+
+
+@pytest.mark.slow
+def test_an_index_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with silent_server() as address, pytest.raises(FetchFailed, match="within 1 seconds"):
+        resolve(
+            parse_pip_requirements("numpy"),
+            TARGET,
+            preinstalled={},
+            log=lambda line: None,
+            check=lambda: None,
+            environment={"UV_DEFAULT_INDEX": address},
+            timeout=1,
+        )
+
+
+@pytest.mark.slow
+def test_a_lost_lease_ends_the_resolver() -> None:
+    def lost() -> None:
+        raise LeaseLost("taken over")
+
+    with silent_server() as address, pytest.raises(LeaseLost):
+        resolve(
+            parse_pip_requirements("numpy"),
+            TARGET,
+            preinstalled={},
+            log=lambda line: None,
+            check=lost,
+            environment={"UV_DEFAULT_INDEX": address},
+        )
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+
+
+def test_credentials_leave_every_address() -> None:
+    text = 'url = "https://user:pa%20ss@index.test/simple/x.whl#sha256=0" and http://t@h/x'
+    assert without_credentials(text) == (
+        'url = "https://index.test/simple/x.whl#sha256=0" and http://h/x'
+    )
+
+
+LOCK = """
+lock-version = "1.0"
+[[packages]]
+name = "Big_Lib"
+version = "1.0"
+wheels = [
+  { url = "https://i.test/big_lib-1.0-py3-none-any.whl", hashes = { sha256 = "aa" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", size = 5, hashes = { sha256 = "bb" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_34_x86_64.whl", hashes = { sha256 = "cc" } },
+  { url = "https://i.test/big_lib-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", hashes = { sha256 = "dd" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-macosx_11_0_arm64.whl", hashes = { sha256 = "ee" } },
+]
+"""  # noqa: E501
+
+
+def test_the_wheel_that_suits_the_target_best_is_chosen() -> None:
+    (wheel,) = parse_lock(LOCK, TARGET).wheels
+    assert (wheel.name, wheel.sha256, wheel.size) == ("big-lib", "bb", 5)
+    (other,) = parse_lock(LOCK, Target("3.10")).wheels
+    assert other.sha256 == "aa"
+
+
+def test_a_lock_without_a_fitting_wheel_names_the_library() -> None:
+    text = LOCK.replace("py3-none-any", "cp39-cp39-win_amd64")
+    with pytest.raises(NoWheel, match=r"big-lib 1\.0 has no wheel for Python 3\.13"):
+        parse_lock(text, Target("3.13"))
+
+
+class Files(BaseHTTPRequestHandler):
+    content = b"wheel"
+    failures = 0
+
+    def do_GET(self) -> None:
+        if type(self).failures > 0:
+            type(self).failures -= 1
+            self.send_error(503)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def files() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Files)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def wheel_at(address: str, content: bytes, size: int | None) -> LockedWheel:
+    import hashlib
+
+    return LockedWheel(
+        "x",
+        "1",
+        "x-1-py3-none-any.whl",
+        f"{address}/x.whl",
+        hashlib.sha256(content).hexdigest(),
+        size,
+    )
+
+
+def fetched(wheel: LockedWheel, folder: Path) -> Path:
+    """The wheel in a new work folder, by way of the cache in `folder`."""
+    work = Path(tempfile.mkdtemp(dir=folder))
+    cache = BoundedCache(folder / "cache", 10**6)
+    with index_client() as client:
+        return fetch(client, wheel, cache, work, threading.Event(), lambda seconds: None)
+
+
+def test_a_wheel_is_fetched_once_and_kept_by_hash(files: str, tmp_path: Path) -> None:
+    wheel = wheel_at(files, b"wheel", 5)
+    Files.failures = 2
+    assert fetched(wheel, tmp_path).read_bytes() == b"wheel"
+    Files.failures = 99
+    assert fetched(wheel, tmp_path).read_bytes() == b"wheel"
+    Files.failures = 0
+
+
+@pytest.mark.parametrize(("content", "size"), [(b"other", 5), (b"wheel", 4), (b"wheel", 6)])
+def test_a_wheel_with_other_content_or_size_is_refused(
+    content: bytes, size: int, files: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WheelInvalid, match="size and sha256"):
+        fetched(wheel_at(files, content, size), tmp_path)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_index_that_stays_broken_fails_the_fetch(files: str, tmp_path: Path) -> None:
+    Files.failures = 99
+    with pytest.raises(FetchFailed, match="cannot be downloaded"):
+        fetched(wheel_at(files, b"wheel", 5), tmp_path)
+    Files.failures = 0

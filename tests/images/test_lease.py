@@ -1,0 +1,142 @@
+"""A build is claimed once, held under a lease, and taken over only when the lease has run out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from images import operations
+from images.attestations import Library
+from images.building import run
+from images.building.journal import Journal
+from images.building.outcome import Product, succeed
+from images.building.work import Holder, holding
+from images.errors import LeaseLost
+from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
+from images.models.lease import WorkState
+from tests import factories
+from tests.conftest import Cast
+from workspaces.access import Actor
+
+PRODUCT = Product("sha256:" + "a" * 64, "sha256:" + "b" * 64, 1, 1, [Library("numpy", "2.0")], [])
+
+
+@pytest.fixture
+def build(base: BaseImage) -> Build:
+    image = factories.make_image("leased", base=base, status=Status.BUILDING_FIRST_TIME)
+    return image.builds.get()
+
+
+def test_only_one_worker_claims_it(build: Build) -> None:
+    assert Build.objects.claim(build.pk, 30) is not None
+    assert Build.objects.claim(build.pk, 30) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_workers_at_once_one_wins(build: Build) -> None:
+    won: list[Build | None] = []
+    barrier = threading.Barrier(8)
+
+    def claim() -> None:
+        try:
+            barrier.wait()
+            won.append(Build.objects.startable().claim(build.pk, 30))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([one for one in won if one is not None]) == 1
+
+
+def test_a_dead_workers_build_is_taken_over_and_the_dead_one_writes_nothing(build: Build) -> None:
+    first = Build.objects.claim(build.pk, 30)
+    assert first is not None
+    Build.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    second = Build.objects.claim(build.pk, 30)
+    assert second is not None
+    assert (second.attempts, second.lease_token) == (2, first.lease_token + 1)
+    with pytest.raises(LeaseLost):
+        first.write(phase=BuildPhase.PUSH)
+    with pytest.raises(LeaseLost):
+        first.renew(30)
+    first.lock = second.lock = "lock"
+    with pytest.raises(LeaseLost):
+        succeed(first, PRODUCT)
+    assert ManagedImage.objects.get(pk=build.image_id).current_build is None
+
+
+def test_a_build_whose_worker_dies_again_and_again_fails(build: Build, settings: Any) -> None:
+    settings.BUILD_MAX_ATTEMPTS = 2
+    past = timezone.now() - timedelta(seconds=1)
+    Build.objects.update(state=WorkState.RUNNING, lease_expires_at=past, attempts=2)
+    run.run(build.pk)
+    build.refresh_from_db()
+    assert (build.state, build.error_code) == (WorkState.FAILED, "build_failed")
+    assert "died 2 times" in build.error_message
+
+
+def test_work_that_waits_for_base_or_repository_is_not_started(build: Build) -> None:
+    ManagedImage.objects.update(repository_ready_at=None)
+    assert Build.objects.startable().claim(build.pk, 30) is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+def test_the_lease_is_renewed_while_the_work_lasts(build: Build) -> None:
+    held = Build.objects.claim(build.pk, 0.6)
+    assert held is not None
+    with holding(held, 0.6) as holder:
+        time.sleep(1.5)
+        holder.check()
+        assert not Build.objects.claimable().exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+def test_removing_the_image_stops_its_builder(build: Build, cast: Cast) -> None:
+    held = Build.objects.claim(build.pk, 30)
+    assert held is not None
+    with holding(held, 30) as holder:
+        operations.remove_image(Actor(cast.admin), "leased")
+        assert until(lambda: lost(holder))
+
+
+def lost(holder: Holder) -> bool:
+    try:
+        holder.check()
+    except LeaseLost:
+        return True
+    return False
+
+
+def until(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_log_is_kept_in_pieces_without_control_characters(build: Build) -> None:
+    held = Build.objects.claim(build.pk, 30)
+    assert held is not None
+    journal = Journal(held)
+    with journal.phase(BuildPhase.RESOLVE):
+        journal.line("one \x1b[31mred\x1b[0m")
+    journal.line("two")
+    journal.flush()
+    text = "".join(chunk.text for chunk in held.log_chunks.all())
+    assert text == "── Resolve\none [31mred[0m\ntwo\n"
+    assert held.timings["resolve"]["seconds"] >= 0

@@ -1,0 +1,202 @@
+"""What people see in Settings → Managed Images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.urls import reverse
+
+from images.models import BaseImage, ManagedImage, Status
+from images.models.lease import WorkState
+from tests import factories
+from tests.conftest import Cast
+
+NEW = {"name": "churn", "image_type": "all", "python_version": "3.11", "os_packages": ""}
+
+
+def url(cast: Cast, route: str = "images", **arguments: str) -> str:
+    return reverse(route, kwargs={"workspace_id": cast.workspace.pk, **arguments})
+
+
+@pytest.mark.parametrize("count", [1, 50, 1000])
+def test_a_full_page_costs_the_same_queries_at_any_number_of_images(
+    count: int, cast: Cast, base: BaseImage, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(count):
+        factories.make_image(f"image-{number}", base=base, created_by=cast.member)
+    client = cast.client(cast.admin)
+    with django_assert_max_num_queries(10):
+        assert client.get(url(cast)).status_code == 200
+
+
+def test_every_workspace_sees_the_same_images(cast: Cast, base: BaseImage) -> None:
+    factories.make_image("everywhere", base=base, created_in=cast.workspace)
+    for workspace in (cast.workspace, cast.other):
+        page = cast.client(cast.viewer).get(
+            reverse("images", kwargs={"workspace_id": workspace.pk})
+        )
+        assert b"everywhere" in page.content
+
+
+def test_removing_its_workspace_leaves_the_image(cast: Cast, base: BaseImage) -> None:
+    factories.make_image("stays", base=base, created_in=cast.workspace)
+    cast.workspace.delete()
+    image = ManagedImage.objects.get(name="stays")
+    assert image.created_in is None
+
+
+def test_search_finds_by_name_and_by_installed_library(cast: Cast, base: BaseImage) -> None:
+    factories.make_image("fraud-model", base=base, libraries={"xgboost": "3.1"})
+    factories.make_image("churn-model", base=base, libraries={"pandas": "3.0"})
+    client = cast.client(cast.member)
+    assert b"fraud-model" in client.get(url(cast) + "?q=FRAUD").content
+    by_library = client.get(url(cast) + "?q=xgboo").content
+    assert b"fraud-model" in by_library
+    assert b"churn-model" not in by_library
+    assert b"No image matches" in client.get(url(cast) + "?q=torch").content
+
+
+def test_status_filter_and_sort_come_from_the_url(cast: Cast, base: BaseImage) -> None:
+    factories.make_image("aa", base=base, status=Status.FAILED)
+    factories.make_image("bb", base=base)
+    client = cast.client(cast.member)
+    assert b"bb</a>" not in client.get(url(cast) + "?status=FAILED").content
+    descending = client.get(url(cast) + "?sort=-name").content
+    assert descending.index(b">bb</a>") < descending.index(b">aa</a>")
+    assert client.get(url(cast) + "?sort=password&status=x&page=99").status_code == 200
+
+
+def test_a_poll_without_news_changes_nothing_on_screen(cast: Cast, base: BaseImage) -> None:
+    factories.make_image("busy", base=base, status=Status.BUILDING_FIRST_TIME)
+    client = cast.client(cast.member)
+    page = client.get(url(cast))
+    assert b'hx-trigger="every' in page.content
+    headers = {"HX-Request": "true", "X-Fingerprint": page.context["fingerprint"]}
+    assert client.get(url(cast), headers=headers).status_code == 204
+    ManagedImage.objects.update(status=Status.FAILED)
+    news = client.get(url(cast), headers=headers)
+    assert news.status_code == 200
+    assert b"<html" not in news.content
+    assert b"hx-get" not in news.content.split(b">")[0]
+    assert "HX-Request" in news["Vary"]
+
+
+def test_a_boosted_or_restored_request_gets_the_whole_page(cast: Cast) -> None:
+    client = cast.client(cast.member)
+    for extra in ({"HX-Boosted": "true"}, {"HX-History-Restore-Request": "true"}):
+        assert b"<html" in client.get(url(cast), headers={"HX-Request": "true", **extra}).content
+
+
+def test_a_base_image_on_its_way_is_announced(cast: Cast) -> None:
+    factories.make_base_image(state=WorkState.QUEUED, manifest_digest="")
+    assert b"is being prepared" in cast.client(cast.member).get(url(cast)).content
+
+
+def test_turned_off_there_is_no_pane(cast: Cast, settings: Any) -> None:
+    settings.IMAGE_REGISTRY_ENABLED = False
+    client = cast.client(cast.admin)
+    assert client.get(url(cast)).status_code == 503
+    assert client.post(url(cast, "new_image"), NEW).status_code == 503
+    assert b"Managed Images" not in client.get(url(cast, "settings")).content
+
+
+@pytest.mark.parametrize("who", ["admin", "manager", "member", "viewer"])
+def test_any_account_creates_an_image(who: str, cast: Cast, base: BaseImage) -> None:
+    response = cast.client(getattr(cast, who)).post(
+        url(cast, "new_image"), {**NEW, "pip_requirements": "numpy>=2\r\npandas\r\n"}
+    )
+    assert response.status_code == 302
+    image = ManagedImage.objects.get(name="churn")
+    assert image.status == Status.BUILDING_FIRST_TIME
+    assert [item["name"] for item in image.pip_requirements] == ["numpy", "pandas"]
+    assert (image.created_by, image.created_in) == (getattr(cast, who), cast.workspace)
+    assert image.builds.get().state == WorkState.QUEUED
+
+
+def test_the_form_names_the_offending_line_and_keeps_what_was_typed(
+    cast: Cast, base: BaseImage
+) -> None:
+    text = "numpy\n-r other.txt\npandas; rm -rf /"
+    response = cast.client(cast.member).post(
+        url(cast, "new_image"), {**NEW, "pip_requirements": text}
+    )
+    assert response.status_code == 422
+    page = response.content.decode()
+    assert "Line 2: -r is an option" in page
+    assert "Line 3: Environment markers are not taken" in page
+    assert "pandas; rm -rf /</textarea>" in page
+    assert not ManagedImage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["Big", "a", "9lives", "a--b", "a.b", "a/b", "-a", "a" * 129, "é1"]
+)
+def test_a_bad_name_is_refused_at_its_field(name: str, cast: Cast, base: BaseImage) -> None:
+    response = cast.client(cast.member).post(
+        url(cast, "new_image"), {**NEW, "name": name, "pip_requirements": "numpy"}
+    )
+    assert response.status_code == 422
+    assert "name" in response.context["form"].errors
+
+
+def test_a_taken_name_is_told_at_its_field(cast: Cast, base: BaseImage) -> None:
+    factories.make_image("churn", base=base)
+    response = cast.client(cast.member).post(
+        url(cast, "new_image"), {**NEW, "pip_requirements": "scipy"}
+    )
+    assert "already" in response.context["form"].errors["name"][0]
+
+
+def test_a_failed_image_says_why_and_can_be_tried_again(cast: Cast, base: BaseImage) -> None:
+    image = factories.make_image("broken", base=base, status=Status.FAILED)
+    client = cast.client(cast.viewer)
+    page = client.get(url(cast, "image", name="broken")).content.decode()
+    assert "nosuchlib was not found" in page
+    assert "Check the spelling" in page
+    assert client.post(url(cast, "rebuild_image", name="broken")).status_code == 302
+    image.refresh_from_db()
+    assert (image.status, image.builds.count()) == (Status.BUILDING_FIRST_TIME, 2)
+    assert client.post(url(cast, "rebuild_image", name="broken")).status_code == 409
+
+
+def test_a_failed_rebuild_keeps_the_good_image_usable(cast: Cast, base: BaseImage) -> None:
+    image = factories.make_image("solid", base=base)
+    cast.client(cast.member).post(url(cast, "rebuild_image", name="solid"))
+    image.refresh_from_db()
+    assert (image.status, image.current_build.number) == (Status.REBUILDING, 1)  # type: ignore[union-attr]
+
+
+def test_the_page_gives_the_pull_command_by_digest(cast: Cast, base: BaseImage) -> None:
+    image = factories.make_image("ready", base=base)
+    page = cast.client(cast.member).get(url(cast, "image", name="ready")).content.decode()
+    assert f"rime-managed-images/ready@{factories.digest('ready')}" in page
+    lock = cast.client(cast.member).get(url(cast, "image_lock", name="ready"))
+    assert lock["Content-Disposition"] == 'attachment; filename="pylock.ready.toml"'
+    assert image.current_build is not None
+
+
+def test_the_log_is_read_from_an_offset(cast: Cast, base: BaseImage) -> None:
+    image = factories.make_image("chatty", base=base, status=Status.BUILDING_FIRST_TIME)
+    build = image.builds.get()
+    build.log_chunks.create(build=build, offset=0, text="one\n")
+    build.log_chunks.create(build=build, offset=4, text="two\n")
+    response = cast.client(cast.member).get(url(cast, "image_log", name="chatty") + "?after=4")
+    assert response.content == b"two\n"
+    assert (response["X-Log-Offset"], response["X-Log-Done"]) == ("8", "0")
+
+
+def test_markup_in_a_log_stays_text(cast: Cast, base: BaseImage) -> None:
+    image = factories.make_image("sly", base=base, status=Status.BUILDING_FIRST_TIME)
+    build = image.builds.get()
+    build.log_chunks.create(build=build, offset=0, text="<script>alert(1)</script>")
+    page = cast.client(cast.member).get(url(cast, "image", name="sly")).content
+    assert b"<script>alert" not in page
+
+
+def test_pages_forbid_inline_script_and_style(cast: Cast) -> None:
+    policy = cast.client(cast.member).get(url(cast))["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert django_settings.X_FRAME_OPTIONS == "DENY"

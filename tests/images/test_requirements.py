@@ -1,0 +1,124 @@
+"""What may be asked for: names and versions, and nothing that could mean anything else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from images.requirements import (
+    OSPackage,
+    PipRequirement,
+    RequirementErrors,
+    os_package,
+    parse_os_packages,
+    parse_pip_requirements,
+    pip_requirement,
+)
+
+
+def test_a_pasted_requirements_file_is_read() -> None:
+    text = "# models\nnumpy>=2,<3\n\nPandas[parquet, excel]==2.3.3  # tables\r\nscikit_learn\n"
+    assert [str(item) for item in parse_pip_requirements(text)] == [
+        "numpy<3,>=2",
+        "Pandas[excel,parquet]==2.3.3",
+        "scikit_learn",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("https://example.org/x.whl", "URL"),
+        ("pkg @ https://example.org/x.whl", "URL"),
+        ("pkg @ file:///etc/passwd", "URL"),
+        ("git+ssh://git@host/x", "URL"),
+        ("./local", "path"),
+        ("/etc/passwd", "path"),
+        ("..\\windows", "path"),
+        ("~/x", "path"),
+        ("-r other.txt", "-r is an option"),
+        ("-e .", "-e is an option"),
+        ("--index-url http://evil", "--index-url is an option"),
+        ("numpy; python_version < '3'", "markers"),
+        ("numpy; rm -rf /", "markers"),
+        ("numpy==1.0 --hash=sha256:00", "Hashes"),
+        ("numpy \\", "Hashes and continued lines"),
+        ("numpy && curl x", "not a library's name"),
+        ("$(id)", "not a library's name"),
+        ("`id`", "not a library's name"),
+        ("numpy | sh", "not a library's name"),
+        ("num py", "not a library's name"),
+        ("numpy==", "not a library's name"),
+        ("numpy==one", "not a library's name"),
+        ("numpy===2.0", "write == instead"),
+        ("nümpy", "character"),
+        ("numpy\x00", "character"),
+        ("numpy\x1b[31m", "character"),
+        ("numpy\u2028pandas", "character"),
+        ("numpy\rpandas", "character"),
+        ("n" * 501, "longer than 500"),
+    ],
+)
+def test_everything_else_is_refused_with_the_line_named(line: str, says: str) -> None:
+    with pytest.raises(RequirementErrors, match="Line 2: ") as caught:
+        parse_pip_requirements(f"requests\n{line}\n")
+    assert says in str(caught.value)
+    assert [problem.line_number for problem in caught.value.problems] == [2]
+
+
+def test_all_problems_are_told_at_once_and_duplicates_are_one() -> None:
+    with pytest.raises(RequirementErrors) as caught:
+        parse_pip_requirements("numpy\n-e .\nNumPy>1\n")
+    assert [problem.line_number for problem in caught.value.problems] == [2, 3]
+    assert "numpy stands on line 1 already" in str(caught.value)
+
+
+def test_five_hundred_are_enough() -> None:
+    with pytest.raises(RequirementErrors, match="at most 500"):
+        parse_pip_requirements("\n".join(f"package{n}" for n in range(501)))
+
+
+@given(st.text(max_size=40))
+def test_nothing_dangerous_ever_passes(text: str) -> None:
+    try:
+        found = parse_pip_requirements(text)
+    except RequirementErrors:
+        return
+    for item in found:
+        assert not set(str(item)) & set(" \t\r\n;|&$`'\"\\/@#()<{}") - {"<"}
+        assert str(item).isascii()
+        assert not str(item).startswith("-")
+
+
+def test_a_bare_version_means_exactly_that_one() -> None:
+    assert pip_requirement("numpy", "2.4.6") == PipRequirement("numpy", "==2.4.6")
+    assert pip_requirement("numpy", ">=2") == PipRequirement("numpy", ">=2")
+    assert pip_requirement("dask[array]", "") == PipRequirement("dask", "", ("array",))
+
+
+@pytest.mark.parametrize(
+    ("name", "specifier"),
+    [("numpy\n-e .", ""), ("-e", ""), ("a;b", ""), ("numpy", "==1\n-e ."), ("numpy", "@ http://x")],
+)
+def test_the_two_field_form_is_as_strict(name: str, specifier: str) -> None:
+    with pytest.raises(RequirementErrors):
+        pip_requirement(name, specifier)
+
+
+def test_os_packages_are_names_with_versions() -> None:
+    assert parse_os_packages("libgomp1\ncurl=7.88.1-10+deb12u5\n") == [
+        OSPackage("libgomp1"),
+        OSPackage("curl", "7.88.1-10+deb12u5"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["-y", "a b", "lib;id", "curl=", "curl=$(id)", "../x", "lib\tx"])
+def test_os_packages_that_mean_something_else_are_refused(line: str) -> None:
+    with pytest.raises(RequirementErrors, match="Line 1"):
+        parse_os_packages(line)
+
+
+def test_an_os_package_takes_no_option_for_a_name() -> None:
+    with pytest.raises(ValueError, match="not the name"):
+        os_package("--allow-unauthenticated")

@@ -1,0 +1,101 @@
+"""What is due is sent again, and nothing else: a lost message loses no work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from images import operations, reconcile, wake
+from images.models import BaseImage, Build, ManagedImage, Status
+from images.models.lease import WAKE_INTERVAL, WorkState
+from tests import factories
+from tests.conftest import Cast
+from workspaces.access import Actor
+
+Sent = list[tuple[str, int]]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    messages: Sent = []
+    monkeypatch.setattr(wake, "send", lambda task, pk: messages.append((task, pk)))
+    return messages
+
+
+def later() -> Any:
+    return timezone.now() - WAKE_INTERVAL
+
+
+def test_a_request_whose_message_was_lost_is_found(cast: Cast, base: BaseImage, sent: Sent) -> None:
+    image = operations.create_image(
+        Actor(cast.member), operations.CreateImage("lost", "all", "3.11", ())
+    )
+    reconcile.sweep()
+    assert sent == []  # Its own message has just been sent.
+    ManagedImage.objects.update(repository_due_at=later())
+    reconcile.sweep()
+    reconcile.sweep()
+    assert sent == [(wake.Task.PREPARE_REPOSITORY, image.pk)]
+
+
+def test_a_build_whose_worker_died_is_found(base: BaseImage, sent: Sent) -> None:
+    image = factories.make_image("dying", base=base, status=Status.BUILDING_FIRST_TIME)
+    Build.objects.claim(image.builds.get().pk, seconds=60)
+    Build.objects.update(due_at=later())
+    reconcile.sweep()
+    assert sent == []
+    Build.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    reconcile.sweep()
+    assert sent == [(wake.Task.RUN_BUILD, image.builds.get().pk)]
+
+
+def test_a_removal_that_aws_refused_is_tried_again(cast: Cast, base: BaseImage, sent: Sent) -> None:
+    image = factories.make_image("going", base=base)
+    operations.remove_image(Actor(cast.admin), "going")
+    ManagedImage.objects.update(repository_due_at=later())
+    reconcile.sweep()
+    assert sent == [(wake.Task.DELETE_REPOSITORY, image.pk)]
+
+
+def test_a_base_image_on_its_way_is_sent_again(sent: Sent, db: None) -> None:
+    base = factories.make_base_image(state=WorkState.QUEUED, due_at=later())
+    reconcile.sweep()
+    assert sent == [(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)]
+
+
+def test_settled_images_are_left_alone(base: BaseImage, sent: Sent) -> None:
+    for status in (Status.READY, Status.FAILED, Status.OUTDATED):
+        factories.make_image(f"is-{status.lower()}", base=base, status=status)
+    ManagedImage.objects.update(repository_due_at=later(), repository_ready_at=None)
+    Build.objects.update(due_at=later())
+    reconcile.sweep()
+    assert sent == []
+
+
+def test_turned_off_nothing_is_sent(base: BaseImage, sent: Sent, settings: Any) -> None:
+    factories.make_image("waiting", base=base, status=Status.BUILDING_FIRST_TIME)
+    Build.objects.update(due_at=later())
+    settings.IMAGE_REGISTRY_ENABLED = False
+    reconcile.sweep()
+    assert sent == []
+
+
+def test_a_broker_that_is_down_loses_no_request(
+    cast: Cast,
+    base: BaseImage,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    def down(task: str, pk: int) -> None:
+        raise ConnectionError("the broker is down")
+
+    monkeypatch.setattr(wake, "send", down)
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        operations.create_image(
+            Actor(cast.member), operations.CreateImage("kept", "all", "3.11", ())
+        )
+    assert len(callbacks) == 1
+    assert ManagedImage.objects.filter(name="kept").exists()

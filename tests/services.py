@@ -1,0 +1,46 @@
+"""A pytest plugin (`-p tests.services`): the whole run has a PostgreSQL of its own.
+
+It starts before the settings load, in a state folder of its own, so a `make run` beside it is neither
+needed nor touched. `RI_TEST_DATABASE_URL` names another server to use instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from ri_platform.local import services
+
+STATE = Path(tempfile.mkdtemp(prefix="ri-test-"))
+postgres: services.Postgres | None = None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None, None, None]:
+    for name in [key for key in os.environ if key.startswith(("AWS_", "RI_"))]:
+        if name != "RI_TEST_DATABASE_URL":
+            del os.environ[name]
+    STATE.chmod(0o755)  # embedded PostgreSQL runs as a user of its own when root starts it
+    os.environ["RI_STATE_DIR"] = str(STATE)
+    (STATE / "static").mkdir()
+    # Task bodies are called directly; what they would send on goes nowhere.
+    os.environ["CELERY_BROKER_URL"] = "memory://"
+    os.environ["DATABASE_URL"] = os.environ.get("RI_TEST_DATABASE_URL") or start_postgres()
+    yield
+
+
+def start_postgres() -> str:
+    global postgres
+    postgres = services.start_postgres(STATE / "postgres")
+    return postgres.url("postgres")
+
+
+def pytest_unconfigure() -> None:
+    if postgres is not None:
+        postgres.stop()
+    shutil.rmtree(STATE, ignore_errors=True)

@@ -1,0 +1,84 @@
+"""Every route of the console against every role, derived from the resolver: none can be forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from images.models import BaseImage
+from tests import factories
+from tests.conftest import Cast
+from workspaces.access import TABLE, Action, allows
+from workspaces.models import User
+
+UNGUARDED = object()
+
+
+def console_routes(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            # Django guards its admin's own routes; the test below looks at them.
+            if pattern.namespace != "admin":
+                yield from console_routes(pattern.url_patterns)
+        else:
+            yield pattern
+
+
+ROUTES = list(console_routes(get_resolver().url_patterns))
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: str(route.name))
+def test_every_route_says_whom_it_is_for(route: URLPattern) -> None:
+    assert getattr(route.callback, "needs", UNGUARDED) is not UNGUARDED
+
+
+def test_every_action_has_a_rule() -> None:
+    assert set(TABLE) == set(Action)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: str(route.name))
+def test_each_role_gets_what_the_table_says(route: URLPattern, cast: Cast, base: BaseImage) -> None:
+    image = factories.make_image("present", base=base)
+    arguments: dict[str, object] = {}
+    if "workspace_id" in str(route.pattern):
+        arguments["workspace_id"] = cast.workspace.pk
+    if "name" in str(route.pattern):
+        arguments["name"] = "present"
+    if "alteration_id" in str(route.pattern):
+        arguments["alteration_id"] = factories.make_alteration(image).pk
+    url = reverse(str(route.name), kwargs=arguments)
+    action: Action | None = getattr(route.callback, "needs", None)
+    people: list[User | None] = [
+        None, cast.admin, cast.support, cast.manager, cast.member, cast.viewer, cast.stranger,
+    ]  # fmt: skip
+    for person in people:
+        status = cast.client(person).get(url).status_code
+        assert status == expected(cast, person, action, bool(arguments), status), (url, person)
+
+
+def expected(
+    cast: Cast, person: User | None, action: Action | None, in_workspace: bool, status: int
+) -> int:
+    if action is None:
+        return status
+    if person is None:
+        return 302
+    outside = person == cast.stranger
+    if in_workspace and outside:
+        return 404
+    if not allows(person, action, cast.workspace if in_workspace else None):
+        return 403
+    # Allowed: the page, or 405 for a route that only takes POST.
+    return status if status in (200, 405) else 200
+
+
+def test_a_guarded_page_sends_the_reader_to_sign_in_and_back(cast: Cast) -> None:
+    url = reverse("images", kwargs={"workspace_id": cast.workspace.pk})
+    assert cast.client(None).get(url)["Location"] == f"/signin?next={url}"
+
+
+def test_the_admin_is_for_staff_only(cast: Cast) -> None:
+    assert cast.client(cast.member).get("/django-admin/").status_code == 302
+    assert cast.client(None).get("/django-admin/images/managedimage/").status_code == 302

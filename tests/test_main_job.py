@@ -1,0 +1,334 @@
+"""The product's main job with real parts: workers, local AWS, the package index, a stock client."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+
+from images import operations, reconcile
+from images.building import run
+from images.errors import RegistryUnavailable
+from images.models import BaseImage, Build, ManagedImage, Status
+from images.models.lease import WorkState
+from images.references import pull_reference
+from images.registry import connection as registry_connection
+from images.registry.oci import RegistryClient
+from images.registry.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
+from images.requirements import parse_pip_requirements
+from ri_platform.local import services
+from tests.conftest import Cast, LocalAWS
+from workspaces.access import Actor
+
+# Workers and lease renewals have connections of their own: they see only what is committed.
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
+
+
+def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
+    return operations.create_image(
+        Actor(cast.member),
+        operations.CreateImage(name, "all", "3.11", parse_pip_requirements(requirements)),
+        workspace=cast.workspace,
+    )
+
+
+def build_now(aws: LocalAWS, image: ManagedImage) -> ManagedImage:
+    """What the two workers do, each under its identity, without a broker between."""
+    with aws.identity("registry-server"):
+        reconcile.prepare_repository(image.pk)
+    with aws.identity("build-jobs"):
+        for build in image.builds.all():
+            run.run(build.pk)
+    image.refresh_from_db()
+    return image
+
+
+def pulled(image: ManagedImage, folder: Path) -> Path:
+    """The image's file system, by skopeo where it is there, else by our own client."""
+    assert image.current_build is not None
+    layout = folder / "oci"
+    reference = pull_reference(image, image.current_build)
+    if shutil.which("skopeo"):
+        subprocess.run(
+            ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{reference}",
+             f"oci:{layout}:x"],
+            check=True,
+        )  # fmt: skip
+        blobs = layout / "blobs/sha256"
+        index = json.loads((layout / "index.json").read_text())
+        manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+        layers = [blobs / layer["digest"][7:] for layer in manifest["layers"]]
+    else:
+        layers = pulled_by_ourselves(image, folder)
+    root = folder / "root"
+    root.mkdir()
+    for layer in layers:
+        subprocess.run(["tar", "-C", str(root), "-xzf", str(layer)], check=True)
+    return root
+
+
+def pulled_by_ourselves(image: ManagedImage, folder: Path) -> list[Path]:
+    from images.registry.oci import Descriptor
+
+    assert image.current_build is not None
+    repository = f"rime-managed-images/{image.name}"
+    with RegistryClient(django_settings.REGISTRY_URL, read_only=True) as client:
+        manifest = client.get_manifest(repository, image.current_build.manifest_digest).json()
+        layers = [Descriptor.from_json(layer) for layer in manifest["layers"]]
+        for layer in layers:
+            client.download_blob(repository, layer, folder / layer.digest[7:])
+    return [folder / layer.digest[7:] for layer in layers]
+
+
+def runs_in(root: Path, *command: str) -> str:
+    """The command's output in the image; without root, by its files under this Python."""
+    if os.geteuid() == 0:
+        whole = ["/usr/sbin/chroot", str(root), *command]
+        environment = {"PATH": "/opt/managed/bin:/usr/bin:/bin"}
+    else:
+        site = root / "opt/managed/lib/python3.11/site-packages"
+        whole = [sys.executable, "-S", *command[1:]]
+        environment = {"PYTHONPATH": str(site)}
+    done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_named_library_becomes_an_image_that_a_stock_client_pulls_and_runs(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
+) -> None:
+    image = build_now(registry, ask(cast, "jokes", "pyjokes==0.6.0"))
+    build = image.builds.get()
+    assert image.status == Status.READY, f"{build.error_message} {build.error_hint}"
+    assert set(build.timings) == {"resolve", "fetch", "layers", "push", "verify"}
+    assert ("pyjokes", "0.6.0") in build.libraries.values_list("name", "version")
+    assert 'name = "pyjokes"' in build.lock
+    assert "Ready: sha256:" in "".join(chunk.text for chunk in build.log_chunks.all())
+    root = pulled(image, tmp_path)
+    told = runs_in(root, "python3", "-c", "import pyjokes; print(pyjokes.__version__)")
+    assert told == "0.6.0"
+
+
+def test_numpy_and_pandas_work_in_the_pulled_image(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
+) -> None:
+    image = build_now(registry, ask(cast, "frames", "numpy\npandas"))
+    assert image.status == Status.READY
+    root = pulled(image, tmp_path)
+    code = "import sys, numpy, pandas; print(sys.prefix, pandas.DataFrame({'a': [1, 2]}).a.sum())"
+    assert runs_in(root, "python3", "-c", code).endswith(" 3")
+
+
+def test_a_package_that_does_not_exist_fails_with_the_resolvers_sentence(
+    cast: Cast, debian: BaseImage, registry: LocalAWS
+) -> None:
+    image = build_now(registry, ask(cast, "nothing", "ri-no-such-package-zz9"))
+    build = image.builds.get()
+    assert (image.status, image.current_build) == (Status.FAILED, None)
+    assert build.error_code == "resolution_failed"
+    assert "ri-no-such-package-zz9 was not found in the package registry" in build.error_message
+
+
+def test_the_same_lock_gives_the_same_image(
+    cast: Cast, debian: BaseImage, registry: LocalAWS
+) -> None:
+    first = build_now(registry, ask(cast, "twin-a", "pyjokes==0.6.0"))
+    second = build_now(registry, ask(cast, "twin-b", "pyjokes==0.6.0"))
+    assert first.current_build is not None
+    assert second.current_build is not None
+    assert first.current_build.manifest_digest == second.current_build.manifest_digest
+
+
+def test_the_main_job_calls_only_documented_actions(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, set[str]] = {"registry-server": set(), "build-jobs": set()}
+    acting = "registry-server"
+    make_control = registry_connection.control
+
+    def watched_control() -> Any:
+        control = make_control()
+        control.client.meta.events.register(
+            "before-call.ecr",
+            lambda model, **rest: asked[acting].add(f"ecr:{model.name}"),
+        )
+        return control
+
+    original = RegistryClient.__init__
+
+    def watched_client(self: RegistryClient, *args: Any, **options: Any) -> None:
+        options["on_request"] = lambda method, path: asked[acting].add(iam_action(method, path))
+        original(self, *args, **options)
+
+    monkeypatch.setattr(registry_connection, "control", watched_control)
+    monkeypatch.setattr(RegistryClient, "__init__", watched_client)
+    image = ask(cast, "watched", "pyjokes==0.6.0")
+    with registry.identity("registry-server"):
+        reconcile.prepare_repository(image.pk)
+    acting = "build-jobs"
+    with registry.identity("build-jobs"):
+        run.run(image.builds.get().pk)
+    operations.remove_image(Actor(cast.admin), "watched")
+    acting = "registry-server"
+    with registry.identity("registry-server"):
+        reconcile.delete_repository(image.pk)
+    token = {"ecr:GetAuthorizationToken"}
+    assert asked["registry-server"] <= {*REGISTRY_SERVER_ACTIONS} | token
+    assert asked["build-jobs"] <= {*BUILD_JOB_ACTIONS} | token
+    assert {"ecr:CreateRepository", "ecr:DeleteRepository"} <= asked["registry-server"]
+    assert {"ecr:PutImage", "ecr:UploadLayerPart"} <= asked["build-jobs"]
+
+
+def test_removal_deletes_the_repository_and_frees_the_name(
+    cast: Cast, debian: BaseImage, registry: LocalAWS
+) -> None:
+    image = build_now(registry, ask(cast, "gone", "pyjokes==0.6.0"))
+    operations.remove_image(Actor(cast.admin), "gone")
+    with registry.identity("build-jobs"):
+        reconcile.delete_repository(image.pk)
+    waiting = ManagedImage.objects.get(name="gone")
+    assert "AWS refused ecr:DeleteRepository" in waiting.repository_error
+    with registry.identity("registry-server"):
+        reconcile.delete_repository(image.pk)
+        reconcile.delete_repository(image.pk)
+        assert not ManagedImage.objects.filter(name="gone").exists()
+        assert registry_connection.control().delete_repository("rime-managed-images/gone") is False
+    build_now(registry, ask(cast, "gone", "pyjokes==0.6.0"))
+
+
+def test_a_foreign_repository_under_the_prefix_fails_the_build_and_survives_removal(
+    cast: Cast, debian: BaseImage, registry: LocalAWS
+) -> None:
+    with registry.repositories("rime-managed-images/foreign-one"):
+        with registry.identity("build-jobs"), registry_connection.registry_client() as client:
+            manifest = client.get_manifest(debian.repository, debian.manifest_digest)
+            for blob in [manifest.json()["config"], *manifest.json()["layers"]]:
+                client.mount_blob(
+                    "rime-managed-images/foreign-one", blob["digest"], debian.repository
+                )
+            client.put_manifest(
+                "rime-managed-images/foreign-one", "theirs", manifest.raw, manifest.media_type
+            )
+        image = build_now(registry, ask(cast, "foreign-one", "pyjokes==0.6.0"))
+        assert (image.status, image.builds.get().error_code) == (
+            Status.FAILED,
+            "repository_not_ours",
+        )
+        operations.remove_image(Actor(cast.admin), "foreign-one")
+        with registry.identity("registry-server"):
+            reconcile.delete_repository(image.pk)
+            held = registry_connection.control().list_images("rime-managed-images/foreign-one")
+        assert [item.tag for item in held] == ["theirs"]
+
+
+def test_with_aws_away_pages_answer_and_the_request_is_kept(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any
+) -> None:
+    settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = f"http://127.0.0.1:{services.free_port()}"
+    image = ask(cast, "patient", "pyjokes==0.6.0")
+    with registry.identity("registry-server"):
+        reconcile.prepare_repository(image.pk)
+    image.refresh_from_db()
+    assert image.status == Status.BUILDING_FIRST_TIME
+    assert "could not be reached" in image.repository_error
+    page = f"/workspaces/{cast.workspace.pk}/settings/managed-images/image/patient"
+    assert b"Waiting for AWS" in cast.client(cast.member).get(page).content
+    settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = registry.url
+    assert build_now(registry, image).status == Status.READY
+
+
+def test_the_web_process_has_no_aws_identity(registry: LocalAWS) -> None:
+    with pytest.raises(RegistryUnavailable, match="has no AWS identity"):
+        registry_connection.control().authorization()
+
+
+# --- real workers, a real broker, and a worker that is killed -----------------------------------------
+
+
+@contextmanager
+def workers(aws: LocalAWS, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Start workers on the test's own database, which is their broker too."""
+    database = connection.settings_dict
+    started: list[subprocess.Popen[bytes]] = []
+    address = services.database_url(str(database["HOST"]), str(database["NAME"]))
+    common = {
+        **services.without_aws(dict(os.environ)),
+        "DATABASE_URL": address,
+        "CELERY_BROKER_URL": address.replace("postgres", "pgmq", 1),
+        "RI_AWS_ENDPOINT_URL": aws.url,
+        "RI_REGISTRY_URL": aws.url,
+        "RI_CACHE_DIR": str(django_settings.CACHE_DIR),
+        "RI_BUILD_LEASE_SECONDS": "3",
+        "RI_SWEEP_SECONDS": "1",
+    }
+
+    def start(queue: str) -> subprocess.Popen[bytes]:
+        identity = {"registry": "registry-server", "builds": "build-jobs"}.get(queue)
+        command = (
+            ["beat", "--schedule", str(tmp_path / "beat"), "--pidfile", ""]
+            if identity is None
+            else ["worker", "-Q", queue, "-n", f"{queue}@test", "--pool", "solo"]
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "ri_platform", *command],
+            env={**common, **(aws.keys[identity] if identity else {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def until(condition: Callable[[], Any], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.05)
+
+
+def test_a_killed_workers_build_is_finished_once_by_the_next(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
+) -> None:
+    with workers(registry, tmp_path) as start:
+        start("registry")
+        start("scheduler")
+        doomed = start("builds")
+        # Nobody has sent a message for it: the sweeper finds what is due.
+        image = ask(cast, "survivor", "numpy\npandas")
+        ManagedImage.objects.update(repository_due_at=image.created_at)
+        until(lambda: Build.objects.filter(phase="layers", state=WorkState.RUNNING).exists(), 60)
+        os.killpg(doomed.pid, signal.SIGKILL)
+        doomed.wait()
+        image.refresh_from_db()
+        assert (image.status, image.current_build) == (Status.BUILDING_FIRST_TIME, None)
+        # The sweeper waits out the lease and its own interval; the test does not.
+        Build.objects.update(due_at=image.created_at)
+        start("builds")
+        until(lambda: not Build.objects.filter(state__in=["queued", "running"]).exists(), 90)
+    image.refresh_from_db()
+    build = image.builds.get()
+    assert (image.status, image.current_build) == (Status.READY, build)
+    assert build.attempts == 2
+    assert build.libraries.filter(name="pandas").count() == 1
+    assert "the worker before this one died" in "".join(c.text for c in build.log_chunks.all())

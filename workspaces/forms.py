@@ -1,0 +1,40 @@
+"""Forms: text in, frozen commands out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+
+from workspaces.models import Workspace
+from workspaces.operations import EditWorkspace
+
+
+class SignInForm(AuthenticationForm):
+    """Django's form in the console's dress."""
+
+    error_messages = {
+        "invalid_login": "The username or the password is wrong. Both are case-sensitive.",
+        "inactive": "This account is deactivated. Ask your organization administrator.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "form-control"
+
+
+class WorkspaceForm(forms.Form):
+    name = forms.CharField(
+        max_length=Workspace._meta.get_field("name").max_length,
+        widget=forms.TextInput(attrs={"class": "form-control"}),
+    )
+    description = forms.CharField(
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"class": "form-control", "rows": 3}),
+    )
+
+    def command(self) -> EditWorkspace:
+        return EditWorkspace(self.cleaned_data["name"], self.cleaned_data["description"])

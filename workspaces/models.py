@@ -1,0 +1,126 @@
+"""Who: users with their instance role, workspaces with their members, and what anybody changed."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    from django_stubs_ext.db.models.manager import RelatedManager
+
+
+class InstanceRole(models.TextChoices):
+    ORGANIZATION_ADMINISTRATOR = "org_admin", "Organization Administrator"
+    SUPPORT = "support", "Support user"
+    BASIC = "basic", "Basic user"
+
+
+class WorkspaceRole(models.TextChoices):
+    ADMINISTRATOR = "admin", "Workspace administrator"
+    VP = "vp", "Workspace VP user"
+    MEMBER = "member", "Workspace member"
+    VIEWER = "viewer", "Workspace viewer"
+
+
+class User(AbstractUser):
+    """An account. `role` is what it may do on the whole instance; memberships give the rest."""
+
+    role = models.CharField(
+        max_length=16, choices=InstanceRole.choices, default=InstanceRole.BASIC, db_index=True
+    )
+
+    memberships: RelatedManager[Membership]
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(role__in=InstanceRole.values), name="user_role_is_known"
+            )
+        ]
+
+    @property
+    def is_organization_administrator(self) -> bool:
+        """Support users have an organization administrator's privileges until one revokes them."""
+        return self.is_active and self.role in (
+            InstanceRole.ORGANIZATION_ADMINISTRATOR,
+            InstanceRole.SUPPORT,
+        )
+
+
+class WorkspaceQuerySet(models.QuerySet["Workspace"]):
+    def visible_to(self, user: User) -> WorkspaceQuerySet:
+        if user.is_organization_administrator:
+            return self
+        return self.filter(memberships__user=user)
+
+
+class Workspace(models.Model):
+    """Where people organize their work. Managed images do not belong to it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    description = models.TextField(blank=True, max_length=2000)
+    created_at = models.DateTimeField(auto_now_add=True)
+    members = models.ManyToManyField(User, through="Membership", related_name="workspaces")
+
+    memberships: RelatedManager[Membership]
+
+    objects = WorkspaceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="workspace_name_is_not_empty")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(
+        max_length=16, choices=WorkspaceRole.choices, default=WorkspaceRole.MEMBER
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "user"], name="membership_is_unique"),
+            models.CheckConstraint(
+                condition=Q(role__in=WorkspaceRole.values), name="membership_role_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.workspace} as {self.get_role_display()}"
+
+
+class AuditEvent(models.Model):
+    """One change somebody made. Written in the change's own transaction, never altered.
+
+    Names are copied, so that an event still reads well when what it speaks of is gone.
+    """
+
+    event = models.CharField(max_length=64, db_index=True)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    username = models.CharField(max_length=150, blank=True)
+    role = models.CharField(max_length=16, blank=True)
+    token_name = models.CharField(max_length=120, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    object_type = models.CharField(max_length=32)
+    object_name = models.CharField(max_length=255)
+    workspace_name = models.CharField(max_length=120, blank=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        constraints = [models.CheckConstraint(condition=~Q(event=""), name="audit_event_is_named")]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.object_name} by {self.username or 'the platform'}"
