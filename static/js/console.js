@@ -59,7 +59,9 @@
     }
   });
 
-  document.addEventListener("htmx:afterSwap", (event) => {
+  // Not before it has settled: until then htmx has not wired the form, and it would pull the focus back to the
+  // safe choice from someone who is quick with the Tab key.
+  document.addEventListener("htmx:afterSettle", (event) => {
     const dialog = event.detail.target.id === "dialog" && event.detail.target.querySelector("dialog[data-modal]");
     if (!dialog) return;
     dialog.addEventListener("close", () => {

@@ -104,6 +104,26 @@ def test_the_keyboard_alone_removes_an_image_and_the_focus_comes_back(
     expect(page.get_by_text("The managed image old-model was removed.")).to_be_visible()
 
 
+def test_a_tab_as_quick_as_can_be_is_not_undone(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    factories.make_image("old-model", base=base)
+    page = new_page(cast.admin)
+    page.goto(pane(cast))
+    page.evaluate(
+        """document.addEventListener("focusin", (event) => {
+            if (!event.target.matches("dialog [data-close]")) return;
+            window.cancelFocused = (window.cancelFocused || 0) + 1;
+            event.target.closest("dialog").querySelector(".btn-danger").focus();
+        })"""
+    )
+    page.get_by_label("Actions for old-model").click()
+    page.get_by_role("menuitem", name="Remove").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Remove image")).to_be_focused()
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.cancelFocused") == 1
+
+
 def test_removal_works_without_javascript(
     new_page: Callable[..., Page], cast: Cast, base: BaseImage
 ) -> None:
