@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
 from images.models import BuildHost
 
 
 def os_packages_refusal() -> str:
     """Why OS packages cannot be asked for, as a sentence; empty if some worker can install them."""
-    problems = list(BuildHost.objects.alive().values_list("os_packages_problem", flat=True))
+    return refusal("OS packages", "os_packages_problem")
+
+
+def source_builds_refusal() -> str:
+    """Why nothing can be built from source, as a sentence; empty if some worker may and can."""
+    if not settings.SOURCE_BUILDS_ALLOWED:
+        return "Building libraries from source is turned off on this instance."
+    return refusal("Source builds", "source_builds_problem")
+
+
+def refusal(what: str, column: str) -> str:
+    problems = list(BuildHost.objects.alive().values_list(column, flat=True))
     if not problems:
-        return "OS packages cannot be asked for while no builds worker is running."
-    return "" if "" in problems else f"OS packages cannot be asked for. {problems[0]}"
+        return f"{what} cannot be asked for while no builds worker is running."
+    return "" if "" in problems else f"{what} cannot be asked for. {problems[0]}"

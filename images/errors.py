@@ -91,6 +91,24 @@ class FetchFailed(BuildError):
     retryable = True
 
 
+class BuiltWheelGone(FetchFailed):
+    """A wheel that was built here of a source distribution is no longer kept, and has to be built anew."""
+
+    code = "built_wheel_gone"
+
+
+class SourceBuildFailed(BuildError):
+    """A library's own build code did not make a wheel of its source distribution."""
+
+    code = "source_build_failed"
+
+
+class SourceBuildsUnavailable(BuildError):
+    """Building from source was asked for where no worker can do it."""
+
+    code = "source_builds_unavailable"
+
+
 class WheelInvalid(BuildError):
     """A wheel's hash, size or contents are not what they must be."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from images.capabilities import os_packages_refusal
+from images.capabilities import os_packages_refusal, source_builds_refusal
 from images.models import ImageType, ManagedImage
 from images.models.managed_image import name_validator
 from images.operations import CreateImage
@@ -53,6 +53,14 @@ class SpecForm(forms.Form):
         help_text="One a line, as name or name=version.",
     )
 
+    allow_source = forms.BooleanField(
+        label="Build from source what has no wheel",
+        required=False,
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+        help_text="It runs the library's own build code, in the base image with the OS packages above "
+        "and without any network but the package index.",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.available = base_images_for_form()
@@ -70,6 +78,9 @@ class SpecForm(forms.Form):
         if self.os_packages_refusal:
             self.fields["os_packages"].widget.attrs["disabled"] = True
             self.fields["os_packages"].help_text = self.os_packages_refusal
+        if refusal := source_builds_refusal():
+            self.fields["allow_source"].widget.attrs["disabled"] = True
+            self.fields["allow_source"].help_text = refusal
         for name, field in self.fields.items():
             described = [f"id_{name}_help"] if field.help_text else []
             if self.is_bound and name in self.errors:
@@ -100,6 +111,7 @@ class SpecForm(forms.Form):
             python_version=self.cleaned_data["python_version"],
             pip_requirements=tuple(self.cleaned_data["pip_requirements"]),
             os_packages=tuple(self.cleaned_data["os_packages"]),
+            allow_source=self.cleaned_data["allow_source"],
         )
 
 
@@ -115,11 +127,12 @@ class NewImageForm(SpecForm):
     field_order = ("name",)
 
 
-def spec_initial(image: ManagedImage) -> dict[str, str]:
+def spec_initial(image: ManagedImage) -> dict[str, Any]:
     """The form's fields as they would say what `image` was asked for."""
     return {
         "image_type": image.image_type,
         "python_version": image.python_version,
         "pip_requirements": "\n".join(map(str, pip_requirements_of(image.spec))),
         "os_packages": "\n".join(map(str, os_packages_of(image.spec))),
+        "allow_source": image.allow_source,
     }

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from images import wake
-from images.capabilities import os_packages_refusal
+from images.capabilities import os_packages_refusal, source_builds_refusal
 from images.models import BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import NAME_RULE, name_validator
@@ -35,6 +36,17 @@ class CreateImage:
     python_version: str
     pip_requirements: Sequence[PipRequirement]
     os_packages: Sequence[OSPackage] = ()
+    allow_source: bool = False
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return spec_of(
+            self.image_type,
+            self.python_version,
+            self.pip_requirements,
+            self.os_packages,
+            allow_source=self.allow_source,
+        )
 
 
 def image_named(user: User, name: str) -> ManagedImage:
@@ -63,12 +75,7 @@ def create_image(
         image, created = ManagedImage.objects.get_or_create(
             name=command.name,
             defaults={
-                **spec_of(
-                    command.image_type,
-                    command.python_version,
-                    command.pip_requirements,
-                    command.os_packages,
-                ),
+                **command.spec,
                 "created_by": actor.user,
                 "created_in": workspace,
             },
@@ -170,6 +177,8 @@ def refuse_unavailable(command: CreateImage) -> None:
         raise Invalid(
             refusal, hint="Leave the OS packages empty to build this image.", field="os_packages"
         )
+    if command.allow_source and (refusal := source_builds_refusal()):
+        raise Invalid(refusal, hint="Ask for wheels alone.", field="allow_source")
 
 
 def base_image_for(image_type: str, python_version: str) -> BaseImage:

@@ -22,8 +22,12 @@ class Step:
 
 def steps(build: Build) -> list[Step]:
     """The phases in order, with what each took, or is taking."""
-    phases = [p for p in BuildPhase if p != BuildPhase.OS_PACKAGES or build.spec["os_packages"]]
-    return [step(build, phase) for phase in phases]
+    left_out = set()
+    if not build.spec["os_packages"]:
+        left_out.add(BuildPhase.OS_PACKAGES)
+    if BuildPhase.SOURCES not in build.timings:
+        left_out.add(BuildPhase.SOURCES)
+    return [step(build, phase) for phase in BuildPhase if phase not in left_out]
 
 
 def step(build: Build, phase: BuildPhase) -> Step:

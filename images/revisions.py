@@ -12,6 +12,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from images import wake
+from images.capabilities import source_builds_refusal
 from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import (
@@ -20,7 +21,6 @@ from images.operations import (
     refuse_unavailable,
     require_enabled,
 )
-from images.specs import spec_of
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces import audit
 from workspaces.access import Action, Actor, require
@@ -44,6 +44,26 @@ def rebuild_image(
     return build
 
 
+def build_from_source(
+    actor: Actor, image: ManagedImage, *, workspace: Workspace | None = None
+) -> Build:
+    """Build an image again, now with source builds for libraries that have no wheel; it stays so.
+
+    Raises `Invalid` where nothing can be built from source, `Conflict` as `rebuild_image`.
+    """
+    require(actor.user, Action.BUILD_FROM_SOURCE, workspace)
+    require_enabled()
+    if refusal := source_builds_refusal():
+        raise Invalid(refusal, hint="Choose a version that has a wheel.")
+    with transaction.atomic():
+        locked = lock_idle(image)
+        set_spec(locked, {**locked.spec, "allow_source": True})
+        base = base_image_for(locked.image_type, locked.python_version)
+        build = new_build(locked, base, BuildReason.REBUILD, actor)
+        record("image.source_builds_allowed", actor, locked, workspace, build=build.number)
+    return build
+
+
 def propose_alteration(
     actor: Actor, image: ManagedImage, wanted: CreateImage, *, workspace: Workspace | None = None
 ) -> Alteration:
@@ -55,9 +75,7 @@ def propose_alteration(
     require_enabled()
     refuse_unavailable(wanted)
     base = base_image_for(wanted.image_type, wanted.python_version)
-    spec = spec_of(
-        wanted.image_type, wanted.python_version, wanted.pip_requirements, wanted.os_packages
-    )
+    spec = wanted.spec
     if spec == image.spec:
         raise Invalid(
             f"This is what {image.name} was asked for already.",

@@ -14,6 +14,8 @@ def spec_of(
     python_version: str,
     pip_requirements: Iterable[PipRequirement],
     os_packages: Iterable[OSPackage],
+    *,
+    allow_source: bool,
 ) -> dict[str, Any]:
     """The columns of `ManagedImage` that say what it is to contain."""
     return {
@@ -24,6 +26,7 @@ def spec_of(
             {**asdict(item), "extras": list(item.extras)} for item in pip_requirements
         ],
         "os_packages": [asdict(item) for item in os_packages],
+        "allow_source": allow_source,
     }
 
 
@@ -32,6 +35,11 @@ def pip_requirements_of(spec: Mapping[str, Any]) -> list[PipRequirement]:
         PipRequirement(item["name"], item["specifier"], tuple(item["extras"]))
         for item in spec["pip_requirements"]
     ]
+
+
+def allows_source(spec: Mapping[str, Any]) -> bool:
+    """Whether libraries may be built from source; specs of before that was possible do not say."""
+    return bool(spec.get("allow_source", False))
 
 
 def os_packages_of(spec: Mapping[str, Any]) -> list[OSPackage]:

@@ -20,6 +20,7 @@ urlpatterns = [
     path(f"{IMAGE}/provenance", image.origin, name="image_provenance"),
     path(f"{IMAGE}/remove", image.remove, name="remove_image"),
     path(f"{IMAGE}/rebuild", revisions.rebuild, name="rebuild_image"),
+    path(f"{IMAGE}/build-from-source", revisions.build_from_source, name="build_from_source"),
     path(f"{IMAGE}/cancel", revisions.cancel, name="cancel_build"),
     path(f"{IMAGE}/roll-back", revisions.roll_back, name="roll_back_image"),
     path(f"{IMAGE}/alter", revisions.alter, name="alter_image"),

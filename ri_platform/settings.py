@@ -238,6 +238,9 @@ LAYER_CACHE_BYTES = env.integer("RI_LAYER_CACHE_MB", 5_000) * 1_000_000
 BUILD_LEASE_SECONDS = env.integer("RI_BUILD_LEASE_SECONDS", 30, minimum=2)
 BUILD_MAX_ATTEMPTS = env.integer("RI_BUILD_MAX_ATTEMPTS", 3, minimum=1)
 BUILD_WORKERS = env.integer("RI_BUILD_WORKERS", 2, minimum=1)
+SOURCE_BUILDS_ALLOWED = env.flag("RI_SOURCE_BUILDS", default=True)
+SOURCE_BUILD_SECONDS = env.integer("RI_SOURCE_BUILD_SECONDS", 1800, minimum=10)
+SOURCE_BUILD_MEMORY_BYTES = env.integer("RI_SOURCE_BUILD_MEMORY_MB", 8_000, minimum=256) * 1_000_000
 OS_PACKAGES_SECONDS = env.integer("RI_OS_PACKAGES_SECONDS", 600, minimum=10)
 OS_PACKAGES_MEMORY_BYTES = env.integer("RI_OS_PACKAGES_MEMORY_MB", 4_000, minimum=256) * 1_000_000
 # Images are brought up to date after their base moved on: ECR takes ten

@@ -30,6 +30,7 @@ class Action(enum.Enum):
     SEE_IMAGES = "images.see"
     CREATE_IMAGE = "image.create"
     REBUILD_IMAGE = "image.rebuild"
+    BUILD_FROM_SOURCE = "image.build_from_source"
     ALTER_IMAGE = "image.alter"
     ROLL_BACK_IMAGE = "image.roll_back"
     CANCEL_BUILD = "image.cancel_build"
@@ -63,6 +64,9 @@ TABLE: dict[Action, Rule] = {
     Action.SEE_IMAGES: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to see managed images."),
     Action.CREATE_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to create a managed image."),
     Action.REBUILD_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to build a managed image."),
+    Action.BUILD_FROM_SOURCE: Rule(
+        ANY_ACCOUNT, NOBODY_ELSE, "Sign in to build a managed image from source."
+    ),
     # Whoever may create an image may also change it; the audit log says who did, a roll-back undoes it.
     Action.ALTER_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to alter a managed image."),
     Action.ROLL_BACK_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to roll back a managed image."),

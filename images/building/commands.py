@@ -43,10 +43,11 @@ def run_streaming(
     environment: Mapping[str, str],
     folder: Path | None = None,
     errors_only: bool = False,
+    inherited: Sequence[int] = (),
 ) -> int:
     """Run a command from an argument list and log what it says, stdout and stderr; its exit status.
 
-    It runs in `folder`; `errors_only` leaves stdout out.
+    It runs in `folder`; `errors_only` leaves stdout out. It gets the file descriptors `inherited`.
 
     `log` and `check` are called in this thread; `check` five times a second, and it may raise. Raises
     `TimedOut` after `timeout` seconds. Whatever raises, the command's process group is ended.
@@ -59,6 +60,7 @@ def run_streaming(
         env=dict(environment),
         cwd=folder,
         start_new_session=True,
+        pass_fds=inherited,
     )
     lines: SimpleQueue[str | None] = SimpleQueue()
     reader = threading.Thread(target=read_lines, args=(process, lines), daemon=True)

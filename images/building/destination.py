@@ -71,9 +71,15 @@ def install_wheel(
         raise
     except (zipfile.BadZipFile, InstallerError, ValueError, KeyError, AssertionError) as error:
         raise WheelInvalid(
-            f"{wheel.name} is not a wheel that can be installed: {error}",
+            f"{wheel.name} is not a wheel that can be installed: {reason(error, wheel)}",
             hint="Choose another version of this library.",
         ) from error
+
+
+def reason(error: Exception, wheel: Path) -> str:
+    """The first of what is wrong, as a sentence that does not tell where this worker keeps its files."""
+    issues = getattr(error, "issues", None) or [str(error) or type(error).__name__]
+    return f"{str(issues[0]).removeprefix(f'In {wheel}, ').rstrip('.')}."
 
 
 def refuse_dangerous(name: str, archive: zipfile.ZipFile) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 
-from images.building import os_packages
+from images.building import container
 from images.models import BuildHost
 
 
 def report() -> None:
     BuildHost.objects.update_or_create(
-        name=socket.gethostname(), defaults={"os_packages_problem": os_packages.problem()}
+        name=socket.gethostname(),
+        defaults={
+            "os_packages_problem": container.problem(),
+            "source_builds_problem": container.confinement_problem(),
+        },
     )

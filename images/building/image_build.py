@@ -19,7 +19,9 @@ from images.building.locking import lock_spec
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.planning import can_compile, planned_layers, workshop
 from images.building.resolve import Lock, Target, parse_lock
+from images.building.sources import source_builds
 from images.building.system_layer import SystemLayer, SystemLayers
+from images.errors import BuiltWheelGone
 from images.models import BaseImage, Build, BuildPhase, WheelLayer
 from images.models.lease import WorkState
 from images.registry import connection, naming
@@ -62,9 +64,20 @@ class ImageBuild:
             self.base, build.image_id, self.repository, self.prefix, work, journal, check
         )
 
+        self.sources = source_builds(build.spec, self.base, work, log=journal.line, check=check)
+
     def product(self) -> outcome.Product:
         with self.journal.phase(BuildPhase.RESOLVE):
             lock = self.resolve()
+        try:
+            return self.product_of(self.with_built_wheels(lock))
+        except BuiltWheelGone as gone:
+            # Its layer was remembered, turned out lost, and the wheel is not kept either: make both again.
+            self.journal.line(f"{gone.message} It is built again.")
+            return self.product_of(self.with_built_wheels(lock, anew=True))
+
+    def product_of(self, lock: Lock) -> outcome.Product:
+        """The image of a lock that has a wheel for each library."""
         plan = planned_layers(lock, self.base, self.target)
         system = SystemLayer.of(self.build.spec, self.base)
         keys = [item.key for item in plan] + [item.key for item in system]
@@ -101,15 +114,28 @@ class ImageBuild:
     def resolve(self) -> Lock:
         if self.build.lock:
             self.journal.line("Using the lock that this build has already.")
-            kept = parse_lock(self.build.lock, self.target)
+            kept = parse_lock(self.build.lock, self.target, allow_source=self.sources is not None)
             # The lists may have changed since it was resolved.
             refuse_forbidden(kept)
             return kept
-        lock = lock_spec(self.build.spec, self.base, log=self.journal.line, check=self.check)
+        lock = lock_spec(
+            self.build.spec,
+            self.base,
+            log=self.journal.line,
+            check=self.check,
+            sources=self.sources,
+        )
         self.build.write(lock=lock.text)
-        for wheel in lock.wheels:
-            self.journal.line(f"{wheel.name} {wheel.version}")
+        for file in (*lock.wheels, *lock.sources):
+            self.journal.line(f"{file.name} {file.version}")
         return lock
+
+    def with_built_wheels(self, lock: Lock, *, anew: bool = False) -> Lock:
+        """The lock with a wheel in place of each source distribution."""
+        if not lock.sources or self.sources is None:
+            return lock
+        with self.journal.phase(BuildPhase.SOURCES):
+            return self.sources.with_built_wheels(lock, anew=anew)
 
     def libraries(self, lock: Lock) -> list[Library]:
         """What Python sees in the image: the base's libraries, and ours, which hide those."""

@@ -79,11 +79,16 @@ def refuse_forbidden(lock: Lock) -> None:
 
     Looked at after resolution, so what requirements bring along counts too. Patterns are shell-style.
     """
-    for wheel in lock.wheels:
-        if settings.PACKAGE_ALLOW and not matches(wheel.name, settings.PACKAGE_ALLOW):
-            raise forbidden(wheel.name, "is not among the packages that this instance allows")
-        if matches(wheel.name, settings.PACKAGE_DENY):
-            raise forbidden(wheel.name, "is not allowed on this instance")
+    for file in (*lock.wheels, *lock.sources):
+        if is_forbidden(file.name):
+            raise forbidden(file.name)
+
+
+def is_forbidden(name: str) -> bool:
+    """True if the lists keep out a library; what is not on an allow-list is kept out, too."""
+    if settings.PACKAGE_ALLOW and not matches(name, settings.PACKAGE_ALLOW):
+        return True
+    return matches(name, settings.PACKAGE_DENY)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -93,8 +98,9 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     )
 
 
-def forbidden(name: str, why: str) -> PackageNotAllowed:
+def forbidden(name: str) -> PackageNotAllowed:
     return PackageNotAllowed(
-        f"{name} {why}. It is one of your requirements, or is brought along by one.",
+        f"{name} is not allowed on this instance. It is one of your requirements, or is brought along "
+        "by one.",
         hint="Leave it out, or ask your administrator about RI_PACKAGE_ALLOW and RI_PACKAGE_DENY.",
     )

@@ -9,10 +9,13 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from images.building import container
+from images.building.cache import work_folder
 from images.building.indexes import Indexes, refuse_forbidden
 from images.building.resolve import Lock, Target, resolve
+from images.building.sources import SourceBuilds, source_builds
 from images.building.work import holding
-from images.errors import BuildError, LeaseLost
+from images.errors import BuildError, LeaseLost, NoWheel
 from images.models import Alteration, BaseImage
 from images.models.lease import WorkState
 from images.specs import pip_requirements_of
@@ -27,23 +30,37 @@ def lock_spec(
     *,
     log: Callable[[str], None],
     check: Callable[[], None],
+    sources: SourceBuilds | None = None,
 ) -> Lock:
-    """Resolve what `spec` asks for on `base`, by this installation's indexes. Raises as `resolve`."""
-    lock = resolve(
-        pip_requirements_of(spec),
-        Target(python_version=base.python_version),
-        preinstalled=dict(base.libraries),
-        log=log,
-        check=check,
-        environment=Indexes.configured().environment,
-    )
+    """Resolve what `spec` asks for on `base`, by this installation's indexes. Raises as `resolve`.
+
+    With `sources`, what cannot be had as wheels alone is resolved once more with source distributions.
+    """
+    requirements = pip_requirements_of(spec)
+    try:
+        lock = resolve(
+            requirements,
+            Target(python_version=base.python_version),
+            preinstalled=dict(base.libraries),
+            log=log,
+            check=check,
+            environment=Indexes.configured().environment,
+        )
+    except NoWheel as error:
+        if sources is None:
+            raise
+        log(f"Not to be had as wheels alone: {error.message}")
+        lock = sources.lock(requirements)
     refuse_forbidden(lock)
     return lock
 
 
 def run_alteration(alteration_id: int) -> None:
     """Claim an alteration and resolve it; nothing happens if there is nothing to claim."""
-    alteration = Alteration.objects.startable().claim(alteration_id, settings.BUILD_LEASE_SECONDS)
+    startable = Alteration.objects.startable()
+    if container.confinement_problem():
+        startable = startable.exclude(spec__allow_source=True)
+    alteration = startable.claim(alteration_id, settings.BUILD_LEASE_SECONDS)
     if alteration is None:
         return
     try:
@@ -55,7 +72,17 @@ def run_alteration(alteration_id: int) -> None:
 
 def resolve_alteration(alteration: Alteration, check: Callable[[], None]) -> None:
     try:
-        lock = lock_spec(alteration.spec, alteration.base_image, log=logger.debug, check=check)
+        with work_folder(settings.CACHE_DIR, f"alteration-{alteration.pk}") as work:
+            sources = source_builds(
+                alteration.spec, alteration.base_image, work, log=logger.debug, check=check
+            )
+            lock = lock_spec(
+                alteration.spec,
+                alteration.base_image,
+                log=logger.debug,
+                check=check,
+                sources=sources,
+            )
     except LeaseLost:
         raise
     except DomainError as error:

@@ -1,20 +1,18 @@
 """OS packages: installed by the base's own package system in a buildah container, kept as one layer.
 
-The container is a chroot in namespaces of its own: no daemon, no runtime. Names and versions reach
-apt or dnf as arguments of a process, never by way of a shell or a Containerfile. What the package
-system changed is the overlay's upper folder, and becomes the layer; caches and logs are removed first.
+Names and versions reach apt or dnf as arguments of a process. What the package system changed is the
+overlay's upper folder, and becomes the layer; caches and logs are removed first.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from images.building.commands import TimedOut, containment, run_streaming
+from images.building import container
+from images.building.commands import TimedOut
+from images.building.container import CommandFailed, Container, Limits
 from images.building.inspection import DPKG_STATUS, dpkg_packages
 from images.building.tar_layer import Layer
 from images.building.tree_layer import write_tree_layer
@@ -45,23 +43,6 @@ APT = (
 )  # fmt: skip
 
 
-def problem() -> str:
-    """Why this machine cannot install OS packages, as a sentence; empty if it can."""
-    if shutil.which("buildah") is None:
-        return "buildah is not installed on the builds workers."
-    if os.geteuid() != 0:
-        return "The builds workers do not run as root, which installing OS packages takes."
-    return ""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one installation may use: seconds, and bytes of address space for each process."""
-
-    seconds: float
-    memory: int
-
-
 def install(
     packages: Sequence[OSPackage],
     *,
@@ -78,26 +59,19 @@ def install(
     Raises `OSPackagesUnavailable` where it cannot be done at all, `BuildError` with the package
     system's last words if it refuses.
     """
-    if refusal := problem():
+    if refusal := container.problem():
         raise OSPackagesUnavailable(
             refusal, hint="Leave the OS packages empty to build this image."
         )
-    container = Container(layout, work, limits, log, check)
-    if os_family == "debian":
-        container.run([*APT, "update"])
-        wanted = [str(package) for package in packages]
-        container.run([*APT, "install", "--no-install-recommends", "--", *wanted])
-    elif os_family == "rhel":
-        wanted = [f"{p.name}-{p.version}" if p.version else p.name for p in packages]
-        container.run(
-            ["dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs", *wanted]
-        )
-    else:
+    try:
+        box = Container(layout, work, limits, log, check)
+        install_in(box, packages, os_family)
+    except TimedOut as error:
         raise BuildError(
-            "The base image's operating system has neither apt nor dnf.",
-            hint="Choose another base image, or leave the OS packages empty.",
-        )
-    upper = container.upper()
+            f"Installing the OS packages took longer than {limits.seconds:.0f} seconds.",
+            hint="The package mirror may be slow; build again in a while.",
+        ) from error
+    upper = box.upper()
     for pattern in LEFTOVERS:
         for path in upper.glob(pattern):
             remove(path)
@@ -106,72 +80,30 @@ def install(
     return write_tree_layer(upper, destination), dpkg_packages(listed)
 
 
-class Container:
-    """A buildah container with storage of its own in the build's work folder."""
-
-    def __init__(
-        self,
-        layout: Path,
-        work: Path,
-        limits: Limits,
-        log: Callable[[str], None],
-        check: Callable[[], None],
-    ) -> None:
-        self._log, self._check, self._limits = log, check, limits
-        self._storage = work / "storage"
-        self._buildah = [
-            "buildah", "--root", str(self._storage), "--runroot", str(work / "run"),
-            "--storage-driver", "overlay",
-        ]  # fmt: skip
-        # buildah makes the image's name of this path, and a name takes fewer characters than a path:
-        # so it is told the last part alone, from the folder above.
-        self._folder = layout.parent
-        self._step(["from", "--quiet", "--name", "build", f"oci:{layout.name}"])
-
-    def run(self, command: Sequence[str]) -> None:
-        """Run a command in the container; what it says goes to the log."""
-        self._step(
-            ["run", "--isolation", "chroot", "--env", "DEBIAN_FRONTEND=noninteractive", "build",
-             "--", *command],
-            before=["prlimit", f"--as={self._limits.memory}", "--"],
-        )  # fmt: skip
-
-    def upper(self) -> Path:
-        """The folder with what the container changed (overlayfs' upper layer)."""
-        containers = json.loads(
-            (self._storage / "overlay-containers/containers.json").read_text(encoding="utf-8")
+def install_in(box: Container, packages: Sequence[OSPackage], os_family: str) -> None:
+    """Have the container's package system install them. Raises `BuildError` with its last words."""
+    wanted = [str(package) for package in packages]
+    commands: list[list[str]] = []
+    if os_family == "debian":
+        commands = [
+            [*APT, "update"],
+            [*APT, "install", "--no-install-recommends", "--", *wanted],
+        ]
+    elif os_family == "rhel":
+        wanted = [f"{p.name}-{p.version}" if p.version else p.name for p in packages]
+        commands = [
+            ["dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs", *wanted]
+        ]
+    else:
+        raise BuildError(
+            "The base image's operating system has neither apt nor dnf.",
+            hint="Choose another base image, or leave the OS packages empty.",
         )
-        return self._storage / "overlay" / str(containers[0]["layer"]) / "diff"
-
-    def _step(self, arguments: Sequence[str], before: Sequence[str] = ()) -> None:
-        said: list[str] = []
-
-        def hear(line: str) -> None:
-            said.append(line)
-            self._log(line)
-
-        try:
-            status = run_streaming(
-                [*containment(), *before, *self._buildah, *arguments],
-                log=hear,
-                check=self._check,
-                timeout=self._limits.seconds,
-                environment=environment(os.environ),
-                folder=self._folder,
-            )
-        except TimedOut as error:
-            raise BuildError(
-                f"Installing the OS packages took longer than {self._limits.seconds:.0f} seconds.",
-                hint="The package mirror may be slow; build again in a while.",
-            ) from error
-        if status != 0:
-            raise refused(said)
-
-
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """What buildah may see of the worker's environment: neither its AWS identity nor its settings."""
-    passed = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
-    return {name: own[name] for name in passed if name in own}
+    try:
+        for command in commands:
+            box.run(command)
+    except CommandFailed as error:
+        raise refused(error.said) from error
 
 
 def refused(said: Sequence[str]) -> BuildError:

@@ -79,8 +79,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class LockedWheel:
-    """One wheel of a lock; `size` in bytes where the index tells it."""
+class LockedFile:
+    """One file of a lock; `size` in bytes where the index tells it."""
 
     name: str
     version: str
@@ -91,11 +91,25 @@ class LockedWheel:
 
 
 @dataclass(frozen=True)
+class LockedWheel(LockedFile):
+    """A wheel; without a URL it is one that this instance built."""
+
+
+@dataclass(frozen=True)
+class LockedSource(LockedFile):
+    """A source distribution (PEP 517), of which a wheel has to be built."""
+
+
+@dataclass(frozen=True)
 class Lock:
-    """`text` is the pylock.toml, without credentials; `wheels` are those for the target, by name."""
+    """`text` is the pylock.toml, without credentials; `wheels` are those for the target, by name.
+
+    `sources` are the libraries that have no wheel for it.
+    """
 
     text: str
     wheels: tuple[LockedWheel, ...]
+    sources: tuple[LockedSource, ...] = ()
 
 
 def resolve(
@@ -120,13 +134,10 @@ def resolve(
         output = Path(folder, "pylock.toml")
         if preinstalled:
             output.write_text(preferences(preinstalled), encoding="utf-8")
+        # Nothing is built, so any Python will do; without one named, uv looks for the target's own.
         command = [
-            find_uv_bin(), "pip", "compile", "--no-config", "--no-header", "--color", "never",
-            "--format", "pylock.toml", "--python-version", target.python_version,
-            # Nothing is built, so any Python will do; without one named, uv looks for the target's own.
-            "--python", sys.executable,
-            "--python-platform", target.platform, "--only-binary", ":all:",
-            "--output-file", str(output), str(wanted),
+            find_uv_bin(), *compiling(target, sys.executable, wanted, output),
+            "--only-binary", ":all:",
         ]  # fmt: skip
         log(f"Resolving {len(requirements)} requirements for Python {target.python_version}")
         # Addresses go by the environment, as they may hold credentials that `ps` must not show.
@@ -151,6 +162,15 @@ def resolve(
     lock = parse_lock(without_credentials(text), target)
     log(f"Resolved to {len(lock.wheels)} libraries")
     return lock
+
+
+def compiling(target: Target, python: str, wanted: Path, output: Path) -> list[str]:
+    """uv's arguments for locking the requirements of one file into another."""
+    return [
+        "pip", "compile", "--no-config", "--no-header", "--color", "never", "--format", "pylock.toml",
+        "--python", python, "--python-version", target.python_version,
+        "--python-platform", target.platform, "--output-file", str(output), str(wanted),
+    ]  # fmt: skip
 
 
 def preferences(preinstalled: Mapping[str, str]) -> str:
@@ -208,25 +228,55 @@ def without_credentials(text: str) -> str:
     return re.sub(r"https?://[^\s\"'<>)]+", clean, text)
 
 
-def parse_lock(text: str, target: Target) -> Lock:
+def parse_lock(text: str, target: Target, *, allow_source: bool = False) -> Lock:
     """Choose from a pylock.toml the wheel of each library that suits `target` best.
 
-    Raises `NoWheel` naming a library that has none, `ResolutionFailed` for what is no lock.
+    With `allow_source`, a library without one is taken as its source distribution. Raises `NoWheel`
+    naming a library that has neither, `ResolutionFailed` for what is no lock.
     """
     try:
         packages = tomllib.loads(text).get("packages", [])
     except tomllib.TOMLDecodeError as error:
         raise ResolutionFailed(f"The lock is not a pylock.toml: {error}.") from error
     tags = target.tags
-    wheels = [best_wheel(package, tags, target) for package in packages]
-    return Lock(text, tuple(sorted(wheels, key=lambda wheel: wheel.name)))
+    wheels, sources = [], []
+    for package in sorted(packages, key=lambda package: canonicalize_name(package["name"])):
+        wheel = best_wheel(package, tags)
+        if wheel is not None:
+            wheels.append(wheel)
+        elif allow_source and "sdist" in package:
+            sources.append(source_of(package))
+        else:
+            raise NoWheel(
+                f"{canonicalize_name(package['name'])} {package['version']} has no wheel for "
+                f"Python {target.python_version} on {target.platform}.",
+                hint="Choose another version of it, or another Python version.",
+            )
+    return Lock(text, tuple(wheels), tuple(sources))
 
 
-def best_wheel(package: Mapping[str, Any], tags: Mapping[Tag, int], target: Target) -> LockedWheel:
+def source_of(package: Mapping[str, Any]) -> LockedSource:
+    sdist = package["sdist"]
+    return LockedSource(
+        canonicalize_name(package["name"]),
+        package["version"],
+        filename_of(sdist),
+        sdist["url"],
+        sdist["hashes"]["sha256"],
+        sdist.get("size"),
+    )
+
+
+def filename_of(file: Mapping[str, Any]) -> str:
+    return str(file.get("name") or urlsplit(file["url"]).path.rpartition("/")[2])
+
+
+def best_wheel(package: Mapping[str, Any], tags: Mapping[Tag, int]) -> LockedWheel | None:
+    """The library's wheel that fits best, None if none does."""
     name, version = canonicalize_name(package["name"]), package["version"]
     ranked = []
     for wheel in package.get("wheels", []):
-        filename = wheel.get("name") or urlsplit(wheel["url"]).path.rpartition("/")[2]
+        filename = filename_of(wheel)
         try:
             *_, wheel_tags = parse_wheel_filename(filename)
         except InvalidWheelFilename:
@@ -235,10 +285,7 @@ def best_wheel(package: Mapping[str, Any], tags: Mapping[Tag, int], target: Targ
         if ranks:
             ranked.append((min(ranks), filename, wheel))
     if not ranked:
-        raise NoWheel(
-            f"{name} {version} has no wheel for Python {target.python_version} on {target.platform}.",
-            hint="Choose another version of it, or another Python version.",
-        )
+        return None
     _, filename, wheel = min(ranked, key=lambda item: item[:2])
     return LockedWheel(
         name, version, filename, wheel["url"], wheel["hashes"]["sha256"], wheel.get("size")

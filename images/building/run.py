@@ -13,7 +13,7 @@ import time
 from django.conf import settings
 
 from images import upgrades
-from images.building import os_packages, outcome
+from images.building import container, outcome
 from images.building.cache import caches, work_folder
 from images.building.image_build import ImageBuild
 from images.building.journal import Journal
@@ -28,9 +28,11 @@ logger = logging.getLogger(__name__)
 def run(build_id: int) -> None:
     """Claim a build and bring it to its end; nothing happens if there is nothing to claim."""
     startable = Build.objects.startable()
-    if os_packages.problem():
+    if container.problem():
         # A worker on another machine can do it; this one leaves it alone.
         startable = startable.filter(spec__os_packages=[])
+    if container.confinement_problem():
+        startable = startable.exclude(spec__allow_source=True)
     build = startable.claim(build_id, settings.BUILD_LEASE_SECONDS)
     if build is None:
         return

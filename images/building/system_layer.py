@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import Any
 from django.conf import settings
 
 from images.building import layers, os_packages, push, remembered
-from images.building.base_images import blobs_of
 from images.building.cache import caches
+from images.building.container import Limits, base_layout
 from images.building.journal import Journal
 from images.building.pipeline import KeyedLayer, name_of
 from images.building.tar_layer import OCI_LAYER_GZIP, Layer
@@ -92,35 +91,13 @@ class SystemLayers:
     ) -> tuple[Layer, tuple[tuple[str, str], ...]]:
         layer, installed = os_packages.install(
             item.packages,
-            layout=self.base_layout(client),
+            layout=base_layout(client, self.base, self.work / "base", self.check),
             os_family=self.base.os_family,
             work=self.work,
             destination=self.work / "os-packages.tar.gz",
-            limits=os_packages.Limits(
-                settings.OS_PACKAGES_SECONDS, settings.OS_PACKAGES_MEMORY_BYTES
-            ),
+            limits=Limits(settings.OS_PACKAGES_SECONDS, settings.OS_PACKAGES_MEMORY_BYTES),
             log=self.journal.line,
             check=self.check,
         )
         caches().layers.keep(name_of(layer.digest), layer.path)
         return layer, installed
-
-    def base_layout(self, client: RegistryClient) -> Path:
-        """The base image as an OCI layout, its layers from the cache or the registry."""
-        layout = self.work / "base"
-        blobs = layout / "blobs" / "sha256"
-        blobs.mkdir(parents=True)
-        manifest = client.get_manifest(self.base.repository, self.base.manifest_digest)
-        kept = caches().layers
-        for descriptor in blobs_of(manifest):
-            self.check()
-            path = blobs / descriptor.digest.partition(":")[2]
-            if not kept.take(name_of(descriptor.digest), path):
-                client.download_blob(self.base.repository, descriptor, path)
-                kept.keep(name_of(descriptor.digest), path)
-        (blobs / manifest.digest.partition(":")[2]).write_bytes(manifest.raw)
-        entry = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw)).to_json()
-        index = {"schemaVersion": 2, "manifests": [entry]}
-        (layout / "index.json").write_text(json.dumps(index))
-        (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-        return layout

@@ -1,4 +1,4 @@
-"""Fetching wheels: checked against size and sha256, kept by hash for later builds."""
+"""Fetching wheels and source distributions: checked, and kept by hash for later builds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 
 from images.building.cache import BoundedCache
-from images.building.resolve import LockedWheel, without_credentials
-from images.errors import FetchFailed, WheelInvalid
+from images.building.resolve import LockedFile, without_credentials
+from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
 from images.tls import trust
 
 ATTEMPTS = 4
@@ -27,7 +27,7 @@ class Stopped(Exception):
 
 def fetch(
     client: httpx.Client,
-    wheel: LockedWheel,
+    wheel: LockedFile,
     cache: BoundedCache,
     folder: Path,
     stop: threading.Event,
@@ -35,14 +35,16 @@ def fetch(
 ) -> Path:
     """The wheel's file in `folder`: from the cache, else downloaded, checked and kept there.
 
-    Raises `FetchFailed` after some attempts, `WheelInvalid` for other content than locked, and
-    `Stopped` within a piece once `stop` is set.
+    Raises `FetchFailed` after some attempts, `WheelInvalid` for other content than locked,
+    `BuiltWheelGone` for a wheel of our own that is not kept, and `Stopped` within a piece once `stop` is set.
     """
     path = folder / wheel.sha256 / wheel.filename
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = f"{wheel.sha256[:2]}/{wheel.sha256}/{wheel.filename}"
+    name = kept_name(wheel.sha256, wheel.filename)
     if cache.take(name, path):
         return path
+    if not wheel.url:
+        raise BuiltWheelGone(f"{wheel.filename} was built here and is no longer kept.")
     partial = path.with_suffix(".part")
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -61,6 +63,11 @@ def fetch(
     return path
 
 
+def kept_name(sha256: str, filename: str) -> str:
+    """A file's name in the wheel cache."""
+    return f"{sha256[:2]}/{sha256}/{filename}"
+
+
 def index_client(auth: httpx.Auth | None = None, ca_file: str = "") -> httpx.Client:
     """A client for downloads from package indexes, which `ca_file` (PEM) may vouch for."""
     timeout = httpx.Timeout(60.0, connect=10.0)
@@ -68,7 +75,7 @@ def index_client(auth: httpx.Auth | None = None, ca_file: str = "") -> httpx.Cli
 
 
 def download(
-    client: httpx.Client, wheel: LockedWheel, destination: Path, stop: threading.Event
+    client: httpx.Client, wheel: LockedFile, destination: Path, stop: threading.Event
 ) -> None:
     sha256, received = hashlib.sha256(), 0
     limit = wheel.size if wheel.size is not None else MAX_WHEEL_BYTES

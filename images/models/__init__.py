@@ -8,6 +8,7 @@ from images.models.build import (
     BuildLogChunk,
     BuildPhase,
     BuildReason,
+    BuiltWheel,
     InstalledLibrary,
     WheelLayer,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "BuildLogChunk",
     "BuildPhase",
     "BuildReason",
+    "BuiltWheel",
     "ImageType",
     "InstalledLibrary",
     "Lease",

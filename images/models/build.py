@@ -20,6 +20,7 @@ class BuildPhase(models.TextChoices):
     """The steps of a build in their order."""
 
     RESOLVE = "resolve", "Resolve"
+    SOURCES = "sources", "Build from source"
     OS_PACKAGES = "os_packages", "OS packages"
     FETCH = "fetch", "Fetch"
     LAYERS = "layers", "Layers"
@@ -182,6 +183,28 @@ class WheelLayer(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class BuiltWheel(models.Model):
+    """A wheel that this instance made of a source distribution.
+
+    `key` is of the source, the base image and the OS packages it was built with. Where it is built anew,
+    as its file is not kept, the bytes may differ: then the newest counts.
+    """
+
+    key = models.CharField(max_length=64)
+    filename = models.CharField(max_length=255)
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "sha256"], name="built_wheel_is_recorded_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
 
 
 class BuildLayer(models.Model):

@@ -17,10 +17,11 @@ class BuildHostQuerySet(models.QuerySet["BuildHost"]):
 
 
 class BuildHost(models.Model):
-    """A machine with builds workers. `os_packages_problem` is a sentence, empty if there is none."""
+    """A machine with builds workers. The problems are sentences, empty if there is none."""
 
     name = models.CharField(max_length=255, unique=True)
     os_packages_problem = models.TextField(blank=True)
+    source_builds_problem = models.TextField(blank=True)
     seen_at = models.DateTimeField(auto_now=True)
 
     objects = BuildHostQuerySet.as_manager()

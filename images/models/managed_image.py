@@ -61,6 +61,8 @@ class ManagedImage(models.Model):
     python_version = models.CharField(max_length=8, choices=PythonVersion.choices)
     pip_requirements = models.JSONField(default=list, blank=True)
     os_packages = models.JSONField(default=list, blank=True)
+    # Libraries without a wheel may be built from source, which runs their own build code.
+    allow_source = models.BooleanField(default=False)
     status = models.CharField(
         max_length=24, choices=Status.choices, default=Status.BUILDING_FIRST_TIME, db_index=True
     )
@@ -122,4 +124,5 @@ class ManagedImage(models.Model):
             "python_version": self.python_version,
             "pip_requirements": self.pip_requirements,
             "os_packages": self.os_packages,
+            "allow_source": self.allow_source,
         }

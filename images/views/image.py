@@ -9,7 +9,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images import attestations, operations, progress
-from images.models import Build
+from images.capabilities import source_builds_refusal
+from images.errors import NoWheel
+from images.models import Build, ManagedImage
 from images.references import pull_reference, repository_of
 from images.specs import pip_requirements_of
 from images.views.parts import page_or_part
@@ -45,6 +47,7 @@ def detail(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         "reference": pull_reference(image, current) if current else "",
         "may_remove": allows(actor.user, Action.REMOVE_IMAGE),
         "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
+        "source_builds": offers_source(image, shown),
         "poll": not image.is_settled,
     }
     # The log grows by itself and is kept in place when the rest is swapped.
@@ -59,6 +62,13 @@ def chosen_build(request: HttpRequest, builds: list[Build]) -> Build:
         if not number or str(build.number) == number:
             return build
     raise NotFound("This image has no such build.")
+
+
+def offers_source(image: ManagedImage, build: Build) -> bool:
+    """Whether *Build it anyway* would help: no wheel was the reason, and somebody can build one."""
+    return (
+        build.error_code == NoWheel.code and not image.allow_source and not source_builds_refusal()
+    )
 
 
 @needs(Action.REMOVE_IMAGE)

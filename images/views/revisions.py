@@ -26,6 +26,15 @@ def rebuild(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespon
     return redirect("image", workspace_id=workspace.pk, name=name)
 
 
+@needs(Action.BUILD_FROM_SOURCE)
+@require_POST
+def build_from_source(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    revisions.build_from_source(actor, image, workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=name)
+
+
 @needs(Action.CANCEL_BUILD)
 @require_POST
 def cancel(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:

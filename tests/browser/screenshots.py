@@ -15,7 +15,7 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from images.building.journal import Journal
-from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
+from images.models import BaseImage, Build, BuildHost, BuildPhase, ManagedImage, Status
 from images.models.lease import WorkState
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
@@ -71,6 +71,17 @@ def furnish(cast: Cast, base: BaseImage) -> None:
     done.started_at = done.finished_at = now - timedelta(hours=5)
     done.requested_by = cast.manager
     done.save()
+    BuildHost.objects.create(name="builds-1")
+    failed = Build.objects.get(image__name="fraud-graph")
+    failed.error_code = "no_wheel"
+    failed.error_message = (
+        "Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2, "
+        "your requirements are unsatisfiable."
+    )
+    failed.error_hint = (
+        "Choose a version that has a wheel for Python 3.11, or another Python version."
+    )
+    failed.save()
     running = Build.objects.claim(
         Build.objects.get(image__name="pricing-lightgbm").pk, seconds=3600
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,50 +16,17 @@ from images.building.resolve import Lock, LockedWheel, Target, resolve
 from images.building.wheels import fetch, index_client
 from images.errors import FetchFailed, PackageNotAllowed, ResolutionFailed
 from images.requirements import parse_pip_requirements
+from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel
 
 PYTHON = Target("3.11")
-SECRET = "s3cr%2Ft"  # As it stands in an address; the password is s3cr/t.
 
 
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[str]:
     """An index with one package, which asks for a name and a password; its host and port."""
-    wheel = make_wheel(tmp_path, "private_lib")
-    expected = "Basic " + base64.b64encode(b"team:s3cr/t").decode()
-
-    class Index(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.headers.get("Authorization") != expected:
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", 'Basic realm="index"')
-                self.end_headers()
-                return
-            if self.path == "/simple/private-lib/":
-                body = f'<a href="/files/{wheel.name}">{wheel.name}</a>'.encode()
-            elif self.path == f"/files/{wheel.name}":
-                body = wheel.read_bytes()
-            else:
-                self.send_response(404)
-                self.end_headers()
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with private_index(make_wheel(tmp_path, "private_lib")) as address:
+        yield address
 
 
 def locked(indexes: Indexes, said: list[str]) -> Lock:

@@ -12,7 +12,7 @@ import pytest
 from django.urls import reverse
 
 from images import operations
-from images.building import os_packages, run
+from images.building import container, os_packages, run
 from images.building.commands import TimedOut, run_streaming
 from images.building.tree_layer import write_tree_layer
 from images.models import BaseImage, BuildHost, ManagedImage, Status
@@ -24,7 +24,7 @@ from tests.test_main_job import build_now, pulled, runs_in
 from workspaces.access import Actor
 
 needs_buildah = pytest.mark.skipif(
-    bool(os_packages.problem()), reason=os_packages.problem() or "buildah is here"
+    bool(container.problem()), reason=container.problem() or "buildah is here"
 )
 real = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
 
@@ -96,7 +96,7 @@ def test_a_name_with_a_meaning_of_its_own_is_refused(line: str) -> None:
 def test_a_worker_without_buildah_leaves_such_builds_to_others(
     base: BaseImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os_packages, "problem", lambda: "buildah is not installed.")
+    monkeypatch.setattr(container, "problem", lambda: "buildah is not installed.")
     image = factories.make_image("needs", base=base, status=Status.BUILDING_FIRST_TIME)
     build = image.builds.get()
     image.builds.update(spec={**build.spec, "os_packages": [{"name": "jq", "version": ""}]})
@@ -187,11 +187,11 @@ def test_dnf_is_asked_on_systems_that_have_it(
             return tmp_path / "upper"
 
     monkeypatch.setattr(os_packages, "Container", Recorder)
-    monkeypatch.setattr(os_packages, "problem", lambda: "")
+    monkeypatch.setattr(container, "problem", lambda: "")
     os_packages.install(
         [OSPackage("libgomp", "11.4"), OSPackage("jq")],
         layout=tmp_path, os_family="rhel", work=tmp_path, destination=tmp_path / "layer",
-        limits=os_packages.Limits(1, 1), log=lambda line: None, check=lambda: None,
+        limits=container.Limits(1, 1), log=lambda line: None, check=lambda: None,
     )  # fmt: skip
     assert asked == [
         ["dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs",
@@ -200,7 +200,7 @@ def test_dnf_is_asked_on_systems_that_have_it(
 
 
 def test_buildah_sees_nothing_of_the_workers_secrets() -> None:
-    given = os_packages.environment(
+    given = container.environment(
         {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s", "RI_SECRET_KEY": "s", "DATABASE_URL": "s"}
     )
     assert given == {"PATH": "/bin"}

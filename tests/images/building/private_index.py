@@ -1,0 +1,58 @@
+"""A package index that asks for a name and a password: the simple API (PEP 503) over some files."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+# As it stands in an address; the password is s3cr/t.
+SECRET = "s3cr%2Ft"
+EXPECTED = "Basic " + base64.b64encode(b"team:s3cr/t").decode()
+
+
+@contextmanager
+def private_index(*files: Path) -> Iterator[str]:
+    """Serve these wheels and source distributions; gives host and port."""
+    pages: dict[str, bytes] = {}
+    for file in files:
+        project = canonicalize_name(file.name.partition("-")[0])
+        link = f'<a href="/files/{file.name}">{file.name}</a>'.encode()
+        pages[f"/simple/{project}/"] = pages.get(f"/simple/{project}/", b"") + link
+        pages[f"/files/{file.name}"] = file.read_bytes()
+
+    class Index(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") != EXPECTED:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="index"')
+                self.end_headers()
+            elif self.path not in pages:
+                self.send_response(404)
+                self.end_headers()
+            else:
+                body = pages[self.path]
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

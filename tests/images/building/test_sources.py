@@ -1,0 +1,259 @@
+"""Source builds: in the base image, as nobody, with the package index and nothing else; then remembered."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from images import operations, revisions
+from images.building import cache as caches
+from images.building import container, run
+from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status, WheelLayer
+from images.models.lease import WorkState
+from images.requirements import parse_pip_requirements
+from ri_platform.errors import Invalid
+from tests import factories
+from tests.conftest import Cast, LocalAWS
+from tests.images.building.private_index import SECRET, private_index
+from tests.images.building.wheelmaker import make_wheel
+from tests.test_main_job import build_now, pulled, runs_in
+from workspaces.access import Actor
+from workspaces.models import AuditEvent
+
+needs_container = pytest.mark.skipif(
+    bool(container.confinement_problem()), reason=container.confinement_problem() or "it can"
+)
+real = [
+    needs_container,
+    pytest.mark.slow,
+    pytest.mark.network,
+    pytest.mark.django_db(transaction=True),
+]
+
+# A build backend (PEP 517) of its own, which looks around and writes what it finds into the wheel.
+BACKEND = """
+import base64, hashlib, os, socket, zipfile
+
+def reachable(host, port):
+    try:
+        socket.create_connection((host, port), 2).close()
+        return True
+    except OSError:
+        return False
+
+def hash_of(text):
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+    return "sha256=" + digest.decode().rstrip("=")
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    import build_helper
+    found = {
+        "user": os.getuid(),
+        "secrets": sorted(k for k in os.environ if k.startswith(("AWS_", "RI_", "DATABASE"))),
+        "credentials": any("s3cr" in v for v in os.environ.values()),
+        "worker": reachable("127.0.0.1", WORKER_PORT),
+        "outside": reachable("192.0.2.1", 80),
+        "devices": sorted(name for _, name in socket.if_nameindex()),
+        "helper": build_helper.__name__,
+    }
+    name = "curious_lib-1.0-py3-none-any.whl"
+    info = "curious_lib-1.0.dist-info"
+    files = {
+        "curious_lib.py": f"FOUND = {found!r}\\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\\nName: curious-lib\\nVersion: 1.0\\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+        lines = [f"{path},{hash_of(text)},{len(text)}" for path, text in files.items()]
+        wheel.writestr(f"{info}/RECORD", "\\n".join([*lines, f"{info}/RECORD,,"]))
+    return name
+"""
+PYPROJECT = """
+[build-system]
+requires = ["build-helper"]
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "curious-lib"
+version = "1.0"
+"""
+
+
+def make_sdist(folder: Path, **files: str) -> Path:
+    path = folder / "curious_lib-1.0.tar.gz"
+    info = "Metadata-Version: 2.1\nName: curious-lib\nVersion: 1.0\n"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, text in {"PKG-INFO": info, "pyproject.toml": PYPROJECT, **files}.items():
+            member = tarfile.TarInfo(f"curious_lib-1.0/{name}")
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return path
+
+
+@pytest.fixture
+def index(tmp_path: Path, registry: LocalAWS, settings: Any) -> Iterator[str]:
+    """A private index with the curious library's source, which needs a helper to build."""
+    port = registry.url.rpartition(":")[2]
+    source = make_sdist(tmp_path, **{"backend.py": BACKEND.replace("WORKER_PORT", port)})
+    with private_index(source, make_wheel(tmp_path, "build_helper")) as address:
+        settings.PACKAGE_INDEX_URL = f"http://team:{SECRET}@{address}/simple"
+        settings.CACHE_DIR = tmp_path / "cache"
+        yield address
+
+
+def ask(cast: Cast, name: str, requirements: str, *, allow_source: bool = False) -> ManagedImage:
+    BuildHost.objects.get_or_create(name="here")
+    command = operations.CreateImage(
+        name, "all", "3.11", parse_pip_requirements(requirements), allow_source=allow_source
+    )
+    return operations.create_image(Actor(cast.member), command, workspace=cast.workspace)
+
+
+def log_of(image: ManagedImage) -> str:
+    build = image.builds.first()
+    assert build is not None
+    return "".join(chunk.text for chunk in build.log_chunks.all())
+
+
+def with_marks(test: Any) -> Any:
+    for mark in real:
+        test = mark(test)
+    return test
+
+
+@with_marks
+def test_what_has_no_wheel_is_built_when_somebody_says_so(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
+) -> None:
+    image = build_now(registry, ask(cast, "old-docopt", "docopt==0.6.2"))
+    assert (image.status, image.builds.get().error_code) == (Status.FAILED, "no_wheel")
+    address = {"workspace_id": cast.workspace.pk, "name": image.name}
+    page = cast.client(cast.viewer).get(reverse("image", kwargs=address)).content.decode()
+    assert "Build it anyway" in page
+    answer = cast.client(cast.viewer).post(reverse("build_from_source", kwargs=address))
+    assert answer.status_code == 302
+    image = build_now(registry, image)
+    build = image.builds.first()
+    assert build is not None
+    assert image.status == Status.READY, f"{build.error_message} {build.error_hint}"
+    assert runs_in(
+        pulled(image, tmp_path), "python3", "-c", "import docopt; print(docopt.__version__)"
+    )
+    assert 'name = "docopt"' in build.lock
+    assert "127.0.0.1" not in build.lock
+    assert BuiltWheel.objects.get().filename == "docopt-0.6.2-py2.py3-none-any.whl"
+    assert "sources" in build.timings
+    event = AuditEvent.objects.get(event="image.source_builds_allowed")
+    assert (event.user, event.details["build"]) == (cast.viewer, 2)
+    again = build_now(registry, ask(cast, "docopt-too", "docopt==0.6.2", allow_source=True))
+    assert again.status == Status.READY
+    assert "was built of docopt-0.6.2.tar.gz before" in log_of(again)
+    assert "mounted docopt 0.6.2" in log_of(again)
+
+
+@with_marks
+def test_a_build_backend_reaches_the_index_and_nothing_else(
+    index: str, cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
+) -> None:
+    image = build_now(registry, ask(cast, "curious", "curious-lib", allow_source=True))
+    build = image.builds.get()
+    assert image.status == Status.READY, f"{build.error_message} {log_of(image)}"
+    root = pulled(image, tmp_path)
+    said = runs_in(root, "python3", "-c", "import curious_lib; print(curious_lib.FOUND)")
+    assert said == str(
+        {
+            "user": 65534,
+            "secrets": [],
+            "credentials": False,
+            "worker": False,
+            "outside": False,
+            "devices": ["lo"],
+            "helper": "build_helper",
+        }
+    )
+    assert f"http://{index}/files/curious_lib-1.0.tar.gz" in build.lock
+    assert "s3cr" not in build.lock + log_of(image)
+
+
+@with_marks
+def test_a_built_wheel_that_is_lost_everywhere_is_built_again(
+    index: str, cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any, tmp_path: Path
+) -> None:
+    first = build_now(registry, ask(cast, "first", "curious-lib", allow_source=True))
+    assert first.status == Status.READY
+    # An empty worker, and a registry that holds the remembered layer no more.
+    settings.CACHE_DIR = tmp_path / "another"
+    WheelLayer.objects.filter(title__startswith="curious-lib").update(digest=factories.digest("x"))
+    second = build_now(registry, ask(cast, "second", "curious-lib", allow_source=True))
+    assert second.status == Status.READY, log_of(second)
+    assert "no longer kept. It is built again." in log_of(second)
+
+
+@with_marks
+def test_build_code_may_not_use_what_the_lists_keep_out(
+    index: str, cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any
+) -> None:
+    settings.PACKAGE_DENY = ["build-helper"]
+    image = build_now(registry, ask(cast, "forbidden", "curious-lib", allow_source=True))
+    build = image.builds.get()
+    assert (build.error_code, build.error_message.split(".")[0]) == (
+        "package_not_allowed",
+        "build-helper is not allowed on this instance",
+    )
+
+
+@with_marks
+def test_a_failing_backend_is_told_with_its_words(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any, tmp_path: Path
+) -> None:
+    source = make_sdist(tmp_path, **{"backend.py": "raise SystemExit('no compiler found')"})
+    with private_index(source, make_wheel(tmp_path, "build_helper")) as address:
+        settings.PACKAGE_INDEX_URL = f"http://team:{SECRET}@{address}/simple"
+        settings.CACHE_DIR = tmp_path / "cache"
+        image = build_now(registry, ask(cast, "broken", "curious-lib", allow_source=True))
+    build = image.builds.get()
+    assert build.error_code == "source_build_failed"
+    assert "curious-lib 1.0 cannot be built from its source distribution" in build.error_message
+    assert "no compiler found" in build.error_message
+    assert "OS packages" in build.error_hint
+    assert not BuiltWheel.objects.exists()
+    assert not list(caches.caches().wheels._folder.rglob("*.whl"))
+
+
+# --- where it is not to be had ----------------------------------------------------------------------------
+
+
+def test_a_worker_that_cannot_confine_leaves_such_builds_to_others(
+    base: BaseImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "confinement_problem", lambda: "It cannot.")
+    image = factories.make_image("needs", base=base, status=Status.BUILDING_FIRST_TIME)
+    build = image.builds.get()
+    image.builds.update(spec={**build.spec, "allow_source": True})
+    run.run(build.pk)
+    build.refresh_from_db()
+    assert (build.state, build.attempts) == (WorkState.QUEUED, 0)
+
+
+def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -> None:
+    BuildHost.objects.create(name="able")
+    image = factories.make_image(
+        "old", base=base, status=Status.FAILED, error_code="no_wheel", error_message="No wheel."
+    )
+    address = {"workspace_id": cast.workspace.pk, "name": image.name}
+    page = reverse("image", kwargs=address)
+    assert b"Build it anyway" in cast.client(cast.member).get(page).content
+    settings.SOURCE_BUILDS_ALLOWED = False
+    assert b"Build it anyway" not in cast.client(cast.member).get(page).content
+    with pytest.raises(Invalid, match="turned off on this instance"):
+        revisions.build_from_source(Actor(cast.admin), image)
+    with pytest.raises(Invalid, match="turned off on this instance"):
+        ask(cast, "another", "docopt", allow_source=True)
