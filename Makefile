@@ -41,7 +41,7 @@ format: install  ## Format the code and the templates
 
 lock: install  ## Make both locks again from pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal pyproject.toml -o requirements/main.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra local --extra dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --overrides requirements/overrides.txt --extra local --extra dev pyproject.toml -o requirements/dev.lock
 
 bench: install  ## Our builds beside buildah + pip and + uv, in one table; takes some minutes
 	@bash tools/system_packages.sh mmdebstrap skopeo buildah

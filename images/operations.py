@@ -6,6 +6,7 @@ a worker leaves only after the commit. Console, REST, SDK and admin all call the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,9 @@ from django.utils import timezone
 
 from images import wake
 from images.capabilities import os_packages_refusal, source_builds_refusal
-from images.models import BaseImage, Build, ManagedImage
+from images.models import BaseImage, Build, InstalledLibrary, ManagedImage
 from images.models.lease import WorkState
-from images.models.managed_image import NAME_RULE, name_validator
+from images.models.managed_image import NAME_PATTERN, NAME_RULE
 from images.requirements import OSPackage, PipRequirement
 from images.specs import spec_of
 from ri_platform.errors import Conflict, Invalid, NotFound, Unavailable
@@ -51,10 +52,17 @@ class CreateImage:
 
 def image_named(user: User, name: str) -> ManagedImage:
     """The image of this name, if `user` may see it. Raises `NotFound`."""
-    try:
-        return ManagedImage.objects.visible_to(user).select_related("current_build").get(name=name)
-    except ManagedImage.DoesNotExist as error:
-        raise NotFound(f"There is no managed image named {name}.") from error
+    found = None
+    if is_valid_name(name):
+        images = ManagedImage.objects.visible_to(user).select_related("current_build__base_image")
+        found = images.filter(name=name).first()
+    if found is None:
+        raise NotFound(f"There is no managed image named {name!r}.")
+    return found
+
+
+def is_valid_name(name: str) -> bool:
+    return 2 <= len(name) <= 128 and re.fullmatch(NAME_PATTERN, name) is not None
 
 
 def create_image(
@@ -67,7 +75,7 @@ def create_image(
     """
     require(actor.user, Action.CREATE_IMAGE, workspace)
     require_enabled()
-    if not 2 <= len(command.name) <= 128 or not name_validator.regex.match(command.name):  # type: ignore[union-attr]
+    if not is_valid_name(command.name):
         raise Invalid(f"{command.name!r} cannot be an image's name.", hint=NAME_RULE, field="name")
     refuse_unavailable(command)
     base = base_image_for(command.image_type, command.python_version)
@@ -106,15 +114,19 @@ def remove_image(actor: Actor, name: str, *, workspace: Workspace | None = None)
     require(actor.user, Action.REMOVE_IMAGE, workspace)
     require_enabled()
     with transaction.atomic():
-        locked = ManagedImage.objects.select_for_update().filter(name=name).first()
+        images = ManagedImage.objects.select_for_update()
+        locked = images.filter(name=name).first() if is_valid_name(name) else None
         if locked is None:
-            raise NotFound(f"There is no managed image named {name}.")
+            raise NotFound(f"There is no managed image named {name!r}.")
         if locked.removed_at is not None:
             return
         now = timezone.now()
         locked.removed_at, locked.removed_by, locked.updated_at = now, actor.user, now
         locked.repository_error = ""
         locked.save(update_fields=["removed_at", "removed_by", "updated_at", "repository_error"])
+        InstalledLibrary.objects.current().filter(build=locked.current_build_id).update(
+            current_of=None
+        )
         # A worker in the middle of one finds its writes refused and stops.
         locked.builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING]).update(
             state=WorkState.CANCELLED, finished_at=now

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from packaging.specifiers import SpecifierSet
 
 from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
-from images.operations import CreateImage
-from images.specs import os_packages_of
 from workspaces.models import User
 
 SORTS = {
@@ -52,30 +49,28 @@ def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
         images = images.filter(status=wanted.status)
     if wanted.search:
         normalized = wanted.search.lower().replace("_", "-").replace(".", "-")
-        holding = InstalledLibrary.objects.filter(normalized_name__startswith=normalized)
+        holding = InstalledLibrary.objects.current().filter(normalized_name__startswith=normalized)
         images = images.filter(
             Q(name__icontains=wanted.search) | Q(current_build__in=holding.values("build"))
         )
     latest = Build.objects.filter(image=OuterRef("pk")).order_by("-number")
-    libraries = (
-        InstalledLibrary.objects.filter(build=OuterRef("current_build"))
-        .order_by()
-        .values("build")
-        .annotate(count=Count("pk"))
-        .values("count")
-    )
     direction = "-" if wanted.sort.startswith("-") else ""
     return (
         images.select_related("current_build", "created_by", "created_in")
         .annotate(
             current_size=Coalesce("current_build__size_bytes", 0),
-            library_count=Coalesce(Subquery(libraries), 0),
+            library_count=Coalesce("current_build__library_count", 0),
             latest_build_number=Subquery(latest.values("number")[:1]),
             latest_phase=Subquery(latest.values("phase")[:1]),
             latest_error=Subquery(latest.values("error_message")[:1]),
         )
         .order_by(direction + SORTS[wanted.sort.removeprefix("-")], "name")
     )
+
+
+def newest_python(image_type: str) -> str:
+    """The newest Python version that can be built on, empty where there is none."""
+    return next(iter(base_images_for_form().get(image_type, [])), "")
 
 
 def base_images_for_form() -> dict[str, list[str]]:
@@ -92,53 +87,3 @@ def base_images_for_form() -> dict[str, list[str]]:
         )
         for row in rows
     }
-
-
-def images_satisfying(user: User, wanted: CreateImage, limit: int = 3) -> list[ManagedImage]:
-    """READY images on the same base that have everything `wanted` asks for, the fewest libraries first.
-
-    The database narrows by names; specifiers are compared as PEP 440 wants it.
-    """
-    names = {requirement.normalized_name for requirement in wanted.pip_requirements}
-    packages = {package.name: package.version for package in wanted.os_packages}
-    holding = (
-        InstalledLibrary.objects.filter(normalized_name__in=names)
-        .values("build")
-        .annotate(held=Count("pk"))
-        .filter(held=len(names))
-        .values("build")
-    )
-    candidates = (
-        ManagedImage.objects.visible_to(user)
-        .filter(
-            status=Status.READY,
-            image_type=wanted.image_type,
-            python_version=wanted.python_version,
-            current_build__in=holding,
-        )
-        .annotate(total=Count("current_build__libraries"))
-        .order_by("total", "name")[:50]
-    )
-    found = []
-    for image in candidates:
-        assert image.current_build is not None
-        versions = dict(
-            image.current_build.libraries.filter(normalized_name__in=names).values_list(
-                "normalized_name", "version"
-            )
-        )
-        there = {package.name: package.version for package in os_packages_of(image.spec)}
-        if all(
-            SpecifierSet(requirement.specifier).contains(
-                versions[requirement.normalized_name], prereleases=True
-            )
-            # Which libraries an extra brings, only a resolution tells.
-            and not requirement.extras
-            for requirement in wanted.pip_requirements
-        ) and all(
-            name in there and version in ("", there[name]) for name, version in packages.items()
-        ):
-            found.append(image)
-            if len(found) == limit:
-                break
-    return found

@@ -16,11 +16,11 @@ from django.utils import timezone
 
 from images import upgrades, wake
 from images.errors import RegistryError
-from images.locks import exclusive
 from images.models import Alteration, BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState, next_wake
 from images.registry import connection, naming
 from images.registry.control import RepositoryControl
+from ri_platform.locks import exclusive
 
 log = logging.getLogger(__name__)
 

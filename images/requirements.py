@@ -8,7 +8,7 @@ the lock, and the lock by these values alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -61,12 +61,15 @@ class OSPackage:
 
 @dataclass(frozen=True)
 class LineProblem:
+    """What is wrong with one line of a text, or one item of a list."""
+
     line_number: int
     text: str
     message: str
+    unit: str = "Line"
 
     def __str__(self) -> str:
-        return f"Line {self.line_number}: {self.message}"
+        return f"{self.unit} {self.line_number}: {self.message}"
 
 
 class RequirementErrors(Invalid):
@@ -171,26 +174,62 @@ def requirement_of_line(line: str) -> PipRequirement:
     return checked_requirement(parsed.name, str(parsed.specifier), tuple(sorted(parsed.extras)))
 
 
-def pip_requirement(name: str, version_specifier: str = "") -> PipRequirement:
-    """A requirement in two fields, as the API takes it; a bare version means `==`.
+def pip_requirements(items: Iterable[tuple[str, str]]) -> list[PipRequirement]:
+    """Requirements as the API takes them, name and specifier; a bare version means `==`.
 
-    Raises `RequirementErrors` with the problem on line 1.
+    Raises `RequirementErrors` naming every offending item.
     """
-    text = version_specifier.strip(" ")
-    try:
-        refuse_unprintable(name + text)
+    return parse_items(
+        items, pip_requirement, lambda wanted: wanted.normalized_name, "pip_requirements"
+    )
+
+
+def os_packages(items: Iterable[tuple[str, str]]) -> list[OSPackage]:
+    """OS packages as the API takes them, name and version. Raises `RequirementErrors`."""
+    return parse_items(
+        items,
+        lambda name, version: os_package(name, version.strip(" ").lstrip("=")),
+        lambda wanted: wanted.name,
+        "os_packages",
+    )
+
+
+def parse_items(
+    items: Iterable[tuple[str, str]],
+    parse: Callable[[str, str], T],
+    key: Callable[[T], Hashable],
+    field: str,
+) -> list[T]:
+    parsed: dict[Hashable, T] = {}
+    problems = []
+    for number, (name, version) in enumerate(items, start=1):
         try:
-            Version(text)
-        except InvalidVersion:
-            specifier = text
+            wanted = parse(name, version)
+            if key(wanted) in parsed:
+                raise ValueError(f"{key(wanted)} was named before; keep one of the two.")
+        except ValueError as error:
+            text = f"{name}{version}"[:MAX_LINE]
+            problems.append(LineProblem(number, text, str(error), unit="Item"))
         else:
-            specifier = f"=={text}"
-        base, bracket, rest = name.partition("[")
-        extras = tuple(sorted(rest.removesuffix("]").split(","))) if bracket else ()
-        return checked_requirement(base, specifier, extras)
-    except ValueError as error:
-        problem = LineProblem(1, f"{name}{text}"[:MAX_LINE], str(error))
-        raise RequirementErrors([problem], field="pip_requirements") from error
+            parsed[key(wanted)] = wanted
+    if problems:
+        raise RequirementErrors(problems, field=field)
+    return list(parsed.values())
+
+
+def pip_requirement(name: str, version_specifier: str = "") -> PipRequirement:
+    """A requirement in two fields. Raises `ValueError` with a sentence that says what is wrong."""
+    text = version_specifier.strip(" ")
+    refuse_unprintable(name + text)
+    try:
+        Version(text)
+    except InvalidVersion:
+        specifier = text
+    else:
+        specifier = f"=={text}"
+    base, bracket, rest = name.partition("[")
+    extras = tuple(sorted(rest.removesuffix("]").split(","))) if bracket else ()
+    return checked_requirement(base, specifier, extras)
 
 
 def checked_requirement(name: str, specifier: str, extras: tuple[str, ...]) -> PipRequirement:

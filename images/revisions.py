@@ -72,18 +72,10 @@ def propose_alteration(
     `wanted.name` is left alone: a name cannot be changed. Raises `Invalid` if nothing would change.
     """
     require(actor.user, Action.ALTER_IMAGE, workspace)
-    require_enabled()
-    refuse_unavailable(wanted)
-    base = base_image_for(wanted.image_type, wanted.python_version)
-    spec = wanted.spec
-    if spec == image.spec:
-        raise Invalid(
-            f"This is what {image.name} was asked for already.",
-            hint="Change something, or rebuild the image to get newer versions.",
-        )
+    base = base_for_alteration(image, wanted)
     with transaction.atomic():
         alteration = Alteration.objects.create(
-            image=image, base_image=base, spec=spec, requested_by=actor.user
+            image=image, base_image=base, spec=wanted.spec, requested_by=actor.user
         )
         wake.after_commit(wake.Task.RESOLVE_ALTERATION, alteration.pk)
     return alteration
@@ -103,17 +95,61 @@ def alter_image(
             "This alteration has no lock that could be built.", hint="Propose it once more."
         )
     with transaction.atomic():
-        locked = lock_idle(alteration.image)
-        before = locked.spec
-        set_spec(locked, alteration.spec)
-        build = new_build(
-            locked, alteration.base_image, BuildReason.ALTER, actor, lock=alteration.lock
+        build = build_spec(
+            actor,
+            alteration.image,
+            alteration.spec,
+            alteration.base_image,
+            alteration.lock,
+            workspace,
         )
-        record(
-            "image.altered", actor, locked, workspace,
-            build=build.number, before=before, after=locked.spec,
-        )  # fmt: skip
         alteration.delete()
+    return build
+
+
+def alter_image_unseen(
+    actor: Actor, image: ManagedImage, wanted: CreateImage, *, workspace: Workspace | None = None
+) -> Build:
+    """Alter an image at once, without looking at what it changes: for programs, by the API.
+
+    Raises as `propose_alteration` and `alter_image`.
+    """
+    require(actor.user, Action.ALTER_IMAGE, workspace)
+    base = base_for_alteration(image, wanted)
+    with transaction.atomic():
+        return build_spec(actor, image, wanted.spec, base, "", workspace)
+
+
+def base_for_alteration(image: ManagedImage, wanted: CreateImage) -> BaseImage:
+    """The base that an altered image would stand on. Raises `Invalid` if nothing would change."""
+    require_enabled()
+    refuse_unavailable(wanted)
+    base = base_image_for(wanted.image_type, wanted.python_version)
+    if wanted.spec == image.spec:
+        raise Invalid(
+            f"This is what {image.name} was asked for already.",
+            hint="Change something, or rebuild the image to get newer versions.",
+        )
+    return base
+
+
+def build_spec(
+    actor: Actor,
+    image: ManagedImage,
+    spec: dict[str, Any],
+    base: BaseImage,
+    lock: str,
+    workspace: Workspace | None,
+) -> Build:
+    """Make `spec` the image's and queue its build; the caller's transaction."""
+    locked = lock_idle(image)
+    before = locked.spec
+    set_spec(locked, spec)
+    build = new_build(locked, base, BuildReason.ALTER, actor, lock=lock)
+    record(
+        "image.altered", actor, locked, workspace,
+        build=build.number, before=before, after=locked.spec,
+    )  # fmt: skip
     return build
 
 

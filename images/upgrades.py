@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
 
-from images.locks import exclusive
 from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
 from images.revisions import active_builds, new_build, record
+from ri_platform.locks import exclusive
 
 ACTIVE = (WorkState.QUEUED, WorkState.RUNNING)
 

@@ -28,12 +28,37 @@ class DomainError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    @property
+    def details(self) -> list[dict[str, str]]:
+        """What an API client is told beside the sentence: the code, and the field it is about."""
+        return [{"reason": self.code, "field": self.field}]
+
 
 class Invalid(DomainError):
     """The request is well formed but asks for something that cannot be."""
 
     code = "invalid"
     status = 400
+
+
+class Unauthenticated(DomainError):
+    """The request does not say who it is from, or not in a way that can be believed."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class TooManyRequests(DomainError):
+    """Somebody asks too often; `retry_after` in seconds says when it may be tried again."""
+
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(
+        self, message: str, *, hint: str = "", field: str = "", retry_after: int = 1
+    ) -> None:
+        super().__init__(message, hint=hint, field=field)
+        self.retry_after = retry_after
 
 
 class NotAllowed(DomainError):
@@ -48,6 +73,13 @@ class NotFound(DomainError):
 
     code = "not_found"
     status = 404
+
+
+class MethodNotAllowed(DomainError):
+    """There is something at this address, but not for this HTTP method."""
+
+    code = "method_not_allowed"
+    status = 405
 
 
 class Conflict(DomainError):

@@ -9,17 +9,31 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
-from ri_platform.errors import DomainError, NotAllowed, NotFound
+from ri_platform.errors import DomainError, MethodNotAllowed, NotAllowed, NotFound, TooManyRequests
 
 # google.rpc.Code, which the public client expects beside the HTTP status.
-_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 422: 9, 429: 8, 500: 13, 502: 14, 503: 14}
+_GRPC_CODES = {
+    400: 3,
+    401: 16,
+    403: 7,
+    404: 5,
+    405: 12,
+    409: 6,
+    422: 9,
+    429: 8,
+    500: 13,
+    502: 14,
+    503: 14,
+}
 
 TITLES = {
     400: "That cannot be done",
+    401: "Please sign in",
     403: "This is not yours to do",
     404: "Nothing is here",
     409: "That no longer fits",
     422: "The build cannot succeed",
+    429: "Too many requests",
     500: "Something went wrong on our side",
     502: "The image registry did not answer as it should",
     503: "Not available right now",
@@ -32,6 +46,8 @@ class DomainErrorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
+        if response.status_code == 405 and wants_json(request):
+            response = method_not_allowed(request, response)
         # A partial and a page share one URL; a cache must not swap them.
         patch_vary_headers(response, ["HX-Request"])
         return response
@@ -43,7 +59,7 @@ class DomainErrorMiddleware:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith("/v1/") or (
+    return request.path.startswith(("/v1/", "/internal/", "/api/")) or (
         request.headers.get("Accept", "").startswith("application/json")
     )
 
@@ -62,9 +78,12 @@ def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
         body = {
             "code": _GRPC_CODES.get(error.status, 2),
             "message": str(error),
-            "details": [{"reason": error.code, "field": error.field}],
+            "details": error.details,
         }
-        return JsonResponse(body, status=error.status)
+        answer = JsonResponse(body, status=error.status)
+        if isinstance(error, TooManyRequests):
+            answer["Retry-After"] = str(error.retry_after)
+        return answer
     context = {"error": error, "title": TITLES.get(error.status, TITLES[500])}
     if wants_fragment(request):
         response = render(request, "errors/_alert.html", context, status=error.status)
@@ -73,6 +92,18 @@ def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
         response["HX-Reswap"] = "innerHTML"
         return response
     return render(request, "errors/error.html", context, status=error.status)
+
+
+def method_not_allowed(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    answer = error_response(
+        request,
+        MethodNotAllowed(
+            f"{request.method} is not possible here.",
+            hint=f"Possible: {response.headers.get('Allow', '')}.",
+        ),
+    )
+    answer["Allow"] = response.headers.get("Allow", "")
+    return answer
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_htmx",
+    "ninja",
     "csp",
     "ri_platform",
     "workspaces",
@@ -145,6 +146,14 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+
+# --- API ----------------------------------------------------------------------------------------------
+# What the public client compares with its own version; it refuses a server that is behind.
+COMPATIBILITY_VERSION = env.text("RI_COMPATIBILITY_VERSION", "2.13.2")
+API_TOKEN_DAYS = env.integer("RI_API_TOKEN_DAYS", 270, minimum=1)
+MAX_API_TOKENS = env.integer("RI_MAX_API_TOKENS", 200, minimum=1)
+# A minute, from one address; tokens that are right are never held up.
+MAX_FAILED_AUTHENTICATIONS = env.integer("RI_MAX_FAILED_AUTHENTICATIONS", 20, minimum=1)
 
 # --- Celery -------------------------------------------------------------------------------------------
 # The broker only wakes workers; what is due stands in PostgreSQL and the sweeper sends it again.

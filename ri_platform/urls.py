@@ -1,16 +1,38 @@
 """Every address of the web process. The one module that knows all apps."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from ninja import NinjaAPI
 
+from images.api import compatibility, endpoints
+from ri_platform.api import install_error_handlers
 from ri_platform.health import healthz
+from workspaces import api as workspaces_api
 from workspaces.access import public
+
+api = NinjaAPI(
+    title="RI Platform: Managed Image Registry",
+    version=settings.VERSION,
+    description="Container images with each model's dependencies. Every request carries an API access token "
+    "in the header `rime-api-key`.",
+    openapi_url="/api/openapi.json",
+    docs_url="/api/docs",
+    docs_decorator=public,
+    auth=workspaces_api.TokenAuth(),
+    urls_namespace="api",
+)
+install_error_handlers(api)
+api.add_router("/v1", endpoints.routes)
+api.add_router("/v1", workspaces_api.routes)
+api.add_router("/v1", compatibility.routes)
 
 urlpatterns = [
     path("healthz", public(healthz), name="healthz"),
     path("django-admin/", admin.site.urls),
     path("", include("workspaces.urls")),
     path("", include("images.urls")),
+    path("", api.urls),
 ]
 
 handler404 = "ri_platform.middleware.page_not_found"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 
 from images.models import BaseImage
@@ -28,6 +31,26 @@ from workspaces.models import InstanceRole, User, Workspace, WorkspaceRole
 def static_files() -> None:
     """Pages name static files by their hash, as in production."""
     call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def web(django_db_setup: None) -> Iterator[str]:
+    """The address of a web process as `make run` starts it. It has no AWS identity and no broker."""
+    port = services.free_port()
+    database = connection.settings_dict
+    environment = {
+        **services.without_aws(dict(os.environ)),
+        "DATABASE_URL": services.database_url(str(database["HOST"]), str(database["NAME"])),
+        "RI_SECRET_KEY": settings.SECRET_KEY,
+        "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+    }
+    process = subprocess.Popen(services.web_command(port), env=environment)
+    try:
+        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 from django.utils import timezone
+from packaging.utils import canonicalize_name, canonicalize_version
 
 from images.models import Alteration, BaseImage, Build, InstalledLibrary, ManagedImage, Status
 from images.models.lease import WorkState
@@ -69,14 +70,22 @@ def make_image(
         created_by=created_by,
         created_in=created_in,
     )
-    build = make_build(image, base, status, **values)
+    installed = libraries or {"numpy": "2.4.6"}
+    build = make_build(image, base, status, **{"library_count": len(installed), **values})
     usable = status in (Status.READY, Status.OUTDATED, Status.REBUILDING)
     ManagedImage.objects.filter(pk=image.pk).update(
         status=status, current_build=build if usable else None
     )
     InstalledLibrary.objects.bulk_create(
-        InstalledLibrary(build=build, name=n, normalized_name=n.lower(), version=v)
-        for n, v in (libraries or {"numpy": "2.4.6"}).items()
+        InstalledLibrary(
+            build=build,
+            name=n,
+            normalized_name=canonicalize_name(n),
+            version=v,
+            normalized_version=canonicalize_version(v),
+            current_of=name,
+        )
+        for n, v in installed.items()
         if usable
     )
     image.refresh_from_db()

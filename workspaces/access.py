@@ -18,7 +18,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from ri_platform.errors import NotAllowed, NotFound
-from workspaces.models import InstanceRole, User, Workspace, WorkspaceRole
+from workspaces.models import ApiToken, InstanceRole, User, Workspace, WorkspaceRole
 
 
 class Action(enum.Enum):
@@ -27,6 +27,9 @@ class Action(enum.Enum):
     SEE_WORKSPACES = "workspaces.see"
     SEE_WORKSPACE = "workspace.see"
     EDIT_WORKSPACE = "workspace.edit"
+    SEE_TOKENS = "tokens.see"
+    CREATE_TOKEN = "token.create"  # noqa: S105 - a verb, no secret
+    MANAGE_TOKENS = "tokens.manage"
     SEE_IMAGES = "images.see"
     CREATE_IMAGE = "image.create"
     REBUILD_IMAGE = "image.rebuild"
@@ -61,6 +64,17 @@ TABLE: dict[Action, Rule] = {
         WORKSPACE_ADMINISTRATORS,
         "Only administrators of this workspace change its settings.",
     ),
+    Action.SEE_TOKENS: Rule(
+        ORGANIZATION, ANY_MEMBER, "Only its members have tokens of a workspace."
+    ),
+    Action.CREATE_TOKEN: Rule(
+        ORGANIZATION, ANY_MEMBER, "Only its members create tokens of a workspace."
+    ),
+    Action.MANAGE_TOKENS: Rule(
+        ORGANIZATION,
+        WORKSPACE_ADMINISTRATORS,
+        "Only administrators of this workspace manage the tokens of others.",
+    ),
     Action.SEE_IMAGES: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to see managed images."),
     Action.CREATE_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to create a managed image."),
     Action.REBUILD_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to build a managed image."),
@@ -85,11 +99,15 @@ class Actor:
 
     user: User
     address: str | None = None
-    token_name: str = ""
+    token: ApiToken | None = None
 
     @classmethod
     def of(cls, request: HttpRequest) -> Actor:
-        return cls(user=cast(User, request.user), address=request.META.get("REMOTE_ADDR") or None)
+        return cls(
+            user=cast(User, request.user),
+            address=request.META.get("REMOTE_ADDR") or None,
+            token=getattr(request, "api_token", None),
+        )
 
 
 def allows(user: User, action: Action, workspace: Workspace | None = None) -> bool:
@@ -112,19 +130,19 @@ def require(user: User, action: Action, workspace: Workspace | None = None) -> N
         )
 
 
-View = Callable[..., HttpResponse]
+R = TypeVar("R")
 V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 
 
-def needs(action: Action) -> Callable[[View], View]:
-    """Guard a view: signed in, the workspace of the URL visible, the action allowed.
+def needs(action: Action) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
+    """Guard a view of the console or the API: signed in, the URL's workspace visible, the action allowed.
 
     A `workspace_id` in the URL becomes the keyword argument `workspace`.
     """
 
-    def decorate(view: View) -> View:
+    def decorate(view: Callable[..., R]) -> Callable[..., R | HttpResponse]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> R | HttpResponse:
             if not isinstance(request.user, User):
                 return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
             workspace = None

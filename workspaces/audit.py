@@ -23,7 +23,7 @@ def record(
         user=actor.user if actor else None,
         username=actor.user.username if actor else "",
         role=actor.user.role if actor else "",
-        token_name=actor.token_name if actor else "",
+        token_name=actor.token.name if actor and actor.token else "",
         address=actor.address if actor else None,
         object_type=object_type,
         object_name=object_name,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
@@ -68,6 +69,7 @@ class Workspace(models.Model):
     members = models.ManyToManyField(User, through="Membership", related_name="workspaces")
 
     memberships: RelatedManager[Membership]
+    tokens: RelatedManager[ApiToken]
 
     objects = WorkspaceQuerySet.as_manager()
 
@@ -98,6 +100,49 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.workspace} as {self.get_role_display()}"
+
+
+class ApiToken(models.Model):
+    """An API access token: acts for its user, until it expires or is revoked (then the row is gone).
+
+    `secret_hash` is a SHA-256 in hex; `suffix` lets people tell their tokens apart.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="tokens")
+    user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=120)
+    secret_hash = models.CharField(max_length=64, unique=True)
+    suffix = models.CharField(max_length=4)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "workspace", "name"], name="api_token_name_is_unique"
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="api_token_is_named"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (…{self.suffix})"
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+
+class FailedAuthentication(models.Model):
+    """How often an address has lately come with a wrong token."""
+
+    address = models.CharField(max_length=64, unique=True)
+    failures = models.PositiveIntegerField(default=0)
+    window_ends_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.failures} from {self.address}"
 
 
 class AuditEvent(models.Model):

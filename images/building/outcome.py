@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 
 from images.attestations import Library
 from images.building.remembered import MadeLayer, remember
@@ -42,7 +42,7 @@ class Product:
 def succeed(build: Build, product: Product) -> None:
     """Make the build its image's current one. Raises `LeaseLost` and changes nothing if it is not ours."""
     with transaction.atomic():
-        ManagedImage.objects.select_for_update().get(pk=build.image_id)
+        image = ManagedImage.objects.select_for_update().get(pk=build.image_id)
         now = timezone.now()
         build.write(
             state=WorkState.SUCCEEDED,
@@ -56,6 +56,10 @@ def succeed(build: Build, product: Product) -> None:
             config_digest=product.config_digest,
             size_bytes=product.size_bytes,
             pushed_bytes=product.pushed_bytes,
+            library_count=len(product.libraries),
+        )
+        InstalledLibrary.objects.current().filter(build=image.current_build_id).update(
+            current_of=None
         )
         InstalledLibrary.objects.bulk_create(
             InstalledLibrary(
@@ -63,6 +67,8 @@ def succeed(build: Build, product: Product) -> None:
                 name=library.name,
                 normalized_name=canonicalize_name(library.name),
                 version=library.version,
+                normalized_version=canonicalize_version(library.version),
+                current_of=image.name,
                 sha256=library.sha256,
             )
             for library in product.libraries

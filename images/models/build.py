@@ -71,6 +71,7 @@ class Build(Lease):
     config_digest = models.CharField(max_length=71, blank=True)
     size_bytes = models.BigIntegerField(default=0)
     pushed_bytes = models.BigIntegerField(default=0)
+    library_count = models.PositiveIntegerField(default=0)
 
     log_chunks: RelatedManager[BuildLogChunk]
     libraries: RelatedManager[InstalledLibrary]
@@ -131,6 +132,12 @@ class BuildLogChunk(models.Model):
         return f"{self.build} log from {self.offset}"
 
 
+class InstalledLibraryQuerySet(models.QuerySet["InstalledLibrary"]):
+    def current(self) -> InstalledLibraryQuerySet:
+        """Those in what some image is now."""
+        return self.filter(current_of__isnull=False)
+
+
 class InstalledLibrary(models.Model):
     """A library that really is in the image. `normalized_name` is PEP 503's, for searching."""
 
@@ -138,8 +145,15 @@ class InstalledLibrary(models.Model):
     name = models.CharField(max_length=200)
     normalized_name = models.CharField(max_length=200)
     version = models.CharField(max_length=100)
+    # By which versions are compared (PEP 440): 1.0 and 1.0.0 are the same.
+    normalized_version = models.CharField(max_length=100)
+    # The image's name while this is in what the image is now; else null. Lists read these rows alone,
+    # in the order of names, so a page costs the same with one image and with a hundred thousand.
+    current_of = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - see above
     # Of the wheel that it was installed from; empty for what the base image brought.
     sha256 = models.CharField(max_length=64, blank=True)
+
+    objects = InstalledLibraryQuerySet.as_manager()
 
     class Meta:
         ordering = ["normalized_name"]
@@ -150,8 +164,16 @@ class InstalledLibrary(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["normalized_name", "version", "build"], name="library_by_name_and_version"
-            )
+                fields=["normalized_name", "current_of"],
+                include=["version"],
+                condition=Q(current_of__isnull=False),
+                name="current_library_by_name",
+            ),
+            models.Index(
+                fields=["normalized_name", "normalized_version", "current_of"],
+                condition=Q(current_of__isnull=False),
+                name="current_library_by_version",
+            ),
         ]
 
     def __str__(self) -> str:

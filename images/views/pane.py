@@ -9,9 +9,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from images import operations, upgrades
 from images.forms import NewImageForm
+from images.matching import Match, Wanted, match_images
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
-from images.queries import ImageFilter, images_satisfying, list_images
+from images.queries import ImageFilter, list_images
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError
 from workspaces.access import TABLE, Action, Actor, allows, needs
@@ -57,12 +58,14 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     operations.require_enabled()
     form = NewImageForm(request.POST or None)
-    actor, satisfying = Actor.of(request), []
+    actor = Actor.of(request)
+    satisfying: list[Match] = []
     if request.method == "POST" and form.is_valid():
         command = form.command(form.cleaned_data["name"])
         # Said once; whoever builds it all the same has a reason.
         if "build_anyway" not in request.POST:
-            satisfying = images_satisfying(actor.user, command)
+            found = match_images(actor.user, wanted_by(command), limit=3)
+            satisfying = [match for match in found if match.satisfies]
     if request.method == "POST" and form.is_valid() and not satisfying:
         try:
             image = operations.create_image(actor, command, workspace=workspace)
@@ -78,3 +81,12 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "satisfying": satisfying,
     }
     return render(request, "images/new.html", context, status=422 if form.errors else 200)
+
+
+def wanted_by(command: operations.CreateImage) -> Wanted:
+    return Wanted(
+        command.pip_requirements,
+        command.os_packages,
+        command.image_type,
+        command.python_version,
+    )

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from ri_platform.local import services
 from tests.conftest import Cast
 from workspaces.models import User
 
@@ -42,26 +39,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="session")
-def web(django_db_setup: None) -> Iterator[str]:
-    """The address of a web process as `make run` starts it. It has no AWS identity and no broker."""
-    port = services.free_port()
-    database = connection.settings_dict
-    environment = {
-        **services.without_aws(dict(os.environ)),
-        "DATABASE_URL": services.database_url(str(database["HOST"]), str(database["NAME"])),
-        "RI_SECRET_KEY": settings.SECRET_KEY,
-        "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
-    }
-    process = subprocess.Popen(services.web_command(port), env=environment)
-    try:
-        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture

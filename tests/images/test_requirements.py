@@ -14,6 +14,7 @@ from images.requirements import (
     parse_os_packages,
     parse_pip_requirements,
     pip_requirement,
+    pip_requirements,
 )
 
 
@@ -102,8 +103,13 @@ def test_a_bare_version_means_exactly_that_one() -> None:
     [("numpy\n-e .", ""), ("-e", ""), ("a;b", ""), ("numpy", "==1\n-e ."), ("numpy", "@ http://x")],
 )
 def test_the_two_field_form_is_as_strict(name: str, specifier: str) -> None:
-    with pytest.raises(RequirementErrors):
-        pip_requirement(name, specifier)
+    with pytest.raises(RequirementErrors, match="Item 2"):
+        pip_requirements([("fine", ""), (name, specifier)])
+
+
+def test_a_list_names_each_library_once() -> None:
+    with pytest.raises(RequirementErrors, match="Item 3: numpy was named before"):
+        pip_requirements([("numpy", ""), ("pandas", ">=2"), ("NumPy", "==2")])
 
 
 def test_os_packages_are_names_with_versions() -> None:

@@ -20,3 +20,9 @@ def exclusive(kind: str, pk: int) -> Iterator[None]:
             yield
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [kind, pk])
+
+
+def until_commit(kind: str) -> None:
+    """Wait for, and hold until the transaction ends, the advisory lock `kind`: for counting before adding."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [kind])

@@ -1,0 +1,258 @@
+"""REST for managed images: the original's endpoints and ours. Each calls the operation the console calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query
+
+from images import operations, revisions
+from images.api import present, schemas
+from images.matching import Wanted, match_images
+from images.models import BaseImage, Build
+from images.pages import LibraryFilter, page_of_images
+from images.queries import newest_python
+from images.requirements import os_packages, pip_requirements
+from images.specs import os_packages_of, pip_requirements_of
+from ri_platform.api import ERRORS, router
+from ri_platform.errors import Invalid, NotFound
+from workspaces.access import Action, Actor
+from workspaces.api import Nothing, guarded
+
+routes = router("Managed images")
+
+# Verbs come before `/images/{name}`, which would match them, too.
+
+
+@routes.post(
+    "/images/list", response={200: schemas.ImagesPage, **ERRORS}, summary="List images by libraries"
+)
+@guarded(Action.SEE_IMAGES)
+def list_images_by_libraries(request: HttpRequest, wanted: schemas.ListImagesIn) -> dict[str, Any]:
+    """Images by name that have all of these libraries installed, in pages."""
+    filters = [LibraryFilter(item.name, item.version) for item in wanted.pip_libraries]
+    return page(request, filters, wanted.page_token, wanted.page_size)
+
+
+@routes.get("/images", response={200: schemas.ImagesPage, **ERRORS}, summary="List images")
+@guarded(Action.SEE_IMAGES)
+def list_images(request: HttpRequest, asked: Query[schemas.PageIn]) -> dict[str, Any]:
+    """All images by name, in pages."""
+    return page(request, [], asked.page_token, asked.page_size)
+
+
+def page(
+    request: HttpRequest, filters: list[LibraryFilter], token: str, size: int
+) -> dict[str, Any]:
+    operations.require_enabled()
+    found = page_of_images(Actor.of(request).user, filters, token, size)
+    return {"images": present.images(found.images), "next_page_token": found.next_token}
+
+
+@routes.post("/images:match", response={200: schemas.Matches, **ERRORS}, summary="Match images")
+@guarded(Action.SEE_IMAGES)
+def match(request: HttpRequest, wanted: schemas.MatchIn) -> dict[str, Any]:
+    """READY images that meet the requirements, best first; then what meets some, with what is missing."""
+    operations.require_enabled()
+    looked_for = Wanted(
+        pip_requirements((item.name, item.version_specifier) for item in wanted.pip_requirements),
+        os_packages((item.name, item.version_specifier) for item in wanted.package_requirements),
+        wanted.image_type or "",
+        wanted.python_version,
+    )
+    found = match_images(Actor.of(request).user, looked_for, limit=wanted.limit)
+    shown = present.images([item.image for item in found])
+    return {
+        "matches": [
+            {
+                "image": image,
+                "satisfies": item.satisfies,
+                "library_count": item.library_count,
+                "missing": [vars(missing) for missing in item.missing],
+            }
+            for item, image in zip(found, shown, strict=True)
+        ]
+    }
+
+
+@routes.post("/images", response={200: schemas.ImageAndJob, **ERRORS}, summary="Create an image")
+@guarded(Action.CREATE_IMAGE)
+def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[str, Any]:
+    """Accepts a new image and its first build, which goes on in the background."""
+    actor = Actor.of(request)
+    if not (wanted.pip_requirements or wanted.package_requirements):
+        raise Invalid("Name at least one library.", field="pipRequirements")
+    command = operations.CreateImage(
+        name=wanted.name,
+        image_type=wanted.image_type,
+        python_version=wanted.python_version or newest_python(wanted.image_type),
+        pip_requirements=pip_requirements(
+            (item.name, item.version_specifier) for item in wanted.pip_requirements
+        ),
+        os_packages=os_packages(
+            (item.name, item.version_specifier) for item in wanted.package_requirements
+        ),
+        allow_source=wanted.allow_source,
+    )
+    workspace = actor.token.workspace if actor.token else None
+    image = operations.create_image(actor, command, workspace=workspace)
+    return image_and_job(image.builds.select_related("image").get())
+
+
+@routes.post(
+    "/images/{name}:rebuild", response={200: schemas.ImageAndJob, **ERRORS}, summary="Rebuild"
+)
+@guarded(Action.REBUILD_IMAGE)
+def rebuild(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Resolves and builds an image anew from what it was asked for; the present one stays usable."""
+    actor = Actor.of(request)
+    return image_and_job(revisions.rebuild_image(actor, operations.image_named(actor.user, name)))
+
+
+@routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
+@guarded(Action.CANCEL_BUILD)
+def cancel(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Stops the build that is under way."""
+    actor = Actor.of(request)
+    revisions.cancel_build(actor, operations.image_named(actor.user, name))
+    return one_image(request, name)
+
+
+@routes.post(
+    "/images/{name}:rollBack", response={200: schemas.ImageAndJob, **ERRORS}, summary="Roll back"
+)
+@guarded(Action.ROLL_BACK_IMAGE)
+def roll_back(request: HttpRequest, name: str, wanted: schemas.RollBackIn) -> dict[str, Any]:
+    """Makes an earlier build's image current again."""
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    return image_and_job(revisions.roll_back_image(actor, image, wanted.build))
+
+
+@routes.get("/images/{name}", response={200: schemas.OneImage, **ERRORS}, summary="Get an image")
+@guarded(Action.SEE_IMAGES)
+def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
+    """An image with its installed libraries and its newest build."""
+    operations.require_enabled()
+    return one_image(request, name)
+
+
+@routes.patch(
+    "/images/{name}", response={200: schemas.ImageAndJob, **ERRORS}, summary="Alter an image"
+)
+@guarded(Action.ALTER_IMAGE)
+def alter_image(request: HttpRequest, name: str, wanted: schemas.AlterImageIn) -> dict[str, Any]:
+    """Makes a new revision of an image; what is left out stays, and the present one stays usable."""
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    given = wanted.model_fields_set
+    libraries, packages = pip_requirements_of(image.spec), os_packages_of(image.spec)
+    if wanted.pip_requirements is not None:
+        libraries = pip_requirements(
+            (item.name, item.version_specifier) for item in wanted.pip_requirements
+        )
+    if wanted.package_requirements is not None:
+        packages = os_packages(
+            (item.name, item.version_specifier) for item in wanted.package_requirements
+        )
+    if not given:
+        raise Invalid("Nothing was said that would be altered.")
+    if not (libraries or packages):
+        raise Invalid("Name at least one library.", field="pipRequirements")
+    command = operations.CreateImage(
+        name=name,
+        image_type=wanted.image_type or image.image_type,
+        python_version=wanted.python_version or image.python_version,
+        pip_requirements=libraries,
+        os_packages=packages,
+        allow_source=image.allow_source if wanted.allow_source is None else wanted.allow_source,
+    )
+    return image_and_job(revisions.alter_image_unseen(actor, image, command))
+
+
+@routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")
+@guarded(Action.REMOVE_IMAGE)
+def delete_image(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Takes an image from the instance, for every workspace. Organization Administrators may."""
+    actor = Actor.of(request)
+    operations.image_named(actor.user, name)
+    operations.remove_image(actor, name)
+    return {}
+
+
+@routes.get(
+    "/images/{name}/builds", response={200: schemas.BuildsOut, **ERRORS}, summary="List builds"
+)
+@guarded(Action.SEE_IMAGES)
+def list_builds(request: HttpRequest, name: str) -> dict[str, Any]:
+    """The image's newest hundred builds, newest first."""
+    image = operations.image_named(Actor.of(request).user, name)
+    builds = image.builds.select_related("base_image")[:100]
+    return {"builds": [present.build(build) for build in builds]}
+
+
+@routes.get(
+    "/images/{name}/builds/{number}/log",
+    response={200: schemas.LogOut, **ERRORS},
+    summary="Read a build's log",
+)
+@guarded(Action.SEE_IMAGES)
+def read_log(
+    request: HttpRequest,
+    name: str,
+    number: int,
+    asked: Query[schemas.LogIn],
+) -> dict[str, Any]:
+    """What the log holds after an offset; ask again with the answer's until it is done."""
+    build = build_of(request, name, number)
+    text = "".join(chunk.text for chunk in build.log_chunks.filter(offset__gte=asked.after))
+    return {"text": text, "offset": asked.after + len(text), "done": not build.is_active}
+
+
+@routes.get(
+    "/images/{name}/lock",
+    response={200: str, **ERRORS},
+    summary="Get the lock",
+    openapi_extra={
+        "responses": {200: {"content": {"application/toml": {"schema": {"type": "string"}}}}}
+    },
+)
+@guarded(Action.SEE_IMAGES)
+def get_lock(request: HttpRequest, name: str) -> HttpResponse:
+    """The lock of the current build: a pylock.toml (PEP 751)."""
+    image = operations.image_named(Actor.of(request).user, name)
+    if image.current_build is None:
+        raise NotFound("No build of this image has succeeded yet, so it has no lock.")
+    return HttpResponse(image.current_build.lock, content_type="application/toml")
+
+
+@routes.get(
+    "/base-images", response={200: schemas.BaseImages, **ERRORS}, summary="List base images"
+)
+@guarded(Action.SEE_IMAGES)
+def list_base_images(request: HttpRequest) -> dict[str, Any]:
+    """The images that the platform provides to build on, with what is built on each."""
+    operations.require_enabled()
+    return {"images": present.base_images(BaseImage.objects.current())}
+
+
+def build_of(request: HttpRequest, name: str, number: int) -> Build:
+    image = operations.image_named(Actor.of(request).user, name)
+    build = image.builds.filter(number=number).first() if 0 < number < 2**31 else None
+    if build is None:
+        raise NotFound(f"{name} has no build {number}.")
+    return build
+
+
+def one_image(request: HttpRequest, name: str) -> dict[str, Any]:
+    return {"image": present.detail(operations.image_named(Actor.of(request).user, name))}
+
+
+def image_and_job(build: Build) -> dict[str, Any]:
+    image = build.image
+    image.refresh_from_db()
+    return {
+        "image": present.detail(image),
+        "job": {"job_id": str(build.pk), "creation_time": build.created_at},
+    }

@@ -1,0 +1,143 @@
+"""Which images already have what somebody asks for: everything of it, or what is missing.
+
+The database narrows by index: of each library asked for, only the distinct versions that are installed
+somewhere are compared as PEP 440 wants it, and images are counted by how many of the requirements they meet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+from packaging.specifiers import SpecifierSet
+
+from images.models import InstalledLibrary, ManagedImage, Status
+from images.requirements import OSPackage, PipRequirement
+from images.specs import os_packages_of, pip_requirements_of
+from workspaces.models import User
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for. An empty image type or Python version stands for any."""
+
+    requirements: Sequence[PipRequirement]
+    os_packages: Sequence[OSPackage] = ()
+    image_type: str = ""
+    python_version: str = ""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A requirement that an image does not meet; `installed` is the version that it has, if any."""
+
+    requirement: str
+    installed: str = ""
+
+
+@dataclass(frozen=True)
+class Match:
+    """An image and what of the wanted it lacks; `library_count` is how many libraries it has."""
+
+    image: ManagedImage
+    library_count: int
+    missing: tuple[Missing, ...]
+
+    @property
+    def satisfies(self) -> bool:
+        return not self.missing
+
+
+def match_images(user: User, wanted: Wanted, *, limit: int = 20) -> list[Match]:
+    """READY images, best first: the fewest requirements missing, then the fewest libraries, then by name.
+
+    An image that meets none of the requirements is left out. Nothing is asked of AWS or an index: which
+    libraries an extra brings is not known here, so it counts as met only where it was asked for.
+    """
+    # What the database does not see, extras and OS packages, may move some down: hence a margin.
+    candidates = narrowed(user, wanted, limit * 4)
+    names = {requirement.normalized_name for requirement in wanted.requirements}
+    installed: dict[int, dict[str, str]] = defaultdict(dict)
+    rows = InstalledLibrary.objects.filter(
+        build__in=[image.current_build_id for image in candidates], normalized_name__in=names
+    ).values_list("build", "normalized_name", "version")
+    for build, name, version in rows:
+        installed[build][name] = version
+    found = []
+    for image in candidates:
+        assert image.current_build is not None
+        missing = missing_in(image, installed[image.current_build.pk], wanted)
+        if len(missing) < len(wanted.requirements) + len(wanted.os_packages) or not missing:
+            found.append(Match(image, image.current_build.library_count, missing))
+    found.sort(key=lambda match: (len(match.missing), match.library_count, match.image.name))
+    return found[:limit]
+
+
+def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
+    """READY images in about the order that `match_images` promises."""
+    images = ManagedImage.objects.visible_to(user).filter(status=Status.READY)
+    if wanted.image_type:
+        images = images.filter(image_type=wanted.image_type)
+    if wanted.python_version:
+        images = images.filter(python_version=wanted.python_version)
+    whole = images.select_related("current_build", "created_by")
+    if not wanted.requirements:
+        return list(whole.order_by("current_build__library_count", "name")[:limit])
+    # Counted over the libraries' rows alone; only the best become images.
+    best = (
+        InstalledLibrary.objects.current()
+        .filter(acceptable(wanted.requirements), build__image__in=images)
+        .order_by()
+        .values("build__image", "build__library_count", "current_of")
+        .annotate(met=Count("pk"))
+        .order_by("-met", "build__library_count", "current_of")
+        .values_list("build__image", flat=True)
+    )
+    return list(whole.filter(pk__in=list(best[:limit])))
+
+
+def acceptable(requirements: Sequence[PipRequirement]) -> Q:
+    """The condition that an image's library is of a version that one of the requirements accepts."""
+    there: dict[str, list[str]] = defaultdict(list)
+    rows = (
+        InstalledLibrary.objects.current()
+        .filter(normalized_name__in=[item.normalized_name for item in requirements])
+        .order_by()
+        .values_list("normalized_name", "version")
+        .distinct()
+    )
+    for name, version in rows:
+        there[name].append(version)
+    condition = Q(pk__in=[])
+    for item in requirements:
+        name = item.normalized_name
+        good = [version for version in there[name] if accepts(item, version)]
+        if len(good) == len(there[name]):
+            condition |= Q(normalized_name=name)
+        elif good:
+            condition |= Q(normalized_name=name, version__in=good)
+    return condition
+
+
+def accepts(requirement: PipRequirement, version: str) -> bool:
+    return SpecifierSet(requirement.specifier).contains(version, prereleases=True)
+
+
+def missing_in(
+    image: ManagedImage, installed: Mapping[str, str], wanted: Wanted
+) -> tuple[Missing, ...]:
+    """What of the wanted an image lacks, `installed` being its versions by normalized name."""
+    asked = {item.normalized_name: set(item.extras) for item in pip_requirements_of(image.spec)}
+    missing = []
+    for item in wanted.requirements:
+        version = installed.get(item.normalized_name, "")
+        extras = set(item.extras) <= asked.get(item.normalized_name, set())
+        if not version or not accepts(item, version) or not extras:
+            missing.append(Missing(str(item), version))
+    packages = {package.name: package.version for package in os_packages_of(image.spec)}
+    for package in wanted.os_packages:
+        if package.name not in packages or package.version not in ("", packages[package.name]):
+            missing.append(Missing(str(package), packages.get(package.name, "")))
+    return tuple(missing)

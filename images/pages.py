@@ -1,0 +1,93 @@
+"""Lists in pages by keyset: each page costs the same, however far one reads and whatever is added meanwhile.
+
+The token is signed and carries the filters, since clients send these with the first page only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core import signing
+from django.db.models import Exists, OuterRef
+from packaging.utils import canonicalize_name, canonicalize_version
+
+from images.models import InstalledLibrary, ManagedImage
+from ri_platform.errors import Invalid
+from workspaces.models import User
+
+SALT = "images.pages"
+PAGE_SIZE = 20
+MAX_PAGE_SIZE = 200
+
+
+@dataclass(frozen=True)
+class LibraryFilter:
+    """A library that must be installed; an empty version stands for any."""
+
+    name: str
+    version: str = ""
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"normalized_name": canonicalize_name(self.name)}
+        if self.version:
+            found["normalized_version"] = canonicalize_version(self.version)
+        return found
+
+
+@dataclass(frozen=True)
+class Page:
+    """`next_token` is the token that was asked with when this is the last page, as the clients expect."""
+
+    images: list[ManagedImage]
+    next_token: str
+
+
+def page_of_images(
+    user: User, filters: Sequence[LibraryFilter], token: str = "", size: int = PAGE_SIZE
+) -> Page:
+    """Images by name that have all of these libraries installed. Raises `Invalid` for a token not ours."""
+    after = ""
+    if token:
+        after, filters = opened(token)
+    found = names_after(user, filters, after, size + 1)
+    by_name = (
+        ManagedImage.objects.filter(name__in=found[:size])
+        .select_related("current_build__base_image")
+        .order_by("name")
+    )
+    more = len(found) > size
+    return Page(list(by_name), sealed(found[size - 1], filters) if more else token)
+
+
+def names_after(user: User, filters: Sequence[LibraryFilter], after: str, limit: int) -> list[str]:
+    """The images' names in their order; with filters, read from the index of libraries alone."""
+    if not filters:
+        images = ManagedImage.objects.visible_to(user).filter(name__gt=after)
+        return list(images.order_by("name").values_list("name", flat=True)[:limit])
+    current = InstalledLibrary.objects.current()
+    rows = current.filter(current_of__gt=after, **filters[0].conditions)
+    for other in filters[1:]:
+        rows = rows.filter(
+            Exists(current.filter(current_of=OuterRef("current_of"), **other.conditions))
+        )
+    found = rows.order_by("current_of").values_list("current_of", flat=True)[:limit]
+    return [name for name in found if name is not None]
+
+
+def sealed(after: str, filters: Sequence[LibraryFilter]) -> str:
+    return signing.dumps([after, [[item.name, item.version] for item in filters]], salt=SALT)
+
+
+def opened(token: str) -> tuple[str, list[LibraryFilter]]:
+    try:
+        after, filters = signing.loads(token, salt=SALT)
+    except signing.BadSignature as error:
+        raise Invalid(
+            "The page token is not one that this instance gave out.",
+            hint="Begin with the first page, by an empty token.",
+            field="pageToken",
+        ) from error
+    return after, [LibraryFilter(name, version) for name, version in filters]

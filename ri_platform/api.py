@@ -1,0 +1,88 @@
+"""What every endpoint of the REST API shares: JSON in camelCase, one shape of error, one place for it.
+
+Errors are `{"code": <google.rpc.Code>, "message": …, "details": […]}` with the matching HTTP status, and
+hold strings and numbers only, since the public client reads them as a Python literal.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI, Router, Schema
+from ninja.errors import HttpError, ValidationError
+from pydantic import ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from ri_platform.errors import DomainError, Invalid
+from ri_platform.middleware import error_response
+
+# PostgreSQL's text knows no NUL; nothing that anybody names holds one.
+Text = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
+
+
+class Camel(Schema):
+    """A schema whose fields are snake_case here and camelCase outside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class ErrorDetail(Camel):
+    reason: str
+    field: str
+
+
+class Error(Camel):
+    """What went wrong: a google.rpc.Code, a sentence, and the stable reason with the field it is about."""
+
+    code: int
+    message: str
+    details: list[ErrorDetail]
+
+
+# What any endpoint may answer beside its own.
+ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 429, 503), Error)
+
+
+class InvalidRequest(Invalid):
+    """The request does not have the documented shape; every problem is told at once."""
+
+    code = "invalid_request"
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = problems
+        super().__init__(" ".join(f"{field}: {message}." for field, message in problems))
+
+    @property
+    def details(self) -> list[dict[str, str]]:
+        return [{"reason": self.code, "field": field} for field, _ in self.problems]
+
+
+def router(tag: str) -> Router:
+    return Router(tags=[tag], by_alias=True, exclude_none=True)
+
+
+def install_error_handlers(api: NinjaAPI) -> None:
+    """Have the framework's own complaints answered in the shape of ours."""
+
+    def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+        problems = [(field_of(item["loc"]), str(item["msg"])) for item in error.errors]
+        return error_response(request, InvalidRequest(problems[:20]))
+
+    def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
+        return error_response(request, InvalidRequest([("body", str(error).rstrip("."))]))
+
+    def ours(request: HttpRequest, error: DomainError) -> HttpResponse:
+        return error_response(request, error)
+
+    api.exception_handler(ValidationError)(invalid)
+    api.exception_handler(HttpError)(unreadable)
+    api.exception_handler(DomainError)(ours)
+
+
+def field_of(location: tuple[str | int, ...]) -> str:
+    """Where in the request a problem is: `pipRequirements[0].name`; the framework's own levels left out."""
+    path = ""
+    for part in location[2:] if location[0] == "body" else location[1:]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".") or str(location[0])

@@ -1,0 +1,68 @@
+"""Every endpoint against every role, derived from the API's own routes: none can be forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from images.models import BaseImage
+from ri_platform.urls import api
+from tests import factories
+from tests.api.conftest import Ask
+from tests.conftest import Cast
+from workspaces.access import Action, allows
+
+
+def endpoints() -> Iterator[tuple[str, str, Any]]:
+    """(method, path with parameters in braces, view) of all there are."""
+    for prefix, router in api._routers:
+        for path, view in router.path_operations.items():
+            for operation in view.operations:
+                for method in operation.methods:
+                    yield method, f"{prefix}{path}", operation.view_func
+
+
+ENDPOINTS = list(endpoints())
+
+
+def test_the_resolver_knows_no_other_endpoint() -> None:
+    resolver = next(
+        item
+        for item in get_resolver().url_patterns
+        if isinstance(item, URLResolver) and item.namespace == "api"
+    )
+    routed = [p for p in resolver.url_patterns if isinstance(p, URLPattern)]
+    assert len({str(p.pattern) for p in routed} - {"api/openapi.json", "api/docs", ""}) == len(
+        {path for _, path, _ in ENDPOINTS}
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "view"), ENDPOINTS, ids=[f"{m} {p}" for m, p, _ in ENDPOINTS]
+)
+def test_each_role_gets_what_the_table_says(
+    method: str, path: str, view: Any, ask: Ask, cast: Cast, base: BaseImage
+) -> None:
+    action: Action = view.needs
+    in_workspace = "{workspace_id}" in path
+    for person in (cast.admin, cast.support, cast.manager, cast.member, cast.viewer):
+        factories.make_image(f"for-{person.username}", base=base)
+        address = path.format(
+            name=f"for-{person.username}",
+            number=1,
+            workspace_id=cast.workspace.pk,
+            token_id="00000000-0000-0000-0000-000000000000",
+            customer_name="instance",
+            limit="LICENSE_LIMIT_EXPIRATION",
+        )
+        # The shape is looked at before the role.
+        body = {"name": "Another"} if method == "PUT" else {}
+        status = ask(person, method, address, body).status_code
+        if allows(person, action, cast.workspace if in_workspace else None):
+            assert status in (200, 400, 404, 409), (address, person)
+        else:
+            assert status == 403, (address, person)
+    assert ask(None, method, address, {}).status_code == 401

@@ -1,0 +1,207 @@
+"""REST for workspaces and API access tokens, at the original's paths; and who a request is from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja.security import APIKeyHeader
+from pydantic import Field
+
+from ri_platform.api import ERRORS, Camel, Text, router
+from workspaces import operations, tokens
+from workspaces.access import Action, Actor, needs, visible_workspace
+from workspaces.models import ApiToken, Workspace
+
+routes = router("Workspaces and tokens")
+
+
+class TokenAuth(APIKeyHeader):
+    """The header `rime-api-key` with an API access token; the request then is its user's."""
+
+    param_name = "rime-api-key"
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> ApiToken:
+        token = tokens.authenticate(key or "", request.META.get("REMOTE_ADDR"))
+        request.user, request.api_token = token.user, token  # type: ignore[attr-defined]
+        return token
+
+
+class Id(Camel):
+    """An identifier as the original wraps it."""
+
+    uuid: UUID
+
+
+class TokenIn(Camel):
+    name: Text
+    workspace_id: Id | None = None
+    expiry_days: int | None = Field(None, ge=1, le=100_000)
+
+
+class TokenMade(Camel):
+    """`fullApiToken` is told this once."""
+
+    id: Id
+    full_api_token: str
+    expiration_time: datetime
+
+
+class TokenOut(Camel):
+    id: Id
+    name: str
+    suffix: str
+    workspace_id: Id
+    user_name: str
+    creation_time: datetime
+    expiration_time: datetime
+    last_use_time: datetime | None
+
+
+class TokensOut(Camel):
+    api_token_infos: list[TokenOut]
+
+
+class WorkspaceOut(Camel):
+    workspace_id: Id
+    name: str
+    description: str
+    creation_time: datetime
+
+
+class WorkspacesOut(Camel):
+    workspaces: list[WorkspaceOut]
+
+
+class WorkspaceIn(Camel):
+    name: Text = Field(min_length=1, max_length=120)
+    description: Text = Field("", max_length=2000)
+
+
+class Nothing(Camel):
+    """An empty object."""
+
+
+def guarded(action: Action) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`needs` for an endpoint: what takes a `workspace` is published as taking its `workspace_id`."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        endpoint = needs(action)(view)
+        signature = inspect.signature(view, eval_str=True)
+        parameters = [
+            parameter.replace(name="workspace_id", annotation=UUID)
+            if parameter.name == "workspace"
+            else parameter
+            for parameter in signature.parameters.values()
+        ]
+        endpoint.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return endpoint
+
+    return decorate
+
+
+@routes.get("/workspace", response={200: WorkspacesOut, **ERRORS}, summary="List workspaces")
+@guarded(Action.SEE_WORKSPACES)
+def list_workspaces(request: HttpRequest) -> dict[str, Any]:
+    """The workspaces that the token's user sees, by name."""
+    found = Workspace.objects.visible_to(Actor.of(request).user).order_by("name")
+    return {"workspaces": [described(workspace) for workspace in found]}
+
+
+@routes.get(
+    "/workspace/{workspace_id}", response={200: WorkspaceOut, **ERRORS}, summary="Get a workspace"
+)
+@guarded(Action.SEE_WORKSPACE)
+def get_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
+    """A workspace that the token's user sees."""
+    return described(workspace)
+
+
+@routes.put(
+    "/workspace/{workspace_id}",
+    response={200: WorkspaceOut, **ERRORS},
+    summary="Change a workspace's name and description",
+)
+@guarded(Action.EDIT_WORKSPACE)
+def edit_workspace(
+    request: HttpRequest, workspace: Workspace, wanted: WorkspaceIn
+) -> dict[str, Any]:
+    """Both are set to what is given."""
+    command = operations.EditWorkspace(wanted.name, wanted.description)
+    return described(operations.edit_workspace(Actor.of(request), workspace, command))
+
+
+@routes.post(
+    "/users/api-tokens", response={200: TokenMade, **ERRORS}, summary="Create an API access token"
+)
+@guarded(Action.SEE_WORKSPACES)
+def create_token(request: HttpRequest, wanted: TokenIn) -> dict[str, Any]:
+    """A token of the same user; without a workspace it is for that of the token which asks.
+
+    It expires no later than that one. The answer tells the token, once.
+    """
+    actor = Actor.of(request)
+    workspace = workspace_of(actor, wanted.workspace_id)
+    made = tokens.create_token(actor, workspace, wanted.name, days=wanted.expiry_days)
+    return {
+        "id": {"uuid": made.token.pk},
+        "full_api_token": made.secret,
+        "expiration_time": made.token.expires_at,
+    }
+
+
+@routes.get(
+    "/users/api-tokens", response={200: TokensOut, **ERRORS}, summary="List API access tokens"
+)
+@guarded(Action.SEE_WORKSPACES)
+def list_tokens(request: HttpRequest) -> dict[str, Any]:
+    """Those of the workspace of the token which asks: the user's own, or all for who manages them."""
+    actor = Actor.of(request)
+    found = tokens.visible_tokens(actor.user, workspace_of(actor, None))
+    return {"api_token_infos": [token_described(token) for token in found]}
+
+
+@routes.delete(
+    "/users/api-tokens/{token_id}",
+    response={200: Nothing, **ERRORS},
+    summary="Revoke an API access token",
+)
+@guarded(Action.SEE_WORKSPACES)
+def revoke_token(request: HttpRequest, token_id: UUID) -> dict[str, Any]:
+    """It ends at once; also the token which asks may be named."""
+    actor = Actor.of(request)
+    tokens.revoke_token(actor, tokens.token_of(actor.user, token_id))
+    return {}
+
+
+def workspace_of(actor: Actor, wanted: Id | None) -> Workspace:
+    if wanted is not None:
+        return visible_workspace(actor.user, wanted.uuid)
+    assert actor.token is not None
+    return actor.token.workspace
+
+
+def described(workspace: Workspace) -> dict[str, Any]:
+    return {
+        "workspace_id": {"uuid": workspace.pk},
+        "name": workspace.name,
+        "description": workspace.description,
+        "creation_time": workspace.created_at,
+    }
+
+
+def token_described(token: ApiToken) -> dict[str, Any]:
+    return {
+        "id": {"uuid": token.pk},
+        "name": token.name,
+        "suffix": token.suffix,
+        "workspace_id": {"uuid": token.workspace_id},
+        "user_name": token.user.username,
+        "creation_time": token.created_at,
+        "expiration_time": token.expires_at,
+        "last_use_time": token.last_used_at,
+    }

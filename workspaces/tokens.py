@@ -1,0 +1,184 @@
+"""API access tokens: made, revoked, and recognized when a request brings one.
+
+A token is 256 random bits, so a plain SHA-256 of it is as good as the slow hash that passwords need, and
+can be looked up by an index. It acts for its user: with that account's privileges, never more, and only while
+the account is active and still sees the token's workspace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from ri_platform.errors import Conflict, Invalid, NotFound, TooManyRequests, Unauthenticated
+from ri_platform.locks import until_commit
+from workspaces import audit
+from workspaces.access import Action, Actor, allows, require
+from workspaces.models import ApiToken, FailedAuthentication, InstanceRole, User, Workspace
+
+PREFIX = "ri_"
+# How exact "last used" is: a busy token must not write a row with each request.
+LAST_USE_SECONDS = 60
+WINDOW_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A token just made. `secret` is shown once and stored nowhere."""
+
+    token: ApiToken
+    secret: str
+
+
+def hash_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8")).hexdigest()
+
+
+def visible_tokens(user: User, workspace: Workspace) -> QuerySet[ApiToken]:
+    """A workspace's tokens: all of them for who manages them, else the user's own."""
+    tokens = workspace.tokens.select_related("user").order_by("-created_at")
+    if allows(user, Action.MANAGE_TOKENS, workspace):
+        return tokens
+    return tokens.filter(user=user)
+
+
+def create_token(
+    actor: Actor, workspace: Workspace, name: str, *, days: int | None = None
+) -> NewToken:
+    """Make a token of the actor's for a workspace; `days` shortens its life.
+
+    Raises `Conflict` if the actor has one of this name there, or the instance has as many as it may.
+    """
+    require(actor.user, Action.CREATE_TOKEN, workspace)
+    name = name.strip()
+    if not 1 <= len(name) <= 120 or not name.isprintable():
+        raise Invalid(
+            "A token needs a name of 1 to 120 characters.",
+            hint="Name it after what will use it.",
+            field="name",
+        )
+    expires_at = expiry(actor, days)
+    secret = PREFIX + secrets.token_urlsafe(32)
+    with transaction.atomic():
+        until_commit("api tokens")
+        if (
+            ApiToken.objects.filter(expires_at__gt=timezone.now()).count()
+            >= settings.MAX_API_TOKENS
+        ):
+            raise Conflict(
+                f"This instance has {settings.MAX_API_TOKENS} API access tokens, which is the limit.",
+                hint="Revoke one that is no longer used.",
+            )
+        try:
+            with transaction.atomic():
+                token = ApiToken.objects.create(
+                    workspace=workspace,
+                    user=actor.user,
+                    name=name,
+                    secret_hash=hash_of(secret),
+                    suffix=secret[-4:],
+                    expires_at=expires_at,
+                )
+        except IntegrityError as error:
+            raise Conflict(
+                f"You have a token named {name} in this workspace already.",
+                hint="Choose another name.",
+                field="name",
+            ) from error
+        record("token.created", actor, token)
+    return NewToken(token, secret)
+
+
+def expiry(actor: Actor, days: int | None) -> datetime:
+    if days is not None and not 1 <= days <= settings.API_TOKEN_DAYS:
+        raise Invalid(f"A token lives 1 to {settings.API_TOKEN_DAYS} days.", field="expiry_days")
+    expires_at = timezone.now() + timedelta(days=days or settings.API_TOKEN_DAYS)
+    # A token that makes another must not outlive itself that way.
+    return min(expires_at, actor.token.expires_at) if actor.token else expires_at
+
+
+def revoke_token(actor: Actor, token: ApiToken) -> None:
+    """End a token at once. Its user may, and who manages the workspace's tokens."""
+    if token.user_id != actor.user.pk:
+        require(actor.user, Action.MANAGE_TOKENS, token.workspace)
+    with transaction.atomic():
+        if ApiToken.objects.filter(pk=token.pk).delete()[0]:
+            record("token.revoked", actor, token)
+
+
+def token_of(user: User, token_id: UUID) -> ApiToken:
+    """The token, if `user` may see it. Raises `NotFound`."""
+    token = ApiToken.objects.select_related("workspace", "user").filter(pk=token_id).first()
+    if token is None or not visible_tokens(user, token.workspace).filter(pk=token.pk).exists():
+        raise NotFound("There is no such API access token.")
+    return token
+
+
+def record(event: str, actor: Actor, token: ApiToken) -> None:
+    audit.record(
+        event,
+        actor,
+        object_type="api_token",
+        object_name=token.name,
+        workspace=token.workspace,
+        details={"user": token.user.username, "suffix": token.suffix},
+    )
+
+
+# --- requests that bring one --------------------------------------------------------------------------------
+
+
+def authenticate(secret: str, address: str | None) -> ApiToken:
+    """The token with this secret. Raises `Unauthenticated`, or `TooManyRequests` after many failures.
+
+    Only failures are limited, by the address they come from: a good token is let through from anywhere,
+    so nobody can lock out somebody else's by guessing.
+    """
+    now = timezone.now()
+    token = (
+        ApiToken.objects.select_related("user", "workspace")
+        .filter(secret_hash=hash_of(secret), expires_at__gt=now, user__is_active=True)
+        .filter(
+            Q(user__role__in=[InstanceRole.ORGANIZATION_ADMINISTRATOR, InstanceRole.SUPPORT])
+            | Q(user__memberships__workspace=F("workspace"))
+        )
+        .first()
+        if secret.isascii()
+        else None
+    )
+    if token is None:
+        count_failure(address, now)
+        raise Unauthenticated(
+            "The API access token is missing, wrong, expired or revoked.",
+            hint="Create one under API Access Tokens in a workspace's settings, and send it in the "
+            "header rime-api-key.",
+        )
+    if token.last_used_at is None or (now - token.last_used_at).total_seconds() > LAST_USE_SECONDS:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def count_failure(address: str | None, now: datetime) -> None:
+    """Note a failed attempt. Raises `TooManyRequests` if its address has had enough for now."""
+    row, _ = FailedAuthentication.objects.get_or_create(
+        address=address or "unknown", defaults={"window_ends_at": now}
+    )
+    if row.window_ends_at <= now:
+        ends = now + timedelta(seconds=WINDOW_SECONDS)
+        FailedAuthentication.objects.filter(pk=row.pk).update(window_ends_at=ends, failures=1)
+    elif row.failures >= settings.MAX_FAILED_AUTHENTICATIONS:
+        raise TooManyRequests(
+            "Too many requests with a wrong API access token came from your address.",
+            hint="Check the token, and try again later.",
+            retry_after=int((row.window_ends_at - now).total_seconds()) + 1,
+        )
+    else:
+        FailedAuthentication.objects.filter(pk=row.pk).update(failures=F("failures") + 1)
