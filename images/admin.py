@@ -8,7 +8,15 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from images import operations
-from images.models import BaseImage, Build, BuildHost, ManagedImage, WheelLayer
+from images.models import (
+    BaseImage,
+    Build,
+    BuildHost,
+    Delivery,
+    ManagedImage,
+    Webhook,
+    WheelLayer,
+)
 from ri_platform.errors import DomainError
 from workspaces.access import Action, Actor, allows
 from workspaces.admin import ReadOnlyAdmin
@@ -80,3 +88,17 @@ class WheelLayerAdmin(ReadOnlyAdmin):
 @admin.register(BuildHost)
 class BuildHostAdmin(ReadOnlyAdmin):
     list_display = ("name", "os_packages_problem", "seen_at")
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    list_display = ("url", "events", "created_by", "created_at")
+    list_select_related = ("created_by",)
+    exclude = ("secret",)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "event", "webhook", "state", "attempts", "response_status")
+    list_filter = ("state", "event")
+    list_select_related = ("webhook",)

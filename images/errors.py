@@ -127,6 +127,17 @@ class OSPackagesUnavailable(BuildError):
     code = "os_packages_unavailable"
 
 
+class DeliveryFailed(DomainError):
+    """A webhook's address did not take a message; `response_status` is its answer's, if it gave one."""
+
+    code = "delivery_failed"
+    status = 502
+
+    def __init__(self, message: str, *, response_status: int | None = None) -> None:
+        super().__init__(message)
+        self.response_status = response_status
+
+
 class LeaseLost(BuildError):
     """Another worker took this build over; this one must stop without writing anything."""
 

@@ -17,11 +17,12 @@ from django.utils import timezone
 
 from images import wake
 from images.capabilities import os_packages_refusal, source_builds_refusal
-from images.models import BaseImage, Build, InstalledLibrary, ManagedImage
+from images.models import BaseImage, Build, ImageEvent, InstalledLibrary, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import NAME_PATTERN, NAME_RULE
 from images.requirements import OSPackage, PipRequirement
 from images.specs import spec_of
+from images.webhooks import announce
 from ri_platform.errors import Conflict, Invalid, NotFound, Unavailable
 from workspaces import audit
 from workspaces.access import Action, Actor, require
@@ -139,6 +140,7 @@ def remove_image(actor: Actor, name: str, *, workspace: Workspace | None = None)
             workspace=workspace,
             details={"image_type": locked.image_type, "python_version": locked.python_version},
         )
+        announce(ImageEvent.REMOVED, [locked.name])
         wake.after_commit(wake.Task.DELETE_REPOSITORY, locked.pk)
 
 

@@ -16,13 +16,25 @@ from django.utils import timezone
 
 from images import upgrades, wake
 from images.errors import RegistryError
-from images.models import Alteration, BaseImage, Build, ManagedImage, Status
+from images.models import (
+    Alteration,
+    BaseImage,
+    Build,
+    Delivery,
+    ImageEvent,
+    ManagedImage,
+    Status,
+)
 from images.models.lease import WorkState, next_wake
 from images.registry import connection, naming
 from images.registry.control import RepositoryControl
+from images.webhooks import announce, told
 from ri_platform.locks import exclusive
 
 log = logging.getLogger(__name__)
+
+# How long people can look up what was sent to a webhook.
+KEEP_DELIVERIES = timedelta(days=30)
 
 
 def prepare_repository(image_id: int) -> None:
@@ -63,6 +75,7 @@ def repository_failed(image: ManagedImage, error: RegistryError) -> None:
             ManagedImage.objects.filter(pk=image.pk).update(
                 status=Status.FAILED, updated_at=timezone.now()
             )
+            announce(ImageEvent.FAILED, [image.name], error=told(error))
 
 
 def prepare_base_repository(base_image_id: int) -> None:
@@ -164,6 +177,10 @@ def sweep() -> None:
         wake.send(wake.Task.RESOLVE_ALTERATION, alteration.pk)
     # Nobody comes back to a proposal after a day.
     Alteration.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
+    for delivery in Delivery.objects.due():
+        Delivery.objects.filter(pk=delivery.pk).update(due_at=again)
+        wake.send(wake.Task.DELIVER, delivery.pk)
+    Delivery.objects.filter(created_at__lt=now - KEEP_DELIVERIES).delete()
     upgrades.dispatch()
     for build in Build.objects.startable().due():
         Build.objects.filter(pk=build.pk).update(due_at=again)

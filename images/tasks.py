@@ -11,7 +11,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 
-from images import reconcile
+from images import delivering, reconcile
 from images.building import hosts, import_base, locking, run, tag_watch
 
 
@@ -49,6 +49,12 @@ def resolve_alteration(alteration_id: int) -> None:
 def run_build(build_id: int) -> None:
     """Claim a build and run it to its end."""
     run.run(build_id)
+
+
+@shared_task
+def deliver(delivery_id: int) -> None:
+    """Send a message to its webhook. Runs on the webhooks queue, whose worker has no AWS identity."""
+    delivering.deliver(delivery_id)
 
 
 @shared_task

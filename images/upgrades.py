@@ -14,9 +14,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
 
-from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
+from images.models import BaseImage, Build, BuildReason, ImageEvent, ManagedImage, Status
 from images.models.lease import WorkState
 from images.revisions import active_builds, new_build, record
+from images.webhooks import announce
 from ri_platform.locks import exclusive
 
 ACTIVE = (WorkState.QUEUED, WorkState.RUNNING)
@@ -27,7 +28,7 @@ def mark_outdated(base: BaseImage) -> int:
 
     Call it in the transaction that makes `base` the current one.
     """
-    return (
+    behind = (
         ManagedImage.objects.existing()
         .filter(
             status=Status.READY,
@@ -35,8 +36,10 @@ def mark_outdated(base: BaseImage) -> int:
             current_build__base_image__python_version=base.python_version,
         )
         .exclude(current_build__base_image=base)
-        .update(status=Status.OUTDATED)
     )
+    names = dict(behind.select_for_update(of=("self",)).order_by("pk").values_list("pk", "name"))
+    announce(ImageEvent.OUTDATED, names.values(), base_image=str(base))
+    return ManagedImage.objects.filter(pk__in=names).update(status=Status.OUTDATED)
 
 
 def dispatch() -> int:

@@ -22,6 +22,7 @@ class Task(StrEnum):
     IMPORT_BASE_IMAGE = "images.tasks.import_base_image"
     RESOLVE_ALTERATION = "images.tasks.resolve_alteration"
     RUN_BUILD = "images.tasks.run_build"
+    DELIVER = "images.tasks.deliver"
 
 
 def send(task: Task, pk: int) -> None:

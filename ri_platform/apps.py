@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.staticfiles.apps import StaticFilesConfig
 
 
 class PlatformConfig(AppConfig):
@@ -6,3 +7,9 @@ class PlatformConfig(AppConfig):
 
     name = "ri_platform"
     verbose_name = "RI Platform"
+
+
+class StaticFiles(StaticFilesConfig):
+    """Django's own, without what no page of ours refers to: compressing it takes longer than starting."""
+
+    ignore_patterns = [*StaticFilesConfig.ignore_patterns, "redoc*"]

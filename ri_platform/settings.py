@@ -48,12 +48,12 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "ri_platform.apps.StaticFiles",
     "django.contrib.postgres",
     "django_htmx",
     "ninja",
     "csp",
-    "ri_platform",
+    "ri_platform.apps.PlatformConfig",
     "workspaces",
     "images",
 ]
@@ -119,6 +119,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+# Source maps are for a debugger's eyes and too large to be worth it.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "png", "svgz", "woff2", "gz", "br")
+
 # --- Security -----------------------------------------------------------------------------------------
 HTTPS = env.flag("RI_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -155,6 +158,9 @@ MAX_API_TOKENS = env.integer("RI_MAX_API_TOKENS", 200, minimum=1)
 # A minute, from one address; tokens that are right are never held up.
 MAX_FAILED_AUTHENTICATIONS = env.integer("RI_MAX_FAILED_AUTHENTICATIONS", 20, minimum=1)
 
+# Webhooks reach public addresses only, unless they are meant for services beside this one.
+WEBHOOKS_ALLOW_PRIVATE = env.flag("RI_WEBHOOKS_ALLOW_PRIVATE", default=False)
+
 # --- Celery -------------------------------------------------------------------------------------------
 # The broker only wakes workers; what is due stands in PostgreSQL and the sweeper sends it again.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "pgmq://localhost/ri_platform")
@@ -166,7 +172,7 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# One queue for each of the document's two AWS identities.
+# One queue for each of the document's two AWS identities, and one for who needs none.
 CELERY_TASK_DEFAULT_QUEUE = "registry"
 CELERY_TASK_ROUTES = {
     "images.tasks.run_build": {"queue": "builds"},
@@ -174,10 +180,11 @@ CELERY_TASK_ROUTES = {
     "images.tasks.resolve_alteration": {"queue": "builds"},
     "images.tasks.report_host": {"queue": "builds"},
     "images.tasks.watch_tags": {"queue": "builds"},
+    "images.tasks.deliver": {"queue": "webhooks"},
 }
 # By the default exchange a message reaches its queue by name, whoever declared it.
 CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(""), routing_key=name) for name in ("registry", "builds")
+    Queue(name, Exchange(""), routing_key=name) for name in ("registry", "builds", "webhooks")
 ]
 CELERY_TIMEZONE = "UTC"
 if CELERY_BROKER_URL.startswith("pgmq"):

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 from ninja import NinjaAPI
 
-from images.api import compatibility, endpoints
+from images.api import compatibility, endpoints, webhooks
 from ri_platform.api import install_error_handlers
 from ri_platform.health import healthz
 from workspaces import api as workspaces_api
@@ -24,6 +24,7 @@ api = NinjaAPI(
 )
 install_error_handlers(api)
 api.add_router("/v1", endpoints.routes)
+api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
 api.add_router("/v1", compatibility.routes)
 

@@ -42,6 +42,7 @@ def web(django_db_setup: None) -> Iterator[str]:
         **services.without_aws(dict(os.environ)),
         "DATABASE_URL": services.database_url(str(database["HOST"]), str(database["NAME"])),
         "RI_SECRET_KEY": settings.SECRET_KEY,
+        "RI_MAX_FAILED_AUTHENTICATIONS": "10000",
         "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
     }
     process = subprocess.Popen(services.web_command(port), env=environment)

@@ -10,7 +10,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from images.models import BaseImage
 from tests import factories
 from tests.conftest import Cast
-from workspaces.access import TABLE, Action, allows
+from workspaces import tokens
+from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.models import User
 
 UNGUARDED = object()
@@ -47,21 +48,25 @@ def test_each_role_gets_what_the_table_says(route: URLPattern, cast: Cast, base:
         arguments["workspace_id"] = cast.workspace.pk
     if "name" in str(route.pattern):
         arguments["name"] = "present"
+    if "token_id" in str(route.pattern):
+        arguments["token_id"] = tokens.create_token(
+            Actor(cast.member), cast.workspace, "present"
+        ).token.pk
     if "alteration_id" in str(route.pattern):
         arguments["alteration_id"] = factories.make_alteration(image).pk
     url = reverse(str(route.name), kwargs=arguments)
-    action: Action | None = getattr(route.callback, "needs", None)
     people: list[User | None] = [
         None, cast.admin, cast.support, cast.manager, cast.member, cast.viewer, cast.stranger,
     ]  # fmt: skip
     for person in people:
         status = cast.client(person).get(url).status_code
-        assert status == expected(cast, person, action, bool(arguments), status), (url, person)
+        assert status == expected(cast, person, route, bool(arguments), status), (url, person)
 
 
 def expected(
-    cast: Cast, person: User | None, action: Action | None, in_workspace: bool, status: int
+    cast: Cast, person: User | None, route: URLPattern, in_workspace: bool, status: int
 ) -> int:
+    action: Action | None = getattr(route.callback, "needs", None)
     if action is None:
         return status
     if person is None:
@@ -71,6 +76,10 @@ def expected(
         return 404
     if not allows(person, action, cast.workspace if in_workspace else None):
         return 403
+    if route.name == "revoke_token" and not (
+        person == cast.member or allows(person, Action.MANAGE_TOKENS, cast.workspace)
+    ):
+        return 404  # Somebody else's token is none of theirs.
     # Allowed: the page, or 405 for a route that only takes POST.
     return status if status in (200, 405) else 200
 

@@ -38,6 +38,7 @@ class Action(enum.Enum):
     ROLL_BACK_IMAGE = "image.roll_back"
     CANCEL_BUILD = "image.cancel_build"
     REMOVE_IMAGE = "image.remove"
+    MANAGE_WEBHOOKS = "webhooks.manage"
 
 
 ORGANIZATION = frozenset({InstanceRole.ORGANIZATION_ADMINISTRATOR, InstanceRole.SUPPORT})
@@ -89,6 +90,9 @@ TABLE: dict[Action, Rule] = {
         ORGANIZATION,
         NOBODY_ELSE,
         "Only Organization Administrators can remove a managed image.",
+    ),
+    Action.MANAGE_WEBHOOKS: Rule(
+        ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage webhooks."
     ),
 }
 

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
-from workspaces.models import AuditEvent, Membership, User, Workspace
+from workspaces.models import ApiToken, AuditEvent, Membership, User, Workspace
 
 admin.site.site_header = admin.site.site_title = "RI Platform for operators"
 
@@ -53,3 +53,19 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ("at", "event", "username", "object_type", "object_name", "address")
     list_filter = ("event",)
     search_fields = ("username", "object_name")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    list_display = (
+        "name",
+        "user",
+        "workspace",
+        "suffix",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+    )
+    list_select_related = ("user", "workspace")
+    exclude = ("secret_hash",)
+    search_fields = ("name", "user__username")

@@ -59,7 +59,7 @@ class TokenOut(Camel):
     user_name: str
     creation_time: datetime
     expiration_time: datetime
-    last_use_time: datetime | None
+    last_use_time: datetime | None = None
 
 
 class TokensOut(Camel):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
+from django.core.validators import MaxValueValidator
 
 from workspaces.models import Workspace
 from workspaces.operations import EditWorkspace
@@ -38,3 +40,23 @@ class WorkspaceForm(forms.Form):
 
     def command(self) -> EditWorkspace:
         return EditWorkspace(self.cleaned_data["name"], self.cleaned_data["description"])
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        max_length=120,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+        help_text="What will use it, for example nightly-training.",
+    )
+    expiry_days = forms.IntegerField(
+        label="Days until it expires",
+        min_value=1,
+        widget=forms.NumberInput(attrs={"class": "form-control"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        days = self.fields["expiry_days"]
+        days.initial = settings.API_TOKEN_DAYS
+        days.validators.append(MaxValueValidator(settings.API_TOKEN_DAYS))
+        days.widget.attrs["max"] = settings.API_TOKEN_DAYS

@@ -2,7 +2,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from workspaces import views
+from workspaces import token_views, views
 from workspaces.access import public
 from workspaces.forms import SignInForm
 
@@ -23,4 +23,10 @@ urlpatterns = [
     path("workspaces", views.workspaces, name="workspaces"),
     path("workspaces/<uuid:workspace_id>", views.summary, name="workspace"),
     path("workspaces/<uuid:workspace_id>/settings", views.general, name="settings"),
+    path("workspaces/<uuid:workspace_id>/settings/tokens", token_views.pane, name="tokens"),
+    path(
+        "workspaces/<uuid:workspace_id>/settings/tokens/<uuid:token_id>/revoke",
+        token_views.revoke,
+        name="revoke_token",
+    ),
 ]

@@ -135,7 +135,7 @@ class Step(Camel):
 
     label: str
     state: str
-    seconds: float | None
+    seconds: float | None = None
 
 
 class BuildOut(Camel):
@@ -146,13 +146,13 @@ class BuildOut(Camel):
     reason: str
     base_image: str
     creation_time: datetime
-    start_time: datetime | None
-    completion_time: datetime | None
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
     steps: list[Step]
     digest: str
     size_bytes: int
     pushed_bytes: int
-    error: Problem | None
+    error: Problem | None = None
 
 
 class ImageOut(Camel):
@@ -174,7 +174,7 @@ class ImageOut(Camel):
     digest: str
     pull_reference: str
     size_bytes: int
-    current_build: int | None
+    current_build: int | None = None
     creation_time: datetime
     update_time: datetime
 

@@ -18,12 +18,15 @@ from images.models import (
     BaseImage,
     Build,
     BuildLayer,
+    ImageEvent,
     InstalledLibrary,
     ManagedImage,
     Status,
     WheelLayer,
 )
 from images.models.lease import WorkState
+from images.references import pull_reference
+from images.webhooks import announce, told
 from ri_platform.errors import DomainError
 
 
@@ -80,6 +83,13 @@ def succeed(build: Build, product: Product) -> None:
         ManagedImage.objects.filter(pk=build.image_id).update(
             current_build=build, status=status, updated_at=now
         )
+        announce(
+            ImageEvent.READY,
+            [image.name],
+            build=build.number,
+            digest=build.manifest_digest,
+            pull_reference=pull_reference(image, build),
+        )
 
 
 def record_layers(build: Build, layers: Sequence[MadeLayer]) -> None:
@@ -97,7 +107,7 @@ def record_layers(build: Build, layers: Sequence[MadeLayer]) -> None:
 def fail(build: Build, error: DomainError) -> None:
     """End the build with an error; the image keeps its last good build, if it has one."""
     with transaction.atomic():
-        ManagedImage.objects.select_for_update().get(pk=build.image_id)
+        image = ManagedImage.objects.select_for_update().get(pk=build.image_id)
         now = timezone.now()
         build.write(
             state=WorkState.FAILED,
@@ -109,6 +119,7 @@ def fail(build: Build, error: DomainError) -> None:
             timings=build.timings,
         )
         ManagedImage.objects.filter(pk=build.image_id).update(status=Status.FAILED, updated_at=now)
+        announce(ImageEvent.FAILED, [image.name], build=build.number, error=told(error))
 
 
 def let_go(build: Build) -> None:

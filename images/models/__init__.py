@@ -15,6 +15,7 @@ from images.models.build import (
 from images.models.build_host import BuildHost
 from images.models.lease import Lease, LeaseQuerySet
 from images.models.managed_image import ManagedImage, Status
+from images.models.webhook import Delivery, ImageEvent, Webhook
 
 __all__ = [
     "Alteration",
@@ -26,6 +27,8 @@ __all__ = [
     "BuildPhase",
     "BuildReason",
     "BuiltWheel",
+    "Delivery",
+    "ImageEvent",
     "ImageType",
     "InstalledLibrary",
     "Lease",
@@ -33,5 +36,6 @@ __all__ = [
     "ManagedImage",
     "PythonVersion",
     "Status",
+    "Webhook",
     "WheelLayer",
 ]

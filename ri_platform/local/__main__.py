@@ -113,11 +113,16 @@ def start_product(
     celery = [python, "-m", "celery", "-A", "ri_platform"]
     quiet = ["--loglevel", "INFO", "--without-mingle", "--without-gossip"]
     console = supervisor.start("web", services.web_command(place.port), web)
-    for name, identity in (("registry", "registry-server"), ("builds", "build-jobs")):
+    workers = {
+        "registry": identities["registry-server"],
+        "builds": identities["build-jobs"],
+        "webhooks": {},
+    }
+    for name, identity in workers.items():
         supervisor.start(
             name,
             [*celery, "worker", "-Q", name, "-n", f"{name}@local", "--pool", "solo", *quiet],
-            web | identities[identity],
+            web | identity,
         )
     supervisor.start(
         "scheduler",

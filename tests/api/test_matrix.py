@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -54,12 +55,14 @@ def test_each_role_gets_what_the_table_says(
             name=f"for-{person.username}",
             number=1,
             workspace_id=cast.workspace.pk,
-            token_id="00000000-0000-0000-0000-000000000000",
+            token_id=UUID(int=0),
+            webhook_id=UUID(int=0),
+            delivery_id=1,
             customer_name="instance",
             limit="LICENSE_LIMIT_EXPIRATION",
         )
         # The shape is looked at before the role.
-        body = {"name": "Another"} if method == "PUT" else {}
+        body = {"name": "Another"} if method == "PUT" else {"url": "https://example.org/"}
         status = ask(person, method, address, body).status_code
         if allows(person, action, cast.workspace if in_workspace else None):
             assert status in (200, 400, 404, 409), (address, person)

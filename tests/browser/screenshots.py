@@ -144,6 +144,8 @@ def test_pictures(
         ("summary", f"/workspaces/{cast.workspace.pk}"),
         ("general", settings),
         ("pane", pane),
+        ("tokens", f"{settings}/tokens"),
+        ("api-docs", "/api/docs"),
         ("pane-no-match", f"{pane}?q=torch"),
         ("new", f"{pane}/new"),
         ("image-ready", f"{pane}/image/credit-scoring"),
@@ -160,6 +162,10 @@ def test_pictures(
     page.get_by_label("Libraries").fill("numpy>=2\npandas")
     page.get_by_role("button", name="Create image").click()
     shoot("new-satisfied")
+    page.goto(f"{settings}/tokens")
+    page.get_by_label("Name").fill("nightly-training")
+    page.get_by_role("button", name="Create Token").click()
+    shoot("token-made")
     page.goto(f"{pane}/image/credit-scoring/alter")
     shoot("alter")
     alteration = factories.make_alteration(

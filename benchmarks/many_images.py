@@ -1,0 +1,178 @@
+"""Lists, filters, matches and creation among many images: `python -m benchmarks.many_images`.
+
+Starts a PostgreSQL of its own and fills it, 100,000 images with 50 libraries each unless told otherwise,
+then asks the API in this process, so that what is measured is the server's own time. Prints median and p95 in
+milliseconds for each kind of request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.builders import ROOT
+
+# A few libraries are nearly everywhere, most are rare, as in life: popularity falls with rank.
+LIBRARIES = 2000
+VERSIONS = 30
+
+FILL = """
+INSERT INTO images_managedimage (name, image_type, python_version, pip_requirements, os_packages,
+    allow_source, status, created_at, updated_at, repository_error, repository_due_at)
+SELECT 'image-' || lpad(n::text, 6, '0'), 'all', '3.11', '[]', '[]', false, 'FAILED', now(), now(), '', now()
+FROM generate_series(1, %(images)s) n;
+
+INSERT INTO images_build (image_id, number, base_image_id, spec, reason, state, lock, manifest_digest,
+    config_digest, size_bytes, pushed_bytes, library_count, phase, timings, created_at, attempts,
+    lease_token, due_at, error_code, error_message, error_hint)
+SELECT id, 1, %(base)s, '{"os_packages": []}', 'create', 'succeeded', 'lock', 'sha256:' || id, '', 1, 1,
+    %(libraries)s, '', '{}', now(), 1, 1, now(), '', '', ''
+FROM images_managedimage;
+
+UPDATE images_managedimage i SET status = 'READY', current_build_id = b.id
+FROM images_build b WHERE b.image_id = i.id;
+
+INSERT INTO images_installedlibrary (build_id, name, normalized_name, version, normalized_version,
+    current_of, sha256)
+SELECT b.id, 'library-' || l, 'library-' || l, v || '.0', v::text, i.name, ''
+FROM images_managedimage i JOIN images_build b ON b.id = i.current_build_id
+CROSS JOIN LATERAL (
+    SELECT DISTINCT floor(%(kinds)s ^ random())::int AS l
+    FROM generate_series(1, %(drawn)s + (i.id %% 2)::int)
+    LIMIT %(libraries)s
+) chosen CROSS JOIN LATERAL (SELECT 1 + (i.id * 7 + l * 13) %% %(versions)s AS v) versioned;
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--libraries", type=int, default=50)
+    parser.add_argument("--requests", type=int, default=200)
+    wanted = parser.parse_args()
+    from ri_platform.local import services
+
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "benchmarks") as folder:
+        postgres = services.start_postgres(Path(folder) / "postgres")
+        try:
+            os.environ.update(
+                DATABASE_URL=postgres.url("postgres"),
+                CELERY_BROKER_URL="memory://",
+                DJANGO_SETTINGS_MODULE="ri_platform.settings",
+                RI_STATE_DIR=folder,
+            )
+            measure(wanted)
+        finally:
+            postgres.stop()
+
+
+def measure(wanted: argparse.Namespace) -> None:
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    secret = fill(wanted.images, wanted.libraries)
+    ask = asker(secret)
+    rng = random.Random(1)
+
+    def library() -> dict[str, str]:
+        return {"name": f"library-{int(LIBRARIES ** rng.random())}"}
+
+    def versioned() -> dict[str, str]:
+        return {**library(), "version": str(rng.randint(1, VERSIONS))}
+
+    kinds: dict[str, Any] = {
+        "list, no filter": lambda: ("POST", "/v1/images/list", {}),
+        "list, one library": lambda: ("POST", "/v1/images/list", {"pipLibraries": [library()]}),
+        "list, one version": lambda: ("POST", "/v1/images/list", {"pipLibraries": [versioned()]}),
+        "list, two libraries": lambda: (
+            "POST", "/v1/images/list", {"pipLibraries": [library(), library()]},
+        ),
+        "list, three, two with versions": lambda: (
+            "POST", "/v1/images/list", {"pipLibraries": [versioned(), library(), versioned()]},
+        ),
+        "match, three requirements": lambda: (
+            "POST", "/v1/images:match",
+            {"pipRequirements": [
+                {"name": library()["name"], "versionSpecifier": f">={rng.randint(1, VERSIONS)}"}
+                for _ in range(3)]},
+        ),
+        "create": lambda: (
+            "POST", "/v1/images",
+            {"name": f"new-{rng.getrandbits(60)}", "pipRequirements": [{"name": "numpy"}]},
+        ),
+    }  # fmt: skip
+    print(f"{'':34}{'median':>8}{'p95':>8}{'max':>8}  ms")
+    for name, make in kinds.items():
+        took = []
+        for number in range(wanted.requests + 3):
+            method, path, body = make()
+            begun = time.perf_counter()
+            status = ask(method, path, unrepeated(body))
+            if number >= 3:
+                took.append((time.perf_counter() - begun) * 1000)
+            assert status == 200, (status, body)
+        p95 = statistics.quantiles(took, n=20)[-1]
+        print(f"{name:34}{statistics.median(took):8.1f}{p95:8.1f}{max(took):8.1f}", flush=True)
+
+
+def unrepeated(body: dict[str, Any]) -> dict[str, Any]:
+    """No library is asked for twice in one request."""
+    for key in ("pipLibraries", "pipRequirements"):
+        if key in body:
+            body[key] = list({item["name"]: item for item in body[key]}.values())
+    return body
+
+
+def fill(images: int, libraries: int) -> str:
+    """Rows as that many builds would have left them; the secret of a token."""
+    from django.db import connection
+
+    from tests import factories
+    from workspaces import tokens
+    from workspaces.access import Actor
+    from workspaces.models import InstanceRole
+
+    base = factories.make_base_image()
+    user = factories.make_user("admin", InstanceRole.ORGANIZATION_ADMINISTRATOR)
+    begun = time.monotonic()
+    with connection.cursor() as cursor:
+        values = {
+            "images": images, "base": base.pk, "libraries": libraries, "kinds": LIBRARIES,
+            "drawn": libraries * 4, "versions": VERSIONS,
+        }  # fmt: skip
+        for statement in FILL.split(";\n"):
+            if statement.strip():
+                cursor.execute(statement, values)
+        cursor.execute("ANALYZE")
+        cursor.execute("SELECT count(*) FROM images_installedlibrary")
+        (rows,) = cursor.fetchone()
+    print(f"{images:,} images, {rows:,} libraries, filled in {time.monotonic() - begun:.0f} s")
+    return tokens.create_token(Actor(user), factories.make_workspace(), "bench").secret
+
+
+def asker(secret: str) -> Any:
+    from django.test import Client
+
+    client = Client()
+
+    def ask(method: str, path: str, body: Any) -> int:
+        answer = client.generic(
+            method, path, json.dumps(body), "application/json", headers={"rime-api-key": secret}
+        )
+        return int(answer.status_code)
+
+    return ask
+
+
+if __name__ == "__main__":
+    main()

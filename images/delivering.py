@@ -1,0 +1,135 @@
+"""Bringing messages to webhooks: signed, to public addresses only, tried again with growing pauses."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import socket
+import ssl
+from collections.abc import Iterable
+from datetime import timedelta
+
+import httpcore
+from django.conf import settings
+from django.utils import timezone
+from standardwebhooks.webhooks import Webhook as Signer
+
+from images.errors import DeliveryFailed, LeaseLost
+from images.models import Delivery
+from images.models.lease import WorkState
+from images.webhooks import is_public
+
+# Seconds before each further attempt; after the last one a message is given up.
+PAUSES = (5, 30, 120, 600, 3600, 21_600)
+TIMEOUT = 10.0
+LEASE_SECONDS = 60.0
+USER_AGENT = "ri-platform-webhooks"
+
+logger = logging.getLogger(__name__)
+
+
+def deliver(delivery_id: int) -> None:
+    """Claim a message and try to bring it to its webhook; what fails is due again later."""
+    delivery = Delivery.objects.claim(delivery_id, LEASE_SECONDS)
+    if delivery is None:
+        return
+    try:
+        status = post(delivery)
+    except DeliveryFailed as error:
+        failed(delivery, error)
+    else:
+        delivery.write(
+            state=WorkState.SUCCEEDED,
+            response_status=status,
+            finished_at=timezone.now(),
+            lease_expires_at=None,
+            error_code="",
+            error_message="",
+        )
+
+
+def failed(delivery: Delivery, error: DeliveryFailed) -> None:
+    """Have the message wait for its next attempt, or give it up."""
+    over = delivery.attempts > len(PAUSES)
+    now = timezone.now()
+    pause = PAUSES[min(delivery.attempts, len(PAUSES)) - 1]
+    try:
+        delivery.write(
+            state=WorkState.FAILED if over else WorkState.QUEUED,
+            due_at=now + timedelta(seconds=pause),
+            finished_at=now if over else None,
+            lease_expires_at=None,
+            response_status=error.response_status,
+            error_code=error.code,
+            error_message=error.message,
+        )
+    except LeaseLost:
+        return
+    logger.info("A message to a webhook did not arrive, attempt %s.", delivery.attempts)
+
+
+def post(delivery: Delivery) -> int:
+    """Send the message; the status of an answer that takes it. Raises `DeliveryFailed`."""
+    body = json.dumps(delivery.payload, separators=(",", ":"))
+    identity, now = f"msg_{delivery.pk}", timezone.now()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": USER_AGENT,
+        "webhook-id": identity,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Signer(delivery.webhook.secret).sign(identity, now, body),
+    }
+    timeouts = {"connect": TIMEOUT, "read": TIMEOUT, "write": TIMEOUT, "pool": TIMEOUT}
+    try:
+        with (
+            httpcore.ConnectionPool(
+                ssl_context=ssl.create_default_context(), network_backend=PublicNetwork()
+            ) as pool,
+            # Its body is not read: nothing in it matters, and it could be endless.
+            pool.stream(
+                "POST",
+                delivery.webhook.url,
+                headers=list(headers.items()),
+                content=body.encode("utf-8"),
+                extensions={"timeout": timeouts},
+            ) as answer,
+        ):
+            status: int = answer.status
+    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+        raise DeliveryFailed(
+            f"The address cannot be reached: {error or type(error).__name__}."
+        ) from error
+    except (httpcore.UnsupportedProtocol, UnicodeError) as error:
+        raise DeliveryFailed(f"The address cannot be used: {type(error).__name__}.") from error
+    if not 200 <= status < 300:
+        raise DeliveryFailed(f"The address answered {status}.", response_status=status)
+    return status
+
+
+class PublicNetwork(httpcore.NetworkBackend):
+    """Connects to public addresses only, and to the very address that was looked at.
+
+    A name is resolved once: asking again for the connection could give another answer by then.
+    """
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host} has no address") from error
+        addresses = [str(item[4][0]) for item in found]
+        if not settings.WEBHOOKS_ALLOW_PRIVATE:
+            addresses = [item for item in addresses if is_public(ipaddress.ip_address(item))]
+        if not addresses:
+            raise httpcore.ConnectError(f"{host} is a private address, which is not allowed")
+        return httpcore.SyncBackend().connect_tcp(
+            addresses[0], port, timeout, local_address, socket_options
+        )

@@ -1,0 +1,205 @@
+"""Webhooks: told of what happens to images, signed, tried again, never sent into a private network."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from standardwebhooks.webhooks import Webhook as Verifier
+
+from images import delivering, operations, reconcile, upgrades, wake, webhooks
+from images.building import outcome
+from images.errors import NoWheel
+from images.models import BaseImage, Build, Delivery, ImageEvent, Status
+from images.models.lease import WorkState
+from ri_platform.errors import Invalid, NotAllowed
+from tests import factories
+from tests.conftest import Cast
+from workspaces.access import Actor
+from workspaces.models import AuditEvent
+
+
+@dataclass
+class Receiver:
+    """A program that takes messages: what it was sent, and what it answers next."""
+
+    url: str
+    status: int = 204
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    settings.WEBHOOKS_ALLOW_PRIVATE = True
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            found.got.append((dict(self.headers), body))
+            self.send_response(found.status)
+            if found.status == 302:
+                self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found = Receiver(f"http://127.0.0.1:{server.server_port}/hook")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_message_is_signed_so_that_the_receiver_can_tell(
+    receiver: Receiver, cast: Cast, base: BaseImage
+) -> None:
+    hook = webhooks.create_webhook(Actor(cast.admin), receiver.url, [])
+    factories.make_image("churn", base=base)
+    operations.remove_image(Actor(cast.admin), "churn")
+    delivering.deliver(Delivery.objects.get().pk)
+    ((headers, body),) = receiver.got
+    message = Verifier(hook.secret).verify(body, headers)
+    assert message["type"] == "image.removed"
+    assert message["data"] == {"name": "churn"}
+    sent = Delivery.objects.get()
+    assert (sent.state, sent.response_status, sent.attempts) == (WorkState.SUCCEEDED, 204, 1)
+    delivering.deliver(sent.pk)
+    assert len(receiver.got) == 1
+
+
+def running(base: BaseImage) -> Build:
+    image = factories.make_image("churn", base=base, status=Status.BUILDING_FIRST_TIME)
+    build = Build.objects.claim(image.builds.get().pk, 60)
+    assert build is not None
+    return build
+
+
+def test_each_event_is_told_in_its_own_transaction(
+    receiver: Receiver, cast: Cast, base: BaseImage
+) -> None:
+    webhooks.create_webhook(Actor(cast.admin), receiver.url, ["image.failed", "image.outdated"])
+    webhooks.create_webhook(Actor(cast.admin), receiver.url, ["image.ready"])
+    build = running(base)
+    outcome.fail(build, NoWheel("docopt has no wheel.", hint="Choose another."))
+    failed = Delivery.objects.get()
+    assert failed.payload["data"] == {
+        "name": "churn",
+        "build": 1,
+        "error": {
+            "reason": "no_wheel",
+            "message": "docopt has no wheel.",
+            "hint": "Choose another.",
+        },
+    }
+    Build.objects.update(
+        state=WorkState.RUNNING, lease_expires_at=timezone.now() + timedelta(seconds=60)
+    )
+    build.write(lock="x")
+    digest = factories.digest("churn")
+    outcome.succeed(build, outcome.Product(digest, digest, 1, 1, [], []))
+    ready = Delivery.objects.get(event=ImageEvent.READY)
+    assert ready.payload["data"]["digest"] == digest
+    BaseImage.objects.update(is_current=False)
+    upgrades.mark_outdated(factories.make_base_image())
+    assert Delivery.objects.get(event=ImageEvent.OUTDATED).payload["data"]["name"] == "churn"
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(
+    status: int, receiver: Receiver, cast: Cast, base: BaseImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhooks.create_webhook(Actor(cast.admin), receiver.url, [])
+    factories.make_image("churn", base=base)
+    operations.remove_image(Actor(cast.admin), "churn")
+    receiver.status = status
+    woken: list[tuple[str, int]] = []
+    monkeypatch.setattr(wake, "send", lambda task, pk: woken.append((task, pk)))
+    pk = Delivery.objects.get().pk
+    pauses = []
+    for _ in range(len(delivering.PAUSES)):
+        delivering.deliver(pk)
+        waiting = Delivery.objects.get()
+        assert (waiting.state, waiting.response_status) == (WorkState.QUEUED, status)
+        pauses.append(round((waiting.due_at - timezone.now()).total_seconds()))
+    assert pauses == list(delivering.PAUSES)
+    Delivery.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    reconcile.sweep()
+    assert (wake.Task.DELIVER, pk) in woken
+    delivering.deliver(pk)
+    given_up = Delivery.objects.get()
+    assert (given_up.state, given_up.error_message) == (
+        WorkState.FAILED,
+        f"The address answered {status}.",
+    )
+
+
+def test_an_address_that_does_not_answer_is_told(
+    cast: Cast, base: BaseImage, settings: Any
+) -> None:
+    settings.WEBHOOKS_ALLOW_PRIVATE = True
+    webhooks.create_webhook(Actor(cast.admin), "http://127.0.0.1:9/", [])
+    factories.make_image("churn", base=base)
+    operations.remove_image(Actor(cast.admin), "churn")
+    delivering.deliver(Delivery.objects.get().pk)
+    assert "cannot be reached" in Delivery.objects.get().error_message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/", "http://localhost/", "https://10.0.0.1/", "http://169.254.169.254/x",
+        "http://[::1]/", "http://[::ffff:10.0.0.1]/", "ftp://example.org/", "https://a:b@example.org/",
+        "not a url", "https://", "http://0x7f.1:99999/",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_private_or_none_is_refused(url: str, cast: Cast) -> None:
+    with pytest.raises(Invalid):
+        webhooks.create_webhook(Actor(cast.admin), url, [])
+
+
+def test_a_name_that_leads_into_a_private_network_is_refused_when_sending(
+    cast: Cast, base: BaseImage, receiver: Receiver, settings: Any
+) -> None:
+    port = receiver.url.split(":")[2].partition("/")[0]
+    webhooks.create_webhook(Actor(cast.admin), f"http://localhost:{port}/hook", [])
+    settings.WEBHOOKS_ALLOW_PRIVATE = False
+    factories.make_image("churn", base=base)
+    operations.remove_image(Actor(cast.admin), "churn")
+    delivering.deliver(Delivery.objects.get().pk)
+    assert "localhost is a private address" in Delivery.objects.get().error_message
+    assert receiver.got == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True), ("2606:4700::1111", True), ("10.1.2.3", False), ("100.64.0.1", False),
+        ("224.0.0.1", False), ("fe80::1", False), ("::ffff:192.168.0.1", False),
+        ("64:ff9b::a00:1", False), ("2002:a00:1::", False), ("0.0.0.0", False),  # noqa: S104 - no binding
+    ],
+)  # fmt: skip
+def test_what_counts_as_public(address: str, public: bool) -> None:
+    assert webhooks.is_public(ip_address(address)) is public
+
+
+def test_only_organization_administrators_manage_them(cast: Cast) -> None:
+    hook = webhooks.create_webhook(Actor(cast.support), "https://example.org/hook", [])
+    for person in (cast.manager, cast.member):
+        with pytest.raises(NotAllowed):
+            webhooks.create_webhook(Actor(person), "https://example.org/", [])
+        with pytest.raises(NotAllowed):
+            webhooks.remove_webhook(Actor(person), hook.pk)
+    webhooks.remove_webhook(Actor(cast.admin), hook.pk)
+    events = AuditEvent.objects.filter(object_type="webhook").values_list("event", flat=True)
+    assert set(events) == {"webhook.created", "webhook.removed"}
+    assert hook.secret not in json.dumps(list(AuditEvent.objects.values("details")))

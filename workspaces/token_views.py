@@ -1,0 +1,63 @@
+"""The pane Settings → API Access Tokens."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from ri_platform.errors import DomainError
+from ri_platform.middleware import wants_fragment
+from workspaces import tokens
+from workspaces.access import Action, Actor, allows, needs
+from workspaces.forms import TokenForm
+from workspaces.models import Workspace
+
+
+@needs(Action.SEE_TOKENS)
+@require_http_methods(["GET", "POST"])
+def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """The tokens that the reader sees, and a form for another. A new one is told in this answer alone."""
+    actor = Actor.of(request)
+    form, made = TokenForm(request.POST or None), None
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = tokens.create_token(
+                actor, workspace, form.cleaned_data["name"], days=form.cleaned_data["expiry_days"]
+            )
+            form = TokenForm()
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "tokens",
+        "tokens": tokens.visible_tokens(actor.user, workspace),
+        "manages": allows(actor.user, Action.MANAGE_TOKENS, workspace),
+        "form": form,
+        "made": made,
+    }
+    response = render(
+        request, "workspaces/tokens.html", context, status=422 if form.errors else 200
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@needs(Action.SEE_TOKENS)
+@require_http_methods(["GET", "POST"])
+def revoke(request: HttpRequest, workspace: Workspace, token_id: UUID) -> HttpResponse:
+    """The confirmation, as a dialog or a page of its own, and its *Revoke token* button."""
+    actor = Actor.of(request)
+    token = tokens.token_of(actor.user, token_id)
+    if request.method == "POST":
+        tokens.revoke_token(actor, token)
+        messages.success(request, f"The token {token.name} was revoked.")
+        return redirect("tokens", workspace_id=workspace.pk)
+    context = {"workspace": workspace, "section": "settings", "pane": "tokens", "token": token}
+    fragment = wants_fragment(request)
+    template = "workspaces/_revoke_dialog.html" if fragment else "workspaces/revoke.html"
+    return render(request, template, context)
