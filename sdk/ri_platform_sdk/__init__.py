@@ -1,0 +1,41 @@
+"""Managed images from Python: name libraries, get a container image that has them."""
+
+from ri_platform_sdk.aio import AsyncClient
+from ri_platform_sdk.client import Client
+from ri_platform_sdk.errors import (
+    BuildFailed,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    RIPlatformError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    WaitTimeout,
+)
+from ri_platform_sdk.models import Build, Image, Library, Match, Missing, Step
+
+__version__ = "0.1.0"
+__all__ = [
+    "AsyncClient",
+    "Build",
+    "BuildFailed",
+    "Client",
+    "Conflict",
+    "ConnectionFailed",
+    "Forbidden",
+    "Image",
+    "InvalidRequest",
+    "Library",
+    "Match",
+    "Missing",
+    "NotFound",
+    "RIPlatformError",
+    "Step",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "WaitTimeout",
+]

@@ -1,0 +1,102 @@
+"""Lists by libraries are answered from an index, in its order: the plans, looked at among many rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from images.models import Build, InstalledLibrary, ManagedImage
+from images.pages import LibraryFilter, page_of_images
+from tests import factories
+from tests.conftest import Cast
+
+pytestmark = pytest.mark.slow
+IMAGES = 4000
+
+
+@pytest.fixture
+def many(cast: Cast) -> None:
+    """Images with ten libraries each: one is everywhere, one rare, the others in between."""
+    base = factories.make_base_image()
+    images = ManagedImage.objects.bulk_create(
+        ManagedImage(name=f"i{number:05}", python_version="3.11", status="FAILED")
+        for number in range(IMAGES)
+    )
+    builds = Build.objects.bulk_create(
+        Build(
+            image=image, number=1, base_image=base, spec={}, state="succeeded", lock="x",
+            manifest_digest=factories.digest(image.name), library_count=10,
+        )
+        for image in images
+    )  # fmt: skip
+    for image, build in zip(images, builds, strict=True):
+        image.current_build, image.status = build, "READY"
+    ManagedImage.objects.bulk_update(images, ["current_build", "status"], batch_size=1000)
+    InstalledLibrary.objects.bulk_create(
+        (
+            InstalledLibrary(
+                build=build, name=name, normalized_name=name, version=version,
+                normalized_version=version, current_of=image.name,
+            )
+            for number, (image, build) in enumerate(zip(images, builds, strict=True))
+            for name, version in libraries(number)
+        ),
+        batch_size=5000,
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def libraries(number: int) -> list[tuple[str, str]]:
+    found = {"numpy": str(number % 30), "rare" if number % 1000 == 7 else "common": "1"}
+    found |= {f"other-{(number * step) % 400}": "1" for step in range(1, 9)}
+    return list(found.items())
+
+
+FILTERS = [
+    [LibraryFilter("numpy")],
+    [LibraryFilter("numpy", "7")],
+    [LibraryFilter("rare")],
+    [LibraryFilter("numpy"), LibraryFilter("common")],
+    [LibraryFilter("numpy", "7"), LibraryFilter("other-3")],
+    [LibraryFilter("rare"), LibraryFilter("numpy")],
+]
+
+
+def test_no_list_reads_a_table_from_end_to_end(many: None, cast: Cast) -> None:
+    for filters in FILTERS:
+        plans = explained(lambda filters=filters: page_of_images(cast.viewer, filters))
+        shown = f"{filters}\n{json.dumps(plans, indent=1)}"
+        nodes = [node for plan in plans for node in walk(plan)]
+        whole = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+        # The base images are a handful; everything that grows is reached by an index.
+        assert whole <= {"images_baseimage"}, shown
+        used = {node.get("Index Name") for node in nodes}
+        assert used & {"current_library_by_name", "current_library_by_version"}, shown
+        read = sum(node["Actual Rows"] * node["Actual Loops"] for node in walk(plans[0]))
+        assert read < IMAGES * 1.5, shown
+
+
+def explained(ask: Any) -> list[dict[str, Any]]:
+    """The plans of the queries that `ask` makes, with the rows that each step really gave."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        ask()
+    plans = []
+    with connection.cursor() as cursor:
+        for sql, params in asked:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
+            plans.append(cursor.fetchone()[0][0]["Plan"])
+    return plans
+
+
+def walk(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for child in plan.get("Plans", []) for node in walk(child))]

@@ -1,0 +1,272 @@
+"""Our SDK: what it sends, how it reads requirements, when it tries again, what it raises."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from ri_platform_sdk import (
+    AsyncClient,
+    BuildFailed,
+    Client,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    Image,
+    InvalidRequest,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    WaitTimeout,
+)
+from ri_platform_sdk.cli import main
+from ri_platform_sdk.requirements import wire_requirements
+
+from images.models import BaseImage, ManagedImage, Status
+from tests import factories
+from tests.conftest import Cast
+from tests.sdk.conftest import Instance
+
+# --- requirements ---------------------------------------------------------------------------------------
+
+
+def test_a_requirements_file_is_read_with_what_people_have_in_it(tmp_path: Path) -> None:
+    (tmp_path / "base.txt").write_text("pandas[excel] >=2,<4  # tables\n")
+    file = tmp_path / "requirements.txt"
+    file.write_text(
+        "# models\n-r base.txt\nnumpy==2.4.6 \\\n    --hash=sha256:abc \\\n    --hash=sha256:def\n"
+        "pywin32; sys_platform == 'win32'\ntomli; python_version < '3.11'\nsix; sys_platform == 'linux'\n"
+    )
+    assert wire_requirements(file, "3.13") == [
+        {"name": "pandas[excel]", "versionSpecifier": "<4,>=2"},
+        {"name": "numpy", "versionSpecifier": "==2.4.6"},
+        {"name": "six", "versionSpecifier": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("numpy\n-e .\n", "line 2: -e is an option"),
+        ("numpy\n\n???\n", "line 3: '???' is not a requirement"),
+        ("a @ https://example.org/a.whl\n", "is a URL"),
+    ],
+)
+def test_what_cannot_be_taken_over_is_told_with_its_line(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(text)
+    with pytest.raises(InvalidRequest, match=words.replace("?", r"\?")):
+        wire_requirements(file)
+
+
+def test_a_lock_is_its_pins(tmp_path: Path) -> None:
+    file = tmp_path / "pylock.toml"
+    file.write_text(factories.lock_of(numpy="2.4.6", pandas="3.0.1"))
+    assert wire_requirements(file) == [
+        {"name": "numpy", "versionSpecifier": "==2.4.6"},
+        {"name": "pandas", "versionSpecifier": "==3.0.1"},
+    ]
+    file.write_text("[[packages]]\nversion = 1\n")
+    with pytest.raises(InvalidRequest, match=r"is not a pylock\.toml"):
+        wire_requirements(file)
+
+
+def test_requirements_come_in_every_form() -> None:
+    given: list[Any] = ["numpy>=2", ("pandas", "3.0.1"), Client.pip_requirement("six")]
+    assert [item["versionSpecifier"] for item in wire_requirements(given)] == [">=2", "3.0.1", ""]
+    with pytest.raises(InvalidRequest, match="as a list"):
+        wire_requirements("numpy")
+
+
+# --- retries --------------------------------------------------------------------------------------------
+
+
+class Answers:
+    """A server that gives these answers in turn; an exception is a connection that breaks."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers, self.asked = list(answers), 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, headers, body = answer
+        return httpx.Response(status, headers=headers, json=body)
+
+
+@pytest.fixture
+def against(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], Client]:
+    slept: list[float] = []
+    monkeypatch.setattr("ri_platform_sdk.transport.time.sleep", slept.append)
+
+    def make(answers: Answers) -> Client:
+        client = Client("http://test", "key")
+        client._transport._http = httpx.Client(
+            base_url="http://test", transport=httpx.MockTransport(answers)
+        )
+        answers.slept = slept  # type: ignore[attr-defined]
+        return client
+
+    return make
+
+
+ERROR = {"code": 8, "message": "Too many.", "details": [{"reason": "too_many", "field": ""}]}
+
+
+def test_a_busy_server_is_asked_again_when_it_says(against: Callable[[Answers], Client]) -> None:
+    answers = Answers((429, {"Retry-After": "7"}, ERROR), (503, {}, ERROR), (200, {}, {}))
+    against(answers).delete_managed_image("x")
+    assert answers.asked == 3
+    assert answers.slept[0] == 7  # type: ignore[attr-defined]
+    busy = Answers(*[(429, {}, ERROR)] * 4)
+    with pytest.raises(TooManyRequests, match="Too many"):
+        against(busy).get_managed_image("x")
+    assert busy.asked == 4
+
+
+def test_what_may_have_happened_is_not_asked_twice(against: Callable[[Answers], Client]) -> None:
+    broken = Answers(httpx.ReadError("cut"))
+    with pytest.raises(ConnectionFailed):
+        against(broken).create_managed_image("x", ["numpy"])
+    assert broken.asked == 1
+    never_made = Answers(httpx.ConnectError("refused"), (409, {}, ERROR))
+    with pytest.raises(Conflict):
+        against(never_made).create_managed_image("x", ["numpy"])
+    looking = Answers(httpx.ReadError("cut"), (404, {}, ERROR))
+    assert against(looking).has_managed_image("x") is False
+
+
+def test_an_answer_that_is_no_json_is_an_error_all_the_same(
+    against: Callable[[Answers], Client],
+) -> None:
+    client = against(Answers())
+    client._transport._http = httpx.Client(
+        base_url="http://test",
+        transport=httpx.MockTransport(lambda request: httpx.Response(502, text="<html>")),
+    )
+    with pytest.raises(Exception, match="The server answered 502"):
+        client.get_managed_image("x")
+
+
+# --- against a served instance ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_refusals_are_typed_and_carry_the_servers_sentence(
+    instance: Instance, cast: Cast, base: BaseImage
+) -> None:
+    factories.make_image("taken", base=base)
+    with Client(instance.domain, instance.token_for(cast.member)) as client:
+        with pytest.raises(NotFound) as missing:
+            client.get_managed_image("nobody")
+        assert (missing.value.status, missing.value.reason) == (404, "not_found")
+        with pytest.raises(Conflict, match="images are shared by all workspaces"):
+            client.create_managed_image("taken", ["numpy"])
+        with pytest.raises(InvalidRequest) as bad:
+            client.create_managed_image("x1", [("numpy", "=!1")])
+        assert bad.value.field == "pip_requirements"
+        with pytest.raises(Forbidden, match="Only Organization Administrators"):
+            client.delete_managed_image("taken")
+    with pytest.raises(Unauthorized), Client(instance.domain, "ri_wrong") as stranger:
+        stranger.get_managed_image("taken")
+    with pytest.raises(ConnectionFailed), Client("http://127.0.0.1:9", "x") as nowhere:
+        nowhere.create_managed_image("x1", ["numpy"])
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_waiting_ends_with_the_reason(instance: Instance, cast: Cast, base: BaseImage) -> None:
+    factories.make_image("broken", base=base, status=Status.FAILED)
+    factories.make_image("slow", base=base, status=Status.BUILDING_FIRST_TIME)
+    seen: list[Image] = []
+    with Client(instance.domain, instance.token_for(cast.member)) as client:
+        with pytest.raises(BuildFailed, match="nosuchlib was not found") as failed:
+            client.wait_for_managed_image("broken", on_update=seen.append)
+        assert failed.value.reason == "resolution_failed"
+        assert failed.value.hint == "Check the spelling of the library's name."
+        assert seen[0].latest_build is not None
+        with pytest.raises(WaitTimeout):
+            client.wait_for_managed_image("slow", timeout=0.1, progress=False)
+        client.cancel_build("slow")
+        with pytest.raises(BuildFailed, match="was cancelled"):
+            client.wait_for_managed_image("slow")
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_asynchronous_client_does_the_same(
+    instance: Instance, cast: Cast, base: BaseImage
+) -> None:
+    for number in range(5):
+        factories.make_image(f"image-{number}", base=base, libraries={"numpy": "2.4.6"})
+    secret = instance.token_for(cast.admin)
+
+    async def use() -> list[str]:
+        async with AsyncClient(instance.domain, secret) as client:
+            names = [
+                image.name
+                async for image in client.list_managed_images(["numpy==2.4.6"], page_size=2)
+            ]
+            assert await client.has_managed_image("image-0", check_status=True)
+            assert (await client.match_managed_images(["numpy>=3"])) == ()
+            (first, *_) = await client.match_managed_images(["numpy", "torch"])
+            assert first.missing[0].requirement == "torch"
+            altered = await client.update_managed_image("image-0", ["numpy<3"])
+            assert altered.status == "REBUILDING"
+            await client.cancel_build("image-0")
+            ready = await client.wait_for_managed_image("image-1")
+            assert [build.number for build in await client.list_builds("image-1")] == [1]
+            assert "numpy" in await client.get_lock(ready.name)
+            await client.delete_managed_image("image-4")
+            return names
+
+    assert asyncio.run(use()) == [f"image-{number}" for number in range(5)]
+    assert not ManagedImage.objects.existing().filter(name="image-4").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_command_line_shows_tables_json_and_sentences(
+    instance: Instance, cast: Cast, base: BaseImage, tmp_path: Path
+) -> None:
+    factories.make_image("churn", base=base, libraries={"numpy": "2.4.6", "pandas": "3.0.1"})
+    environment = {
+        "RI_DOMAIN": instance.domain, "RI_API_TOKEN": instance.token_for(cast.admin), "COLUMNS": "200",
+    }  # fmt: skip
+
+    def run(*arguments: str, **options: Any) -> Any:
+        return CliRunner().invoke(main, list(arguments), env=environment, **options)
+
+    (listed,) = json.loads(run("list", "--json").output)
+    assert (listed["name"], listed["status"]) == ("churn", "READY")
+    wanted = tmp_path / "requirements.txt"
+    wanted.write_text("numpy>=2\npandas\n")
+    found = run("match", "-r", str(wanted))
+    assert found.exit_code == 0
+    assert "nothing" in found.output
+    partly = run("match", "numpy>=9", "pandas")
+    assert partly.exit_code == 1
+    assert "numpy>=9 (has 2.4.6)" in partly.output
+    both = run("match", "numpy", "-r", str(wanted))
+    assert "not both" in both.output
+    started = run("create", "later", "numpy", "--no-wait", "--json")
+    assert json.loads(started.output)["status"] == "BUILDING_FIRST_TIME"
+    assert (
+        run("show", "nobody").output.strip() == "Error: There is no managed image named 'nobody'."
+    )
+    kept = run("rm", "churn", input="n\n")
+    assert kept.exit_code == 1
+    assert ManagedImage.objects.existing().filter(name="churn").exists()
+    assert "was removed" in run("rm", "churn", "--yes").output
+    assert not ManagedImage.objects.existing().filter(name="churn").exists()
