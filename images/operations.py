@@ -58,7 +58,7 @@ def image_named(user: User, name: str) -> ManagedImage:
         images = ManagedImage.objects.visible_to(user).select_related("current_build__base_image")
         found = images.filter(name=name).first()
     if found is None:
-        raise NotFound(f"There is no managed image named {name!r}.")
+        raise NotFound(f"There is no managed image named {name}.")
     return found
 
 
@@ -118,7 +118,7 @@ def remove_image(actor: Actor, name: str, *, workspace: Workspace | None = None)
         images = ManagedImage.objects.select_for_update()
         locked = images.filter(name=name).first() if is_valid_name(name) else None
         if locked is None:
-            raise NotFound(f"There is no managed image named {name!r}.")
+            raise NotFound(f"There is no managed image named {name}.")
         if locked.removed_at is not None:
             return
         now = timezone.now()

@@ -5,7 +5,12 @@ from __future__ import annotations
 from django.conf import settings
 
 from images.models import Build, ManagedImage
-from images.registry.naming import image_repository
+from images.registry.naming import image_repository, normalize_prefix
+
+
+def effective_prefix() -> str:
+    """The repository prefix in use, never empty."""
+    return normalize_prefix(settings.REPOSITORY_PREFIX)
 
 
 def repository_of(image: ManagedImage) -> str:

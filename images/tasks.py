@@ -11,7 +11,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 
-from images import delivering, reconcile
+from images import contact, delivering, reconcile
 from images.building import hosts, import_base, locking, run, tag_watch
 
 
@@ -69,11 +69,26 @@ def report_host() -> None:
     hosts.report()
 
 
+@shared_task
+def check_registry_server() -> None:
+    """See whether the registry server's identity works. Runs on the registry queue."""
+    contact.check("registry")
+
+
+@shared_task
+def check_build_jobs() -> None:
+    """See whether the build jobs' identity works. Runs on the builds queue."""
+    contact.check("builds")
+
+
 @worker_ready.connect
 def report_at_start(sender: Any, **signal: Any) -> None:
     """A form must not refuse for a minute what a worker that has just started can do."""
-    if "builds" in sender.app.amqp.queues.consume_from:
+    consumed = sender.app.amqp.queues.consume_from
+    if "builds" in consumed:
         hosts.report()
+    for identity in {"registry", "builds"} & set(consumed):
+        contact.check(identity)
 
 
 @shared_task

@@ -5,12 +5,13 @@ Images have a level of their own, since `new` is a good name for one.
 
 from django.urls import path
 
-from images.views import image, pane, revisions
+from images.views import image, pane, registry_status, revisions
 
 PANE = "workspaces/<uuid:workspace_id>/settings/managed-images"
 IMAGE = f"{PANE}/image/<str:name>"
 
 urlpatterns = [
+    path("organization/registry", registry_status.registry_status, name="registry_status"),
     path(PANE, pane.pane, name="images"),
     path(f"{PANE}/new", pane.new, name="new_image"),
     path(IMAGE, image.detail, name="image"),

@@ -150,6 +150,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+AUDIT_DAYS = env.integer("RI_AUDIT_DAYS", 365, minimum=1)
+
 # --- API ----------------------------------------------------------------------------------------------
 # What the public client compares with its own version; it refuses a server that is behind.
 COMPATIBILITY_VERSION = env.text("RI_COMPATIBILITY_VERSION", "2.13.2")
@@ -180,6 +182,7 @@ CELERY_TASK_ROUTES = {
     "images.tasks.resolve_alteration": {"queue": "builds"},
     "images.tasks.report_host": {"queue": "builds"},
     "images.tasks.watch_tags": {"queue": "builds"},
+    "images.tasks.check_build_jobs": {"queue": "builds"},
     "images.tasks.deliver": {"queue": "webhooks"},
 }
 # By the default exchange a message reaches its queue by name, whoever declared it.
@@ -219,6 +222,21 @@ CELERY_BEAT_SCHEDULE = {
         "task": "images.tasks.report_host",
         "schedule": 60,
         "options": {"expires": 120},
+    },
+    "check-registry-server": {
+        "task": "images.tasks.check_registry_server",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
+    "check-build-jobs": {
+        "task": "images.tasks.check_build_jobs",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
+    "prune-audit-log": {
+        "task": "workspaces.tasks.prune_audit_log",
+        "schedule": 3600,
+        "options": {"expires": 3600},
     },
     "watch-tags": {
         "task": "images.tasks.watch_tags",

@@ -27,6 +27,13 @@ class Action(enum.Enum):
     SEE_WORKSPACES = "workspaces.see"
     SEE_WORKSPACE = "workspace.see"
     EDIT_WORKSPACE = "workspace.edit"
+    CREATE_WORKSPACE = "workspace.create"
+    REMOVE_WORKSPACE = "workspace.remove"
+    SEE_MEMBERS = "members.see"
+    MANAGE_MEMBERS = "members.manage"
+    SEE_ORGANIZATION = "organization.see"
+    MANAGE_ACCOUNTS = "accounts.manage"
+    SEE_AUDIT_LOG = "audit.see"
     SEE_TOKENS = "tokens.see"
     CREATE_TOKEN = "token.create"  # noqa: S105 - a verb, no secret
     MANAGE_TOKENS = "tokens.manage"
@@ -64,6 +71,31 @@ TABLE: dict[Action, Rule] = {
         ORGANIZATION,
         WORKSPACE_ADMINISTRATORS,
         "Only administrators of this workspace change its settings.",
+    ),
+    Action.CREATE_WORKSPACE: Rule(
+        ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators create workspaces."
+    ),
+    Action.REMOVE_WORKSPACE: Rule(
+        ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators remove workspaces."
+    ),
+    Action.SEE_MEMBERS: Rule(
+        ORGANIZATION, ANY_MEMBER, "Only its members see who is in a workspace."
+    ),
+    Action.MANAGE_MEMBERS: Rule(
+        ORGANIZATION,
+        WORKSPACE_ADMINISTRATORS,
+        "Only administrators of this workspace manage its members.",
+    ),
+    Action.SEE_ORGANIZATION: Rule(
+        ORGANIZATION,
+        NOBODY_ELSE,
+        "Only Organization Administrators see the organization's settings.",
+    ),
+    Action.MANAGE_ACCOUNTS: Rule(
+        ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage accounts."
+    ),
+    Action.SEE_AUDIT_LOG: Rule(
+        ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators see the audit log."
     ),
     Action.SEE_TOKENS: Rule(
         ORGANIZATION, ANY_MEMBER, "Only its members have tokens of a workspace."

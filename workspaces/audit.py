@@ -1,11 +1,24 @@
-"""Writing the audit log. Every operation calls `record` inside its own transaction."""
+"""The audit log: every operation records one event inside its own transaction.
+
+The table takes no update and no delete (a trigger refuses them); only `prune`, which records itself, may take
+away what is older than the time that events are kept.
+"""
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
 from workspaces.access import Actor
-from workspaces.models import AuditEvent, Workspace
+from workspaces.models import AuditEvent, User, Workspace
+
+# The trigger lets a transaction delete that has said so by this setting.
+PRUNING = "SET LOCAL ri.pruning = 'on'"
 
 
 def record(
@@ -17,7 +30,7 @@ def record(
     workspace: Workspace | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Add one event; `actor` is None when the platform itself acted."""
+    """Add one event; `actor` is None when the platform itself acted, or nobody known."""
     AuditEvent.objects.create(
         event=event,
         user=actor.user if actor else None,
@@ -30,3 +43,57 @@ def record(
         workspace_name=workspace.name if workspace else "",
         details=details or {},
     )
+
+
+def record_sign_in(event: str, username: str, address: str | None, user: User | None) -> None:
+    """Signing in, out, or failing to; `user` is None where the account is not known."""
+    AuditEvent.objects.create(
+        event=event,
+        user=user,
+        username=username[:150],
+        role=user.role if user else "",
+        address=address,
+        object_type="session",
+        object_name=username[:255],
+    )
+
+
+def events(
+    *,
+    event: str = "",
+    username: str = "",
+    object_name: str = "",
+    since: date | None = None,
+    until: date | None = None,
+) -> QuerySet[AuditEvent]:
+    """Events, newest first; `event` may be the beginning of one, `until` is included."""
+    found = AuditEvent.objects.order_by("-pk")
+    if event:
+        found = found.filter(event__startswith=event)
+    if username:
+        found = found.filter(username=username)
+    if object_name:
+        found = found.filter(object_name=object_name)
+    if since:
+        found = found.filter(at__date__gte=since)
+    if until:
+        found = found.filter(at__date__lte=until)
+    return found
+
+
+def prune() -> int:
+    """Take away events older than they are kept; returns how many. Recorded itself, if there were any."""
+    limit = timezone.now() - timedelta(days=settings.AUDIT_DAYS)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(PRUNING)
+        gone, _ = AuditEvent.objects.filter(at__lt=limit).delete()
+        if gone:
+            record(
+                "audit.pruned",
+                None,
+                object_type="audit_log",
+                object_name="audit log",
+                details={"events": gone, "before": limit.isoformat()},
+            )
+    return gone

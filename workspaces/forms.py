@@ -6,10 +6,10 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
 from django.core.validators import MaxValueValidator
 
-from workspaces.models import Workspace
+from workspaces.models import InstanceRole, Workspace, WorkspaceRole
 from workspaces.operations import EditWorkspace
 
 
@@ -20,6 +20,15 @@ class SignInForm(AuthenticationForm):
         "invalid_login": "The username or the password is wrong. Both are case-sensitive.",
         "inactive": "This account is deactivated. Ask your organization administrator.",
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "form-control"
+
+
+class ChoosePasswordForm(SetPasswordForm):  # type: ignore[type-arg]  # no subscript at run time
+    """Django's form in the console's dress."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,6 +51,36 @@ class WorkspaceForm(forms.Form):
         return EditWorkspace(self.cleaned_data["name"], self.cleaned_data["description"])
 
 
+class MemberForm(forms.Form):
+    role = forms.ChoiceField(
+        choices=WorkspaceRole.choices, widget=forms.Select(attrs={"class": "form-select"})
+    )
+
+
+class AccountForm(forms.Form):
+    username = forms.CharField(
+        max_length=150,
+        widget=forms.TextInput(
+            attrs={"class": "form-control", "autocomplete": "off", "autocapitalize": "none"}
+        ),
+    )
+    email = forms.EmailField(
+        label="E-mail", required=False, widget=forms.EmailInput(attrs={"class": "form-control"})
+    )
+    role = forms.ChoiceField(
+        choices=InstanceRole.choices,
+        initial=InstanceRole.BASIC,
+        widget=forms.Select(attrs={"class": "form-select"}),
+        help_text="A basic user sees nothing until made a member of a workspace.",
+    )
+
+
+class AccountRoleForm(forms.Form):
+    role = forms.ChoiceField(
+        choices=InstanceRole.choices, widget=forms.Select(attrs={"class": "form-select"})
+    )
+
+
 class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=120,
@@ -60,3 +99,33 @@ class TokenForm(forms.Form):
         days.initial = settings.API_TOKEN_DAYS
         days.validators.append(MaxValueValidator(settings.API_TOKEN_DAYS))
         days.widget.attrs["max"] = settings.API_TOKEN_DAYS
+
+
+class AuditFilterForm(forms.Form):
+    event = forms.CharField(
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs={"class": "form-control", "placeholder": "image.removed"}),
+    )
+    username = forms.CharField(
+        label="User",
+        required=False,
+        max_length=150,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+    )
+    object_name = forms.CharField(
+        label="Object",
+        required=False,
+        max_length=255,
+        widget=forms.TextInput(attrs={"class": "form-control"}),
+    )
+    since = forms.DateField(
+        label="From",
+        required=False,
+        widget=forms.DateInput(attrs={"class": "form-control", "type": "date"}),
+    )
+    until = forms.DateField(
+        label="To",
+        required=False,
+        widget=forms.DateInput(attrs={"class": "form-control", "type": "date"}),
+    )

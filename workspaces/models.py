@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import TYPE_CHECKING
 
@@ -153,7 +154,10 @@ class AuditEvent(models.Model):
 
     event = models.CharField(max_length=64, db_index=True)
     at = models.DateTimeField(auto_now_add=True, db_index=True)
-    user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    # No constraint in the database: an event stays as it was written when its account goes.
+    user = models.ForeignKey(
+        User, models.DO_NOTHING, null=True, related_name="+", db_constraint=False
+    )
     username = models.CharField(max_length=150, blank=True)
     role = models.CharField(max_length=16, blank=True)
     token_name = models.CharField(max_length=120, blank=True)
@@ -169,3 +173,8 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.object_name} by {self.username or 'the platform'}"
+
+    @property
+    def details_text(self) -> str:
+        """The details as people read them."""
+        return json.dumps(self.details, sort_keys=True) if self.details else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 
-from ri_platform.errors import Conflict
+from ri_platform.errors import Conflict, Invalid
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import Workspace
@@ -29,11 +29,7 @@ def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -
             with transaction.atomic():
                 locked.save(update_fields=["name", "description"])
         except IntegrityError as error:
-            raise Conflict(
-                f"There is a workspace named {command.name} already.",
-                hint="Choose another name.",
-                field="name",
-            ) from error
+            raise name_taken(command.name) from error
         audit.record(
             "workspace.edited",
             actor,
@@ -43,3 +39,54 @@ def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -
             details={"before": before},
         )
     return locked
+
+
+def create_workspace(actor: Actor, command: EditWorkspace) -> Workspace:
+    """Make a workspace. Raises `Conflict` if the name is taken."""
+    require(actor.user, Action.CREATE_WORKSPACE)
+    try:
+        with transaction.atomic():
+            workspace = Workspace.objects.create(name=command.name, description=command.description)
+            audit.record(
+                "workspace.created",
+                actor,
+                object_type="workspace",
+                object_name=workspace.name,
+                workspace=workspace,
+            )
+    except IntegrityError as error:
+        raise name_taken(command.name) from error
+    return workspace
+
+
+def remove_workspace(actor: Actor, workspace: Workspace, typed_name: str) -> None:
+    """Remove a workspace with its memberships and tokens, after its name was typed.
+
+    Managed images stay: they belong to the instance. Raises `Invalid` for another name.
+    """
+    require(actor.user, Action.REMOVE_WORKSPACE, workspace)
+    if typed_name.strip() != workspace.name:
+        raise Invalid(
+            "This is not the workspace's name.",
+            hint=f"Type {workspace.name} to remove it.",
+            field="name",
+        )
+    with transaction.atomic():
+        locked = Workspace.objects.select_for_update().filter(pk=workspace.pk).first()
+        if locked is None:
+            return
+        audit.record(
+            "workspace.removed",
+            actor,
+            object_type="workspace",
+            object_name=locked.name,
+            workspace=locked,
+            details={"members": list(locked.members.values_list("username", flat=True))},
+        )
+        locked.delete()
+
+
+def name_taken(name: str) -> Conflict:
+    return Conflict(
+        f"There is a workspace named {name} already.", hint="Choose another name.", field="name"
+    )

@@ -50,6 +50,15 @@ def visible_tokens(user: User, workspace: Workspace) -> QuerySet[ApiToken]:
     return tokens.filter(user=user)
 
 
+def living_tokens() -> QuerySet[ApiToken]:
+    """Those of the instance that have not expired; `limit` counts these."""
+    return ApiToken.objects.filter(expires_at__gt=timezone.now())
+
+
+def limit() -> int:
+    return int(settings.MAX_API_TOKENS)
+
+
 def create_token(
     actor: Actor, workspace: Workspace, name: str, *, days: int | None = None
 ) -> NewToken:
@@ -70,12 +79,9 @@ def create_token(
     secret = PREFIX + secrets.token_hex(32)
     with transaction.atomic():
         until_commit("api tokens")
-        if (
-            ApiToken.objects.filter(expires_at__gt=timezone.now()).count()
-            >= settings.MAX_API_TOKENS
-        ):
+        if living_tokens().count() >= limit():
             raise Conflict(
-                f"This instance has {settings.MAX_API_TOKENS} API access tokens, which is the limit.",
+                f"This instance has {limit()} API access tokens, which is the limit.",
                 hint="Revoke one that is no longer used.",
             )
         try:

@@ -1,10 +1,14 @@
-from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
+from django.urls import path, reverse_lazy
 from django.views.generic import RedirectView
 
-from workspaces import token_views, views
 from workspaces.access import public
-from workspaces.forms import SignInForm
+from workspaces.forms import ChoosePasswordForm, SignInForm
+from workspaces.views import members, organization, tokens, workspaces
+
+WORKSPACE = "workspaces/<uuid:workspace_id>"
+SETTINGS = f"{WORKSPACE}/settings"
+ACCOUNT = "organization/members/<int:user_id>"
 
 urlpatterns = [
     path("", public(RedirectView.as_view(pattern_name="workspaces")), name="home"),
@@ -20,13 +24,36 @@ urlpatterns = [
         name="signin",
     ),
     path("signout", public(LogoutView.as_view()), name="signout"),
-    path("workspaces", views.workspaces, name="workspaces"),
-    path("workspaces/<uuid:workspace_id>", views.summary, name="workspace"),
-    path("workspaces/<uuid:workspace_id>/settings", views.general, name="settings"),
-    path("workspaces/<uuid:workspace_id>/settings/tokens", token_views.pane, name="tokens"),
     path(
-        "workspaces/<uuid:workspace_id>/settings/tokens/<uuid:token_id>/revoke",
-        token_views.revoke,
-        name="revoke_token",
+        "password/<uidb64>/<token>",
+        public(
+            PasswordResetConfirmView.as_view(
+                template_name="workspaces/choose_password.html",
+                form_class=ChoosePasswordForm,
+                success_url=reverse_lazy("signin"),
+            )
+        ),
+        name="choose_password",
     ),
+    path("workspaces", workspaces.workspaces, name="workspaces"),
+    path("workspaces/new", workspaces.create, name="create_workspace"),
+    path(WORKSPACE, workspaces.summary, name="workspace"),
+    path(f"{WORKSPACE}/remove", workspaces.remove, name="remove_workspace"),
+    path(SETTINGS, workspaces.general, name="settings"),
+    path(f"{SETTINGS}/members", members.pane, name="members"),
+    path(f"{SETTINGS}/members/add", members.add, name="add_members"),
+    path(f"{SETTINGS}/members/<int:user_id>", members.edit, name="edit_member"),
+    path(f"{SETTINGS}/members/<int:user_id>/remove", members.remove, name="remove_member"),
+    path(f"{SETTINGS}/tokens", tokens.pane, name="tokens"),
+    path(f"{SETTINGS}/tokens/<uuid:token_id>/revoke", tokens.revoke, name="revoke_token"),
+    path("organization", organization.general, name="organization"),
+    path("organization/members", organization.account_list, name="accounts"),
+    path("organization/members/new", organization.create_account, name="create_account"),
+    path(ACCOUNT, organization.change_role, name="change_role"),
+    path(f"{ACCOUNT}/reset-password", organization.reset_password, name="reset_password"),
+    path(f"{ACCOUNT}/deactivate", organization.deactivate, name="deactivate_account"),
+    path(f"{ACCOUNT}/reactivate", organization.reactivate, name="reactivate_account"),
+    path("organization/tokens", organization.token_list, name="all_tokens"),
+    path("organization/audit", organization.audit_log, name="audit_log"),
+    path("organization/audit.csv", organization.export_audit_log, name="export_audit_log"),
 ]

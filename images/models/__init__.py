@@ -13,12 +13,14 @@ from images.models.build import (
     WheelLayer,
 )
 from images.models.build_host import BuildHost
+from images.models.contact import AwsContact
 from images.models.lease import Lease, LeaseQuerySet
 from images.models.managed_image import ManagedImage, Status
 from images.models.webhook import Delivery, ImageEvent, Webhook
 
 __all__ = [
     "Alteration",
+    "AwsContact",
     "BaseImage",
     "Build",
     "BuildHost",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images import attestations, operations, progress
@@ -15,6 +16,7 @@ from images.models import Build, ManagedImage
 from images.references import pull_reference, repository_of
 from images.specs import pip_requirements_of
 from images.views.parts import page_or_part
+from ri_platform.confirm import confirm
 from ri_platform.errors import NotFound
 from ri_platform.middleware import wants_fragment
 from workspaces.access import TABLE, Action, Actor, allows, needs
@@ -82,9 +84,15 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         messages.success(request, f"The managed image {name} was removed.")
         return redirect("images", workspace_id=workspace.pk)
     image = operations.image_named(actor.user, name)
-    context = {"workspace": workspace, "section": "settings", "pane": "images", "image": image}
-    template = "images/_remove_dialog.html" if wants_fragment(request) else "images/remove.html"
-    return render(request, template, context)
+    return confirm(
+        request,
+        title="Remove this image?",
+        verb="Remove image",
+        words="images/_remove_words.html",
+        back=reverse("images", args=[workspace.pk]),
+        layout="settings.html",
+        context={"workspace": workspace, "section": "settings", "pane": "images", "image": image},
+    )
 
 
 @require_GET

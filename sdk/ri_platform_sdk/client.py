@@ -167,7 +167,7 @@ class Client:
             >>> client.delete_managed_image("nobody")
             Traceback (most recent call last):
                 ...
-            ri_platform_sdk.errors.NotFound: There is no managed image named 'nobody'.
+            ri_platform_sdk.errors.NotFound: There is no managed image named nobody.
         """
         self._transport.send(calls.delete(name))
 

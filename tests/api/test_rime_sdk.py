@@ -45,8 +45,12 @@ def test_an_image_is_created_waited_for_found_and_deleted(
     assert member.has_managed_image("sdk-made")
     assert not member.has_managed_image("sdk-made", check_status=True)
     build_now(registry, ManagedImage.objects.get(name="sdk-made"))
+    capsys.readouterr()
     status = job.get_status(wait_until_finish=True, poll_rate_sec=0.1)
     assert status["status"] == "STATUS_READY"
+    printed = capsys.readouterr().out
+    assert "Querying for Managed Image 'sdk-made':" in printed
+    assert "Status: STATUS_READY, Poll Count: 0" in printed
     assert member.has_managed_image("sdk-made", check_status=True)
     image = member.get_managed_image("sdk-made")
     assert image["pip_requirements"] == [{"name": "pyjokes", "version_specifier": "==0.8.3"}]

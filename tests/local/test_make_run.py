@@ -46,13 +46,14 @@ def ended_with(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def processes_of(state: Path) -> list[str]:
-    """Command lines of processes that have the state folder in their environment."""
+def processes_of(state: Path, also: bytes = b"") -> list[str]:
+    """Command lines of processes that have the state folder, and `also`, in their environment."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and int(folder.name) != os.getpid():
             try:
-                if str(state).encode() in (folder / "environ").read_bytes():
+                theirs = (folder / "environ").read_bytes()
+                if str(state).encode() in theirs and also in theirs:
                     found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
             except OSError:
                 continue
@@ -94,6 +95,7 @@ def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(state: 
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
         }
+        assert_only_two_have_an_aws_identity(state)
         for private in ("aws.env", "aws-keys.json", "run.env", "demo-password", "secret-key"):
             assert (state / private).stat().st_mode & 0o077 == 0, private
     finally:
@@ -115,6 +117,18 @@ def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(state: 
         again.send_signal(signal.SIGINT)
         code, said = ended_with(again)
     assert code == 0, said
+
+
+def assert_only_two_have_an_aws_identity(state: Path) -> None:
+    def workers(commands: list[str]) -> set[str]:
+        return {found[1] for text in commands if (found := re.search(r"-Q (\w+)", text))}
+
+    with_one = processes_of(state, b"AWS_SECRET_ACCESS_KEY=")
+    assert workers(with_one) == {"registry", "builds"}
+    assert workers(processes_of(state)) == {"registry", "builds", "webhooks"}
+    assert not [
+        text for text in with_one if "granian" in text or ("celery" in text and "beat" in text)
+    ]
 
 
 def sign_in(client: httpx.Client, password: str) -> None:

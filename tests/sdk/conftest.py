@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pytest
 from django.db import connection
@@ -18,6 +20,14 @@ from tests.test_main_job import build_now
 from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import User
+
+T = TypeVar("T")
+
+
+def in_a_thread(function: Callable[[], T]) -> T:
+    """Call it where no event loop runs: in this thread, the browser tests may have left theirs."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
 
 
 @dataclass(frozen=True)

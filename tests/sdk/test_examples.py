@@ -17,7 +17,7 @@ from ri_platform_sdk import AsyncClient, Client
 from ri_platform_sdk.cli import main
 
 from tests.conftest import Cast
-from tests.sdk.conftest import Instance
+from tests.sdk.conftest import Instance, in_a_thread
 
 ROOT = Path(__file__).resolve().parents[2]
 # What changes the image comes after what only looks at it.
@@ -35,7 +35,7 @@ def run_example(text: str, name: str, known: dict[str, Any]) -> None:
     test = doctest.DocTestParser().get_doctest(text, known, name, None, None)
     failures: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    runner.run(test, out=failures.append, clear_globs=False)
+    in_a_thread(lambda: runner.run(test, out=failures.append, clear_globs=False))
     known.update(test.globs)
     assert runner.summarize(verbose=False).failed == 0, "".join(failures)
 

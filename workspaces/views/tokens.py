@@ -7,10 +7,11 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
-from ri_platform.middleware import wants_fragment
 from workspaces import tokens
 from workspaces.access import Action, Actor, allows, needs
 from workspaces.forms import TokenForm
@@ -57,7 +58,14 @@ def revoke(request: HttpRequest, workspace: Workspace, token_id: UUID) -> HttpRe
         tokens.revoke_token(actor, token)
         messages.success(request, f"The token {token.name} was revoked.")
         return redirect("tokens", workspace_id=workspace.pk)
-    context = {"workspace": workspace, "section": "settings", "pane": "tokens", "token": token}
-    fragment = wants_fragment(request)
-    template = "workspaces/_revoke_dialog.html" if fragment else "workspaces/revoke.html"
-    return render(request, template, context)
+    return confirm(
+        request,
+        title="Revoke this token?",
+        verb="Revoke token",
+        words="workspaces/_revoke_words.html",
+        back=reverse("tokens", args=[workspace.pk]),
+        layout="settings.html",
+        context={
+            "workspace": workspace, "section": "settings", "pane": "tokens", "token": token,
+        },
+    )  # fmt: skip

@@ -6,8 +6,11 @@ from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
 
-from ri_platform.errors import Conflict
+from ri_platform.confirm import confirm
+from ri_platform.errors import Conflict, Invalid
 from workspaces import operations
 from workspaces.access import TABLE, Action, Actor, allows, needs, require
 from workspaces.forms import WorkspaceForm
@@ -22,7 +25,13 @@ def workspaces(request: HttpRequest) -> HttpResponse:
         .annotate(member_count=Count("members", distinct=True))
         .order_by("name")
     )
-    context = {"workspaces": found, "section": "workspaces"}
+    context = {
+        "workspaces": found,
+        "section": "workspaces",
+        "may_create": allows(actor.user, Action.CREATE_WORKSPACE),
+        "may_remove": allows(actor.user, Action.REMOVE_WORKSPACE),
+        "refusal": TABLE[Action.REMOVE_WORKSPACE].refusal,
+    }
     return render(request, "workspaces/workspaces.html", context)
 
 
@@ -63,3 +72,45 @@ def general(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "pane": "general",
     }
     return render(request, "workspaces/general.html", context, status=422 if form.errors else 200)
+
+
+@needs(Action.CREATE_WORKSPACE)
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    form = WorkspaceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            workspace = operations.create_workspace(Actor.of(request), form.command())
+        except Conflict as error:
+            form.add_error("name", str(error))
+        else:
+            messages.success(request, f"The workspace {workspace.name} was created.")
+            return redirect("members", workspace_id=workspace.pk)
+    context = {"form": form, "section": "workspaces"}
+    return render(request, "workspaces/create.html", context, status=422 if form.errors else 200)
+
+
+@needs(Action.REMOVE_WORKSPACE)
+@require_http_methods(["GET", "POST"])
+def remove(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """The confirmation, by typing the name, and its *Remove Workspace* button."""
+    error = ""
+    if request.method == "POST":
+        try:
+            operations.remove_workspace(Actor.of(request), workspace, request.POST.get("name", ""))
+        except Invalid as refused:
+            error = str(refused)
+        else:
+            messages.success(request, f"The workspace {workspace.name} was removed.")
+            return redirect("workspaces")
+    return confirm(
+        request,
+        title="Remove this workspace?",
+        verb="Remove Workspace",
+        words="workspaces/_remove_words.html",
+        back=reverse("workspaces"),
+        layout="app.html",
+        context={"workspace": workspace, "members": workspace.memberships.count()},
+        typed=workspace.name,
+        error=error,
+    )

@@ -1,0 +1,24 @@
+"""When each of the two AWS identities last spoke with the registry, and what went wrong if it could not."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Identity(models.TextChoices):
+    """The document's two identities, by the queue whose workers have them."""
+
+    REGISTRY_SERVER = "registry", "Registry server"
+    BUILD_JOBS = "builds", "Build jobs"
+
+
+class AwsContact(models.Model):
+    """One row an identity. `problem` is a sentence, empty if the last attempt succeeded."""
+
+    identity = models.CharField(max_length=16, choices=Identity.choices, unique=True)
+    tried_at = models.DateTimeField()
+    succeeded_at = models.DateTimeField(null=True, blank=True)
+    problem = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return self.get_identity_display()

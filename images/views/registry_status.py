@@ -1,0 +1,32 @@
+"""Organization settings → Image Registry: whether it works, as its workers have seen it."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
+from images.models.contact import Identity
+from images.references import effective_prefix
+from workspaces.access import Action, needs
+
+
+@require_GET
+@needs(Action.SEE_ORGANIZATION)
+def registry_status(request: HttpRequest) -> HttpResponse:
+    contacts = {contact.identity: contact for contact in AwsContact.objects.all()}
+    context = {
+        "section": "organization",
+        "pane": "registry",
+        "enabled": settings.IMAGE_REGISTRY_ENABLED,
+        "external_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
+        "prefix": effective_prefix(),
+        "region": settings.AWS_REGION,
+        "identities": [(label, contacts.get(value)) for value, label in Identity.choices],
+        "hosts": BuildHost.objects.alive().order_by("name"),
+        "bases": BaseImage.objects.current().order_by("image_type", "python_version"),
+        "image_count": ManagedImage.objects.existing().count(),
+    }
+    return render(request, "organization/registry.html", context)

@@ -1,0 +1,41 @@
+"""Asking before something is taken away: one dialog, and one page for who has no JavaScript."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from ri_platform.middleware import wants_fragment
+
+
+def confirm(
+    request: HttpRequest,
+    *,
+    title: str,
+    verb: str,
+    words: str,
+    back: str,
+    layout: str,
+    context: dict[str, Any],
+    typed: str = "",
+    error: str = "",
+) -> HttpResponse:
+    """Say what will happen, and to whom, with `verb` on the button; it posts to the same address.
+
+    `words` and `layout` are templates, `back` is where *Cancel* leads on the page. With `typed`, that has to
+    be typed first, as the field `name`.
+    """
+    values = {
+        **context,
+        "title": title,
+        "verb": verb,
+        "words": words,
+        "back": back,
+        "layout": layout,
+        "typed": typed,
+        "error": error,
+    }
+    template = "_confirm_dialog.html" if wants_fragment(request) else "confirm.html"
+    return render(request, template, values, status=422 if error else 200)

@@ -1,0 +1,121 @@
+"""The pane Settings → Members: who is in the workspace, and *Add New Member*."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from ri_platform.confirm import confirm
+from ri_platform.errors import DomainError
+from ri_platform.middleware import wants_fragment
+from workspaces import members
+from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.forms import MemberForm
+from workspaces.models import User, Workspace, WorkspaceRole
+
+SHOWN = 10
+
+
+@needs(Action.SEE_MEMBERS)
+@require_GET
+def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    actor = Actor.of(request)
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "members",
+        "memberships": workspace.memberships.select_related("user").order_by("user__username"),
+        "manages": allows(actor.user, Action.MANAGE_MEMBERS, workspace),
+        "refusal": TABLE[Action.MANAGE_MEMBERS].refusal,
+    }
+    return render(request, "workspaces/members.html", context)
+
+
+@needs(Action.MANAGE_MEMBERS)
+@require_http_methods(["GET", "POST"])
+def add(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """Search as you type, choose several, and give them a role."""
+    given = request.POST if request.method == "POST" else request.GET
+    ids = [int(item) for item in given.getlist("user") if item.isdecimal() and len(item) < 10]
+    chosen = list(members.candidates(workspace, "").filter(pk__in=ids))
+    error = ""
+    if request.method == "POST":
+        if chosen:
+            added = members.add_members(Actor.of(request), workspace, chosen, given.get("role", ""))
+            names = ", ".join(membership.user.username for membership in added)
+            messages.success(request, f"Added to {workspace.name}: {names}.")
+            return redirect("members", workspace_id=workspace.pk)
+        error = "Choose at least one account."
+    search = given.get("q", "")
+    found = members.candidates(workspace, search).exclude(pk__in=ids)[: SHOWN + 1]
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "members",
+        "search": search,
+        "chosen": chosen,
+        "found": list(found)[:SHOWN],
+        "more": len(found) > SHOWN,
+        "roles": WorkspaceRole.choices,
+        "role": given.get("role", WorkspaceRole.MEMBER),
+        "error": error,
+    }
+    fragment = wants_fragment(request)
+    template = "workspaces/_candidates.html" if fragment else "workspaces/add_members.html"
+    return render(request, template, context, status=422 if error else 200)
+
+
+@needs(Action.MANAGE_MEMBERS)
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpResponse:
+    membership = members.membership_of(workspace, user_id)
+    form = MemberForm(request.POST or None, initial={"role": membership.role})
+    if request.method == "POST" and form.is_valid():
+        try:
+            members.edit_member(Actor.of(request), membership, form.cleaned_data["role"])
+        except DomainError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{membership.user.username} was saved.")
+            return redirect("members", workspace_id=workspace.pk)
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "members",
+        "membership": membership,
+        "form": form,
+    }
+    return render(
+        request, "workspaces/edit_member.html", context, status=422 if form.errors else 200
+    )
+
+
+@needs(Action.MANAGE_MEMBERS)
+@require_http_methods(["GET", "POST"])
+def remove(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpResponse:
+    membership = members.membership_of(workspace, user_id)
+    if request.method == "POST":
+        members.remove_member(Actor.of(request), membership)
+        messages.success(request, f"{membership.user.username} is no longer a member.")
+        left = isinstance(request.user, User) and request.user.pk == user_id
+        visible = Workspace.objects.visible_to(Actor.of(request).user).filter(pk=workspace.pk)
+        if left and not visible.exists():
+            return redirect("workspaces")
+        return redirect("members", workspace_id=workspace.pk)
+    return confirm(
+        request,
+        title="Remove this member?",
+        verb="Remove Member",
+        words="workspaces/_remove_member_words.html",
+        back=reverse("members", args=[workspace.pk]),
+        layout="settings.html",
+        context={
+            "workspace": workspace,
+            "section": "settings",
+            "pane": "members",
+            "membership": membership,
+        },
+    )

@@ -1,0 +1,246 @@
+"""Organization settings: General, Members, API Access Tokens of all, and the audit log."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from ri_platform.confirm import confirm
+from ri_platform.errors import DomainError
+from workspaces import accounts, audit, tokens
+from workspaces.access import Action, Actor, needs
+from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm
+from workspaces.models import ApiToken, AuditEvent, User, Workspace
+
+PAGE_SIZE = 50
+
+
+@needs(Action.SEE_ORGANIZATION)
+@require_GET
+def general(request: HttpRequest) -> HttpResponse:
+    context = {
+        "section": "organization",
+        "pane": "general",
+        "workspace_count": Workspace.objects.count(),
+        "version": settings.VERSION,
+        "time_zone": settings.TIME_ZONE,
+        "account_count": User.objects.filter(is_active=True).count(),
+    }
+    return render(request, "organization/general.html", context)
+
+
+# --- accounts -------------------------------------------------------------------------------------------
+
+
+@needs(Action.SEE_ORGANIZATION)
+@require_GET
+def account_list(request: HttpRequest) -> HttpResponse:
+    search = request.GET.get("q", "").strip()[:100].replace("\x00", "")
+    users = User.objects.order_by("username")
+    if search:
+        users = users.filter(Q(username__icontains=search) | Q(email__icontains=search))
+    page = Paginator(users, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {"section": "organization", "pane": "accounts", "page": page, "search": search}
+    return render(request, "organization/accounts.html", context)
+
+
+@needs(Action.MANAGE_ACCOUNTS)
+@require_http_methods(["GET", "POST"])
+def create_account(request: HttpRequest) -> HttpResponse:
+    form = AccountForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = accounts.create_account(
+                Actor.of(request),
+                form.cleaned_data["username"],
+                email=form.cleaned_data["email"],
+                role=form.cleaned_data["role"],
+            )
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            return show_password_link(request, user)
+    context = {"section": "organization", "pane": "accounts", "form": form}
+    return render(
+        request, "organization/create_account.html", context, status=422 if form.errors else 200
+    )
+
+
+@needs(Action.MANAGE_ACCOUNTS)
+@require_http_methods(["GET", "POST"])
+def change_role(request: HttpRequest, user_id: int) -> HttpResponse:
+    actor = Actor.of(request)
+    account = accounts.account_of(actor, user_id)
+    form = AccountRoleForm(request.POST or None, initial={"role": account.role})
+    if request.method == "POST" and form.is_valid():
+        try:
+            accounts.change_role(actor, account, form.cleaned_data["role"])
+        except DomainError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{account.username} was saved.")
+            return redirect("accounts")
+    context = {"section": "organization", "pane": "accounts", "form": form, "account": account}
+    return render(
+        request, "organization/change_role.html", context, status=422 if form.errors else 200
+    )
+
+
+@needs(Action.MANAGE_ACCOUNTS)
+@require_http_methods(["GET", "POST"])
+def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
+    account = accounts.account_of(Actor.of(request), user_id)
+    if request.method == "POST":
+        return show_password_link(request, account)
+    return ask_about(request, account, "Reset this password?", "Make a link", "reset_password")
+
+
+def show_password_link(request: HttpRequest, account: User) -> HttpResponse:
+    """The link for the account's owner, in this answer alone."""
+    uid, token = accounts.password_link(Actor.of(request), account)
+    link = request.build_absolute_uri(reverse("choose_password", args=[uid, token]))
+    context = {"section": "organization", "pane": "accounts", "account": account, "link": link}
+    response = render(request, "organization/password_link.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@needs(Action.MANAGE_ACCOUNTS)
+@require_http_methods(["GET", "POST"])
+def deactivate(request: HttpRequest, user_id: int) -> HttpResponse:
+    account = accounts.account_of(Actor.of(request), user_id)
+    if request.method == "POST":
+        accounts.deactivate_account(Actor.of(request), account)
+        messages.success(request, f"{account.username} can no longer sign in.")
+        return redirect("accounts")
+    return ask_about(request, account, "Deactivate this account?", "Deactivate", "deactivate")
+
+
+@needs(Action.MANAGE_ACCOUNTS)
+@require_POST
+def reactivate(request: HttpRequest, user_id: int) -> HttpResponse:
+    actor = Actor.of(request)
+    account = accounts.reactivate_account(actor, accounts.account_of(actor, user_id))
+    messages.success(request, f"{account.username} can sign in again.")
+    return redirect("accounts")
+
+
+def ask_about(
+    request: HttpRequest, account: User, title: str, verb: str, words: str
+) -> HttpResponse:
+    return confirm(
+        request,
+        title=title,
+        verb=verb,
+        words=f"organization/_{words}_words.html",
+        back=reverse("accounts"),
+        layout="organization.html",
+        context={"section": "organization", "pane": "accounts", "account": account},
+    )
+
+
+# --- tokens ---------------------------------------------------------------------------------------------
+
+
+@needs(Action.SEE_ORGANIZATION)
+@require_GET
+def token_list(request: HttpRequest) -> HttpResponse:
+    found = ApiToken.objects.select_related("user", "workspace").order_by("workspace__name", "name")
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "section": "organization",
+        "pane": "tokens",
+        "page": page,
+        "count": tokens.living_tokens().count(),
+        "limit": tokens.limit(),
+    }
+    return render(request, "organization/tokens.html", context)
+
+
+# --- audit log ------------------------------------------------------------------------------------------
+
+
+@needs(Action.SEE_AUDIT_LOG)
+@require_GET
+def audit_log(request: HttpRequest) -> HttpResponse:
+    form = AuditFilterForm(request.GET or None)
+    events = audit.events(**filters_of(form))
+    # By keyset: page 1,000 of a long log costs what the first costs, and nothing is counted.
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 19:
+        events = events.filter(pk__lt=int(before))
+    found = list(events[: PAGE_SIZE + 1])
+    context = {
+        "section": "organization",
+        "pane": "audit",
+        "form": form,
+        "events": found[:PAGE_SIZE],
+        "kept": settings.AUDIT_DAYS,
+        "next": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
+    }
+    return render(request, "organization/audit.html", context)
+
+
+@needs(Action.SEE_AUDIT_LOG)
+@require_GET
+def export_audit_log(request: HttpRequest) -> StreamingHttpResponse:
+    """The same events as CSV, streamed. That somebody took them is an event, too."""
+    wanted = filters_of(AuditFilterForm(request.GET or None))
+    audit.record(
+        "audit.exported",
+        Actor.of(request),
+        object_type="audit_log",
+        object_name="audit log",
+        details={name: str(value) for name, value in wanted.items() if value},
+    )
+    rows = csv_rows(audit.events(**wanted).iterator(chunk_size=2000))
+    response = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="audit-log.csv"'
+    return response
+
+
+def filters_of(form: AuditFilterForm) -> dict[str, Any]:
+    return form.cleaned_data if form.is_bound and form.is_valid() else {}
+
+
+COLUMNS: dict[str, Callable[[AuditEvent], object]] = {
+    "time": lambda event: event.at.isoformat(),
+    "event": lambda event: event.event,
+    "user": lambda event: event.username,
+    "role": lambda event: event.role,
+    "token": lambda event: event.token_name,
+    "address": lambda event: event.address or "",
+    "object type": lambda event: event.object_type,
+    "object": lambda event: event.object_name,
+    "workspace": lambda event: event.workspace_name,
+    "details": lambda event: event.details_text,
+}
+
+
+class Echo:
+    """A file that hands back what is written to it."""
+
+    def write(self, value: str) -> str:
+        return value
+
+
+def csv_rows(events: Iterator[AuditEvent]) -> Iterator[str]:
+    writer = csv.writer(Echo())
+    yield writer.writerow(list(COLUMNS))
+    for event in events:
+        yield writer.writerow([safe_cell(str(cell(event))) for cell in COLUMNS.values()])
+
+
+def safe_cell(text: str) -> str:
+    """A spreadsheet takes a cell that begins like this for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
