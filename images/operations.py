@@ -154,8 +154,11 @@ def import_base_image(
 ) -> BaseImage:
     """Ask for a base image; a version that failed to import before is tried again.
 
-    Raises `Conflict` if this version is there or being imported.
+    `actor` is None for the platform itself and for `manage.py`. Raises `Conflict` if this version is there or
+    being imported.
     """
+    if actor is not None:
+        require(actor.user, Action.MANAGE_BASE_IMAGES)
     require_enabled()
     with transaction.atomic():
         base, created = BaseImage.objects.get_or_create(
@@ -183,6 +186,21 @@ def import_base_image(
         )
         wake.after_commit(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)
     return base
+
+
+def retire_base_image(actor: Actor, base: BaseImage) -> None:
+    """Offer a base image no more; images that stand on it stay as they are, and can be rolled back to.
+
+    Raises `Conflict` for one that is not the current of its kind.
+    """
+    require(actor.user, Action.MANAGE_BASE_IMAGES)
+    with transaction.atomic():
+        locked = BaseImage.objects.select_for_update().get(pk=base.pk)
+        if not locked.is_current:
+            raise Conflict(f"{locked} is not offered as it is.")
+        locked.is_current = False
+        locked.save(update_fields=["is_current"])
+        audit.record("base_image.retired", actor, object_type="base_image", object_name=str(locked))
 
 
 def refuse_unavailable(command: CreateImage) -> None:

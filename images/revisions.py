@@ -201,6 +201,19 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
     return build
 
 
+def wake_build(actor: Actor, build: Build) -> None:
+    """Send a build that waits to a worker now, without waiting for the sweeper.
+
+    Raises `Conflict` if it has ended, or a worker is at it.
+    """
+    require(actor.user, Action.WAKE_BUILD)
+    with transaction.atomic():
+        if not Build.objects.claimable().filter(pk=build.pk).exists():
+            raise Conflict("It has ended, or a worker is at it.")
+        record("image.build_woken", actor, build.image, None, build=build.number)
+        wake.after_commit(wake.Task.PREPARE_REPOSITORY, build.image_id)
+
+
 # --- what the verbs share ---------------------------------------------------------------------------------
 
 

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 from django.contrib.staticfiles.apps import StaticFilesConfig
 
 
@@ -13,3 +14,9 @@ class StaticFiles(StaticFilesConfig):
     """Django's own, without what no page of ours refers to: compressing it takes longer than starting."""
 
     ignore_patterns = [*StaticFilesConfig.ignore_patterns, "redoc*"]
+
+
+class OperatorsConfig(AdminConfig):
+    """Django's admin, for operators alone."""
+
+    default_site = "ri_platform.operators.OperatorsSite"

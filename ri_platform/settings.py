@@ -42,7 +42,7 @@ LOGIN_REDIRECT_URL = "workspaces"
 LOGOUT_REDIRECT_URL = "signin"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "ri_platform.apps.OperatorsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -9,6 +9,7 @@ from images.api import compatibility, endpoints, webhooks
 from ri_platform.api import install_error_handlers
 from ri_platform.health import healthz
 from workspaces import api as workspaces_api
+from workspaces import people_api
 from workspaces.access import public
 
 api = NinjaAPI(
@@ -26,6 +27,7 @@ install_error_handlers(api)
 api.add_router("/v1", endpoints.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
+api.add_router("/v1", people_api.routes)
 api.add_router("/v1", compatibility.routes)
 
 urlpatterns = [

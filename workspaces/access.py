@@ -46,6 +46,8 @@ class Action(enum.Enum):
     CANCEL_BUILD = "image.cancel_build"
     REMOVE_IMAGE = "image.remove"
     MANAGE_WEBHOOKS = "webhooks.manage"
+    MANAGE_BASE_IMAGES = "base_images.manage"
+    WAKE_BUILD = "build.wake"
 
 
 ORGANIZATION = frozenset({InstanceRole.ORGANIZATION_ADMINISTRATOR, InstanceRole.SUPPORT})
@@ -122,6 +124,12 @@ TABLE: dict[Action, Rule] = {
         ORGANIZATION,
         NOBODY_ELSE,
         "Only Organization Administrators can remove a managed image.",
+    ),
+    Action.MANAGE_BASE_IMAGES: Rule(
+        ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage base images."
+    ),
+    Action.WAKE_BUILD: Rule(
+        ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators send builds to workers."
     ),
     Action.MANAGE_WEBHOOKS: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage webhooks."

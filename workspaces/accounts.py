@@ -121,7 +121,7 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
 def account_of(actor: Actor, user_id: int) -> User:
     """Raises `NotFound`."""
     require(actor.user, Action.SEE_ORGANIZATION)
-    found = User.objects.filter(pk=user_id).first() if user_id < 2**31 else None
+    found = User.objects.filter(pk=user_id).first() if 0 < user_id < 2**31 else None
     if found is None:
         raise NotFound("There is no such account.")
     return found

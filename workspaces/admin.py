@@ -1,58 +1,75 @@
-"""Django admin for operators: who there is. Operators are superusers who administer the organization."""
+"""Django admin for operators: accounts, workspaces, tokens and the audit log. Changes go by operations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from ri_platform.errors import DomainError
+from ri_platform.operators import ReadOnlyAdmin
+from workspaces import accounts, tokens
+from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, Membership, User, Workspace
 
-admin.site.site_header = admin.site.site_title = "RI Platform for operators"
+admin.site.unregister(Group)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """Shown, never edited: operations change these, and keep their invariants."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+def each(
+    page: admin.ModelAdmin[Any],
+    request: HttpRequest,
+    chosen: QuerySet[Any],
+    change: Callable[[Actor, Any], object],
+    done: str,
+) -> None:
+    """Do an operation to each chosen row, and tell of each how it went."""
+    for row in chosen:
+        try:
+            change(Actor.of(request), row)
+        except DomainError as error:
+            page.message_user(request, f"{row}: {error}", messages.ERROR)
+        else:
+            page.message_user(request, f"{row} {done}.", messages.SUCCESS)
 
 
 class MembershipInline(admin.TabularInline[Membership, Workspace]):
     model = Membership
     extra = 0
-    autocomplete_fields = ["user"]
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(User)
-class AccountAdmin(UserAdmin[User]):
-    list_display = ("username", "role", "is_active", "last_login")
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ("username", "email", "role", "is_active", "is_superuser", "last_login")
     list_filter = ("role", "is_active")
-    fieldsets = (*(UserAdmin.fieldsets or ()), ("Instance role", {"fields": ("role",)}))
+    search_fields = ("username", "email")
+    exclude = ("password", "groups", "user_permissions")
+    actions = ("deactivate", "reactivate")
+
+    @admin.action(description="Deactivate selected accounts")
+    def deactivate(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        each(self, request, chosen, accounts.deactivate_account, "was deactivated")
+
+    @admin.action(description="Reactivate selected accounts")
+    def reactivate(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        each(self, request, chosen, accounts.reactivate_account, "was reactivated")
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(admin.ModelAdmin[Workspace]):
+class WorkspaceAdmin(ReadOnlyAdmin):
     list_display = ("name", "created_at")
     search_fields = ("name",)
     inlines = (MembershipInline,)
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ("at", "event", "username", "object_type", "object_name", "address")
-    list_filter = ("event",)
-    search_fields = ("username", "object_name")
 
 
 @admin.register(ApiToken)
@@ -69,3 +86,21 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "workspace")
     exclude = ("secret_hash",)
     search_fields = ("name", "user__username")
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke selected tokens")
+    def revoke(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
+        each(
+            self,
+            request,
+            chosen.select_related("workspace", "user"),
+            tokens.revoke_token,
+            "was revoked",
+        )
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    list_display = ("at", "event", "username", "object_type", "object_name", "address")
+    search_fields = ("username", "object_name", "event")
+    ordering = ("-pk",)

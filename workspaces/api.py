@@ -135,6 +135,24 @@ def edit_workspace(
     return described(operations.edit_workspace(Actor.of(request), workspace, command))
 
 
+@routes.post("/workspace", response={200: WorkspaceOut, **ERRORS}, summary="Create a workspace")
+@guarded(Action.CREATE_WORKSPACE)
+def create_workspace(request: HttpRequest, wanted: WorkspaceIn) -> dict[str, Any]:
+    """It has no members yet; Organization Administrators see it all the same."""
+    command = operations.EditWorkspace(wanted.name, wanted.description)
+    return described(operations.create_workspace(Actor.of(request), command))
+
+
+@routes.delete(
+    "/workspace/{workspace_id}", response={200: Nothing, **ERRORS}, summary="Remove a workspace"
+)
+@guarded(Action.REMOVE_WORKSPACE)
+def remove_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
+    """With its memberships and tokens, at once. Managed images that were created in it stay."""
+    operations.remove_workspace(Actor.of(request), workspace, workspace.name)
+    return {}
+
+
 @routes.post(
     "/users/api-tokens", response={200: TokenMade, **ERRORS}, summary="Create an API access token"
 )

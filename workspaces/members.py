@@ -77,7 +77,8 @@ def remove_member(actor: Actor, membership: Membership) -> None:
 
 def membership_of(workspace: Workspace, user_id: int) -> Membership:
     """Raises `NotFound`."""
-    found = workspace.memberships.select_related("user", "workspace").filter(user=user_id).first()
+    rows = workspace.memberships.select_related("user", "workspace")
+    found = rows.filter(user=user_id).first() if 0 < user_id < 2**31 else None
     if found is None:
         raise NotFound("There is no such member of this workspace.")
     return found

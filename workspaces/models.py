@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
+
+    Accounts = UserManager["User"]
+else:
+    Accounts = UserManager
 
 
 class InstanceRole(models.TextChoices):
@@ -28,6 +32,14 @@ class WorkspaceRole(models.TextChoices):
     VIEWER = "viewer", "Workspace viewer"
 
 
+class AccountManager(Accounts):
+    """`manage.py createsuperuser` makes operators: superusers who administer the organization."""
+
+    def create_superuser(self, *args: Any, **fields: Any) -> User:
+        fields.setdefault("role", InstanceRole.ORGANIZATION_ADMINISTRATOR)
+        return super().create_superuser(*args, **fields)
+
+
 class User(AbstractUser):
     """An account. `role` is what it may do on the whole instance; memberships give the rest."""
 
@@ -36,6 +48,9 @@ class User(AbstractUser):
     )
 
     memberships: RelatedManager[Membership]
+    tokens: RelatedManager[ApiToken]
+
+    objects: ClassVar[AccountManager] = AccountManager()
 
     class Meta(AbstractUser.Meta):
         constraints = [

@@ -1,0 +1,49 @@
+"""Members, accounts and workspaces by REST."""
+
+from __future__ import annotations
+
+from django.test import Client
+
+from tests.api.conftest import Ask
+from tests.conftest import Cast
+from workspaces.models import User, Workspace
+
+
+def test_a_workspace_is_created_filled_and_removed(ask: Ask, cast: Cast) -> None:
+    made = ask(cast.admin, "POST", "/v1/workspace", {"name": "Pricing"}).json()
+    path = f"/v1/workspace/{made['workspaceId']['uuid']}"
+    added = ask(
+        cast.admin, "POST", f"{path}/users", {"userIds": [cast.member.pk, 10**12], "role": "admin"}
+    ).json()["users"]
+    assert [(item["userName"], item["role"]) for item in added] == [("member", "admin")]
+    last = ask(cast.member, "DELETE", f"{path}/users/{cast.member.pk}")
+    assert (last.status_code, last.json()["code"]) == (409, 6)
+    ask(cast.member, "POST", f"{path}/users", {"userIds": [cast.viewer.pk]})
+    edited = ask(cast.member, "PUT", f"{path}/users/{cast.viewer.pk}", {"role": "vp"}).json()
+    assert edited["role"] == "vp"
+    assert ask(cast.viewer, "DELETE", f"{path}/users/{cast.member.pk}").status_code == 200
+    listed = ask(cast.viewer, "GET", f"{path}/users").json()["users"]
+    assert [item["userName"] for item in listed] == ["viewer"]
+    assert ask(cast.viewer, "DELETE", path).status_code == 403
+    assert ask(cast.admin, "DELETE", path).status_code == 200
+    assert not Workspace.objects.filter(name="Pricing").exists()
+
+
+def test_an_account_is_created_given_a_password_and_deactivated(ask: Ask, cast: Cast) -> None:
+    made = ask(cast.admin, "POST", "/v1/users", {"userName": "ada", "role": "basic"}).json()
+    link = ask(cast.admin, "POST", f"/v1/users/reset-password/{made['id']}").json()["path"]
+    assert Client().get(link, follow=True).status_code == 200
+    path = f"/v1/users/{made['id']}"
+    assert ask(cast.admin, "PUT", path, {"role": "support"}).json()["role"] == "support"
+    assert ask(cast.admin, "DELETE", path).status_code == 200
+    assert ask(cast.admin, "GET", path).json()["active"] is False
+    assert ask(cast.admin, "GET", "/v1/users/999999999999").status_code == 404
+
+
+def test_accounts_come_in_pages(ask: Ask, cast: Cast) -> None:
+    User.objects.bulk_create(User(username=f"user-{number:03}") for number in range(150))
+    first = ask(cast.admin, "GET", "/v1/users").json()
+    second = ask(cast.admin, "GET", f"/v1/users?pageToken={first['nextPageToken']}").json()
+    names = [item["userName"] for item in first["users"] + second["users"]]
+    assert names == sorted(User.objects.values_list("username", flat=True))
+    assert second["nextPageToken"] == first["nextPageToken"]

@@ -1,0 +1,143 @@
+"""Django admin is for operators: shown to nobody else, edits nothing, and acts by the same operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from images.models import BaseImage, Build, ManagedImage, Status
+from images.models.lease import WorkState
+from tests import factories
+from tests.conftest import Cast
+from workspaces import tokens
+from workspaces.access import Actor
+from workspaces.models import ApiToken, AuditEvent, InstanceRole, User
+
+
+@pytest.fixture
+def operator(cast: Cast) -> Client:
+    User.objects.filter(pk=cast.admin.pk).update(is_superuser=True, is_staff=True)
+    return cast.client(cast.admin)
+
+
+def act(client: Client, model: str, action: str, *rows: Any) -> str:
+    answer = client.post(
+        reverse(f"admin:{model}_changelist"),
+        {"action": action, "_selected_action": [row.pk for row in rows]},
+        follow=True,
+    )
+    assert answer.status_code == 200
+    return "\n".join(str(message) for message in answer.context["messages"])
+
+
+def test_only_superusers_who_administer_the_organization_enter(
+    cast: Cast, operator: Client
+) -> None:
+    assert operator.get("/django-admin/").status_code == 200
+    User.objects.filter(pk=cast.admin.pk).update(role=InstanceRole.BASIC)
+    assert operator.get("/django-admin/").status_code == 302
+    User.objects.filter(pk=cast.support.pk).update(is_staff=True)
+    assert cast.client(cast.support).get("/django-admin/").status_code == 302
+    assert (
+        Client().get("/django-admin/login/?next=//evil.example")["Location"].startswith("/signin")
+    )
+
+
+def test_createsuperuser_makes_an_operator(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "correct horse battery staple")
+    call_command("createsuperuser", "--noinput", "--username=root", "--email=r@example.org")
+    client = Client()
+    client.force_login(User.objects.get(username="root"))
+    assert client.get("/django-admin/").status_code == 200
+
+
+def test_no_page_edits_or_deletes_anything(operator: Client, rf: Any) -> None:
+    request = rf.get("/")
+    request.user = User.objects.get(username="admin")
+    for model, page in admin.site._registry.items():
+        assert not page.has_change_permission(request), model
+        assert not page.has_delete_permission(request), model
+        assert page.has_add_permission(request) == (model is BaseImage), model
+
+
+@pytest.mark.parametrize("model", sorted(admin.site._registry, key=str))
+def test_every_list_opens_and_costs_the_same_with_more_rows(
+    model: Any, operator: Client, cast: Cast, base: BaseImage, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(12):
+        factories.make_image(f"image-{number}", base=base, created_by=cast.member)
+        tokens.create_token(Actor(cast.member), cast.workspace, f"t{number}")
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    with django_assert_max_num_queries(9):
+        assert operator.get(address).status_code == 200
+    row = model.objects.first()
+    if row is not None:
+        change = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        assert operator.get(reverse(change, args=[row.pk])).status_code == 200
+
+
+def test_images_are_removed_and_rebuilt_by_the_same_operations(
+    operator: Client, base: BaseImage
+) -> None:
+    image = factories.make_image("churn", base=base)
+    assert "churn is being built" in act(operator, "images_managedimage", "rebuild", image)
+    assert "churn is being built already" in act(operator, "images_managedimage", "rebuild", image)
+    assert "churn was removed" in act(operator, "images_managedimage", "remove_images", image)
+    events = AuditEvent.objects.filter(object_name="churn").values_list("event", flat=True)
+    assert set(events) == {"image.rebuild_requested", "image.removed"}
+
+
+def test_builds_are_woken_cancelled_and_retried(operator: Client, base: BaseImage) -> None:
+    image = factories.make_image("churn", base=base, status=Status.BUILDING_FIRST_TIME)
+    build = image.builds.get()
+    assert "was sent to a worker" in act(operator, "images_build", "wake", build)
+    assert "was cancelled" in act(operator, "images_build", "cancel", build)
+    assert "It has ended" in act(operator, "images_build", "wake", build)
+    assert "is built again" in act(operator, "images_build", "retry", build)
+    assert [b.state for b in Build.objects.order_by("number")] == [
+        WorkState.CANCELLED,
+        WorkState.QUEUED,
+    ]
+
+
+def test_base_images_are_imported_and_retired(operator: Client, base: BaseImage) -> None:
+    add = reverse("admin:images_baseimage_add")
+    assert operator.get(add).status_code == 200
+    wanted = {
+        "image_type": "all",
+        "python_version": "3.13",
+        "platform_version": "2026.11",
+        "source": "suite:trixie",
+    }
+    assert operator.post(add, wanted).status_code == 302
+    imported = BaseImage.objects.get(platform_version="2026.11")
+    assert (imported.state, imported.source) == (WorkState.QUEUED, "suite:trixie")
+    again = operator.post(add, wanted, follow=True).content.decode()
+    assert "is being imported already" in again
+    refused = operator.post(add, {**wanted, "source": "rootfs:/etc"})
+    assert refused.status_code == 200
+    assert "was retired" in act(operator, "images_baseimage", "retire", base)
+    assert "is not offered as it is" in act(operator, "images_baseimage", "retire", base)
+    base.refresh_from_db()
+    assert not base.is_current
+    assert ManagedImage.objects.count() == 0
+
+
+def test_accounts_and_tokens_are_changed_by_operations(operator: Client, cast: Cast) -> None:
+    token = tokens.create_token(Actor(cast.member), cast.workspace, "nightly").token
+    assert "was revoked" in act(operator, "workspaces_apitoken", "revoke", token)
+    assert not ApiToken.objects.exists()
+    shown = act(operator, "workspaces_user", "deactivate", cast.member, cast.admin)
+    assert "member was deactivated" in shown
+    assert "This is your own account." in shown
+    act(operator, "workspaces_user", "reactivate", cast.member)
+    assert User.objects.get(pk=cast.member.pk).is_active
+    secret = tokens.create_token(Actor(cast.member), cast.workspace, "x").token.secret_hash
+    assert (
+        secret not in operator.get(reverse("admin:workspaces_apitoken_changelist")).content.decode()
+    )
