@@ -9,6 +9,9 @@ class PlatformConfig(AppConfig):
     name = "ri_platform"
     verbose_name = "RI Platform"
 
+    def ready(self) -> None:
+        from ri_platform import checks  # noqa: F401  (registers the system checks)
+
 
 class StaticFiles(StaticFilesConfig):
     """Django's own, without what no page of ours refers to: compressing it takes longer than starting."""

@@ -55,6 +55,16 @@ class Env:
     def text(self, name: str, default: str = "") -> str:
         return self._values.get(name, default)
 
+    def secret(self, name: str) -> str:
+        """A value from `NAME`, or from the file that `NAME_FILE` names, as orchestrators mount secrets."""
+        path = self._values.get(f"{name}_FILE", "")
+        if not path:
+            return self._values.get(name, "")
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error
+
     def flag(self, name: str, default: bool) -> bool:
         def parse(text: str) -> bool:
             lowered = text.lower()

@@ -9,7 +9,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
-from ri_platform.errors import DomainError, MethodNotAllowed, NotAllowed, NotFound, TooManyRequests
+from ri_platform.errors import (
+    DomainError,
+    Invalid,
+    MethodNotAllowed,
+    NotAllowed,
+    NotFound,
+    TooManyRequests,
+)
 
 # google.rpc.Code, which the public client expects beside the HTTP status.
 _GRPC_CODES = {
@@ -38,6 +45,20 @@ TITLES = {
     502: "The image registry did not answer as it should",
     503: "Not available right now",
 }
+
+
+class PrivatePagesMiddleware:
+    """What a signed-in reader sees is theirs: no shared cache keeps it, and a browser asks anew."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        user = getattr(request, "user", None)
+        if user is not None and user.is_authenticated and "Cache-Control" not in response:
+            response["Cache-Control"] = "private, no-cache"
+        return response
 
 
 class DomainErrorMiddleware:
@@ -113,6 +134,17 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         NotAllowed(
             "This form is out of date, so nothing was changed.",
             hint="Go back, reload the page and send it again.",
+        ),
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler400`: a host that is not ours, or a body that is too large."""
+    return error_response(
+        request,
+        Invalid(
+            "The request cannot be taken as it is.",
+            hint="Its body may be too large, or its address not one of this instance.",
         ),
     )
 

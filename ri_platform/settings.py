@@ -30,7 +30,8 @@ env = Env.load(STATE_DIR)
 # --- Django -----------------------------------------------------------------------------------------
 DEBUG = env.flag("RI_DEBUG", default=False)
 # Without a key of its own a process still starts (tests, `manage.py check`), but its sessions end with it.
-SECRET_KEY = env.text("RI_SECRET_KEY") or secrets.token_urlsafe(48)
+SECRET_KEY_SET = bool(env.secret("RI_SECRET_KEY"))
+SECRET_KEY = env.secret("RI_SECRET_KEY") or secrets.token_urlsafe(48)
 ALLOWED_HOSTS = env.words("RI_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
 CSRF_TRUSTED_ORIGINS = env.words("RI_TRUSTED_ORIGINS", [])
 ROOT_URLCONF = "ri_platform.urls"
@@ -62,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -69,6 +71,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "ri_platform.middleware.PrivatePagesMiddleware",
     "ri_platform.middleware.DomainErrorMiddleware",
 ]
 
@@ -97,6 +100,10 @@ DATABASES = {
     }
 }
 
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -132,6 +139,20 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+# How many proxies of ours stand before the web process, each adding to X-Forwarded-For; none believes nobody.
+TRUSTED_PROXIES = env.integer("RI_TRUSTED_PROXIES", 0)
+# No page of ours uses any of the browser's devices.
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    feature: []
+    for feature in (
+        "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "geolocation",
+        "gyroscope", "magnetometer", "microphone", "midi", "payment", "usb",
+    )
+}  # fmt: skip
+# A pasted requirements file is far below this; larger bodies are refused before they are read.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "ri_platform.middleware.csrf_failure"
 
@@ -147,6 +168,7 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
+        "report-uri": ["/csp-report"],
     }
 }
 

@@ -7,6 +7,7 @@ from ninja import NinjaAPI
 
 from images.api import compatibility, endpoints, webhooks
 from ri_platform.api import install_error_handlers
+from ri_platform.csp_report import csp_report
 from ri_platform.health import healthz
 from workspaces import api as workspaces_api
 from workspaces import people_api
@@ -32,11 +33,13 @@ api.add_router("/v1", compatibility.routes)
 
 urlpatterns = [
     path("healthz", public(healthz), name="healthz"),
+    path("csp-report", public(csp_report), name="csp_report"),
     path("django-admin/", admin.site.urls),
     path("", include("workspaces.urls")),
     path("", include("images.urls")),
     path("", api.urls),
 ]
 
+handler400 = "ri_platform.middleware.bad_request"
 handler404 = "ri_platform.middleware.page_not_found"
 handler500 = "ri_platform.middleware.server_error"

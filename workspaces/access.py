@@ -17,6 +17,7 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from ri_platform.address import client_address
 from ri_platform.errors import NotAllowed, NotFound
 from workspaces.models import ApiToken, InstanceRole, User, Workspace, WorkspaceRole
 
@@ -149,7 +150,7 @@ class Actor:
     def of(cls, request: HttpRequest) -> Actor:
         return cls(
             user=cast(User, request.user),
-            address=request.META.get("REMOTE_ADDR") or None,
+            address=client_address(request),
             token=getattr(request, "api_token", None),
         )
 

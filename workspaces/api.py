@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from ninja.security import APIKeyHeader
 from pydantic import Field
 
+from ri_platform.address import client_address
 from ri_platform.api import ERRORS, Camel, Text, router
 from workspaces import operations, tokens
 from workspaces.access import Action, Actor, needs, visible_workspace
@@ -26,7 +27,7 @@ class TokenAuth(APIKeyHeader):
     param_name = "rime-api-key"
 
     def authenticate(self, request: HttpRequest, key: str | None) -> ApiToken:
-        token = tokens.authenticate(key or "", request.META.get("REMOTE_ADDR"))
+        token = tokens.authenticate(key or "", client_address(request))
         request.user, request.api_token = token.user, token  # type: ignore[attr-defined]
         return token
 

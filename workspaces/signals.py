@@ -8,6 +8,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from ri_platform.address import client_address
 from workspaces import audit
 from workspaces.models import User
 
@@ -34,4 +35,4 @@ def failed(
 
 
 def address_of(request: HttpRequest | None) -> str | None:
-    return request.META.get("REMOTE_ADDR") or None if request else None
+    return client_address(request) if request else None

@@ -1,0 +1,25 @@
+"""Where a request comes from, as far as it can be believed."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The client's address: what the outermost of our own proxies saw, None where that is no address.
+
+    Each proxy adds the address it was asked from to the end of X-Forwarded-For (RFC 7239 tells of the
+    practice), so what stands before our own proxies' entries was written by the client, and is not believed.
+    """
+    found = request.META.get("REMOTE_ADDR", "")
+    if settings.TRUSTED_PROXIES:
+        passed = [item.strip() for item in request.headers.get("X-Forwarded-For", "").split(",")]
+        if len(passed) >= settings.TRUSTED_PROXIES:
+            found = passed[-settings.TRUSTED_PROXIES]
+    try:
+        return str(ipaddress.ip_address(found))
+    except ValueError:
+        return None

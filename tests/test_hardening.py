@@ -1,0 +1,159 @@
+"""What stands between this instance and those who mean it harm: headers, limits, and who is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import identify_hasher
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from images.models import BaseImage
+from ri_platform.address import client_address
+from tests.conftest import Cast
+from workspaces import tokens
+from workspaces.access import Actor
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def check_deploy(**variables: str) -> subprocess.CompletedProcess[str]:
+    ours = ("RI_SECRET", "DJANGO_ALLOW")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_production_installation_passes_djangos_own_checks(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("k" * 20 + "0123456789" * 4 + "\n")
+    done = check_deploy(
+        RI_HTTPS="true", RI_SECRET_KEY_FILE=str(secret), RI_ALLOWED_HOSTS="images.example.org"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_without_a_key_of_its_own_is_refused() -> None:
+    done = check_deploy(RI_HTTPS="true")
+    assert done.returncode == 1
+    assert "RI_SECRET_KEY is not set" in done.stderr
+    missing = check_deploy(RI_SECRET_KEY_FILE="/nowhere/at/all")
+    assert "RI_SECRET_KEY_FILE cannot be read: No such file or directory." in missing.stderr
+
+
+def test_every_page_carries_the_headers(cast: Cast, base: BaseImage) -> None:
+    for client in (Client(), cast.client(cast.member)):
+        answer = client.get(reverse("workspaces"), follow=True)
+        policy = answer["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "report-uri /csp-report" in policy
+        assert answer["X-Frame-Options"] == "DENY"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Referrer-Policy"] == "same-origin"
+        assert "camera=()" in answer["Permissions-Policy"]
+        assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def test_private_pages_are_kept_by_no_shared_cache(cast: Cast, base: BaseImage) -> None:
+    pages = [reverse("workspaces"), reverse("images", args=[cast.workspace.pk])]
+    for page in pages:
+        assert "private" in cast.client(cast.member).get(page)["Cache-Control"]
+    assert "no-cache" in Client().get(reverse("signin"))["Cache-Control"]
+
+
+def test_cookies_are_for_the_server_alone(cast: Cast) -> None:
+    cast.member.set_password("correct horse battery staple")
+    cast.member.save()
+    client = Client()
+    client.post(
+        reverse("signin"), {"username": "member", "password": "correct horse battery staple"}
+    )
+    cookie = client.cookies["sessionid"]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+
+
+def test_passwords_are_kept_by_argon2(cast: Cast) -> None:
+    cast.member.set_password("correct horse battery staple")
+    assert identify_hasher(cast.member.password).algorithm == "argon2"
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"]
+)
+def test_signing_in_leads_nowhere_else(target: str, cast: Cast) -> None:
+    cast.member.set_password("correct horse battery staple")
+    cast.member.save()
+    answer = Client().post(
+        reverse("signin"),
+        {"username": "member", "password": "correct horse battery staple", "next": target},
+    )
+    assert answer["Location"] == reverse("workspaces")
+
+
+def test_another_host_is_refused_in_a_sentence() -> None:
+    answer = Client().get("/signin", headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+    assert b"The request cannot be taken as it is." in answer.content
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_looked_at(
+    cast: Cast, base: BaseImage
+) -> None:
+    large = "x" * 3_000_000
+    page = cast.client(cast.member).post(
+        reverse("new_image", args=[cast.workspace.pk]), {"name": "a1", "pip_requirements": large}
+    )
+    assert page.status_code == 400
+    secret = tokens.create_token(Actor(cast.member), cast.workspace, "t").secret
+    answer = Client().post(
+        "/v1/images",
+        json.dumps({"name": large}),
+        content_type="application/json",
+        headers={"rime-api-key": secret},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, 3)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "believed"),
+    [
+        (0, "203.0.113.9", "127.0.0.1"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "10.0.0.1, 203.0.113.9", "203.0.113.9"),
+        (2, "10.0.0.1, 203.0.113.9, 192.0.2.1", "203.0.113.9"),
+        (2, "203.0.113.9", "127.0.0.1"),
+        (1, "not an address", None),
+    ],
+)
+def test_only_what_our_own_proxies_saw_is_believed(
+    proxies: int, forwarded: str, believed: str | None, settings: Any
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    request = RequestFactory().get("/", headers={"X-Forwarded-For": forwarded})
+    assert client_address(request) == believed
+
+
+def test_what_a_browser_refused_is_told_in_one_escaped_line(
+    caplog: pytest.LogCaptureFixture, client: Client
+) -> None:
+    report = {"csp-report": {"blocked-uri": "https://evil.example/\nforged line", "x": "y" * 999}}
+    answer = client.post("/csp-report", json.dumps(report), content_type="application/csp-report")
+    assert answer.status_code == 204
+    assert "forged line" in caplog.text
+    assert "\nforged" not in caplog.text
+    for nonsense in (b"", b"[]", b'"x"', b'{"csp-report": 3}', b"\xff" * 20_000):
+        assert client.post("/csp-report", nonsense, content_type="x/y").status_code == 204
