@@ -120,7 +120,7 @@ def list_images(client: Client, libraries: Sequence[str], as_json: bool) -> None
             image.name, image.status, image.image_type, image.python_version,
             str(len(image.libraries)) if image.current_build else "-", size(image),
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)
 
 
 @main.command()
@@ -197,29 +197,34 @@ def show_matches(found: Sequence[Match]) -> None:
             item.image.name, item.image.image_type, item.image.python_version,
             str(item.library_count), missing or "nothing",
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)
 
 
 def show_image(image: Image, as_json: bool) -> None:
     if as_json:
         print_json(asdict(image))
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("Name", image.name)
-    table.add_row("Status", image.status)
-    table.add_row("Base", f"{image.image_type}, Python {image.python_version}")
-    table.add_row("Asked for", ", ".join((*image.requirements, *image.package_requirements)))
+    rows = [
+        ("Name", image.name),
+        ("Status", image.status),
+        ("Base", f"{image.image_type}, Python {image.python_version}"),
+        ("Asked for", ", ".join((*image.requirements, *image.package_requirements))),
+    ]
     if image.current_build:
-        table.add_row(
-            "Libraries", ", ".join(f"{lib.name} {lib.version}" for lib in image.libraries)
-        )
-        table.add_row("Size", size(image))
-        table.add_row("Pull", image.pull_reference)
+        libraries = ", ".join(f"{library.name} {library.version}" for library in image.libraries)
+        rows += [("Libraries", libraries), ("Size", size(image)), ("Pull", image.pull_reference)]
     build = image.latest_build
     if build is not None and build.error_message:
-        table.add_row("Failed", f"{build.error_message} {build.error_hint}")
-    # Whole, whatever the width of the terminal: references are there to be copied.
-    Console(soft_wrap=True).print(table)
+        rows.append(("Failed", f"{build.error_message} {build.error_hint}"))
+    # Whole lines, whatever the terminal's width: references are there to be copied.
+    for label, text in rows:
+        click.echo(f"{label:<11}{text}")
+
+
+def print_table(table: Table) -> None:
+    """As wide as the terminal; where there is none, as wide as it takes."""
+    console = Console()
+    (console if console.is_terminal else Console(width=1000)).print(table)
 
 
 def size(image: Image) -> str:

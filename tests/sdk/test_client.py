@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,8 @@ def test_the_command_line_shows_tables_json_and_sentences(
 
     (listed,) = json.loads(run("list", "--json").output)
     assert (listed["name"], listed["status"]) == ("churn", "READY")
+    shown = run("show", "churn").output
+    assert re.search(r"^Pull       \S+/churn@sha256:[0-9a-f]{64}$", shown, re.MULTILINE)
     wanted = tmp_path / "requirements.txt"
     wanted.write_text("numpy>=2\npandas\n")
     found = run("match", "-r", str(wanted))
