@@ -174,6 +174,9 @@ CONTENT_SECURITY_POLICY = {
 
 AUDIT_DAYS = env.integer("RI_AUDIT_DAYS", 365, minimum=1)
 
+# A minute, from one address for one account.
+MAX_FAILED_SIGN_INS = env.integer("RI_MAX_FAILED_SIGN_INS", 5, minimum=1)
+
 # --- API ----------------------------------------------------------------------------------------------
 # What the public client compares with its own version; it refuses a server that is behind.
 COMPATIBILITY_VERSION = env.text("RI_COMPATIBILITY_VERSION", "2.13.2")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import pytest
 from django.contrib.auth.hashers import identify_hasher
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from images.models import BaseImage
 from ri_platform.address import client_address
 from tests.conftest import Cast
-from workspaces import tokens
+from workspaces import limits, tokens
 from workspaces.access import Actor
+from workspaces.models import FailedAuthentication
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -157,3 +160,33 @@ def test_what_a_browser_refused_is_told_in_one_escaped_line(
     assert "\nforged" not in caplog.text
     for nonsense in (b"", b"[]", b'"x"', b'{"csp-report": 3}', b"\xff" * 20_000):
         assert client.post("/csp-report", nonsense, content_type="x/y").status_code == 204
+
+
+def sign_in(username: str, password: str, address: str = "127.0.0.1") -> Any:
+    data = {"username": username, "password": password}
+    return Client(REMOTE_ADDR=address).post(reverse("signin"), data)
+
+
+def test_guessing_passwords_is_slowed_down_without_keeping_the_owner_out(cast: Cast) -> None:
+    cast.member.set_password("correct horse battery staple")
+    cast.member.save()
+    for _ in range(5):
+        assert b"The username or the password is wrong" in sign_in("member", "guess").content
+    waiting = sign_in("member", "correct horse battery staple")
+    assert b"Too many attempts with a wrong password" in waiting.content
+    # Its owner, elsewhere, is not kept out, and neither is anybody else here.
+    right = sign_in("member", "correct horse battery staple", "192.0.2.7")
+    assert right.status_code == 302
+    assert b"The username or the password is wrong" in sign_in("viewer", "guess").content
+
+
+def test_trying_one_password_on_many_accounts_is_slowed_down_too(cast: Cast, settings: Any) -> None:
+    settings.MAX_FAILED_AUTHENTICATIONS = 6
+    said = [sign_in(f"user-{number}", "guess").content for number in range(7)]
+    assert b"is wrong" in said[5]
+    assert b"Too many attempts" in said[6]
+    FailedAuthentication.objects.update(window_ends_at=timezone.now() - timedelta(minutes=2))
+    assert b"is wrong" in sign_in("user-8", "guess").content
+    FailedAuthentication.objects.update(window_ends_at=timezone.now() - timedelta(minutes=2))
+    assert limits.forget_old_failures() > 0
+    assert not FailedAuthentication.objects.exists()

@@ -7,10 +7,16 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 
+from ri_platform.address import client_address
+from ri_platform.errors import TooManyRequests
+from workspaces.limits import count_failure, refuse_after_failures
 from workspaces.models import InstanceRole, Workspace, WorkspaceRole
 from workspaces.operations import EditWorkspace
+
+TOO_MANY = "Too many attempts with a wrong password came from your address."
 
 
 class SignInForm(AuthenticationForm):
@@ -25,6 +31,29 @@ class SignInForm(AuthenticationForm):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             field.widget.attrs["class"] = "form-control"
+
+    def clean(self) -> dict[str, Any]:
+        """After some failures an address has to wait with this account, and after more with any.
+
+        By account alone somebody could keep its owner out.
+        """
+        address = client_address(self.request) if self.request else None
+        username = self.cleaned_data.get("username", "")
+        limits = {
+            f"signin {address} {username}": settings.MAX_FAILED_SIGN_INS,
+            f"signin {address}": settings.MAX_FAILED_AUTHENTICATIONS,
+        }
+        try:
+            for key, limit in limits.items():
+                refuse_after_failures(key, limit, TOO_MANY)
+        except TooManyRequests as error:
+            raise ValidationError(str(error), code="too_many") from error
+        try:
+            return super().clean()
+        except ValidationError:
+            for key, limit in limits.items():
+                count_failure(key, limit, TOO_MANY)
+            raise
 
 
 class ChoosePasswordForm(SetPasswordForm):  # type: ignore[type-arg]  # no subscript at run time

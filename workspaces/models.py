@@ -151,14 +151,14 @@ class ApiToken(models.Model):
 
 
 class FailedAuthentication(models.Model):
-    """How often an address has lately come with a wrong token."""
+    """How often somebody has lately failed to say who they are; `key` is for `workspaces.limits`."""
 
-    address = models.CharField(max_length=64, unique=True)
+    key = models.CharField(max_length=200, unique=True)
     failures = models.PositiveIntegerField(default=0)
     window_ends_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"{self.failures} from {self.address}"
+        return f"{self.failures} of {self.key}"
 
 
 class AuditEvent(models.Model):

@@ -18,16 +18,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from ri_platform.errors import Conflict, Invalid, NotFound, TooManyRequests, Unauthenticated
+from ri_platform.errors import Conflict, Invalid, NotFound, Unauthenticated
 from ri_platform.locks import until_commit
 from workspaces import audit
 from workspaces.access import Action, Actor, allows, require
-from workspaces.models import ApiToken, FailedAuthentication, InstanceRole, User, Workspace
+from workspaces.limits import count_failure
+from workspaces.models import ApiToken, InstanceRole, User, Workspace
 
 PREFIX = "ri_"
+WRONG = "Too many requests with a wrong API access token came from your address."
 # How exact "last used" is: a busy token must not write a row with each request.
 LAST_USE_SECONDS = 60
-WINDOW_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def authenticate(secret: str, address: str | None) -> ApiToken:
     )
     if token is None:
         if secret:
-            count_failure(address, now)
+            # Counting refuses once there were too many.
+            count_failure(f"token {address}", settings.MAX_FAILED_AUTHENTICATIONS, WRONG)
         raise Unauthenticated(
             "The API access token is missing, wrong, expired or revoked.",
             hint="Create one under API Access Tokens in a workspace's settings, and send it in the "
@@ -172,21 +174,3 @@ def authenticate(secret: str, address: str | None) -> ApiToken:
     if token.last_used_at is None or (now - token.last_used_at).total_seconds() > LAST_USE_SECONDS:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
-
-
-def count_failure(address: str | None, now: datetime) -> None:
-    """Note a failed attempt. Raises `TooManyRequests` if its address has had enough for now."""
-    row, _ = FailedAuthentication.objects.get_or_create(
-        address=address or "unknown", defaults={"window_ends_at": now}
-    )
-    if row.window_ends_at <= now:
-        ends = now + timedelta(seconds=WINDOW_SECONDS)
-        FailedAuthentication.objects.filter(pk=row.pk).update(window_ends_at=ends, failures=1)
-    elif row.failures >= settings.MAX_FAILED_AUTHENTICATIONS:
-        raise TooManyRequests(
-            "Too many requests with a wrong API access token came from your address.",
-            hint="Check the token, and try again later.",
-            retry_after=int((row.window_ends_at - now).total_seconds()) + 1,
-        )
-    else:
-        FailedAuthentication.objects.filter(pk=row.pk).update(failures=F("failures") + 1)

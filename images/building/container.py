@@ -27,7 +27,7 @@ from images.models import BaseImage
 from images.registry.oci import Descriptor, RegistryClient
 
 # nobody's, in every distribution: a library's build code has no business with root.
-UNPRIVILEGED = "65534:65534"
+NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Container:
             door = open_things.enter_context(index_door.answering(ours, indexes))
             try:
                 self._step(
-                    ["run", "--isolation", "chroot", "--user", UNPRIVILEGED, "--cap-drop", "all",
+                    ["run", "--isolation", "chroot", "--user", f"{NOBODY}:{NOBODY}", "--cap-drop", "all",
                      "--workingdir", "/", *options, "build", "--", *command],
                     before=[
                         "unshare", "--net", "--",

@@ -72,7 +72,7 @@ class IndexDoor(ThreadingHTTPServer):
         """A lock that was made by way of this server, with the addresses that it stands for."""
 
         def original(match: re.Match[str]) -> str:
-            return self.files[match.group(1)]
+            return self.files.get(match.group(1), match.group(0))
 
         return re.sub(rf"{HOME}/\d+/files/([0-9a-f]{{64}})/[^\"\s]+", original, text)
 

@@ -14,7 +14,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -164,7 +164,7 @@ def resolve(
     return lock
 
 
-def compiling(target: Target, python: str, wanted: Path, output: Path) -> list[str]:
+def compiling(target: Target, python: str, wanted: PurePath, output: PurePath) -> list[str]:
     """uv's arguments for locking the requirements of one file into another."""
     return [
         "pip", "compile", "--no-config", "--no-header", "--color", "never", "--format", "pylock.toml",

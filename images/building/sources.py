@@ -11,11 +11,13 @@ import hashlib
 import os
 import re
 import shutil
+import stat
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.conf import settings
@@ -47,9 +49,12 @@ from images.specs import allows_source, os_packages_of
 
 # What uv and buildah say of any failure.
 _NOISE = re.compile(r"hint: Build failures usually|subprocess exited with|Error: exit status")
-# Where the container sees the build's folder, and uv.
-FOLDER = "/build"
+# Where the container sees what it is given, what it may write, and uv.
+GIVEN = PurePosixPath("/build/given")
+OUT = PurePosixPath("/build/out")
 UV = "/usr/local/bin/ri-uv"
+# Whose the folder is that it may write to.
+OWNER = (containers.NOBODY, containers.NOBODY)
 # The beginning of what ZIP archives can tell: the same source gives the same wheel at any time.
 SOURCE_DATE_EPOCH = "315532800"
 
@@ -84,21 +89,27 @@ class SourceBuilds:
     def lock(self, requirements: Sequence[PipRequirement]) -> Lock:
         """Lock requirements, source distributions included. Raises as `images.building.resolve`."""
         target = Target(self.base.python_version)
-        (self.shared / "requirements.in").write_text("".join(f"{r}\n" for r in requirements))
-        output = self.shared / "pylock.toml"
+        (self.given / "requirements.in").write_text("".join(f"{r}\n" for r in requirements))
+        out = self.fresh_folder()
         if self.base.libraries:
-            output.write_text(preferences(dict(self.base.libraries)))
-            os.chown(output, *self.owner)
-        inside = Path(FOLDER)
+            (out / "pylock.toml").write_text(preferences(dict(self.base.libraries)))
+            os.chown(out / "pylock.toml", *OWNER)
         self.log("Resolving in the base image, source distributions included")
         try:
             door = self.run(
-                [*compiling(target, self.base.interpreter, inside / "requirements.in",
-                            inside / "pylock.toml"), "--quiet"]
+                [*compiling(target, self.base.interpreter, GIVEN / "requirements.in",
+                            OUT / "pylock.toml"), "--quiet"],
+                out,
             )  # fmt: skip
         except CommandFailed as error:
             raise resolver_error("\n".join(error.said), target) from error
-        return parse_lock(door.real_addresses(output.read_text()), target, allow_source=True)
+        made = self.work / "pylock.toml"
+        take_file(out / "pylock.toml", made)
+        lock = parse_lock(
+            door.real_addresses(made.read_text(errors="replace")), target, allow_source=True
+        )
+        refuse_other_addresses(lock, door.files.values())
+        return lock
 
     # --- build -----------------------------------------------------------------------------------------
 
@@ -146,37 +157,46 @@ class SourceBuilds:
         """Build a source distribution's wheel, checked to be its own."""
         with index_client(self.indexes.auth, self.indexes.ca_file) as client:
             file = fetch(client, source, caches().wheels, self.work / "sdists", threading.Event())
-        given = self.shared / source.filename
-        shutil.copyfile(file, given)
-        out = self.shared / f"wheel-{source.name}"
+        shutil.copyfile(file, self.given / source.filename)
+        out = self.fresh_folder()
         self.log(f"Building {source.filename} in the base image")
         try:
             self.run(
                 ["build", "--no-config", "--wheel", "--color", "never", "--python",
-                 self.base.interpreter, "--out-dir", f"{FOLDER}/{out.name}", f"{FOLDER}/{given.name}"]
+                 self.base.interpreter, "--out-dir", str(OUT), str(GIVEN / source.filename)],
+                out,
             )  # fmt: skip
         except CommandFailed as error:
             raise failed(source, error.said) from error
-        wheels = list(out.glob("*.whl"))
-        if len(wheels) != 1 or wheels[0].is_symlink() or not is_of(wheels[0].name, source):
+        names = [path.name for path in out.iterdir() if path.name.endswith(".whl")]
+        if len(names) != 1 or not is_of(names[0], source):
             raise failed(
                 source, ["It gave something else than one wheel of its own name and version."]
             )
-        return wheels[0]
+        wheel = self.work / names[0]
+        take_file(out / names[0], wheel)
+        return wheel
 
     # --- the container -----------------------------------------------------------------------------------
 
-    def run(self, arguments: Sequence[str]) -> index_door.IndexDoor:
-        """Run uv in the container. Raises `CommandFailed`, or `PackageNotAllowed` where that is why."""
+    def run(self, arguments: Sequence[str], out: Path) -> index_door.IndexDoor:
+        """Run uv in the container, with `out` to write to.
+
+        Raises `CommandFailed`, or `PackageNotAllowed` where that is why.
+        """
         try:
             return self.container.run_confined(
                 [UV, *arguments],
                 self.indexes,
-                volumes={self.shared: FOLDER, Path(find_uv_bin()): f"{UV}:ro"},
+                volumes={
+                    self.given: f"{GIVEN}:ro",
+                    out: str(OUT),
+                    Path(find_uv_bin()): f"{UV}:ro",
+                },
                 environment={
                     **index_door.environment(self.indexes),
-                    "HOME": FOLDER,
-                    "UV_CACHE_DIR": f"{FOLDER}/cache",
+                    "HOME": "/tmp",  # noqa: S108 - the container's own
+                    "UV_CACHE_DIR": "/tmp/cache",  # noqa: S108
                     "UV_PYTHON_DOWNLOADS": "never",
                     "PYTHONHASHSEED": "0",
                     "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
@@ -204,17 +224,46 @@ class SourceBuilds:
         return made
 
     @cached_property
-    def shared(self) -> Path:
-        """The folder that the container may write to."""
-        folder = self.work / "shared"
+    def given(self) -> Path:
+        """The folder that the container reads from; nothing in it is anybody's but the worker's."""
+        folder = self.work / "given"
         folder.mkdir()
-        os.chown(folder, *self.owner)
         return folder
 
-    @property
-    def owner(self) -> tuple[int, int]:
-        user, _, group = containers.UNPRIVILEGED.partition(":")
-        return int(user), int(group)
+    def fresh_folder(self) -> Path:
+        """A folder for one run to write to. What lies in it afterwards is not to be trusted."""
+        folder = Path(tempfile.mkdtemp(prefix="out-", dir=self.work))
+        os.chown(folder, *OWNER)
+        return folder
+
+
+def take_file(path: Path, destination: Path) -> None:
+    """Copy what a build has left, if it is a plain file: no link may lead the worker elsewhere.
+
+    Raises `SourceBuildFailed`.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise SourceBuildFailed(f"The build left no readable file {path.name}.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SourceBuildFailed(f"What the build left as {path.name} is no file.")
+    with os.fdopen(descriptor, "rb") as source, destination.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+
+
+def refuse_other_addresses(lock: Lock, known: Collection[str]) -> None:
+    """Raise `SourceBuildFailed` unless the indexes named every file of the lock.
+
+    Build code runs while it is written and could put in any address, which the worker then would fetch.
+    """
+    for file in (*lock.wheels, *lock.sources):
+        if file.url not in known:
+            raise SourceBuildFailed(
+                f"The lock names a file of {file.name} that no package index has.",
+                hint="A library's build code meddled with it; do not build it.",
+            )
 
 
 def is_of(filename: str, source: LockedSource) -> bool:

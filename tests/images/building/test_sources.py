@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from django.urls import reverse
 
 from images import operations, revisions
 from images.building import cache as caches
-from images.building import container, run
+from images.building import container, run, sources
+from images.building.resolve import Lock, LockedWheel
+from images.errors import SourceBuildFailed
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status, WheelLayer
 from images.models.lease import WorkState
 from images.requirements import parse_pip_requirements
@@ -61,6 +65,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         "outside": reachable("192.0.2.1", 80),
         "devices": sorted(name for _, name in socket.if_nameindex()),
         "helper": build_helper.__name__,
+        "given": os.access("/build/given", os.W_OK),
     }
     name = "curious_lib-1.0-py3-none-any.whl"
     info = "curious_lib-1.0.dist-info"
@@ -177,6 +182,7 @@ def test_a_build_backend_reaches_the_index_and_nothing_else(
             "outside": False,
             "devices": ["lo"],
             "helper": "build_helper",
+            "given": False,
         }
     )
     assert f"http://{index}/files/curious_lib-1.0.tar.gz" in build.lock
@@ -226,6 +232,32 @@ def test_a_failing_backend_is_told_with_its_words(
     assert "OS packages" in build.error_hint
     assert not BuiltWheel.objects.exists()
     assert not list(caches.caches().wheels._folder.rglob("*.whl"))
+
+
+# --- what a build leaves is not trusted -------------------------------------------------------------------
+
+
+def test_no_link_or_pipe_leads_the_worker_elsewhere(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of the host")
+    (tmp_path / "link").symlink_to(secret)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "pipe", "folder", "missing"):
+        with pytest.raises(SourceBuildFailed):
+            sources.take_file(tmp_path / name, tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+    sources.take_file(secret, tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "of the host"
+
+
+def test_a_lock_may_name_only_what_the_indexes_have() -> None:
+    known = "https://files.example/a-1-py3-none-any.whl"
+    wheel = LockedWheel("a", "1", "a-1-py3-none-any.whl", known, "0" * 64)
+    sources.refuse_other_addresses(Lock("", (wheel,)), {known})
+    meddled = replace(wheel, url="http://169.254.169.254/latest/meta-data/")
+    with pytest.raises(SourceBuildFailed, match="a file of a that no package index has"):
+        sources.refuse_other_addresses(Lock("", (meddled,)), {known})
 
 
 # --- where it is not to be had ----------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""Counting failures to say who one is, in PostgreSQL, so that all web processes count together.
+
+Only failures are counted. A right token never comes here; who signs in is counted by address and account, so
+that somebody elsewhere cannot keep an account's owner out.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import F
+from django.utils import timezone
+
+from ri_platform.errors import TooManyRequests
+from workspaces.models import FailedAuthentication
+
+WINDOW = timedelta(minutes=1)
+
+
+def refuse_after_failures(key: str, limit: int, sentence: str) -> None:
+    """Raise `TooManyRequests` if `key` has failed `limit` times in the window that is running."""
+    now = timezone.now()
+    row = FailedAuthentication.objects.filter(key=key[:200], window_ends_at__gt=now).first()
+    if row is not None and row.failures >= limit:
+        raise TooManyRequests(
+            sentence,
+            hint="Check what you enter, and try again in a minute.",
+            retry_after=int((row.window_ends_at - now).total_seconds()) + 1,
+        )
+
+
+def count_failure(key: str, limit: int, sentence: str) -> None:
+    """Note a failure. Raises as `refuse_after_failures` if there were enough already."""
+    refuse_after_failures(key, limit, sentence)
+    now = timezone.now()
+    row, _ = FailedAuthentication.objects.get_or_create(
+        key=key[:200], defaults={"window_ends_at": now}
+    )
+    if row.window_ends_at <= now:
+        FailedAuthentication.objects.filter(pk=row.pk).update(
+            window_ends_at=now + WINDOW, failures=1
+        )
+    else:
+        FailedAuthentication.objects.filter(pk=row.pk).update(failures=F("failures") + 1)
+
+
+def forget_old_failures() -> int:
+    """Rows whose window is long over; returns how many there were."""
+    gone, _ = FailedAuthentication.objects.filter(
+        window_ends_at__lt=timezone.now() - WINDOW
+    ).delete()
+    return gone
