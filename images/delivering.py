@@ -35,37 +35,38 @@ def deliver(delivery_id: int) -> None:
     if delivery is None:
         return
     try:
-        status = post(delivery)
-    except DeliveryFailed as error:
-        failed(delivery, error)
-    else:
-        delivery.write(
-            state=WorkState.SUCCEEDED,
-            response_status=status,
-            finished_at=timezone.now(),
-            lease_expires_at=None,
-            error_code="",
-            error_message="",
-        )
+        try:
+            status = post(delivery)
+        except DeliveryFailed as error:
+            note_failure(delivery, error)
+        else:
+            delivery.write(
+                state=WorkState.SUCCEEDED,
+                response_status=status,
+                finished_at=timezone.now(),
+                lease_expires_at=None,
+                error_code="",
+                error_message="",
+            )
+    except LeaseLost:
+        # Another worker has it, or the webhook was removed meanwhile.
+        return
 
 
-def failed(delivery: Delivery, error: DeliveryFailed) -> None:
+def note_failure(delivery: Delivery, error: DeliveryFailed) -> None:
     """Have the message wait for its next attempt, or give it up."""
     over = delivery.attempts > len(PAUSES)
     now = timezone.now()
     pause = PAUSES[min(delivery.attempts, len(PAUSES)) - 1]
-    try:
-        delivery.write(
-            state=WorkState.FAILED if over else WorkState.QUEUED,
-            due_at=now + timedelta(seconds=pause),
-            finished_at=now if over else None,
-            lease_expires_at=None,
-            response_status=error.response_status,
-            error_code=error.code,
-            error_message=error.message,
-        )
-    except LeaseLost:
-        return
+    delivery.write(
+        state=WorkState.FAILED if over else WorkState.QUEUED,
+        due_at=now + timedelta(seconds=pause),
+        finished_at=now if over else None,
+        lease_expires_at=None,
+        response_status=error.response_status,
+        error_code=error.code,
+        error_message=error.message,
+    )
     logger.info("A message to a webhook did not arrive, attempt %s.", delivery.attempts)
 
 

@@ -143,6 +143,22 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(
     )
 
 
+def test_a_webhook_removed_while_its_message_is_under_way_is_no_error(
+    receiver: Receiver, cast: Cast, base: BaseImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = webhooks.create_webhook(Actor(cast.admin), receiver.url, [])
+    factories.make_image("churn", base=base)
+    operations.remove_image(Actor(cast.admin), "churn")
+
+    def post_and_lose(delivery: Delivery) -> int:
+        webhooks.remove_webhook(Actor(cast.admin), hook.pk)
+        return 204
+
+    monkeypatch.setattr(delivering, "post", post_and_lose)
+    delivering.deliver(Delivery.objects.get().pk)
+    assert not Delivery.objects.exists()
+
+
 def test_an_address_that_does_not_answer_is_told(
     cast: Cast, base: BaseImage, settings: Any
 ) -> None:
