@@ -19,16 +19,15 @@ run: install  ## Start the product with services of its own; Ctrl-C ends all of 
 	@bash tools/system_packages.sh mmdebstrap buildah
 	@exec $(BIN)/python -m ri_platform.local
 
-lint: install  ## Formatting, lint, templates, types, import contracts, migrations
+lint: install  ## Formatting, lint, templates, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	git ls-files 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2 --check
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_migrations.py
 
 check: lint  ## Lint and the fast tests: under a minute
-	$(BIN)/pytest -q -m "not slow and not network and not browser"
+	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not network and not browser"
 
 test: lint  ## Everything, with real services, the package index and a browser
 	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium
