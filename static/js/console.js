@@ -134,6 +134,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    // On a phone the tabs scroll sideways; the one that is open must be in sight.
+    document.querySelectorAll(".tabs [aria-current]").forEach((tab) => tab.scrollIntoView({ block: "nearest", inline: "center" }));
     document.querySelectorAll("[data-log]").forEach(follow);
     const errors = document.querySelector("[data-autofocus]");
     if (errors) errors.focus();
