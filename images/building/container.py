@@ -13,15 +13,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.building import index_door, netns
+from images.building import netns
 from images.building.base_images import blobs_of
 from images.building.cache import caches
 from images.building.commands import containment, run_streaming
-from images.building.indexes import Indexes, forbidden
 from images.building.pipeline import name_of
 from images.models import BaseImage
 from images.registry.oci import Descriptor, RegistryClient
@@ -101,15 +100,16 @@ class Container:
     def run_confined(
         self,
         command: Sequence[str],
-        indexes: Indexes,
         *,
+        answering: Callable[[socket.socket], AbstractContextManager[object]],
+        port: int,
         volumes: Mapping[Path, str],
         environment: Mapping[str, str],
-    ) -> index_door.IndexDoor:
-        """Run a command as nobody, with the package indexes as its only network.
+    ) -> None:
+        """Run a command as nobody, with one port of 127.0.0.1 as its only network.
 
-        `volumes` are mounted, a trailing `:ro` for reading only. Returns the door that the command had.
-        Raises `PackageNotAllowed` if it failed after asking for what this installation's lists keep out.
+        `answering` serves there while its context lasts, on the socket that `images.building.netns` sends
+        through the one it is given. `volumes` are mounted, a trailing `:ro` for reading only.
         """
         options = [f"--env={name}={value}" for name, value in environment.items()]
         options += [f"--volume={path}:{inside}" for path, inside in volumes.items()]
@@ -117,25 +117,18 @@ class Container:
             ours, theirs = socket.socketpair()
             open_things.enter_context(ours)
             open_things.enter_context(theirs)
-            door = open_things.enter_context(index_door.answering(ours, indexes))
-            try:
-                self._step(
-                    ["run", "--isolation", "chroot", "--user", f"{NOBODY}:{NOBODY}", "--cap-drop", "all",
-                     "--workingdir", "/", *options, "build", "--", *command],
-                    before=[
-                        "unshare", "--net", "--",
-                        # Isolated, and by its path: it needs nothing but the standard library.
-                        sys.executable, "-I", netns.__file__, str(theirs.fileno()),
-                        str(index_door.PORT), "--", *self._prlimit(),
-                    ],
-                    inherited=[theirs.fileno()],
-                )  # fmt: skip
-            except CommandFailed as error:
-                # What was asked for in vain is a better reason than what failed for want of it.
-                for name in sorted(door.refused):
-                    raise forbidden(name) from error
-                raise
-        return door
+            open_things.enter_context(answering(ours))
+            self._step(
+                ["run", "--isolation", "chroot", "--user", f"{NOBODY}:{NOBODY}", "--cap-drop", "all",
+                 "--workingdir", "/", *options, "build", "--", *command],
+                before=[
+                    "unshare", "--net", "--",
+                    # Isolated, and by its path: it needs nothing but the standard library.
+                    sys.executable, "-I", netns.__file__, str(theirs.fileno()), str(port), "--",
+                    *self._prlimit(),
+                ],
+                inherited=[theirs.fileno()],
+            )  # fmt: skip
 
     def upper(self) -> Path:
         """The folder with what the container changed (overlayfs' upper layer)."""

@@ -13,13 +13,13 @@ from packaging.utils import canonicalize_name
 from images.attestations import CYCLONEDX, IN_TOTO, Library, facts_of, provenance, sbom
 from images.building import assemble, layers, outcome, push, referrers, remembered
 from images.building.destination import BASE_PREFIX
+from images.building.from_source import source_builds
 from images.building.indexes import refuse_forbidden
 from images.building.journal import Journal
 from images.building.locking import lock_spec
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.planning import can_compile, planned_layers, workshop
 from images.building.resolve import Lock, Target, parse_lock
-from images.building.sources import source_builds
 from images.building.system_layer import SystemLayer, SystemLayers
 from images.errors import BuiltWheelGone
 from images.models import BaseImage, Build, BuildPhase, WheelLayer

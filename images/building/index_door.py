@@ -52,6 +52,27 @@ class IndexDoor(ThreadingHTTPServer):
         # Projects that this installation's lists keep out, and that were asked for.
         self.refused: set[str] = set()
 
+    @contextmanager
+    def answering(self, messenger: socket) -> Iterator[None]:
+        """Serve as soon as `messenger` brings the socket to listen on (`images.building.netns`)."""
+
+        def wait_for_socket() -> None:
+            try:
+                _, descriptors, *_ = recv_fds(messenger, 16, 1)
+            except OSError:
+                return
+            if descriptors:
+                self.serve_on(socket(fileno=descriptors[0]))
+
+        waiter = threading.Thread(target=wait_for_socket, daemon=True)
+        waiter.start()
+        try:
+            yield
+        finally:
+            messenger.shutdown(SHUT_RDWR)
+            waiter.join()
+            self.close()
+
     def serve_on(self, listener: socket) -> None:
         self.socket = listener
         self._serving = threading.Thread(target=self.serve_forever, daemon=True)
@@ -75,29 +96,6 @@ class IndexDoor(ThreadingHTTPServer):
             return self.files.get(match.group(1), match.group(0))
 
         return re.sub(rf"{HOME}/\d+/files/([0-9a-f]{{64}})/[^\"\s]+", original, text)
-
-
-@contextmanager
-def answering(messenger: socket, indexes: Indexes) -> Iterator[IndexDoor]:
-    """A door that opens as soon as `messenger` brings the socket to listen on (`images.building.netns`)."""
-    door = IndexDoor(indexes)
-
-    def wait_for_socket() -> None:
-        try:
-            _, descriptors, *_ = recv_fds(messenger, 16, 1)
-        except OSError:
-            return
-        if descriptors:
-            door.serve_on(socket(fileno=descriptors[0]))
-
-    waiter = threading.Thread(target=wait_for_socket, daemon=True)
-    waiter.start()
-    try:
-        yield door
-    finally:
-        messenger.shutdown(SHUT_RDWR)
-        waiter.join()
-        door.close()
 
 
 def upstreams(indexes: Indexes) -> list[str]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.utils import timezone
 
 from images.building import container
 from images.building.cache import work_folder
+from images.building.from_source import source_builds
 from images.building.indexes import Indexes, refuse_forbidden
 from images.building.resolve import Lock, Target, resolve
-from images.building.sources import SourceBuilds, source_builds
 from images.building.work import holding
 from images.errors import BuildError, LeaseLost, NoWheel
 from images.models import Alteration, BaseImage
 from images.models.lease import WorkState
 from images.specs import pip_requirements_of
 from ri_platform.errors import DomainError
+
+if TYPE_CHECKING:
+    from images.building.sources import SourceBuilds
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,10 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from django.conf import settings
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -29,7 +28,7 @@ from images.building import index_door, layers, os_packages
 from images.building.cache import caches
 from images.building.commands import TimedOut
 from images.building.container import CommandFailed, Container, Limits
-from images.building.indexes import Indexes
+from images.building.indexes import Indexes, forbidden
 from images.building.resolve import (
     Lock,
     LockedSource,
@@ -45,7 +44,6 @@ from images.errors import SourceBuildFailed, SourceBuildsUnavailable
 from images.models import BaseImage, BuiltWheel
 from images.registry import connection
 from images.requirements import OSPackage, PipRequirement
-from images.specs import allows_source, os_packages_of
 
 # What uv and buildah say of any failure.
 _NOISE = re.compile(r"hint: Build failures usually|subprocess exited with|Error: exit status")
@@ -57,20 +55,6 @@ UV = "/usr/local/bin/ri-uv"
 OWNER = (containers.NOBODY, containers.NOBODY)
 # The beginning of what ZIP archives can tell: the same source gives the same wheel at any time.
 SOURCE_DATE_EPOCH = "315532800"
-
-
-def source_builds(
-    spec: Mapping[str, Any],
-    base: BaseImage,
-    work: Path,
-    *,
-    log: Callable[[str], None],
-    check: Callable[[], None],
-) -> SourceBuilds | None:
-    """What builds from source for this spec; None where it does not ask for that, or it is forbidden."""
-    if not allows_source(spec) or not settings.SOURCE_BUILDS_ALLOWED:
-        return None
-    return SourceBuilds(base, os_packages_of(spec), work, log, check)
 
 
 @dataclass
@@ -184,10 +168,12 @@ class SourceBuilds:
 
         Raises `CommandFailed`, or `PackageNotAllowed` where that is why.
         """
+        door = index_door.IndexDoor(self.indexes)
         try:
-            return self.container.run_confined(
+            self.container.run_confined(
                 [UV, *arguments],
-                self.indexes,
+                answering=door.answering,
+                port=index_door.PORT,
                 volumes={
                     self.given: f"{GIVEN}:ro",
                     out: str(OUT),
@@ -207,6 +193,12 @@ class SourceBuilds:
                 f"Building from source took longer than {settings.SOURCE_BUILD_SECONDS} seconds.",
                 hint="Choose a version that has a wheel, or ask an operator for more time.",
             ) from error
+        except CommandFailed as error:
+            # What was asked for in vain is a better reason than what failed for want of it.
+            for name in sorted(door.refused):
+                raise forbidden(name) from error
+            raise
+        return door
 
     @cached_property
     def container(self) -> Container:

@@ -1,0 +1,32 @@
+"""Whether a build may build from source; what it takes is loaded only then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from images.models import BaseImage
+from images.specs import allows_source, os_packages_of
+
+if TYPE_CHECKING:
+    from images.building.sources import SourceBuilds
+
+
+def source_builds(
+    spec: Mapping[str, Any],
+    base: BaseImage,
+    work: Path,
+    *,
+    log: Callable[[str], None],
+    check: Callable[[], None],
+) -> SourceBuilds | None:
+    """What builds from source for this spec; None where it does not ask for that, or it is forbidden."""
+    if not allows_source(spec) or not settings.SOURCE_BUILDS_ALLOWED:
+        return None
+    # Reading index pages takes 19 MB of modules, which a worker should not hold for builds that need none.
+    from images.building.sources import SourceBuilds
+
+    return SourceBuilds(base, os_packages_of(spec), work, log, check)
