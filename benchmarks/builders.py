@@ -94,7 +94,7 @@ def instance(state: Path) -> Iterator[None]:
 
 
 class MemoryWatch(threading.Thread):
-    """The peak of the resident memory of the builds worker and its children together, in MB."""
+    """The peak of the memory of the builds worker and its children together, in MB."""
 
     def __init__(self, state: Path) -> None:
         super().__init__(daemon=True)
@@ -139,11 +139,12 @@ def with_children(parents: list[int]) -> list[int]:
 
 
 def resident(pid: int) -> float:
+    """Proportional set size (proc_pid_smaps(5)): a page that processes share counts once among them."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0.0
-    line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "VmRSS: 0 kB")
+    line = next((line for line in status.splitlines() if line.startswith("Pss:")), "Pss: 0 kB")
     return int(line.split()[1]) / 1000
 
 
