@@ -30,7 +30,7 @@ check: lint  ## Lint and the fast tests: under a minute
 	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not network and not browser"
 
 test: lint  ## Everything, with real services, the package index and a browser
-	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium
+	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium xmlsec1
 	$(BIN)/pytest --durations=10
 
 format: install  ## Format the code and the templates

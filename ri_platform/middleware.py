@@ -149,6 +149,21 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     )
 
 
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler403`, for what a library refuses."""
+    return error_response(request, NotAllowed("This is not possible with your account."))
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """django-allauth's `handler429`."""
+    return error_response(
+        request,
+        TooManyRequests(
+            "Too many requests came from you.", hint="Try again in a minute.", retry_after=60
+        ),
+    )
+
+
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return error_response(request, NotFound("There is no page at this address."))
 

@@ -15,6 +15,7 @@ from csp.constants import NONE, SELF
 from kombu import Exchange, Queue
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ri_platform import single_sign_on
 from ri_platform.env import Env
 
 # Generic classes of Django that the type checker knows may be subscripted at run time, too.
@@ -32,15 +33,17 @@ DEBUG = env.flag("RI_DEBUG", default=False)
 # Without a key of its own a process still starts (tests, `manage.py check`), but its sessions end with it.
 SECRET_KEY_SET = bool(env.secret("RI_SECRET_KEY"))
 SECRET_KEY = env.secret("RI_SECRET_KEY") or secrets.token_urlsafe(48)
+# The key of before, while sessions and second factors made under it are still around.
+SECRET_KEY_FALLBACKS = [key for key in (env.secret("RI_SECRET_KEY_BEFORE"),) if key]
 ALLOWED_HOSTS = env.words("RI_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
 CSRF_TRUSTED_ORIGINS = env.words("RI_TRUSTED_ORIGINS", [])
 ROOT_URLCONF = "ri_platform.urls"
 WSGI_APPLICATION = "ri_platform.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "workspaces.User"
-LOGIN_URL = "signin"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "workspaces"
-LOGOUT_REDIRECT_URL = "signin"
+LOGOUT_REDIRECT_URL = "account_login"
 
 INSTALLED_APPS = [
     "ri_platform.apps.OperatorsConfig",
@@ -54,6 +57,13 @@ INSTALLED_APPS = [
     "django_htmx",
     "ninja",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.socialaccount.providers.saml",
     "ri_platform.apps.PlatformConfig",
     "workspaces",
     "images",
@@ -68,6 +78,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "workspaces.own_account.SeenMiddleware",
+    "workspaces.zones.TimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -110,8 +123,17 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
     },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    # Asked by the first five digits of the hash; out of reach, Django's own list of common ones is asked.
+    {"NAME": "pwned_passwords_django.validators.PwnedPasswordsValidator"}
+    if env.flag("RI_BREACHED_PASSWORDS", default=True)
+    else {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+PWNED_PASSWORDS = {"API_TIMEOUT": 2.0}
+
+# In PostgreSQL, so that all web processes agree on which one-time codes were used.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
+}
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -176,6 +198,32 @@ AUDIT_DAYS = env.integer("RI_AUDIT_DAYS", 365, minimum=1)
 
 # A minute, from one address for one account.
 MAX_FAILED_SIGN_INS = env.integer("RI_MAX_FAILED_SIGN_INS", 5, minimum=1)
+
+# --- Signing in: django-allauth ---------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_ADAPTER = "workspaces.sign_in.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False
+ACCOUNT_SESSION_REMEMBER = True
+# Failed passwords are counted by the adapter; what is counted here are wrong one-time codes, by account.
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "5/5m/key"}
+MFA_ADAPTER = "workspaces.sign_in.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "RI Platform"
+MFA_TOTP_TOLERANCE = 1
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Browsers themselves allow passkeys on http://localhost alone.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+SOCIALACCOUNT_ADAPTER = "workspaces.sign_in.adapters.SingleSignOnAdapter"
+SOCIALACCOUNT_PROVIDERS = single_sign_on.providers(env)
+# By a link: browsers apply form-action to every redirect of a form, and providers redirect at will.
+SOCIALACCOUNT_LOGIN_ON_GET = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SSO_ROLE_CLAIM = env.text("RI_SSO_ROLE_CLAIM")
+SSO_ROLES = single_sign_on.roles(env)
 
 # --- API ----------------------------------------------------------------------------------------------
 # What the public client compares with its own version; it refuses a server that is behind.
@@ -260,6 +308,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "prune-audit-log": {
         "task": "workspaces.tasks.prune_audit_log",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
+    "clear-sessions": {
+        "task": "workspaces.tasks.clear_sessions",
         "schedule": 3600,
         "options": {"expires": 3600},
     },

@@ -40,6 +40,8 @@ urlpatterns = [
     path("", api.urls),
 ]
 
+handler403 = "ri_platform.middleware.permission_denied"
+handler429 = "ri_platform.middleware.too_many_requests"
 handler400 = "ri_platform.middleware.bad_request"
 handler404 = "ri_platform.middleware.page_not_found"
 handler500 = "ri_platform.middleware.server_error"

@@ -38,7 +38,13 @@ def static_files() -> None:
 @pytest.fixture(scope="session")
 def web(django_db_setup: None) -> Iterator[str]:
     """The address of a web process as `make run` starts it. It has no AWS identity and no broker."""
-    port = services.free_port()
+    with web_process(services.free_port()) as address:
+        yield address
+
+
+@contextmanager
+def web_process(port: int, **variables: str) -> Iterator[str]:
+    """A web process on the test's own database, with more variables where a test needs them."""
     database = connection.settings_dict
     environment = {
         **services.without_aws(dict(os.environ)),
@@ -46,6 +52,7 @@ def web(django_db_setup: None) -> Iterator[str]:
         "RI_SECRET_KEY": settings.SECRET_KEY,
         "RI_MAX_FAILED_AUTHENTICATIONS": "10000",
         "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+        **variables,
     }
     process = subprocess.Popen(services.web_command(port), env=environment)
     try:

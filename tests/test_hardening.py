@@ -74,7 +74,7 @@ def test_private_pages_are_kept_by_no_shared_cache(cast: Cast, base: BaseImage) 
     pages = [reverse("workspaces"), reverse("images", args=[cast.workspace.pk])]
     for page in pages:
         assert "private" in cast.client(cast.member).get(page)["Cache-Control"]
-    assert "no-cache" in Client().get(reverse("signin"))["Cache-Control"]
+    assert "no-cache" in Client().get(reverse("account_login"))["Cache-Control"]
 
 
 def test_cookies_are_for_the_server_alone(cast: Cast) -> None:
@@ -82,7 +82,7 @@ def test_cookies_are_for_the_server_alone(cast: Cast) -> None:
     cast.member.save()
     client = Client()
     client.post(
-        reverse("signin"), {"username": "member", "password": "correct horse battery staple"}
+        reverse("account_login"), {"login": "member", "password": "correct horse battery staple"}
     )
     cookie = client.cookies["sessionid"]
     assert cookie["httponly"]
@@ -101,8 +101,8 @@ def test_signing_in_leads_nowhere_else(target: str, cast: Cast) -> None:
     cast.member.set_password("correct horse battery staple")
     cast.member.save()
     answer = Client().post(
-        reverse("signin"),
-        {"username": "member", "password": "correct horse battery staple", "next": target},
+        reverse("account_login"),
+        {"login": "member", "password": "correct horse battery staple", "next": target},
     )
     assert answer["Location"] == reverse("workspaces")
 
@@ -163,8 +163,8 @@ def test_what_a_browser_refused_is_told_in_one_escaped_line(
 
 
 def sign_in(username: str, password: str, address: str = "127.0.0.1") -> Any:
-    data = {"username": username, "password": password}
-    return Client(REMOTE_ADDR=address).post(reverse("signin"), data)
+    data = {"login": username, "password": password}
+    return Client(REMOTE_ADDR=address).post(reverse("account_login"), data)
 
 
 def test_guessing_passwords_is_slowed_down_without_keeping_the_owner_out(cast: Cast) -> None:

@@ -25,6 +25,7 @@ from workspaces.models import ApiToken, InstanceRole, User, Workspace, Workspace
 class Action(enum.Enum):
     """A user's verb, or a page. The value is stable: the audit log and the tests name it."""
 
+    MANAGE_OWN_ACCOUNT = "account.manage_own"
     SEE_WORKSPACES = "workspaces.see"
     SEE_WORKSPACE = "workspace.see"
     EDIT_WORKSPACE = "workspace.edit"
@@ -33,6 +34,7 @@ class Action(enum.Enum):
     SEE_MEMBERS = "members.see"
     MANAGE_MEMBERS = "members.manage"
     SEE_ORGANIZATION = "organization.see"
+    EDIT_ORGANIZATION = "organization.edit"
     MANAGE_ACCOUNTS = "accounts.manage"
     SEE_AUDIT_LOG = "audit.see"
     SEE_TOKENS = "tokens.see"
@@ -68,6 +70,7 @@ class Rule:
 
 
 TABLE: dict[Action, Rule] = {
+    Action.MANAGE_OWN_ACCOUNT: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to see your account."),
     Action.SEE_WORKSPACES: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to see workspaces."),
     Action.SEE_WORKSPACE: Rule(ORGANIZATION, ANY_MEMBER, "Only its members see a workspace."),
     Action.EDIT_WORKSPACE: Rule(
@@ -93,6 +96,11 @@ TABLE: dict[Action, Rule] = {
         ORGANIZATION,
         NOBODY_ELSE,
         "Only Organization Administrators see the organization's settings.",
+    ),
+    Action.EDIT_ORGANIZATION: Rule(
+        ORGANIZATION,
+        NOBODY_ELSE,
+        "Only Organization Administrators change the organization's settings.",
     ),
     Action.MANAGE_ACCOUNTS: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage accounts."

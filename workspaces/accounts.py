@@ -5,6 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.adapter import get_adapter
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.tokens import default_token_generator
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
@@ -116,6 +119,19 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
         locked.save(update_fields=["password"])
         record("account.password_link_made", actor, locked)
     return urlsafe_base64_encode(force_bytes(locked.pk)), default_token_generator.make_token(locked)
+
+
+def remove_second_factors(actor: Actor, user: User) -> User:
+    """Let somebody who lost their phone or key in again with the password alone; their sessions end.
+
+    Each second factor that goes is an event of its own.
+    """
+    require(actor.user, Action.MANAGE_ACCOUNTS)
+    with transaction.atomic():
+        locked = locked_account(user)
+        Authenticator.objects.filter(user=locked).delete()
+        get_adapter().end_sessions(UserSession.objects.filter(user=locked))
+    return locked
 
 
 def account_of(actor: Actor, user_id: int) -> User:

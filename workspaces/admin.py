@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
@@ -16,7 +20,10 @@ from workspaces import accounts, tokens
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, Membership, User, Workspace
 
-admin.site.unregister(Group)
+# Each of these can be edited there, past the operations and their audit events.
+admin.site.unregister(
+    [Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession]
+)
 
 
 def each(
@@ -54,7 +61,7 @@ class AccountAdmin(ReadOnlyAdmin):
     list_filter = ("role", "is_active")
     search_fields = ("username", "email")
     exclude = ("password", "groups", "user_permissions")
-    actions = ("deactivate", "reactivate")
+    actions = ("deactivate", "reactivate", "remove_second_factors")
 
     @admin.action(description="Deactivate selected accounts")
     def deactivate(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
@@ -63,6 +70,10 @@ class AccountAdmin(ReadOnlyAdmin):
     @admin.action(description="Reactivate selected accounts")
     def reactivate(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
         each(self, request, chosen, accounts.reactivate_account, "was reactivated")
+
+    @admin.action(description="Remove second factors of selected accounts")
+    def remove_second_factors(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        each(self, request, chosen, accounts.remove_second_factors, "has no second factor")
 
 
 @admin.register(Workspace)

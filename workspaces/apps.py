@@ -5,4 +5,4 @@ class WorkspacesConfig(AppConfig):
     name = "workspaces"
 
     def ready(self) -> None:
-        from workspaces import signals  # noqa: F401  (connects the receivers)
+        from workspaces import checks, signals  # noqa: F401  (registers and connects them)

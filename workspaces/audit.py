@@ -45,7 +45,9 @@ def record(
     )
 
 
-def record_sign_in(event: str, username: str, address: str | None, user: User | None) -> None:
+def record_sign_in(
+    event: str, username: str, address: str | None, user: User | None, **details: Any
+) -> None:
     """Signing in, out, or failing to; `user` is None where the account is not known."""
     AuditEvent.objects.create(
         event=event,
@@ -55,6 +57,7 @@ def record_sign_in(event: str, username: str, address: str | None, user: User | 
         address=address,
         object_type="session",
         object_name=username[:255],
+        details=details,
     )
 
 

@@ -3,66 +3,45 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 
-from ri_platform.address import client_address
-from ri_platform.errors import TooManyRequests
-from workspaces.limits import count_failure, refuse_after_failures
 from workspaces.models import InstanceRole, Workspace, WorkspaceRole
 from workspaces.operations import EditWorkspace
 
-TOO_MANY = "Too many attempts with a wrong password came from your address."
+# The time zone database has old names and abbreviations besides, which nobody looks for.
+REGIONS = {
+    "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe",
+    "Indian", "Pacific",
+}  # fmt: skip
 
 
-class SignInForm(AuthenticationForm):
-    """Django's form in the console's dress."""
-
-    error_messages = {
-        "invalid_login": "The username or the password is wrong. Both are case-sensitive.",
-        "inactive": "This account is deactivated. Ask your organization administrator.",
-    }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.widget.attrs["class"] = "form-control"
-
-    def clean(self) -> dict[str, Any]:
-        """After some failures an address has to wait with this account, and after more with any.
-
-        By account alone somebody could keep its owner out.
-        """
-        address = client_address(self.request) if self.request else None
-        username = self.cleaned_data.get("username", "")
-        limits = {
-            f"signin {address} {username}": settings.MAX_FAILED_SIGN_INS,
-            f"signin {address}": settings.MAX_FAILED_AUTHENTICATIONS,
-        }
-        try:
-            for key, limit in limits.items():
-                refuse_after_failures(key, limit, TOO_MANY)
-        except TooManyRequests as error:
-            raise ValidationError(str(error), code="too_many") from error
-        try:
-            return super().clean()
-        except ValidationError:
-            for key, limit in limits.items():
-                count_failure(key, limit, TOO_MANY)
-            raise
+def zone_choices(nothing: str = "") -> list[tuple[str, str]]:
+    """Time zones by region and city; with `nothing`, first what leaves it open."""
+    cities = sorted(zone for zone in available_timezones() if zone.split("/")[0] in REGIONS)
+    zones = [(zone, zone.replace("_", " ")) for zone in ("UTC", *cities)]
+    return [("", nothing), *zones] if nothing else zones
 
 
-class ChoosePasswordForm(SetPasswordForm):  # type: ignore[type-arg]  # no subscript at run time
-    """Django's form in the console's dress."""
+class OwnTimeZoneForm(forms.Form):
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        required=False,
+        choices=lambda: zone_choices("As my browser says"),
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.widget.attrs["class"] = "form-control"
+
+class OrganizationForm(forms.Form):
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        choices=lambda: zone_choices(),
+        widget=forms.Select(attrs={"class": "form-select"}),
+        help_text="For exports, and for readers whose browser does not say where they are.",
+    )
 
 
 class WorkspaceForm(forms.Form):

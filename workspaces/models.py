@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class User(AbstractUser):
     role = models.CharField(
         max_length=16, choices=InstanceRole.choices, default=InstanceRole.BASIC, db_index=True
     )
+    # Of the tz database, as `Europe/Berlin`; empty is what the browser says.
+    time_zone = models.CharField(max_length=64, blank=True)
 
     memberships: RelatedManager[Membership]
     tokens: RelatedManager[ApiToken]
@@ -56,7 +59,9 @@ class User(AbstractUser):
         constraints = [
             models.CheckConstraint(
                 condition=Q(role__in=InstanceRole.values), name="user_role_is_known"
-            )
+            ),
+            # Signing in does not look at case, so it must not have to choose between two.
+            models.UniqueConstraint(Lower("username"), name="username_is_unique_in_any_case"),
         ]
 
     @property
@@ -66,6 +71,26 @@ class User(AbstractUser):
             InstanceRole.ORGANIZATION_ADMINISTRATOR,
             InstanceRole.SUPPORT,
         )
+
+
+class Organization(models.Model):
+    """What holds for the whole instance: one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    time_zone = models.CharField(max_length=64, default="UTC")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="there_is_one_organization"),
+        ]
+
+    def __str__(self) -> str:
+        return "The organization"
+
+    @classmethod
+    def get(cls) -> Organization:
+        """The row; as long as nobody has changed anything, the defaults."""
+        return cls.objects.filter(pk=1).first() or cls()
 
 
 class WorkspaceQuerySet(models.QuerySet["Workspace"]):

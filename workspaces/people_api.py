@@ -162,6 +162,19 @@ def reset_password(request: HttpRequest, user_id: int) -> dict[str, Any]:
     return {"path": reverse("choose_password", args=[uid, token])}
 
 
+@routes.post(
+    "/users/remove-second-factors/{user_id}",
+    response={200: Nothing, **ERRORS},
+    summary="Remove an account's second factors",
+)
+@guarded(Action.MANAGE_ACCOUNTS)
+def remove_second_factors(request: HttpRequest, user_id: int) -> dict[str, Any]:
+    """For who lost their phone or key: the password suffices from then on, and open sessions end."""
+    actor = Actor.of(request)
+    accounts.remove_second_factors(actor, accounts.account_of(actor, user_id))
+    return {}
+
+
 @routes.get("/users/{user_id}", response={200: AccountOut, **ERRORS}, summary="Get an account")
 @guarded(Action.SEE_ORGANIZATION)
 def get_account(request: HttpRequest, user_id: int) -> dict[str, Any]:

@@ -1,21 +1,30 @@
-"""Signing in, signing out and failing to are events of the audit log."""
+"""Signing in, signing out, failing to, and second factors that come and go are events of the audit log."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.core import context
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from ri_platform.address import client_address
 from workspaces import audit
+from workspaces.access import Actor
 from workspaces.models import User
 
 
 @receiver(user_logged_in)
 def signed_in(sender: object, request: HttpRequest, user: User, **signal: Any) -> None:
-    audit.record_sign_in("session.started", user.username, address_of(request), user)
+    request.session["seen_at"] = int(time.time())
+    records = get_authentication_records(request, user)
+    by = [str(record.get("type") or record["method"]) for record in records]
+    audit.record_sign_in("session.started", user.username, address_of(request), user, by=by)
 
 
 @receiver(user_logged_out)
@@ -30,8 +39,35 @@ def failed(
 ) -> None:
     """The name that was tried is kept, as far as it could be one; a password typed there is not."""
     username = str(credentials.get("username", "")).replace("\x00", "")
-    known = User.objects.filter(username=username).first()
-    audit.record_sign_in("session.failed", username if known else "", address_of(request), known)
+    known = User.objects.filter(username__iexact=username).first()
+    name = known.username if known else ""
+    audit.record_sign_in("session.failed", name, address_of(request), known)
+
+
+@receiver(post_save, sender=Authenticator)
+def second_factor_added(
+    sender: object, instance: Authenticator, created: bool, **signal: Any
+) -> None:
+    if created:
+        record_second_factor("account.second_factor_added", instance)
+
+
+@receiver(post_delete, sender=Authenticator)
+def second_factor_removed(sender: object, instance: Authenticator, **signal: Any) -> None:
+    record_second_factor("account.second_factor_removed", instance)
+
+
+def record_second_factor(event: str, authenticator: Authenticator) -> None:
+    """Here and not where it is done, because the library does it, in a transaction of its own."""
+    request = context.request
+    signed_in = request is not None and isinstance(request.user, User)
+    audit.record(
+        event,
+        Actor.of(request) if signed_in else None,
+        object_type="user",
+        object_name=authenticator.user.get_username(),
+        details={"type": authenticator.type},
+    )
 
 
 def address_of(request: HttpRequest | None) -> str | None:

@@ -1,9 +1,7 @@
-from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
-from django.urls import path, reverse_lazy
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from workspaces.access import public
-from workspaces.forms import ChoosePasswordForm, SignInForm
 from workspaces.views import members, organization, tokens, workspaces
 
 WORKSPACE = "workspaces/<uuid:workspace_id>"
@@ -12,29 +10,7 @@ ACCOUNT = "organization/members/<int:user_id>"
 
 urlpatterns = [
     path("", public(RedirectView.as_view(pattern_name="workspaces")), name="home"),
-    path(
-        "signin",
-        public(
-            LoginView.as_view(
-                template_name="workspaces/signin.html",
-                authentication_form=SignInForm,
-                redirect_authenticated_user=True,
-            )
-        ),
-        name="signin",
-    ),
-    path("signout", public(LogoutView.as_view()), name="signout"),
-    path(
-        "password/<uidb64>/<token>",
-        public(
-            PasswordResetConfirmView.as_view(
-                template_name="workspaces/choose_password.html",
-                form_class=ChoosePasswordForm,
-                success_url=reverse_lazy("signin"),
-            )
-        ),
-        name="choose_password",
-    ),
+    path("", include("workspaces.sign_in.urls")),
     path("workspaces", workspaces.workspaces, name="workspaces"),
     path("workspaces/new", workspaces.create, name="create_workspace"),
     path(WORKSPACE, workspaces.summary, name="workspace"),
@@ -51,6 +27,11 @@ urlpatterns = [
     path("organization/members/new", organization.create_account, name="create_account"),
     path(ACCOUNT, organization.change_role, name="change_role"),
     path(f"{ACCOUNT}/reset-password", organization.reset_password, name="reset_password"),
+    path(
+        f"{ACCOUNT}/second-factors",
+        organization.remove_second_factors,
+        name="remove_second_factors",
+    ),
     path(f"{ACCOUNT}/deactivate", organization.deactivate, name="deactivate_account"),
     path(f"{ACCOUNT}/reactivate", organization.reactivate, name="reactivate_account"),
     path("organization/tokens", organization.token_list, name="all_tokens"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django import template
+from django.forms import BoundField, CheckboxInput
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
@@ -13,14 +14,41 @@ from django.utils.timesince import timesince
 
 register = template.Library()
 
+# Later browsers claim to be earlier ones besides, so the first sign that is found counts.
+PROGRAMS = (
+    ("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"), ("python", "Python"), ("curl/", "curl"),
+)  # fmt: skip
+SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"),
+    ("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
 
 @register.simple_tag
 def ago(moment: datetime) -> SafeString:
     """A relative time; the exact one on hover and for machines."""
     seconds = (timezone.now() - moment).total_seconds()
     words = "just now" if seconds < 60 else f"{timesince(moment, depth=1)} ago"
-    exact = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    exact = timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
+
+
+@register.filter
+def browser(agent: str) -> str:
+    """What a browser calls itself, for the eye: `Firefox on Windows`."""
+    program = next((name for sign, name in PROGRAMS if sign in agent), "Another program")
+    system = next((name for sign, name in SYSTEMS if sign in agent), "")
+    return f"{program} on {system}" if system else program
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """A form field's input in the console's dress, whoever made the form."""
+    widget = field.field.widget
+    if field.is_hidden or "class" in widget.attrs or isinstance(widget, CheckboxInput):
+        return field.as_widget()
+    return field.as_widget(attrs={"class": "form-control"})
 
 
 @register.filter

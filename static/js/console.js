@@ -100,6 +100,10 @@
     setTimeout(() => { label.textContent = before; }, 1500);
   });
 
+  // --- Times are shown in the reader's zone, and the server writes them ------------------------------
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+
   // --- Theme --------------------------------------------------------------------------------------
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-theme-switch]")) return;

@@ -17,26 +17,32 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
-from workspaces import accounts, audit, tokens
+from workspaces import accounts, audit, organization, tokens
 from workspaces.access import Action, Actor, needs
-from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm
-from workspaces.models import ApiToken, AuditEvent, User, Workspace
+from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm, OrganizationForm
+from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
 
 PAGE_SIZE = 50
 
 
-@needs(Action.SEE_ORGANIZATION)
-@require_GET
+@needs(Action.EDIT_ORGANIZATION)
+@require_http_methods(["GET", "POST"])
 def general(request: HttpRequest) -> HttpResponse:
+    initial = {"time_zone": Organization.get().time_zone}
+    form = OrganizationForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        organization.change_time_zone(Actor.of(request), form.cleaned_data["time_zone"])
+        messages.success(request, "The organization's settings were saved.")
+        return redirect("organization")
     context = {
+        "form": form,
         "section": "organization",
         "pane": "general",
         "workspace_count": Workspace.objects.count(),
         "version": settings.VERSION,
-        "time_zone": settings.TIME_ZONE,
         "account_count": User.objects.filter(is_active=True).count(),
     }
-    return render(request, "organization/general.html", context)
+    return render(request, "organization/general.html", context, status=422 if form.errors else 200)
 
 
 # --- accounts -------------------------------------------------------------------------------------------
@@ -124,6 +130,19 @@ def deactivate(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.success(request, f"{account.username} can no longer sign in.")
         return redirect("accounts")
     return ask_about(request, account, "Deactivate this account?", "Deactivate", "deactivate")
+
+
+@needs(Action.MANAGE_ACCOUNTS)
+@require_http_methods(["GET", "POST"])
+def remove_second_factors(request: HttpRequest, user_id: int) -> HttpResponse:
+    account = accounts.account_of(Actor.of(request), user_id)
+    if request.method == "POST":
+        accounts.remove_second_factors(Actor.of(request), account)
+        messages.success(request, f"{account.username} signs in with the password alone now.")
+        return redirect("accounts")
+    return ask_about(
+        request, account, "Remove second factors?", "Remove them", "remove_second_factors"
+    )
 
 
 @needs(Action.MANAGE_ACCOUNTS)

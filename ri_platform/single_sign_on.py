@@ -1,0 +1,93 @@
+"""Single sign-on from the environment: one OpenID Connect provider, one SAML provider, or both.
+
+Read while the settings load, so it knows nothing of Django but its settings' form. The form is
+django-allauth's `SOCIALACCOUNT_PROVIDERS`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ri_platform.env import Env
+
+OIDC, SAML = "oidc", "saml"
+# What SAML providers call what we know of somebody: by X.500's object identifiers, by addresses, or plainly.
+# Who somebody is stands in the subject-id, or else in the assertion's NameID.
+ATTRIBUTES = {
+    "uid": ["urn:oasis:names:tc:SAML:attribute:subject-id"],
+    "username": [
+        "urn:oid:0.9.2342.19200300.100.1.1",
+        "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name",
+        "urn:mace:dir:attribute-def:uid",
+        "uid",
+        "username",
+    ],
+    "email": [
+        "urn:oid:0.9.2342.19200300.100.1.3",
+        "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
+        "urn:mace:dir:attribute-def:mail",
+        "mail",
+        "email",
+    ],
+    "email_verified": ["email_verified"],
+}
+
+
+def providers(env: Env) -> dict[str, Any]:
+    """What is set, as `SOCIALACCOUNT_PROVIDERS`; empty without single sign-on."""
+    link = env.flag("RI_SSO_LINK_VERIFIED_EMAIL", default=False)
+    found: dict[str, Any] = {}
+    server = env.url("RI_OIDC_SERVER_URL")
+    if server:
+        found["openid_connect"] = {
+            "OAUTH_PKCE_ENABLED": True,
+            "APPS": [
+                {
+                    "provider_id": OIDC,
+                    "name": env.text("RI_OIDC_NAME", "single sign-on"),
+                    "client_id": env.text("RI_OIDC_CLIENT_ID"),
+                    "secret": env.secret("RI_OIDC_CLIENT_SECRET"),
+                    "settings": {"server_url": server, "email_authentication": link},
+                }
+            ],
+        }
+    entity = env.text("RI_SAML_IDP_ENTITY_ID")
+    if entity:
+        idp = {
+            "entity_id": entity,
+            "metadata_url": env.url("RI_SAML_IDP_METADATA_URL"),
+            "sso_url": env.url("RI_SAML_IDP_SSO_URL"),
+            "x509cert": env.secret("RI_SAML_IDP_CERTIFICATE"),
+        }
+        found["saml"] = {
+            "APPS": [
+                {
+                    "client_id": SAML,
+                    "provider_id": SAML,
+                    "name": env.text("RI_SAML_NAME", "single sign-on"),
+                    "settings": {
+                        "idp": {name: value for name, value in idp.items() if value},
+                        "email_authentication": link,
+                        "attribute_mapping": ATTRIBUTES,
+                        # What an identity provider says of somebody counts only under its signature.
+                        "advanced": {"want_assertion_signed": True},
+                    },
+                }
+            ]
+        }
+    return found
+
+
+def roles(env: Env) -> dict[str, str]:
+    """`RI_SSO_ROLES`, a JSON object: what the claim may hold, and the instance role it gives."""
+
+    def parse(text: str) -> dict[str, str]:
+        mapping = json.loads(text)
+        if not isinstance(mapping, dict) or not all(
+            isinstance(role, str) for role in mapping.values()
+        ):
+            raise ValueError('it must be a JSON object such as {"ml-admins": "org_admin"}')
+        return mapping
+
+    return env.parsed("RI_SSO_ROLES", parse, {})

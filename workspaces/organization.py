@@ -1,0 +1,33 @@
+"""What holds for the whole instance and administrators may change."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from ri_platform.errors import Invalid
+from ri_platform.locks import until_commit
+from workspaces import audit
+from workspaces.access import Action, Actor, require
+from workspaces.models import Organization
+from workspaces.zones import zone_named
+
+
+def change_time_zone(actor: Actor, time_zone: str) -> Organization:
+    """Set the organization's time zone, a name of the tz database. Raises `Invalid` for another."""
+    require(actor.user, Action.EDIT_ORGANIZATION)
+    if zone_named(time_zone) is None:
+        raise Invalid(f"There is no time zone {time_zone!r}.", field="time_zone")
+    with transaction.atomic():
+        until_commit("organization")
+        organization = Organization.get()
+        before, organization.time_zone = organization.time_zone, time_zone
+        if before != time_zone:
+            organization.save()
+            audit.record(
+                "organization.edited",
+                actor,
+                object_type="organization",
+                object_name="organization",
+                details={"before": {"time_zone": before}, "time_zone": time_zone},
+            )
+    return organization

@@ -1,0 +1,69 @@
+"""What people change of their own accounts, and the middleware that notes when a session was last used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from allauth.usersessions.adapter import get_adapter
+from allauth.usersessions.models import UserSession
+from django.db import transaction
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+
+from ri_platform.address import client_address
+from ri_platform.errors import NotFound
+from workspaces import audit
+from workspaces.access import Action, Actor, require
+from workspaces.models import User
+
+# How far behind `last_seen_at` may be, in seconds: more often would write at every click.
+SEEN_EVERY = 300
+
+
+def choose_time_zone(actor: Actor, time_zone: str) -> None:
+    """Show times in `time_zone` (a name of the tz database), or with an empty one as the browser says."""
+    require(actor.user, Action.MANAGE_OWN_ACCOUNT)
+    with transaction.atomic():
+        User.objects.filter(pk=actor.user.pk).update(time_zone=time_zone)
+        record("account.time_zone_chosen", actor, time_zone=time_zone)
+
+
+def end_sessions(actor: Actor, chosen: str, *, keep: str) -> int:
+    """Sign out the session with the number `chosen`, or with an empty one all but the session `keep`.
+
+    Returns how many were ended; raises `NotFound` if the chosen one is not there, or another's.
+    """
+    require(actor.user, Action.MANAGE_OWN_ACCOUNT)
+    mine = UserSession.objects.filter(user=actor.user).exclude(session_key=keep)
+    if chosen:
+        mine = mine.filter(pk=int(chosen) if chosen.isdecimal() and len(chosen) < 18 else -1)
+    with transaction.atomic():
+        found = list(mine.select_for_update())
+        if chosen and not found:
+            raise NotFound("This session is over already.")
+        get_adapter().end_sessions(found)
+        for session in found:
+            record("session.ended_by_owner", actor, address=session.ip)
+    return len(found)
+
+
+def record(event: str, actor: Actor, **details: Any) -> None:
+    audit.record(event, actor, object_type="user", object_name=actor.user.username, details=details)
+
+
+class SeenMiddleware:
+    """Note now and then that a session is in use, and from where."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        now = int(time.time())
+        if request.user.is_authenticated and request.session.get("seen_at", 0) < now - SEEN_EVERY:
+            request.session["seen_at"] = now
+            UserSession.objects.filter(session_key=request.session.session_key).update(
+                last_seen_at=timezone.now(), ip=client_address(request) or "::"
+            )
+        return self.get_response(request)

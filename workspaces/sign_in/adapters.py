@@ -1,0 +1,140 @@
+"""What django-allauth asks this platform while somebody signs in or manages their second factors."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from typing import Any, cast
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
+from cryptography.fernet import Fernet, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+
+from ri_platform.address import client_address
+from ri_platform.errors import TooManyRequests
+from workspaces import audit
+from workspaces.limits import count_failure, refuse_after_failures
+from workspaces.models import User
+from workspaces.sign_in import single_sign_on
+
+logger = logging.getLogger(__name__)
+
+TOO_MANY = "Too many attempts with a wrong password came from your address."
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Passwords: our words, and our limits in place of those of the library."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "username_password_mismatch": "The username or the password is wrong.",
+        "incorrect_password": "This password is wrong.",
+        "too_many_login_attempts": f"{TOO_MANY} Try again in a minute.",
+        "incorrect_code": "This code is wrong, or was used already.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Organization administrators create accounts, or an identity provider vouches for them."""
+        return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address as our own proxies saw it; the unspecified one where nobody knows."""
+        return client_address(request) or "::"
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """After some failures an address has to wait with this account, and after more with any.
+
+        By account alone, as the library counts, somebody could keep its owner out.
+        """
+        try:
+            for key, limit in self._limits(request, credentials).items():
+                refuse_after_failures(key, limit, TOO_MANY)
+        except TooManyRequests as error:
+            raise self.validation_error("too_many_login_attempts") from error
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        try:
+            for key, limit in self._limits(request, credentials).items():
+                count_failure(key, limit, TOO_MANY)
+        except TooManyRequests as error:
+            raise self.validation_error("too_many_login_attempts") from error
+
+    def _limits(self, request: HttpRequest, credentials: dict[str, Any]) -> dict[str, int]:
+        address, username = client_address(request), credentials.get("username", "")
+        return {
+            f"signin {address} {username}": settings.MAX_FAILED_SIGN_INS,
+            f"signin {address}": settings.MAX_FAILED_AUTHENTICATIONS,
+        }
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """Second factors: their secrets are encrypted under a key made of `SECRET_KEY`."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": "This code is wrong, or was used already.",
+    }
+
+    def encrypt(self, text: str) -> str:
+        return self._cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return self._cipher().decrypt(encrypted_text.encode()).decode()
+
+    def generate_authenticator_name(self, user: Any, type: Any) -> str:
+        return "Passkey"
+
+    def _cipher(self) -> MultiFernet:
+        return MultiFernet(
+            [_fernet(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+        )
+
+
+def _fernet(secret: str) -> Fernet:
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"second factors")
+    return Fernet(base64.urlsafe_b64encode(derive.derive(secret.encode())))
+
+
+class SingleSignOnAdapter(DefaultSocialAccountAdapter):
+    """Single sign-on: accounts appear at the first sign-in, and roles follow the provider's claim."""
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        return True
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        if sociallogin.is_existing:
+            single_sign_on.follow_role(cast(User, sociallogin.user), claims_of(sociallogin))
+
+    def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
+        with transaction.atomic():
+            user = cast(User, sociallogin.user)
+            user.role = single_sign_on.role_of(claims_of(sociallogin)) or user.role
+            super().save_user(request, sociallogin, form)
+            single_sign_on.record_first_sign_in(user, client_address(request))
+        return user
+
+    def on_authentication_error(
+        self,
+        request: HttpRequest,
+        provider: Any,
+        error: Any = None,
+        exception: Exception | None = None,
+        extra_context: dict[str, Any] | None = None,
+    ) -> None:
+        """The page says that it failed; why is for the operators' log, in one escaped line."""
+        why = exception or (extra_context or {}).get("saml_last_error_reason") or error
+        logger.warning("single sign-on failed: %r", str(why)[:500])
+        audit.record_sign_in("session.failed", "", client_address(request), None)
+
+
+def claims_of(sociallogin: SocialLogin) -> dict[str, Any]:
+    """OpenID Connect's claims (the user info's before the ID token's), or SAML's attributes."""
+    told = sociallogin.account.extra_data
+    return {**(told.get("id_token") or {}), **(told.get("userinfo") or told)}

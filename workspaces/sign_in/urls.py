@@ -1,0 +1,106 @@
+"""The routes of signing in and of one's own account, each under the access table.
+
+Names are django-allauth's, since its views lead to one another by them. Whatever of it is not here (signing
+up, e-mail confirmation, password reset by e-mail) is not reachable: administrators create accounts and links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from allauth.account import views as account
+from allauth.mfa.base import views as mfa
+from allauth.mfa.recovery_codes import views as recovery_codes
+from allauth.mfa.totp import views as totp
+from allauth.mfa.webauthn import views as passkeys
+from allauth.socialaccount import views as social
+from allauth.socialaccount.providers.openid_connect import views as oidc
+from allauth.socialaccount.providers.saml import views as saml
+from django.contrib.auth.views import PasswordResetConfirmView
+from django.db import transaction
+from django.urls import path, reverse_lazy
+from django.views.generic import RedirectView
+
+from workspaces.access import Action, needs, public
+from workspaces.sign_in.single_sign_on import leading_to_provider
+from workspaces.views import own_account
+
+
+def own(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A view of somebody's own account; what it changes and its audit event are one transaction."""
+    return needs(Action.MANAGE_OWN_ACCOUNT)(transaction.atomic(view))
+
+
+OIDC = "signin/oidc/<str:provider_id>"
+SAML = "signin/saml/<str:organization_slug>"
+CODES = "account/recovery-codes"
+
+urlpatterns = [
+    path("signin", public(account.login), name="account_login"),
+    path("signin/code", public(mfa.authenticate), name="mfa_authenticate"),
+    path("signin/passkey", public(passkeys.login_webauthn), name="mfa_login_webauthn"),
+    path("signin/inactive", public(account.account_inactive), name="account_inactive"),
+    path("signin/cancelled", public(social.login_cancelled), name="socialaccount_login_cancelled"),
+    path("signin/error", public(social.login_error), name="socialaccount_login_error"),
+    path(f"{OIDC}", public(leading_to_provider(oidc.login)), name="openid_connect_login"),
+    path(f"{OIDC}/callback", public(oidc.callback), name="openid_connect_callback"),
+    path(f"{SAML}", public(leading_to_provider(saml.login)), name="saml_login"),
+    path(f"{SAML}/acs", public(saml.acs), name="saml_acs"),
+    path(f"{SAML}/acs/finish", public(saml.finish_acs), name="saml_finish_acs"),
+    path(f"{SAML}/sls", public(saml.sls), name="saml_sls"),
+    path(f"{SAML}/metadata", public(saml.metadata), name="saml_metadata"),
+    path("signout", public(account.logout), name="account_logout"),
+    path(
+        "password/<uidb64>/<token>",
+        public(
+            PasswordResetConfirmView.as_view(
+                template_name="workspaces/choose_password.html",
+                success_url=reverse_lazy("account_login"),
+            )
+        ),
+        name="choose_password",
+    ),
+    path("account", own_account.profile, name="own_account"),
+    path("account/sessions", own_account.sessions, name="own_sessions"),
+    path("account/security", own(mfa.index), name="mfa_index"),
+    path("account/password", own(account.password_change), name="account_change_password"),
+    # Who signs in by an identity provider has no password here, and gets none.
+    path(
+        "account/password/none",
+        own(RedirectView.as_view(pattern_name="mfa_index")),
+        name="account_set_password",
+    ),
+    path("account/confirm", own(account.reauthenticate), name="account_reauthenticate"),
+    path("account/confirm/code", own(mfa.reauthenticate), name="mfa_reauthenticate"),
+    path(
+        "account/confirm/passkey",
+        own(passkeys.reauthenticate_webauthn),
+        name="mfa_reauthenticate_webauthn",
+    ),
+    path("account/authenticator", own(totp.activate_totp), name="mfa_activate_totp"),
+    path("account/authenticator/remove", own(totp.deactivate_totp), name="mfa_deactivate_totp"),
+    path(CODES, own(recovery_codes.view_recovery_codes), name="mfa_view_recovery_codes"),
+    path(
+        f"{CODES}/new",
+        own(recovery_codes.generate_recovery_codes),
+        name="mfa_generate_recovery_codes",
+    ),
+    path(
+        f"{CODES}.txt",
+        own(recovery_codes.download_recovery_codes),
+        name="mfa_download_recovery_codes",
+    ),
+    path(
+        "account/passkeys",
+        own(RedirectView.as_view(pattern_name="mfa_index")),
+        name="mfa_list_webauthn",
+    ),
+    path("account/passkeys/new", own(passkeys.add_webauthn), name="mfa_add_webauthn"),
+    path("account/passkeys/<int:pk>", own(passkeys.edit_webauthn), name="mfa_edit_webauthn"),
+    path(
+        "account/passkeys/<int:pk>/remove",
+        own(passkeys.remove_webauthn),
+        name="mfa_remove_webauthn",
+    ),
+]

@@ -1,0 +1,48 @@
+"""Your account: the profile, and the sessions that are open. Second factors are `workspaces.sign_in`'s."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from allauth.usersessions.models import UserSession
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from workspaces import own_account
+from workspaces.access import Action, Actor, needs
+from workspaces.forms import OwnTimeZoneForm
+from workspaces.models import User
+
+
+@needs(Action.MANAGE_OWN_ACCOUNT)
+@require_http_methods(["GET", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    actor = Actor.of(request)
+    form = OwnTimeZoneForm(request.POST or None, initial={"time_zone": actor.user.time_zone})
+    if request.method == "POST" and form.is_valid():
+        own_account.choose_time_zone(actor, form.cleaned_data["time_zone"])
+        messages.success(request, "Your account was saved.")
+        return redirect("own_account")
+    context = {"section": "account", "pane": "profile", "form": form}
+    return render(request, "account/profile.html", context, status=422 if form.errors else 200)
+
+
+@needs(Action.MANAGE_OWN_ACCOUNT)
+@require_http_methods(["GET", "POST"])
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Where the account is signed in. Posting `session` signs that one out, posting none all others."""
+    actor = Actor.of(request)
+    if request.method == "POST":
+        ended = own_account.end_sessions(
+            actor, request.POST.get("session", ""), keep=request.session.session_key or ""
+        )
+        words = "one session" if ended == 1 else f"{ended} sessions"
+        messages.success(request, f"Signed out {words}.")
+        return redirect("own_sessions")
+    found = UserSession.objects.purge_and_list(cast(User, request.user))
+    found.sort(key=lambda session: session.last_seen_at, reverse=True)
+    found.sort(key=lambda session: not session.is_current())
+    context = {"section": "account", "pane": "sessions", "sessions": found}
+    return render(request, "account/sessions.html", context)
