@@ -24,6 +24,7 @@ from images.models import (
     ImageType,
     ManagedImage,
     PythonVersion,
+    TaskDue,
     Webhook,
     WheelLayer,
 )
@@ -196,6 +197,21 @@ class WheelLayerAdmin(ReadOnlyAdmin):
 @admin.register(BuildHost)
 class BuildHostAdmin(ReadOnlyAdmin):
     list_display = ("name", "os_packages_problem", "source_builds_problem", "seen_at")
+
+
+@admin.register(TaskDue)
+class TaskDueAdmin(ReadOnlyAdmin):
+    list_display = (
+        "task", "of", "state", "since", "due_at", "lease_expires_at", "attempts", "error",
+    )  # fmt: skip
+    list_filter = ("task", "state")
+    search_fields = ("of",)
+    ordering = ("since",)
+    actions = ("wake",)
+
+    @admin.action(description="Send selected tasks to a worker now")
+    def wake(self, request: HttpRequest, chosen: QuerySet[TaskDue]) -> None:
+        each(self, request, chosen, revisions.wake_task, "was sent to a worker")
 
 
 @admin.register(AwsContact)

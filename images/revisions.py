@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from images import wake
 from images.capabilities import source_builds_refusal
-from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status
+from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status, TaskDue
 from images.models.lease import WorkState
 from images.operations import (
     CreateImage,
@@ -212,6 +212,23 @@ def wake_build(actor: Actor, build: Build) -> None:
             raise Conflict("It has ended, or a worker is at it.")
         record("image.build_woken", actor, build.image, None, build=build.number)
         wake.after_commit(wake.Task.PREPARE_REPOSITORY, build.image_id)
+
+
+def wake_task(actor: Actor, due: TaskDue) -> None:
+    """Send what is due to a worker now, without waiting for the sweeper.
+
+    Raises `Conflict` if a worker is at it.
+    """
+    require(actor.user, Action.WAKE_BUILD)
+    if (
+        due.state == WorkState.RUNNING
+        and due.lease_expires_at
+        and due.lease_expires_at > timezone.now()
+    ):
+        raise Conflict("A worker is at it.")
+    with transaction.atomic():
+        audit.record("task.woken", actor, object_type="task", object_name=str(due))
+        wake.after_commit(wake.Task(f"images.tasks.{due.task}"), due.row)
 
 
 # --- what the verbs share ---------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from django.contrib import admin
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from images.models import BaseImage, Build, ManagedImage, Status
+from images.models import BaseImage, Build, ManagedImage, Status, TaskDue
 from images.models.lease import WorkState
 from tests import factories
 from tests.conftest import Cast
@@ -103,6 +104,35 @@ def test_builds_are_woken_cancelled_and_retried(operator: Client, base: BaseImag
         WorkState.CANCELLED,
         WorkState.QUEUED,
     ]
+
+
+def test_whatever_is_due_stands_in_one_list_and_is_sent_to_a_worker(
+    operator: Client, base: BaseImage, cast: Cast
+) -> None:
+    image = factories.make_image("churn", base=base, status=Status.BUILDING_FIRST_TIME)
+    factories.make_base_image(image_type="nlp", state=WorkState.QUEUED, manifest_digest="")
+    factories.make_alteration(factories.make_image("ready", base=base), state=WorkState.QUEUED)
+    gone = factories.make_image("gone", base=base)
+    ManagedImage.objects.filter(pk=gone.pk).update(
+        removed_at=timezone.now(), repository_error="Denied."
+    )
+    due = {task.task: task for task in TaskDue.objects.all()}
+    assert set(due) == {
+        "run_build",
+        "prepare_base_repository",
+        "resolve_alteration",
+        "delete_repository",
+    }
+    assert (due["run_build"].of, due["delete_repository"].error) == ("churn #1", "Denied.")
+    page = operator.get(reverse("admin:images_taskdue_changelist"), {"q": "churn"}).content.decode()
+    assert "churn #1" in page
+    assert "gone" not in page
+    assert "run_build of churn #1 was sent" in act(
+        operator, "images_taskdue", "wake", due["run_build"]
+    )
+    assert AuditEvent.objects.get(event="task.woken").object_name == "run_build of churn #1"
+    assert Build.objects.claim(image.builds.get().pk, seconds=60)
+    assert "A worker is at it" in act(operator, "images_taskdue", "wake", due["run_build"])
 
 
 def test_base_images_are_imported_and_retired(operator: Client, base: BaseImage) -> None:

@@ -16,6 +16,7 @@ from images.models.build_host import BuildHost
 from images.models.contact import AwsContact
 from images.models.lease import Lease, LeaseQuerySet
 from images.models.managed_image import ManagedImage, Status
+from images.models.task_due import TaskDue
 from images.models.webhook import Delivery, ImageEvent, Webhook
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ManagedImage",
     "PythonVersion",
     "Status",
+    "TaskDue",
     "Webhook",
     "WheelLayer",
 ]

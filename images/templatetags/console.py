@@ -48,6 +48,8 @@ def control(field: BoundField) -> SafeString:
     widget = field.field.widget
     if field.is_hidden or "class" in widget.attrs or isinstance(widget, CheckboxInput):
         return field.as_widget()
+    # It would say the label once more, and go as soon as something is typed.
+    widget.attrs.pop("placeholder", None)
     return field.as_widget(attrs={"class": "form-control"})
 
 

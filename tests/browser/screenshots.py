@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
@@ -117,6 +119,43 @@ def furnish(cast: Cast, base: BaseImage) -> None:
     )  # fmt: skip
 
 
+def account_pages(cast: Cast, page: Page, shoot: Callable[[str], None]) -> None:
+    """One's own account; what protects it asks for the password once more."""
+    page.goto("/account/authenticator")
+    shoot("account-authenticator")
+    TOTP.activate(cast.admin, "JBSWY3DPEHPK3PXP")
+    RecoveryCodes.activate(cast.admin)
+    cast.admin.set_password("correct horse battery staple")
+    cast.admin.save()
+    page.context.clear_cookies()
+    page.goto("/signin?next=/account/recovery-codes")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    shoot("signin-wrong")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    shoot("signin-second-step")
+    page.get_by_label("Code").fill(RecoveryCodes.activate(cast.admin).get_unused_codes()[0])
+    page.get_by_role("button", name="Continue").click()
+    shoot("account-confirm")
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_role("button", name="Confirm").click()
+    shoot("account-codes")
+    for name, path in (
+        ("account", "/account"),
+        ("account-security", "/account/security"),
+        ("account-sessions", "/account/sessions"),
+        ("account-password", "/account/password"),
+        ("account-authenticator-off", "/account/authenticator/remove"),
+        ("account-passkey", "/account/passkeys/new"),
+        ("account-codes-new", "/account/recovery-codes/new"),
+    ):
+        page.goto(path)
+        shoot(name)
+
+
 @pytest.mark.parametrize(("viewport", "scheme"), LOOKS)
 def test_pictures(
     viewport: dict[str, int],
@@ -198,6 +237,7 @@ def test_pictures(
     viewer.goto(pane)
     viewer.get_by_label("Actions for credit-scoring").click()
     viewer.screenshot(path=FOLDER / f"menu-viewer-{look}.png")
+    account_pages(cast, page, shoot)
     stranger = new_page(None, viewport=viewport, color_scheme=scheme)
     stranger.goto("/signin")
     stranger.screenshot(path=FOLDER / f"signin-{look}.png")

@@ -25,7 +25,12 @@ def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server, metadata = f"http://127.0.0.1:{oidc}/o", f"http://127.0.0.1:{saml}/metadata"
     providers = [
         start(oidc_provider.__name__, oidc, folder, f"{address}/signin/oidc/oidc/callback"),
-        start("tests.single_sign_on.saml_provider", saml, folder, f"{address}/signin/saml/saml/metadata"),
+        start(
+            "tests.single_sign_on.saml_provider",
+            saml,
+            folder,
+            f"{address}/signin/saml/saml/metadata",
+        ),
     ]
     variables = {
         "RI_OIDC_SERVER_URL": server,
