@@ -124,7 +124,13 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"min_length": 12},
     },
     # Asked by the first five digits of the hash; out of reach, Django's own list of common ones is asked.
-    {"NAME": "pwned_passwords_django.validators.PwnedPasswordsValidator"}
+    {
+        "NAME": "pwned_passwords_django.validators.PwnedPasswordsValidator",
+        "OPTIONS": {
+            "error_message": "This password is known from a data breach, so others will try it.",
+            "help_message": "It must not be known from a data breach elsewhere.",
+        },
+    }
     if env.flag("RI_BREACHED_PASSWORDS", default=True)
     else {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]

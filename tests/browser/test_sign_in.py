@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Page, expect
 
 from tests.conftest import Cast
+from tests.one_time_codes import code_of
 from workspaces.models import AuditEvent, User
 
 pytestmark = pytest.mark.browser
@@ -47,11 +46,6 @@ def confirm(page: Page) -> None:
     expect(page.get_by_role("heading", name="Confirm it is you")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm").click()
-
-
-def code_of(secret: str, steps: int = 0) -> str:
-    """RFC 6238's code of `secret`, `steps` half minutes from now."""
-    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps)))
 
 
 def test_an_authenticator_app_is_set_up_and_then_asked_for(
