@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from images import operations, revisions
+from images import operations, removal, revisions
 from images.models import (
     Alteration,
     AwsContact,
@@ -50,7 +50,8 @@ class ManagedImageAdmin(ReadOnlyAdmin):
         """The console's own removal: same rule, same audit event, same way to AWS."""
         each(
             self, request, chosen,
-            lambda actor, image: operations.remove_image(actor, image.name), "was removed",
+            lambda actor, image: removal.remove_image(actor, image.name, typed_name=image.name),
+            "was removed",
         )  # fmt: skip
 
     @admin.action(description="Rebuild selected managed images")

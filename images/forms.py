@@ -8,7 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from images.capabilities import os_packages_refusal, source_builds_refusal
-from images.models import ImageType, ManagedImage
+from images.model_operations import EditModel
+from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
 from images.operations import CreateImage
 from images.queries import base_images_for_form
@@ -16,11 +17,13 @@ from images.requirements import (
     OSPackage,
     PipRequirement,
     RequirementErrors,
+    parse_model_requirements,
     parse_os_packages,
     parse_pip_requirements,
 )
 from images.specs import os_packages_of, pip_requirements_of
 
+MAX_REQUIREMENTS_TEXT = 100_000
 MONOSPACE = {"class": "form-control font-monospace", "spellcheck": "false", "autocomplete": "off"}
 
 
@@ -37,7 +40,7 @@ class SpecForm(forms.Form):
     )
     pip_requirements = forms.CharField(
         label="Libraries",
-        max_length=100_000,
+        max_length=MAX_REQUIREMENTS_TEXT,
         strip=False,
         widget=forms.Textarea(
             attrs={**MONOSPACE, "rows": 8, "placeholder": "numpy>=2\npandas==2.3.3\nscikit-learn"}
@@ -136,3 +139,96 @@ def spec_initial(image: ManagedImage) -> dict[str, Any]:
         "os_packages": "\n".join(map(str, os_packages_of(image.spec))),
         "allow_source": image.allow_source,
     }
+
+
+class ModelForm(forms.Form):
+    """What a model is and needs; requirements are typed, or uploaded as a file."""
+
+    name = forms.CharField(
+        max_length=120,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+    )
+    description = forms.CharField(
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"class": "form-control", "rows": 2}),
+    )
+    python_version = forms.ChoiceField(
+        label="Python version",
+        choices=PythonVersion.choices,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    requirements = forms.CharField(
+        required=False,
+        max_length=MAX_REQUIREMENTS_TEXT,
+        strip=False,
+        widget=forms.Textarea(
+            attrs={**MONOSPACE, "rows": 8, "placeholder": "xgboost==1.7.6\npandas>=2,<3"}
+        ),
+        help_text="What the model imports, one a line, as in a requirements.txt.",
+    )
+    requirements_file = forms.FileField(
+        label="Or a requirements file",
+        required=False,
+        widget=forms.FileInput(attrs={"class": "form-control", "accept": ".txt,.in,text/plain"}),
+        help_text="It takes the place of what is typed above.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """The text that counts, its lines looked at for the model's Python, in `requirements`."""
+        values = super().clean() or {}
+        field = "requirements"
+        if uploaded := values.get("requirements_file"):
+            field = "requirements_file"
+            if uploaded.size > MAX_REQUIREMENTS_TEXT:
+                self.add_error(field, "The file is too large to be a list of requirements.")
+                return values
+            try:
+                values["requirements"] = uploaded.read().decode("utf-8-sig")
+            except UnicodeDecodeError:
+                self.add_error(field, "The file is not text in UTF-8.")
+                return values
+        try:
+            parse_model_requirements(
+                values.get("requirements", ""), values.get("python_version", "")
+            )
+        except RequirementErrors as error:
+            self.add_error(field, [str(problem) for problem in error.problems])
+        return values
+
+    def command(self) -> EditModel:
+        return EditModel(
+            self.cleaned_data["name"],
+            self.cleaned_data["description"],
+            self.cleaned_data["python_version"],
+            self.cleaned_data["requirements"],
+        )
+
+
+class FittingImageForm(forms.Form):
+    name = forms.CharField(
+        label="Name of the new image",
+        min_length=2,
+        max_length=128,
+        validators=[name_validator],
+        widget=forms.TextInput(attrs={**MONOSPACE, "autocapitalize": "none"}),
+        help_text="Lower-case letters, digits, - and _. It cannot be changed later.",
+    )
+
+
+class ExternalImageForm(forms.Form):
+    reference = forms.CharField(
+        label="Image reference",
+        max_length=512,
+        widget=forms.TextInput(
+            attrs={**MONOSPACE, "placeholder": "registry.example.com/team/image:1.2"}
+        ),
+        help_text="By digest (image@sha256:…), it stays the same image whatever is pushed later.",
+    )
+    pull_secret = forms.CharField(
+        label="Pull secret",
+        required=False,
+        max_length=253,
+        widget=forms.TextInput(attrs=MONOSPACE),
+        help_text="The name of the secret that holds the registry's credentials, not the secret itself.",
+    )

@@ -1,8 +1,9 @@
-"""What another lock would change, library by library."""
+"""What changes between two sets of libraries, as of two locks or two images."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +39,11 @@ def locked_versions(lock: str) -> dict[str, str]:
 
 def changes(before: str, after: str) -> list[Change]:
     """What differs between two locks, by name."""
-    old, new = locked_versions(before), locked_versions(after)
+    return differences(locked_versions(before), locked_versions(after))
+
+
+def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]:
+    """What differs between two sets of libraries, given as normalized name → version."""
     return [
         Change(name, old.get(name, ""), new.get(name, ""))
         for name in sorted(old.keys() | new.keys())

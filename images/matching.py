@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, Q
 from packaging.specifiers import SpecifierSet
 
-from images.models import InstalledLibrary, ManagedImage, Status
+from images.models import Build, InstalledLibrary, ManagedImage, MLModel
 from images.requirements import OSPackage, PipRequirement
 from images.specs import os_packages_of, pip_requirements_of
 from workspaces.models import User
@@ -21,12 +22,13 @@ from workspaces.models import User
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is looked for. An empty image type or Python version stands for any."""
+    """What is looked for. An empty image type or Python version stands for any; `name` is a part of one."""
 
     requirements: Sequence[PipRequirement]
     os_packages: Sequence[OSPackage] = ()
     image_type: str = ""
     python_version: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Missing:
 
     requirement: str
     installed: str = ""
+
+    @property
+    def conflicts(self) -> bool:
+        """It is there in a version that is not accepted, or without the extra."""
+        return bool(self.installed)
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,19 @@ class Match:
     def satisfies(self) -> bool:
         return not self.missing
 
+    @property
+    def only_conflicts(self) -> bool:
+        """Every library is there, some in another version."""
+        return all(missing.conflicts for missing in self.missing)
+
 
 def match_images(user: User, wanted: Wanted, *, limit: int = 20) -> list[Match]:
-    """READY images, best first: the fewest requirements missing, then the fewest libraries, then by name.
+    """Usable images, best first: the fewest requirements not met, then the fewest conflicts among these, then
+    the fewest libraries, then by name.
 
-    An image that meets none of the requirements is left out. Nothing is asked of AWS or an index: which
-    libraries an extra brings is not known here, so it counts as met only where it was asked for.
+    An image that meets none of the requirements is left out, unless it was looked for by name. Nothing is
+    asked of AWS or an index: which libraries an extra brings is not known here, so it counts as met only
+    where it was asked for.
     """
     # What the database does not see, extras and OS packages, may move some down: hence a margin.
     candidates = narrowed(user, wanted, limit * 4)
@@ -68,18 +82,60 @@ def match_images(user: User, wanted: Wanted, *, limit: int = 20) -> list[Match]:
     found = []
     for image in candidates:
         assert image.current_build is not None
-        missing = missing_in(image, installed[image.current_build.pk], wanted)
-        if len(missing) < len(wanted.requirements) + len(wanted.os_packages) or not missing:
+        missing = missing_in(image.current_build.spec, installed[image.current_build.pk], wanted)
+        meets_some = len(missing) < len(wanted.requirements) + len(wanted.os_packages)
+        if meets_some or not missing or wanted.name:
             found.append(Match(image, image.current_build.library_count, missing))
-    found.sort(key=lambda match: (len(match.missing), match.library_count, match.image.name))
+    found.sort(key=rank)
     return found[:limit]
 
 
+def rank(match: Match) -> tuple[int, int, int, str]:
+    conflicts = sum(missing.conflicts for missing in match.missing)
+    return len(match.missing), conflicts, match.library_count, match.image.name
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One of a model's requirements on a build: `installed` is the version there, empty if there is none."""
+
+    text: str
+    installed: str
+    met: bool
+
+
+def wanted_by_model(model: MLModel, search: str = "") -> Wanted:
+    """What a model needs, of images whose name contains `search`."""
+    return Wanted(
+        pip_requirements_of({"pip_requirements": model.pip_requirements}),
+        python_version=model.python_version,
+        name=search,
+    )
+
+
+def on_build(model: MLModel, build: Build | None) -> list[Requirement]:
+    """Each of a model's requirements with what a build has for it; nothing is met by no build."""
+    wanted = wanted_by_model(model)
+    if build is None:
+        return [Requirement(str(item), "", met=False) for item in wanted.requirements]
+    names = {item.normalized_name: str(item) for item in wanted.requirements}
+    installed = dict(
+        build.libraries.filter(normalized_name__in=names).values_list("normalized_name", "version")
+    )
+    missing = {item.requirement for item in missing_in(build.spec, installed, wanted)}
+    return [
+        Requirement(text, installed.get(name, ""), met=text not in missing)
+        for name, text in names.items()
+    ]
+
+
 def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
-    """READY images in about the order that `match_images` promises."""
-    images = ManagedImage.objects.visible_to(user).filter(status=Status.READY)
+    """Usable images in about the order that `match_images` promises."""
+    images = ManagedImage.objects.visible_to(user).usable()
     if wanted.image_type:
         images = images.filter(image_type=wanted.image_type)
+    if wanted.name:
+        images = images.filter(name__icontains=wanted.name)
     if wanted.python_version:
         images = images.filter(python_version=wanted.python_version)
     whole = images.select_related("current_build", "created_by")
@@ -95,7 +151,11 @@ def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
         .order_by("-met", "build__library_count", "current_of")
         .values_list("build__image", flat=True)
     )
-    return list(whole.filter(pk__in=list(best[:limit])))
+    found = list(whole.filter(pk__in=list(best[:limit])))
+    if wanted.name and len(found) < limit:
+        others = whole.exclude(pk__in=[image.pk for image in found]).order_by("name")
+        found += others[: limit - len(found)]
+    return found
 
 
 def acceptable(requirements: Sequence[PipRequirement]) -> Q:
@@ -126,17 +186,17 @@ def accepts(requirement: PipRequirement, version: str) -> bool:
 
 
 def missing_in(
-    image: ManagedImage, installed: Mapping[str, str], wanted: Wanted
+    spec: Mapping[str, Any], installed: Mapping[str, str], wanted: Wanted
 ) -> tuple[Missing, ...]:
     """What of the wanted an image lacks, `installed` being its versions by normalized name."""
-    asked = {item.normalized_name: set(item.extras) for item in pip_requirements_of(image.spec)}
+    asked = {item.normalized_name: set(item.extras) for item in pip_requirements_of(spec)}
     missing = []
     for item in wanted.requirements:
         version = installed.get(item.normalized_name, "")
         extras = set(item.extras) <= asked.get(item.normalized_name, set())
         if not version or not accepts(item, version) or not extras:
             missing.append(Missing(str(item), version))
-    packages = {package.name: package.version for package in os_packages_of(image.spec)}
+    packages = {package.name: package.version for package in os_packages_of(spec)}
     for package in wanted.os_packages:
         if package.name not in packages or package.version not in ("", packages[package.name]):
             missing.append(Missing(str(package), packages.get(package.name, "")))

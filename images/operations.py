@@ -13,16 +13,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from images import wake
 from images.capabilities import os_packages_refusal, source_builds_refusal
-from images.models import BaseImage, Build, ImageEvent, InstalledLibrary, ManagedImage
+from images.models import BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import NAME_PATTERN, NAME_RULE
 from images.requirements import OSPackage, PipRequirement
 from images.specs import spec_of
-from images.webhooks import announce
 from ri_platform.errors import Conflict, Invalid, NotFound, Unavailable
 from workspaces import audit
 from workspaces.access import Action, Actor, require
@@ -104,44 +102,6 @@ def create_image(
         )
         wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
     return image
-
-
-def remove_image(actor: Actor, name: str, *, workspace: Workspace | None = None) -> None:
-    """Take an image from the instance: from every list at once, its repository soon after.
-
-    Its name is free again when the repository is gone. Removing an image that is being removed is
-    harmless. Raises `NotFound` if there is none of this name.
-    """
-    require(actor.user, Action.REMOVE_IMAGE, workspace)
-    require_enabled()
-    with transaction.atomic():
-        images = ManagedImage.objects.select_for_update()
-        locked = images.filter(name=name).first() if is_valid_name(name) else None
-        if locked is None:
-            raise NotFound(f"There is no managed image named {name}.")
-        if locked.removed_at is not None:
-            return
-        now = timezone.now()
-        locked.removed_at, locked.removed_by, locked.updated_at = now, actor.user, now
-        locked.repository_error = ""
-        locked.save(update_fields=["removed_at", "removed_by", "updated_at", "repository_error"])
-        InstalledLibrary.objects.current().filter(build=locked.current_build_id).update(
-            current_of=None
-        )
-        # A worker in the middle of one finds its writes refused and stops.
-        locked.builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING]).update(
-            state=WorkState.CANCELLED, finished_at=now
-        )
-        audit.record(
-            "image.removed",
-            actor,
-            object_type="managed_image",
-            object_name=locked.name,
-            workspace=workspace,
-            details={"image_type": locked.image_type, "python_version": locked.python_version},
-        )
-        announce(ImageEvent.REMOVED, [locked.name])
-        wake.after_commit(wake.Task.DELETE_REPOSITORY, locked.pk)
 
 
 def import_base_image(
@@ -236,6 +196,12 @@ def base_image_for(image_type: str, python_version: str) -> BaseImage:
 
 
 def name_taken(image: ManagedImage) -> Conflict:
+    if image.is_restorable:
+        return Conflict(
+            f"An image named {image.name} was removed, and its name is kept while it can be restored.",
+            hint="Choose another name, or ask an Organization Administrator to restore or delete it.",
+            field="name",
+        )
     if image.removed_at is not None:
         return Conflict(
             f"An image named {image.name} is still being removed.",

@@ -68,6 +68,13 @@ def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
     )
 
 
+def installed_versions(build: Build | None) -> dict[str, str]:
+    """Normalized name → version of what is in a build's image; of none, nothing."""
+    if build is None:
+        return {}
+    return dict(build.libraries.values_list("normalized_name", "version"))
+
+
 def newest_python(image_type: str) -> str:
     """The newest Python version that can be built on, empty where there is none."""
     return next(iter(base_images_for_form().get(image_type, [])), "")

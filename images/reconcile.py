@@ -119,11 +119,15 @@ def delete_repository(image_id: int) -> None:
     """Delete a removed image's repository with all in it, then its row: the name is free again.
 
     Waits for a worker that may still be pushing: its lease has ended before the repository goes, so
-    nothing of the old image can reach a new one of the same name.
+    nothing of the old image can reach a new one of the same name. From `deletion_began_at` on the image
+    cannot be restored.
     """
     with exclusive("image-repository", image_id):
-        image = ManagedImage.objects.being_removed().filter(pk=image_id).first()
+        image = ManagedImage.objects.being_deleted().filter(pk=image_id).first()
         if image is None or image.builds.filter(lease_expires_at__gt=timezone.now()).exists():
+            return
+        begun = ManagedImage.objects.being_deleted().filter(pk=image_id)
+        if not begun.update(deletion_began_at=timezone.now()):
             return
         try:
             delete_what_is_ours(connection.control(), image)
@@ -165,10 +169,13 @@ def sweep() -> None:
         pk__in=Build.objects.filter(state=WorkState.QUEUED).values("image"),
     )
     due_images = ManagedImage.objects.filter(repository_due_at__lt=now)
-    for image in due_images.filter(unprepared | Q(removed_at__isnull=False)):
-        ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=again)
-        due = wake.Task.DELETE_REPOSITORY if image.removed_at else wake.Task.PREPARE_REPOSITORY
-        wake.send(due, image.pk)
+    for task, images in (
+        (wake.Task.PREPARE_REPOSITORY, due_images.filter(unprepared)),
+        (wake.Task.DELETE_REPOSITORY, due_images.being_deleted()),
+    ):
+        for image in images:
+            ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=again)
+            wake.send(task, image.pk)
     for base in BaseImage.objects.due():
         BaseImage.objects.filter(pk=base.pk).update(due_at=again)
         wake.send(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)

@@ -12,6 +12,12 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from packaging.markers import (
+    InvalidMarker,
+    Marker,
+    UndefinedComparison,
+    UndefinedEnvironmentName,
+)
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -87,6 +93,48 @@ def parse_pip_requirements(text: str) -> list[PipRequirement]:
     return parse_lines(
         text, requirement_of_line, lambda wanted: wanted.normalized_name, field="pip_requirements"
     )
+
+
+def parse_model_requirements(text: str, python_version: str) -> list[PipRequirement]:
+    """What of a model's requirements.txt holds for its Python, CPython on Linux.
+
+    Environment markers (PEP 508) are decided here, since the model says its Python; so a library may stand on
+    several lines of which one holds. Raises `RequirementErrors` naming every offending line.
+    """
+    environment = {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python_version}.0",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{python_version}.0",
+        "python_version": python_version,
+        "sys_platform": "linux",
+        "extra": "",
+    }
+
+    def of_line(line: str) -> PipRequirement | None:
+        library, semicolon, condition = line.partition(";")
+        wanted = requirement_of_line(library.strip())
+        if not semicolon:
+            return wanted
+        try:
+            return wanted if Marker(condition).evaluate(environment) else None
+        except (InvalidMarker, UndefinedEnvironmentName, UndefinedComparison) as error:
+            raise ValueError(
+                f"{condition.strip()!r} is not an environment marker, like python_version < '3.12'."
+            ) from error
+
+    found = parse_lines(
+        text,
+        of_line,
+        lambda wanted: wanted.normalized_name if wanted else object(),
+        field="requirements",
+    )
+    return [wanted for wanted in found if wanted]
 
 
 def parse_os_packages(text: str) -> list[OSPackage]:

@@ -21,13 +21,15 @@ def spec_of(
     return {
         "image_type": image_type,
         "python_version": python_version,
-        # JSON knows no tuples; as lists, a spec equals the one that was stored.
-        "pip_requirements": [
-            {**asdict(item), "extras": list(item.extras)} for item in pip_requirements
-        ],
+        "pip_requirements": requirements_as_json(pip_requirements),
         "os_packages": [asdict(item) for item in os_packages],
         "allow_source": allow_source,
     }
+
+
+def requirements_as_json(requirements: Iterable[PipRequirement]) -> list[dict[str, Any]]:
+    """As columns hold them. JSON knows no tuples; as lists, a spec equals the one that was stored."""
+    return [{**asdict(item), "extras": list(item.extras)} for item in requirements]
 
 
 def pip_requirements_of(spec: Mapping[str, Any]) -> list[PipRequirement]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
 from images.models import BaseImage, Build, BuildReason, ImageEvent, ManagedImage, Status
 from images.models.lease import WorkState
@@ -45,8 +45,8 @@ def mark_outdated(base: BaseImage) -> int:
 def dispatch() -> int:
     """Begin as many upgrades as there is room for; returns how many. Safe to call at any time.
 
-    The image that was left longest goes first. Builds that people asked for pass: while one of them
-    waits, no upgrade begins.
+    The image that a model ran on last goes first, then what was left longest. Builds that people asked for
+    pass: while one of them waits, no upgrade begins.
     """
     begun = 0
     with exclusive("upgrades", 0):
@@ -71,7 +71,7 @@ def begin_next() -> bool:
         ManagedImage.objects.existing()
         .filter(status=Status.OUTDATED)
         .select_for_update(skip_locked=True)
-        .order_by("updated_at")
+        .order_by(F("last_used_at").desc(nulls_last=True), "updated_at")
         .first()
     )
     if image is None or image.current_build is None or active_builds(image).exists():

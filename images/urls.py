@@ -1,16 +1,29 @@
-"""The pane Settings → Managed Images, below its workspace's address.
+"""A workspace's models, and the pane Settings → Managed Images, below its address.
 
 Images have a level of their own, since `new` is a good name for one.
 """
 
 from django.urls import path
 
-from images.views import image, pane, registry_status, revisions
+from images.views import image, models, pane, registry_status, revisions, swap
 
 PANE = "workspaces/<uuid:workspace_id>/settings/managed-images"
 IMAGE = f"{PANE}/image/<str:name>"
+MODELS = "workspaces/<uuid:workspace_id>/models"
+MODEL = f"{MODELS}/<uuid:model_id>"
 
 urlpatterns = [
+    path(MODELS, models.model_list, name="models"),
+    path(f"{MODELS}/new", models.new, name="new_model"),
+    path(MODEL, models.detail, name="model"),
+    path(f"{MODEL}/edit", models.edit, name="edit_model"),
+    path(f"{MODEL}/remove", models.remove, name="remove_model"),
+    path(f"{MODEL}/swap", swap.picker, name="swap"),
+    path(f"{MODEL}/swap/managed/<str:name>", swap.managed, name="swap_managed"),
+    path(f"{MODEL}/swap/external", swap.external, name="swap_external"),
+    path(f"{MODEL}/swap/build", swap.build, name="swap_build"),
+    path(f"{MODEL}/swap/back/<int:assignment_id>", swap.back, name="swap_back"),
+    path(f"{MODEL}/swap/stop", swap.stop, name="stop_waiting"),
     path("organization/registry", registry_status.registry_status, name="registry_status"),
     path(PANE, pane.pane, name="images"),
     path(f"{PANE}/new", pane.new, name="new_image"),
@@ -20,6 +33,8 @@ urlpatterns = [
     path(f"{IMAGE}/sbom", image.bill_of_materials, name="image_sbom"),
     path(f"{IMAGE}/provenance", image.origin, name="image_provenance"),
     path(f"{IMAGE}/remove", image.remove, name="remove_image"),
+    path(f"{IMAGE}/restore", image.restore, name="restore_image"),
+    path(f"{IMAGE}/delete", image.delete, name="delete_image"),
     path(f"{IMAGE}/rebuild", revisions.rebuild, name="rebuild_image"),
     path(f"{IMAGE}/build-from-source", revisions.build_from_source, name="build_from_source"),
     path(f"{IMAGE}/cancel", revisions.cancel, name="cancel_build"),

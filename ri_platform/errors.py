@@ -12,18 +12,22 @@ from typing import ClassVar, Literal
 class DomainError(Exception):
     """Base of every error that is shown to somebody.
 
-    `code` never changes once released: clients and runbooks match on it.
+    `code` never changes once released: clients and runbooks match on it. `retry_after`, in seconds, says when
+    the same request may succeed, where that is known (RFC 9110, 10.2.3).
     """
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     must_act: ClassVar[Literal["user", "operator"]] = "user"
 
-    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", field: str = "", retry_after: int | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.field = field
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -49,16 +53,10 @@ class Unauthenticated(DomainError):
 
 
 class TooManyRequests(DomainError):
-    """Somebody asks too often; `retry_after` in seconds says when it may be tried again."""
+    """Somebody asks too often; `retry_after` says when it may be tried again."""
 
     code = "too_many_requests"
     status = 429
-
-    def __init__(
-        self, message: str, *, hint: str = "", field: str = "", retry_after: int = 1
-    ) -> None:
-        super().__init__(message, hint=hint, field=field)
-        self.retry_after = retry_after
 
 
 class NotAllowed(DomainError):

@@ -102,7 +102,7 @@ def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
             "details": error.details,
         }
         answer = JsonResponse(body, status=error.status)
-        if isinstance(error, TooManyRequests):
+        if error.retry_after is not None:
             answer["Retry-After"] = str(error.retry_after)
         return answer
     context = {"error": error, "title": TITLES.get(error.status, TITLES[500])}

@@ -7,6 +7,7 @@ CELERY_BROKER_URL, RI_ALLOWED_HOSTS and the AWS region of its registry.
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -334,6 +335,9 @@ IMAGE_REGISTRY_ENABLED = env.flag("RI_IMAGE_REGISTRY_ENABLE", default=True)
 ALLOW_EXTERNAL_CUSTOM_IMAGES = env.flag("RI_ALLOW_EXTERNAL_CUSTOM_IMAGES", default=True)
 # Empty means the default prefix, never "everything"; `images.checks` refuses one that ECR would.
 REPOSITORY_PREFIX = env.text("RI_REPOSITORY_PREFIX")
+
+# How long a removed image can be restored; 0 deletes it at once.
+REMOVAL_GRACE = timedelta(hours=env.integer("RI_REMOVAL_GRACE_HOURS", 24))
 
 AWS_REGION = env.text("RI_AWS_REGION", "us-east-1")
 # Both are empty in AWS. The local AWS has one address for the control plane and for /v2/.

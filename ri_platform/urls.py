@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 from ninja import NinjaAPI
 
-from images.api import compatibility, endpoints, webhooks
+from images.api import compatibility, endpoints, models, webhooks
 from ri_platform.api import install_error_handlers
 from ri_platform.csp_report import csp_report
 from ri_platform.health import healthz
@@ -26,6 +26,7 @@ api = NinjaAPI(
 )
 install_error_handlers(api)
 api.add_router("/v1", endpoints.routes)
+api.add_router("/v1", models.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
 api.add_router("/v1", people_api.routes)

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,8 @@ def registry(aws: LocalAWS, settings: Any, tmp_path: Path) -> LocalAWS:
     settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = aws.url
     settings.REGISTRY_HOST = aws.url.partition("://")[2]
     settings.CACHE_DIR = STATE / "cache"
+    # What is removed here is looked for at once.
+    settings.REMOVAL_GRACE = timedelta(0)
     return aws
 
 

@@ -9,7 +9,15 @@ from typing import Any
 from django.utils import timezone
 from packaging.utils import canonicalize_name, canonicalize_version
 
-from images.models import Alteration, BaseImage, Build, InstalledLibrary, ManagedImage, Status
+from images.models import (
+    Alteration,
+    BaseImage,
+    Build,
+    InstalledLibrary,
+    ManagedImage,
+    MLModel,
+    Status,
+)
 from images.models.lease import WorkState
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 
@@ -134,6 +142,26 @@ def make_alteration(image: ManagedImage, **values: Any) -> Alteration:
         "lock": lock_of(numpy="2.4.6", pandas="3.0.1"),
     }
     return Alteration.objects.create(image=image, **{**defaults, **values})
+
+
+def make_model(
+    workspace: Workspace, *, image: ManagedImage | None = None, name: str = "", **values: Any
+) -> MLModel:
+    """A model that needs numpy, running on `image` if one is given."""
+    number = next(_count)
+    defaults: dict[str, Any] = {
+        "python_version": "3.11",
+        "requirements": "numpy>=2",
+        "pip_requirements": [{"name": "numpy", "extras": [], "specifier": ">=2"}],
+    }
+    model = MLModel.objects.create(
+        workspace=workspace, name=name or f"Model {number}", **{**defaults, **values}
+    )
+    if image is not None:
+        model.assignments.create(
+            image=image, image_name=image.name, state="current", began_at=timezone.now()
+        )
+    return model
 
 
 def lock_of(**versions: str) -> str:

@@ -59,6 +59,10 @@ def test_each_role_gets_what_the_table_says(route: URLPattern, cast: Cast, base:
         arguments["token_id"] = tokens.create_token(
             Actor(cast.member), cast.workspace, "present"
         ).token.pk
+    if "model_id" in str(route.pattern):
+        arguments["model_id"] = factories.make_model(cast.workspace, image=image).pk
+    if "assignment_id" in str(route.pattern):
+        arguments["assignment_id"] = 1
     if "alteration_id" in str(route.pattern):
         arguments["alteration_id"] = factories.make_alteration(image).pk
     for parameter in ("provider_id", "organization_slug"):

@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from images import operations, reconcile
+from images import operations, reconcile, removal
 from images.building import run
 from images.errors import RegistryUnavailable
 from images.models import BaseImage, Build, ManagedImage, Status
@@ -179,7 +179,7 @@ def test_the_main_job_calls_only_documented_actions(
     acting = "build-jobs"
     with registry.identity("build-jobs"):
         run.run(image.builds.get().pk)
-    operations.remove_image(Actor(cast.admin), "watched")
+    removal.remove_image(Actor(cast.admin), "watched")
     acting = "registry-server"
     with registry.identity("registry-server"):
         reconcile.delete_repository(image.pk)
@@ -194,7 +194,7 @@ def test_removal_deletes_the_repository_and_frees_the_name(
     cast: Cast, debian: BaseImage, registry: LocalAWS
 ) -> None:
     image = build_now(registry, ask(cast, "gone", "pyjokes==0.6.0"))
-    operations.remove_image(Actor(cast.admin), "gone")
+    removal.remove_image(Actor(cast.admin), "gone")
     with registry.identity("build-jobs"):
         reconcile.delete_repository(image.pk)
     waiting = ManagedImage.objects.get(name="gone")
@@ -225,7 +225,7 @@ def test_a_foreign_repository_under_the_prefix_fails_the_build_and_survives_remo
             Status.FAILED,
             "repository_not_ours",
         )
-        operations.remove_image(Actor(cast.admin), "foreign-one")
+        removal.remove_image(Actor(cast.admin), "foreign-one")
         with registry.identity("registry-server"):
             reconcile.delete_repository(image.pk)
             held = registry_connection.control().list_images("rime-managed-images/foreign-one")

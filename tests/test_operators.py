@@ -114,7 +114,7 @@ def test_whatever_is_due_stands_in_one_list_and_is_sent_to_a_worker(
     factories.make_alteration(factories.make_image("ready", base=base), state=WorkState.QUEUED)
     gone = factories.make_image("gone", base=base)
     ManagedImage.objects.filter(pk=gone.pk).update(
-        removed_at=timezone.now(), repository_error="Denied."
+        removed_at=timezone.now(), deletion_due_at=timezone.now(), repository_error="Denied."
     )
     due = {task.task: task for task in TaskDue.objects.all()}
     assert set(due) == {

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -48,6 +48,13 @@ class Action(enum.Enum):
     ROLL_BACK_IMAGE = "image.roll_back"
     CANCEL_BUILD = "image.cancel_build"
     REMOVE_IMAGE = "image.remove"
+    RESTORE_IMAGE = "image.restore"
+    SEE_MODELS = "models.see"
+    CREATE_MODEL = "model.create"
+    EDIT_MODEL = "model.edit"
+    REMOVE_MODEL = "model.remove"
+    SWAP_IMAGE = "model.swap_image"
+    RESOLVE_IMAGE = "model.resolve_image"
     MANAGE_WEBHOOKS = "webhooks.manage"
     MANAGE_BASE_IMAGES = "base_images.manage"
     WAKE_BUILD = "build.wake"
@@ -57,6 +64,7 @@ ORGANIZATION = frozenset({InstanceRole.ORGANIZATION_ADMINISTRATOR, InstanceRole.
 ANY_ACCOUNT = frozenset(InstanceRole)
 NOBODY_ELSE: frozenset[WorkspaceRole] = frozenset()
 WORKSPACE_ADMINISTRATORS = frozenset({WorkspaceRole.ADMINISTRATOR, WorkspaceRole.VP})
+WORKSPACE_USERS = WORKSPACE_ADMINISTRATORS | {WorkspaceRole.MEMBER}
 ANY_MEMBER = frozenset(WorkspaceRole)
 
 
@@ -134,6 +142,32 @@ TABLE: dict[Action, Rule] = {
         NOBODY_ELSE,
         "Only Organization Administrators can remove a managed image.",
     ),
+    Action.RESTORE_IMAGE: Rule(
+        ORGANIZATION,
+        NOBODY_ELSE,
+        "Only Organization Administrators restore a removed image.",
+    ),
+    Action.SEE_MODELS: Rule(
+        ORGANIZATION, ANY_MEMBER, "Only its members see the models of a workspace."
+    ),
+    Action.CREATE_MODEL: Rule(
+        ORGANIZATION, WORKSPACE_USERS, "Viewers see this workspace's models but create none."
+    ),
+    Action.EDIT_MODEL: Rule(
+        ORGANIZATION, WORKSPACE_USERS, "Viewers see this workspace's models but change none."
+    ),
+    Action.REMOVE_MODEL: Rule(
+        ORGANIZATION, WORKSPACE_USERS, "Viewers see this workspace's models but remove none."
+    ),
+    Action.SWAP_IMAGE: Rule(
+        ORGANIZATION,
+        WORKSPACE_USERS,
+        "Viewers see what a model runs on but cannot swap its image.",
+    ),
+    # A viewer's token is what a machine gets that runs models and shall change nothing.
+    Action.RESOLVE_IMAGE: Rule(
+        ORGANIZATION, ANY_MEMBER, "Only its members run the models of a workspace."
+    ),
     Action.MANAGE_BASE_IMAGES: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage base images."
     ),
@@ -183,6 +217,33 @@ def require(user: User, action: Action, workspace: Workspace | None = None) -> N
         )
 
 
+class InWorkspace(Protocol):
+    """What belongs to a workspace, and is subject to its roles."""
+
+    @property
+    def workspace(self) -> Workspace: ...
+
+
+# URL parameter → keyword argument and finder, for what stands in a workspace; each app adds its own.
+LOCATED: dict[str, tuple[str, Callable[[User, UUID], InWorkspace]]] = {}
+
+
+def locates(
+    parameter: str, name: str
+) -> Callable[[Callable[[User, UUID], T]], Callable[[User, UUID], T]]:
+    """Register how `needs` finds what a URL's `parameter` names; views get it as the argument `name`.
+
+    The finder raises `NotFound` for what the user may not know of.
+    """
+
+    def register(find: Callable[[User, UUID], T]) -> Callable[[User, UUID], T]:
+        LOCATED[parameter] = (name, find)
+        return find
+
+    return register
+
+
+T = TypeVar("T", bound=InWorkspace)
 R = TypeVar("R")
 V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 
@@ -190,7 +251,8 @@ V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 def needs(action: Action) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
     """Guard a view of the console or the API: signed in, the URL's workspace visible, the action allowed.
 
-    A `workspace_id` in the URL becomes the keyword argument `workspace`.
+    A `workspace_id` in the URL becomes the keyword argument `workspace`; what `locates` registered is found
+    too, and has to stand in that workspace.
     """
 
     def decorate(view: Callable[..., R]) -> Callable[..., R | HttpResponse]:
@@ -202,6 +264,12 @@ def needs(action: Action) -> Callable[[Callable[..., R]], Callable[..., R | Http
             if "workspace_id" in kwargs:
                 workspace = visible_workspace(request.user, kwargs.pop("workspace_id"))
                 kwargs["workspace"] = workspace
+            for parameter in LOCATED.keys() & kwargs.keys():
+                name, find = LOCATED[parameter]
+                kwargs[name] = found = find(request.user, kwargs.pop(parameter))
+                if workspace not in (None, found.workspace):
+                    raise NotFound("There is nothing at this address.")
+                workspace = found.workspace
             require(request.user, action, workspace)
             return view(request, *args, **kwargs)
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from ri_platform.address import client_address
 from ri_platform.api import ERRORS, Camel, Text, router
 from workspaces import operations, tokens
-from workspaces.access import Action, Actor, needs, visible_workspace
+from workspaces.access import LOCATED, Action, Actor, needs, visible_workspace
 from workspaces.models import ApiToken, Workspace
 
 routes = router("Workspaces and tokens")
@@ -88,14 +88,19 @@ class Nothing(Camel):
 
 
 def guarded(action: Action) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`needs` for an endpoint: what takes a `workspace` is published as taking its `workspace_id`."""
+    """`needs` for an endpoint: what takes a `workspace` is published as taking its `workspace_id`.
+
+    So with what `access.locates` registered.
+    """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         endpoint = needs(action)(view)
         signature = inspect.signature(view, eval_str=True)
+        published = {name: parameter for parameter, (name, _) in LOCATED.items()}
+        published["workspace"] = "workspace_id"
         parameters = [
-            parameter.replace(name="workspace_id", annotation=UUID)
-            if parameter.name == "workspace"
+            parameter.replace(name=published[parameter.name], annotation=UUID)
+            if parameter.name in published
             else parameter
             for parameter in signature.parameters.values()
         ]

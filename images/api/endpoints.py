@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Query
 
-from images import operations, revisions
+from images import operations, removal, revisions
 from images.api import present, schemas
 from images.matching import Wanted, match_images
 from images.models import BaseImage, Build
@@ -177,7 +177,7 @@ def delete_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Takes an image from the instance, for every workspace. Organization Administrators may."""
     actor = Actor.of(request)
     operations.image_named(actor.user, name)
-    operations.remove_image(actor, name)
+    removal.remove_image(actor, name, typed_name=name)
     return {}
 
 

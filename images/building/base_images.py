@@ -24,11 +24,10 @@ from images.registry.oci import (
     OCI_MANIFEST,
     Descriptor,
     Manifest,
-    Reference,
     RegistryClient,
     digest_of,
-    parse_reference,
 )
+from images.registry.reference import Reference, parse_reference
 
 DOWNLOADS = 4
 MAX_CONFIG = 4 << 20

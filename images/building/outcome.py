@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from packaging.utils import canonicalize_name, canonicalize_version
 
+from images import swaps
 from images.attestations import Library
 from images.building.remembered import MadeLayer, remember
 from images.models import (
@@ -83,6 +84,7 @@ def succeed(build: Build, product: Product) -> None:
         ManagedImage.objects.filter(pk=build.image_id).update(
             current_build=build, status=status, updated_at=now
         )
+        swaps.image_is_ready(image)
         announce(
             ImageEvent.READY,
             [image.name],

@@ -8,7 +8,8 @@ from datetime import date
 from images import operations
 from images.building.base_images import manifest_of
 from images.models import BaseImage
-from images.registry.oci import RegistryClient, parse_reference
+from images.registry.oci import RegistryClient
+from images.registry.reference import parse_reference
 from ri_platform.errors import DomainError
 
 logger = logging.getLogger(__name__)

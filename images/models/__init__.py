@@ -1,4 +1,4 @@
-"""What the platform keeps: base images, managed images, their builds, and the layers of those."""
+"""What the platform keeps: base images, managed images with builds and layers, and what runs on them."""
 
 from images.models.alteration import Alteration
 from images.models.base_image import BaseImage, ImageType, PythonVersion
@@ -16,11 +16,14 @@ from images.models.build_host import BuildHost
 from images.models.contact import AwsContact
 from images.models.lease import Lease, LeaseQuerySet
 from images.models.managed_image import ManagedImage, Status
+from images.models.ml_model import Assignment, AssignmentState, MLModel
 from images.models.task_due import TaskDue
 from images.models.webhook import Delivery, ImageEvent, Webhook
 
 __all__ = [
     "Alteration",
+    "Assignment",
+    "AssignmentState",
     "AwsContact",
     "BaseImage",
     "Build",
@@ -36,6 +39,7 @@ __all__ = [
     "InstalledLibrary",
     "Lease",
     "LeaseQuerySet",
+    "MLModel",
     "ManagedImage",
     "PythonVersion",
     "Status",

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length, Now
 from django.db.models.lookups import GreaterThanOrEqual
+from django.utils import timezone
 
 from images.models.base_image import ImageType, PythonVersion
 from images.models.lease import next_wake
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from images.models.alteration import Alteration
     from images.models.build import Build
+    from images.models.ml_model import Assignment
 
 NAME_PATTERN = r"^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*$"
 NAME_RULE = (
@@ -42,9 +44,20 @@ class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
         """What every list shows: images that nobody has removed."""
         return self.filter(removed_at__isnull=True)
 
-    def being_removed(self) -> ManagedImageQuerySet:
-        """Removed, with a repository that still has to go; only then is the name free again."""
-        return self.filter(removed_at__isnull=False)
+    def removed(self) -> ManagedImageQuerySet:
+        """The latest first, with who removed them."""
+        removed = self.filter(removed_at__isnull=False).select_related("removed_by")
+        return removed.order_by("-removed_at")
+
+    def being_deleted(self) -> ManagedImageQuerySet:
+        """Removed for good, with a repository that still has to go; only then is the name free again."""
+        return self.filter(
+            Q(deletion_due_at__lte=timezone.now()) | Q(deletion_began_at__isnull=False)
+        )
+
+    def usable(self) -> ManagedImageQuerySet:
+        """With a build that can be pulled, whatever becomes of a later one."""
+        return self.existing().filter(current_build__isnull=False)
 
     def visible_to(self, user: User) -> ManagedImageQuerySet:
         """Managed images belong to the instance: every active account sees all of them."""
@@ -82,7 +95,14 @@ class ManagedImage(models.Model):
     repository_due_at = models.DateTimeField(default=next_wake)
     removed_at = models.DateTimeField(null=True, blank=True)
     removed_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    # Until then a removed image can be restored; afterwards its repository is deleted.
+    deletion_due_at = models.DateTimeField(null=True, blank=True)
+    # Set before AWS is asked, so that nothing is restored whose repository is going.
+    deletion_began_at = models.DateTimeField(null=True, blank=True)
+    # When a model last ran on it, to the minute.
+    last_used_at = models.DateTimeField(null=True, blank=True)
 
+    assignments: RelatedManager[Assignment]
     builds: RelatedManager[Build]
     alterations: RelatedManager[Alteration]
 
@@ -107,10 +127,28 @@ class ManagedImage(models.Model):
                 condition=~Q(status=Status.BUILDING_FIRST_TIME) | Q(current_build__isnull=True),
                 name="managed_image_first_build_has_no_current",
             ),
+            models.CheckConstraint(
+                condition=Q(removed_at__isnull=False, deletion_due_at__isnull=False)
+                | Q(
+                    removed_at__isnull=True,
+                    deletion_due_at__isnull=True,
+                    deletion_began_at__isnull=True,
+                ),
+                name="managed_image_removed_is_due_for_deletion",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_restorable(self) -> bool:
+        """Removed, but not for good yet."""
+        return (
+            self.deletion_due_at is not None
+            and self.deletion_began_at is None
+            and self.deletion_due_at > timezone.now()
+        )
 
     @property
     def is_settled(self) -> bool:

@@ -22,6 +22,7 @@ class ImageEvent(models.TextChoices):
     READY = "image.ready", "Ready"
     FAILED = "image.failed", "Failed"
     REMOVED = "image.removed", "Removed"
+    RESTORED = "image.restored", "Restored"
     OUTDATED = "image.outdated", "Outdated"
 
 

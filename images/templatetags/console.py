@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django import template
 from django.forms import BoundField, CheckboxInput
@@ -62,6 +62,14 @@ def seconds(value: float | None) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def in_hours(span: timedelta) -> str:
+    """A span of whole hours for the eye: `1 hour`, `36 hours`, `3 days`."""
+    hours = round(span.total_seconds() / 3600)
+    number, unit = (hours // 24, "day") if hours >= 48 and hours % 24 == 0 else (hours, "hour")
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 @register.filter

@@ -7,17 +7,18 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images import attestations, operations, progress
+from images import attestations, operations, progress, removal
 from images.capabilities import source_builds_refusal
 from images.errors import NoWheel
 from images.models import Build, ManagedImage
 from images.references import pull_reference, repository_of
 from images.specs import pip_requirements_of
+from images.use import use_of
 from images.views.parts import page_or_part
 from ri_platform.confirm import confirm
-from ri_platform.errors import NotFound
+from ri_platform.errors import Invalid, NotFound
 from ri_platform.middleware import wants_fragment
 from workspaces.access import TABLE, Action, Actor, allows, needs
 from workspaces.models import Workspace
@@ -79,11 +80,18 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
     """The confirmation, as a dialog or a page of its own, and its *Remove image* button."""
     operations.require_enabled()
     actor = Actor.of(request)
+    error = ""
     if request.method == "POST":
-        operations.remove_image(actor, name, workspace=workspace)
-        messages.success(request, f"The managed image {name} was removed.")
-        return redirect("images", workspace_id=workspace.pk)
+        typed = request.POST.get("name", "")
+        try:
+            removal.remove_image(actor, name, typed_name=typed, workspace=workspace)
+        except Invalid as refused:
+            error = str(refused)
+        else:
+            messages.success(request, f"The managed image {name} was removed.")
+            return redirect("images", workspace_id=workspace.pk)
     image = operations.image_named(actor.user, name)
+    use = use_of(image, actor.user)
     return confirm(
         request,
         title="Remove this image?",
@@ -91,7 +99,44 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         words="images/_remove_words.html",
         back=reverse("images", args=[workspace.pk]),
         layout="settings.html",
-        context={"workspace": workspace, "section": "settings", "pane": "images", "image": image},
+        context={
+            "workspace": workspace,
+            "section": "settings",
+            "pane": "images",
+            "image": image,
+            "use": use,
+            "grace": settings.REMOVAL_GRACE,
+        },
+        typed=image.name if use else "",
+        error=error,
+    )
+
+
+@needs(Action.RESTORE_IMAGE)
+@require_POST
+def restore(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    removal.restore_image(Actor.of(request), name, workspace=workspace)
+    messages.success(request, f"The managed image {name} was restored.")
+    return redirect("image", workspace_id=workspace.pk, name=name)
+
+
+@needs(Action.REMOVE_IMAGE)
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """The confirmation that a removed image shall not be restored any more, and its *Delete image* button."""
+    actor = Actor.of(request)
+    if request.method == "POST":
+        removal.delete_image(actor, name, workspace=workspace)
+        messages.success(request, f"The managed image {name} is being deleted.")
+        return redirect("images", workspace_id=workspace.pk)
+    return confirm(
+        request,
+        title="Delete this image for good?",
+        verb="Delete image",
+        words="images/_delete_words.html",
+        back=reverse("images", args=[workspace.pk]),
+        layout="settings.html",
+        context={"workspace": workspace, "section": "settings", "pane": "images", "name": name},
     )
 
 

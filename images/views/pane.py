@@ -32,7 +32,8 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     page = Paginator(list_images(actor.user, wanted), PAGE_SIZE).get_page(request.GET.get("page"))
     images = list(page.object_list)
     may_remove = allows(actor.user, Action.REMOVE_IMAGE)
-    removing = list(ManagedImage.objects.being_removed()[:20]) if may_remove else []
+    gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
+    removing = [image for image in gone if not image.is_restorable]
     bases = list(BaseImage.objects.exclude(state=WorkState.SUCCEEDED))
     unsettled = [base for base in bases if base.state != WorkState.FAILED]
     context = {
@@ -44,6 +45,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "wanted": wanted,
         "statuses": Status.choices,
         "removing": removing,
+        "removed": [image for image in gone if image.is_restorable],
         "bases": bases,
         "upgrading": upgrades.progress() if may_remove else [],
         "may_remove": may_remove,

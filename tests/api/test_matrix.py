@@ -48,10 +48,10 @@ def test_each_role_gets_what_the_table_says(
     method: str, path: str, view: Any, ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
     action: Action = view.needs
-    in_workspace = "{workspace_id}" in path
+    in_workspace = "{workspace_id}" in path or "{model_id}" in path
     # Administrators last, as what they do may leave nothing for the others.
     for person in (cast.viewer, cast.member, cast.manager, cast.support, cast.admin):
-        factories.make_image(f"for-{person.username}", base=base)
+        image = factories.make_image(f"for-{person.username}", base=base)
         address = path.format(
             name=f"for-{person.username}",
             number=1,
@@ -61,6 +61,8 @@ def test_each_role_gets_what_the_table_says(
             webhook_id=UUID(int=0),
             user_id=cast.stranger.pk,
             delivery_id=1,
+            model_id=factories.make_model(cast.workspace, image=image).pk,
+            assignment_id=1,
             customer_name="instance",
             limit="LICENSE_LIMIT_EXPIRATION",
         )
@@ -71,6 +73,8 @@ def test_each_role_gets_what_the_table_says(
             "userName": f"by-{person.username}",
             "userIds": [cast.stranger.pk],
             "role": "viewer" if "workspace" in path else "basic",
+            "managedImageName": image.name,
+            "runTimeInfo": {"customImage": {"managedImageName": image.name}},
         }
         status = ask(person, method, address, body).status_code
         if allows(person, action, cast.workspace if in_workspace else None):

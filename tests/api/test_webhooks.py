@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from images import operations
+from images import removal
 from images.models import BaseImage, Delivery
 from tests import factories
 from tests.api.conftest import Ask
@@ -17,7 +17,7 @@ def test_a_webhook_is_made_looked_into_and_removed(ask: Ask, cast: Cast, base: B
     (listed,) = ask(cast.admin, "GET", "/v1/webhooks").json()["webhooks"]
     assert listed == {key: made[key] for key in ("id", "url", "events", "creationTime")}
     factories.make_image("churn", base=base)
-    operations.remove_image(Actor(cast.admin), "churn")
+    removal.remove_image(Actor(cast.admin), "churn")
     path = f"/v1/webhooks/{made['id']}/deliveries"
     (delivery,) = ask(cast.admin, "GET", path).json()["deliveries"]
     assert (delivery["event"], delivery["state"]) == ("image.removed", "queued")

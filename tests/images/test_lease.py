@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from images import operations
+from images import removal
 from images.attestations import Library
 from images.building import run
 from images.building.journal import Journal
@@ -108,7 +108,7 @@ def test_removing_the_image_stops_its_builder(build: Build, cast: Cast) -> None:
     held = Build.objects.claim(build.pk, 30)
     assert held is not None
     with holding(held, 30) as holder:
-        operations.remove_image(Actor(cast.admin), "leased")
+        removal.remove_image(Actor(cast.admin), "leased")
         assert until(lambda: lost(holder))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.urls import reverse
 
-from images import operations
+from images import operations, removal
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
 from ri_platform.errors import Conflict, NotAllowed, NotFound
@@ -41,7 +44,7 @@ def test_a_stranger_does_not_even_learn_of_the_workspace(cast: Cast, shared: Man
 @pytest.mark.parametrize("who", ["manager", "member", "viewer", "stranger"])
 def test_the_operation_itself_refuses(who: str, cast: Cast, shared: ManagedImage) -> None:
     with pytest.raises(NotAllowed):
-        operations.remove_image(Actor(getattr(cast, who)), "shared")
+        removal.remove_image(Actor(getattr(cast, who)), "shared")
 
 
 @pytest.mark.parametrize("who", ["admin", "support"])
@@ -74,13 +77,14 @@ def test_removing_twice_is_harmless(cast: Cast, shared: ManagedImage) -> None:
 
 def test_an_unknown_image_is_not_found(cast: Cast) -> None:
     with pytest.raises(NotFound):
-        operations.remove_image(Actor(cast.admin), "nothing")
+        removal.remove_image(Actor(cast.admin), "nothing")
 
 
 def test_the_name_stays_reserved_until_the_repository_is_gone(
-    cast: Cast, shared: ManagedImage
+    cast: Cast, shared: ManagedImage, settings: Any
 ) -> None:
-    operations.remove_image(Actor(cast.admin), "shared")
+    settings.REMOVAL_GRACE = timedelta(0)
+    removal.remove_image(Actor(cast.admin), "shared")
     with pytest.raises(Conflict, match="still being removed"):
         operations.create_image(
             Actor(cast.member), operations.CreateImage("shared", "all", "3.11", ())
@@ -89,14 +93,15 @@ def test_the_name_stays_reserved_until_the_repository_is_gone(
 
 def test_a_running_build_is_cancelled(cast: Cast, base: BaseImage) -> None:
     image = factories.make_image("fresh", base=base, status=Status.BUILDING_FIRST_TIME)
-    operations.remove_image(Actor(cast.admin), "fresh")
+    removal.remove_image(Actor(cast.admin), "fresh")
     assert image.builds.get().state == WorkState.CANCELLED
 
 
 def test_an_administrator_sees_what_is_being_removed_and_why_it_waits(
-    cast: Cast, shared: ManagedImage
+    cast: Cast, shared: ManagedImage, settings: Any
 ) -> None:
-    operations.remove_image(Actor(cast.admin), "shared")
+    settings.REMOVAL_GRACE = timedelta(0)
+    removal.remove_image(Actor(cast.admin), "shared")
     ManagedImage.objects.update(repository_error="AWS refused ecr:DeleteRepository.")
     url = reverse("images", kwargs={"workspace_id": cast.workspace.pk})
     assert b"AWS refused ecr:DeleteRepository." in cast.client(cast.admin).get(url).content

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from images import operations, reconcile, wake
+from images import operations, reconcile, removal, wake
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WAKE_INTERVAL, WorkState
 from tests import factories
@@ -54,8 +54,8 @@ def test_a_build_whose_worker_died_is_found(base: BaseImage, sent: Sent) -> None
 
 def test_a_removal_that_aws_refused_is_tried_again(cast: Cast, base: BaseImage, sent: Sent) -> None:
     image = factories.make_image("going", base=base)
-    operations.remove_image(Actor(cast.admin), "going")
-    ManagedImage.objects.update(repository_due_at=later())
+    removal.remove_image(Actor(cast.admin), "going")
+    ManagedImage.objects.update(repository_due_at=later(), deletion_due_at=later())
     reconcile.sweep()
     assert sent == [(wake.Task.DELETE_REPOSITORY, image.pk)]
 

@@ -15,7 +15,7 @@ import pytest
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from images import delivering, operations, reconcile, upgrades, wake, webhooks
+from images import delivering, reconcile, removal, upgrades, wake, webhooks
 from images.building import outcome
 from images.errors import NoWheel
 from images.models import BaseImage, Build, Delivery, ImageEvent, Status
@@ -65,7 +65,7 @@ def test_a_message_is_signed_so_that_the_receiver_can_tell(
 ) -> None:
     hook = webhooks.create_webhook(Actor(cast.admin), receiver.url, [])
     factories.make_image("churn", base=base)
-    operations.remove_image(Actor(cast.admin), "churn")
+    removal.remove_image(Actor(cast.admin), "churn")
     delivering.deliver(Delivery.objects.get().pk)
     ((headers, body),) = receiver.got
     message = Verifier(hook.secret).verify(body, headers)
@@ -120,7 +120,7 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(
 ) -> None:
     webhooks.create_webhook(Actor(cast.admin), receiver.url, [])
     factories.make_image("churn", base=base)
-    operations.remove_image(Actor(cast.admin), "churn")
+    removal.remove_image(Actor(cast.admin), "churn")
     receiver.status = status
     woken: list[tuple[str, int]] = []
     monkeypatch.setattr(wake, "send", lambda task, pk: woken.append((task, pk)))
@@ -148,7 +148,7 @@ def test_a_webhook_removed_while_its_message_is_under_way_is_no_error(
 ) -> None:
     hook = webhooks.create_webhook(Actor(cast.admin), receiver.url, [])
     factories.make_image("churn", base=base)
-    operations.remove_image(Actor(cast.admin), "churn")
+    removal.remove_image(Actor(cast.admin), "churn")
 
     def post_and_lose(delivery: Delivery) -> int:
         webhooks.remove_webhook(Actor(cast.admin), hook.pk)
@@ -165,7 +165,7 @@ def test_an_address_that_does_not_answer_is_told(
     settings.WEBHOOKS_ALLOW_PRIVATE = True
     webhooks.create_webhook(Actor(cast.admin), "http://127.0.0.1:9/", [])
     factories.make_image("churn", base=base)
-    operations.remove_image(Actor(cast.admin), "churn")
+    removal.remove_image(Actor(cast.admin), "churn")
     delivering.deliver(Delivery.objects.get().pk)
     assert "cannot be reached" in Delivery.objects.get().error_message
 
@@ -190,7 +190,7 @@ def test_a_name_that_leads_into_a_private_network_is_refused_when_sending(
     webhooks.create_webhook(Actor(cast.admin), f"http://localhost:{port}/hook", [])
     settings.WEBHOOKS_ALLOW_PRIVATE = False
     factories.make_image("churn", base=base)
-    operations.remove_image(Actor(cast.admin), "churn")
+    removal.remove_image(Actor(cast.admin), "churn")
     delivering.deliver(Delivery.objects.get().pk)
     assert "localhost is a private address" in Delivery.objects.get().error_message
     assert receiver.got == []

@@ -64,7 +64,7 @@ def building(registry: LocalAWS, debian: BaseImage) -> Iterator[None]:
     stop.set()
     worker.join()
     # The registry is the whole run's, and the next test may use the same names.
-    ManagedImage.objects.update(removed_at=timezone.now())
+    ManagedImage.objects.update(removed_at=timezone.now(), deletion_due_at=timezone.now())
     with registry.identity("registry-server"):
         for image in ManagedImage.objects.all():
             reconcile.delete_repository(image.pk)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from images import operations, reconcile, revisions
+from images import operations, reconcile, removal, revisions
 from images.building import locking, pipeline
 from images.lockdiff import changes
 from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
@@ -105,7 +105,7 @@ def test_a_layer_whose_only_repository_is_gone_comes_from_the_cache_or_is_made_a
 ) -> None:
     def gone(name: str) -> None:
         image = ManagedImage.objects.get(name=name)
-        operations.remove_image(Actor(cast.admin), name)
+        removal.remove_image(Actor(cast.admin), name)
         with registry.identity("registry-server"):
             reconcile.delete_repository(image.pk)
 

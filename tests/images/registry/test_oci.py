@@ -16,8 +16,9 @@ from images.errors import (
     RegistryNotFound,
     RegistryUnavailable,
 )
-from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient, digest_of, parse_reference
+from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient, digest_of
 from images.registry.permissions import BUILD_JOB_ACTIONS, iam_action
+from images.registry.reference import parse_reference
 from images.registry.transport import Credentials
 from tests.conftest import LocalAWS
 

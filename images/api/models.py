@@ -1,0 +1,358 @@
+"""REST for models and the images that they run on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query
+from pydantic import Field, model_validator
+
+from images import model_operations, resolving, swaps
+from images.matching import match_images, wanted_by_model
+from images.model_operations import EditModel
+from images.models import Assignment, AssignmentState, MLModel, PythonVersion
+from images.queries import newest_python
+from images.swaps import Choice, ExternalChoice, ManagedChoice
+from ri_platform.api import ERRORS, Camel, Text, router
+from workspaces.access import Action, Actor
+from workspaces.api import Id, Nothing, guarded
+from workspaces.models import Workspace
+
+routes = router("Models")
+
+
+class PullSecret(Camel):
+    """The name of the secret that an external image is pulled with."""
+
+    name: Text
+
+
+class CustomImage(Camel):
+    """An image that the platform did not build, by reference, as the original's `customImage`."""
+
+    name: Text = Field(min_length=1)
+    pull_secret: PullSecret | None = None
+
+
+class ImageChoice(Camel):
+    """A managed image by name, perhaps pinned to one of its builds, or an external one; one of the two."""
+
+    managed_image_name: Text | None = None
+    build: int | None = Field(None, ge=1, le=2_000_000_000)
+    custom_image: CustomImage | None = None
+
+    @model_validator(mode="after")
+    def is_one(self) -> ImageChoice:
+        if bool(self.managed_image_name) == bool(self.custom_image):
+            raise ValueError("name a managed image or a custom image, one of the two")
+        if self.build and not self.managed_image_name:
+            raise ValueError("only a managed image has builds")
+        return self
+
+    @property
+    def choice(self) -> Choice:
+        if self.custom_image:
+            secret = self.custom_image.pull_secret
+            return ExternalChoice(self.custom_image.name, secret.name if secret else "")
+        return ManagedChoice(self.managed_image_name or "", self.build)
+
+
+class RunTimeInfo(Camel):
+    """The original's `runTimeInfo`, of which the image is looked at."""
+
+    custom_image: ImageChoice
+
+
+class ValidateImageIn(Camel):
+    run_time_info: RunTimeInfo
+
+
+class ModelIn(Camel):
+    """`requirements` is text, as in a requirements.txt, with environment markers where they are needed."""
+
+    name: Text = Field(min_length=1, max_length=120)
+    description: Text = Field("", max_length=2000)
+    python_version: PythonVersion | None = None
+    requirements: str = Field("", max_length=100_000, pattern=r"^[^\x00]*$")
+    image: ImageChoice | None = None
+
+
+class ModelPatch(Camel):
+    """What is left out stays as it is."""
+
+    name: Text | None = Field(None, min_length=1, max_length=120)
+    description: Text | None = Field(None, max_length=2000)
+    python_version: PythonVersion | None = None
+    requirements: str | None = Field(None, max_length=100_000, pattern=r"^[^\x00]*$")
+
+
+class AssignmentOut(Camel):
+    """An image that a model runs on, ran on, or waits for; `standing` says whether it can be used."""
+
+    id: int
+    state: AssignmentState
+    standing: Literal["USABLE", "BUILDING", "FAILED", "REMOVED", "BLOCKED"]
+    managed_image_name: str | None = None
+    build: int | None = None
+    custom_image: CustomImage | None = None
+    assigned_by: str
+    creation_time: datetime
+    begin_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+class ModelOut(Camel):
+    """`image` is what the model runs on, `nextImage` what it waits for."""
+
+    model_id: Id
+    workspace_id: Id
+    name: str
+    description: str
+    python_version: str
+    requirements: str
+    image: AssignmentOut | None = None
+    next_image: AssignmentOut | None = None
+    creation_time: datetime
+    update_time: datetime
+    last_use_time: datetime | None = None
+
+
+class OneModel(Camel):
+    model: ModelOut
+
+
+class ModelsOut(Camel):
+    models: list[ModelOut]
+
+
+class HistoryOut(Camel):
+    images: list[AssignmentOut]
+
+
+class BuildFittingIn(Camel):
+    """The name of the image to build."""
+
+    name: Text
+
+
+class ResolvedOut(Camel):
+    """What to pull. `digest` is empty for an external image that is referred to by tag."""
+
+    reference: str
+    digest: str
+    pull_secret: PullSecret | None = None
+    managed_image_name: str | None = None
+    build: int | None = None
+
+
+class ModelMatch(Camel):
+    """An image by how well it suits a model; `missing` and `conflicting` it does not meet."""
+
+    managed_image_name: str
+    satisfies: bool
+    library_count: int
+    missing: list[str]
+    conflicting: list[str]
+
+
+class ModelMatches(Camel):
+    matches: list[ModelMatch]
+
+
+class MatchLimit(Camel):
+    limit: int = Field(20, ge=1, le=100)
+
+
+@routes.post(
+    "/models:validate-image", response={200: ResolvedOut, **ERRORS}, summary="Validate an image"
+)
+@guarded(Action.SEE_IMAGES)
+def validate_image(request: HttpRequest, wanted: ValidateImageIn) -> dict[str, Any]:
+    """Whether a `runTimeInfo` names an image that something could run on now, and what that would pull."""
+    choice = wanted.run_time_info.custom_image.choice
+    return resolved_as_json(resolving.validate_image(Actor.of(request), choice))
+
+
+@routes.get(
+    "/workspace/{workspace_id}/models", response={200: ModelsOut, **ERRORS}, summary="List models"
+)
+@guarded(Action.SEE_MODELS)
+def list_models(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
+    """A workspace's models by name."""
+    found = model_operations.list_models(workspace)
+    return {"models": [described(model, model.assignments.all()) for model in found]}
+
+
+@routes.post(
+    "/workspace/{workspace_id}/models", response={200: OneModel, **ERRORS}, summary="Create a model"
+)
+@guarded(Action.CREATE_MODEL)
+def create_model(request: HttpRequest, workspace: Workspace, wanted: ModelIn) -> dict[str, Any]:
+    """With an image, or without one for now. Without a Python version, the newest there is."""
+    python = wanted.python_version or newest_python("all") or PythonVersion.V3_11
+    command = EditModel(wanted.name, wanted.description, str(python), wanted.requirements)
+    choice = wanted.image.choice if wanted.image else None
+    return one(swaps.create_model_on(Actor.of(request), workspace, command, choice))
+
+
+@routes.get("/models/{model_id}", response={200: OneModel, **ERRORS}, summary="Get a model")
+@guarded(Action.SEE_MODELS)
+def get_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+    """With the image that it runs on."""
+    return one(model)
+
+
+@routes.patch("/models/{model_id}", response={200: OneModel, **ERRORS}, summary="Change a model")
+@guarded(Action.EDIT_MODEL)
+def edit_model(request: HttpRequest, model: MLModel, wanted: ModelPatch) -> dict[str, Any]:
+    """Its image stays."""
+    given = wanted.model_dump(exclude_none=True)
+    command = EditModel(
+        given.get("name", model.name),
+        given.get("description", model.description),
+        str(given.get("python_version", model.python_version)),
+        given.get("requirements", model.requirements),
+    )
+    return one(model_operations.edit_model(Actor.of(request), model, command))
+
+
+@routes.delete("/models/{model_id}", response={200: Nothing, **ERRORS}, summary="Remove a model")
+@guarded(Action.REMOVE_MODEL)
+def remove_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+    """With the history of its images; images stay."""
+    model_operations.remove_model(Actor.of(request), model)
+    return {}
+
+
+@routes.get(
+    "/models/{model_id}/image", response={200: ResolvedOut, **ERRORS}, summary="Resolve the image"
+)
+@guarded(Action.RESOLVE_IMAGE)
+def resolve_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+    """What to pull to run the model now, by digest. 503 with `Retry-After` while its first build goes on."""
+    return resolved_as_json(resolving.resolve(model))
+
+
+@routes.put(
+    "/models/{model_id}/image", response={200: OneModel, **ERRORS}, summary="Swap the image"
+)
+@guarded(Action.SWAP_IMAGE)
+def swap_image(request: HttpRequest, model: MLModel, wanted: ImageChoice) -> dict[str, Any]:
+    """At once; or as `nextImage` as soon as it is ready, if it is being built for the first time."""
+    swaps.swap_image(Actor.of(request), model, wanted.choice)
+    return one(model)
+
+
+@routes.get(
+    "/models/{model_id}/image/history",
+    response={200: HistoryOut, **ERRORS},
+    summary="List a model's images",
+)
+@guarded(Action.SEE_MODELS)
+def list_history(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+    """The newest hundred that it has run on, runs on or waits for, newest first."""
+    history = Assignment.objects.with_image().filter(model=model)[:100]
+    return {"images": [assignment_described(item) for item in history]}
+
+
+@routes.post(
+    "/models/{model_id}/image:swapBack/{assignment_id}",
+    response={200: OneModel, **ERRORS},
+    summary="Swap back",
+)
+@guarded(Action.SWAP_IMAGE)
+def swap_back(request: HttpRequest, model: MLModel, assignment_id: int) -> dict[str, Any]:
+    """To an image of the model's history."""
+    swaps.swap_back(Actor.of(request), model, assignment_id)
+    return one(model)
+
+
+@routes.post(
+    "/models/{model_id}/image:build",
+    response={200: OneModel, **ERRORS},
+    summary="Build an image that fits",
+)
+@guarded(Action.SWAP_IMAGE)
+def build_image(request: HttpRequest, model: MLModel, wanted: BuildFittingIn) -> dict[str, Any]:
+    """With just the model's requirements; it is swapped to when it is ready."""
+    swaps.build_one_that_fits(Actor.of(request), model, wanted.name)
+    return one(model)
+
+
+@routes.get(
+    "/models/{model_id}/matches",
+    response={200: ModelMatches, **ERRORS},
+    summary="Match images to a model",
+)
+@guarded(Action.SEE_MODELS)
+def match_model(request: HttpRequest, model: MLModel, asked: Query[MatchLimit]) -> dict[str, Any]:
+    """Images by how well they have what the model needs, best first."""
+    found = match_images(Actor.of(request).user, wanted_by_model(model), limit=asked.limit)
+    return {
+        "matches": [
+            {
+                "managed_image_name": match.image.name,
+                "satisfies": match.satisfies,
+                "library_count": match.library_count,
+                "missing": [item.requirement for item in match.missing if not item.conflicts],
+                "conflicting": [item.requirement for item in match.missing if item.conflicts],
+            }
+            for match in found
+        ]
+    }
+
+
+def one(model: MLModel) -> dict[str, Any]:
+    model.refresh_from_db()
+    present = Assignment.objects.with_image().filter(model=model)
+    return {"model": described(model, present.exclude(state=AssignmentState.PAST))}
+
+
+def described(model: MLModel, present: Any) -> dict[str, Any]:
+    by_state = {item.state: assignment_described(item) for item in present}
+    return {
+        "model_id": {"uuid": model.pk},
+        "workspace_id": {"uuid": model.workspace_id},
+        "name": model.name,
+        "description": model.description,
+        "python_version": model.python_version,
+        "requirements": model.requirements,
+        "image": by_state.get(AssignmentState.CURRENT),
+        "next_image": by_state.get(AssignmentState.WAITING),
+        "creation_time": model.created_at,
+        "update_time": model.updated_at,
+        "last_use_time": model.last_used_at,
+    }
+
+
+def assignment_described(item: Assignment) -> dict[str, Any]:
+    return {
+        "id": item.pk,
+        "state": item.state,
+        "standing": resolving.standing(item).name,
+        "managed_image_name": item.image_name or None,
+        "build": item.build_number,
+        "custom_image": custom_image(item.external_reference, item.pull_secret),
+        "assigned_by": item.assigned_by.username if item.assigned_by else "",
+        "creation_time": item.created_at,
+        "begin_time": item.began_at,
+        "end_time": item.ended_at,
+    }
+
+
+def custom_image(reference: str, pull_secret: str) -> dict[str, Any] | None:
+    if not reference:
+        return None
+    return {"name": reference, "pull_secret": {"name": pull_secret} if pull_secret else None}
+
+
+def resolved_as_json(found: resolving.Resolved) -> dict[str, Any]:
+    return {
+        "reference": found.reference,
+        "digest": found.digest,
+        "pull_secret": {"name": found.pull_secret} if found.pull_secret else None,
+        "managed_image_name": found.image_name or None,
+        "build": found.build_number,
+    }

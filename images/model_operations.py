@@ -1,0 +1,136 @@
+"""What people do with models: one function a verb, each one transaction with its audit event.
+
+Which image a model runs on is for `images.swaps`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Prefetch, QuerySet
+
+from images.models import Assignment, AssignmentState, MLModel, PythonVersion
+from images.requirements import parse_model_requirements
+from images.specs import requirements_as_json
+from ri_platform.errors import Conflict, Invalid, NotFound
+from workspaces import audit
+from workspaces.access import Action, Actor, locates, require
+from workspaces.models import User, Workspace
+
+
+@dataclass(frozen=True)
+class EditModel:
+    """What people say of a model; `requirements` is text, as in a requirements.txt."""
+
+    name: str
+    description: str
+    python_version: str
+    requirements: str
+
+    def columns(self) -> dict[str, Any]:
+        """The row's. Raises `Invalid` for what cannot be taken, `RequirementErrors` naming the lines."""
+        if self.python_version not in PythonVersion.values:
+            raise Invalid(
+                f"{self.python_version!r} is not a Python version that images are made for.",
+                hint=f"Choose from {', '.join(PythonVersion.values)}.",
+                field="python_version",
+            )
+        parsed = parse_model_requirements(self.requirements, self.python_version)
+        return {
+            "name": self.name,
+            "description": self.description,
+            "python_version": self.python_version,
+            "requirements": self.requirements,
+            "pip_requirements": requirements_as_json(parsed),
+        }
+
+
+@locates("model_id", "model")
+def visible_model(user: User, model_id: UUID) -> MLModel:
+    """The model, if `user` sees its workspace. Raises `NotFound`."""
+    found = MLModel.objects.visible_to(user).select_related("workspace").filter(pk=model_id).first()
+    if found is None:
+        raise NotFound("There is no model at this address.")
+    return found
+
+
+def list_models(workspace: Workspace, search: str = "") -> QuerySet[MLModel]:
+    """A workspace's models by name; `assignments` hold the current and the waiting one alone."""
+    present = Assignment.objects.exclude(state=AssignmentState.PAST).with_image().order_by("state")
+    models = MLModel.objects.filter(workspace=workspace, name__icontains=search).order_by("name")
+    return models.prefetch_related(Prefetch("assignments", present))
+
+
+def create_model(actor: Actor, workspace: Workspace, command: EditModel) -> MLModel:
+    """Make a model, which runs on no image yet. Raises `Invalid`, or `Conflict` if the name is taken."""
+    require(actor.user, Action.CREATE_MODEL, workspace)
+    columns = command.columns()
+    try:
+        with transaction.atomic():
+            model = MLModel.objects.create(workspace=workspace, created_by=actor.user, **columns)
+            record("model.created", actor, model)
+    except IntegrityError as error:
+        raise name_taken(command.name) from error
+    return model
+
+
+def edit_model(actor: Actor, model: MLModel, command: EditModel) -> MLModel:
+    """Change what a model is and needs; its image stays. Raises as `create_model`."""
+    require(actor.user, Action.EDIT_MODEL, model.workspace)
+    columns = command.columns()
+    try:
+        with transaction.atomic():
+            locked = locked_model(model)
+            before = {
+                column: getattr(locked, column)
+                for column in ("name", "description", "python_version", "requirements")
+                if getattr(locked, column) != columns[column]
+            }
+            for column, value in columns.items():
+                setattr(locked, column, value)
+            locked.save(update_fields=[*columns, "updated_at"])
+            record("model.edited", actor, locked, before=before)
+    except IntegrityError as error:
+        raise name_taken(command.name) from error
+    return locked
+
+
+def remove_model(actor: Actor, model: MLModel) -> None:
+    """Remove a model with its history; images stay. Removing one that is gone is harmless."""
+    require(actor.user, Action.REMOVE_MODEL, model.workspace)
+    with transaction.atomic():
+        locked = MLModel.objects.select_for_update().filter(pk=model.pk).first()
+        if locked is None:
+            return
+        record("model.removed", actor, model)
+        locked.delete()
+
+
+def locked_model(model: MLModel) -> MLModel:
+    """The model's locked row. Raises `NotFound` if it has been removed."""
+    locked = MLModel.objects.select_for_update().filter(pk=model.pk).first()
+    if locked is None:
+        raise NotFound(f"There is no model named {model.name}.")
+    return locked
+
+
+def record(event: str, actor: Actor | None, model: MLModel, **details: Any) -> None:
+    audit.record(
+        event,
+        actor,
+        object_type="model",
+        object_name=model.name,
+        workspace=model.workspace,
+        details=details,
+    )
+
+
+def name_taken(name: str) -> Conflict:
+    return Conflict(
+        f"There is a model named {name} in this workspace already.",
+        hint="Choose another name.",
+        field="name",
+    )

@@ -1,0 +1,148 @@
+"""Models: what runs on images. Each stands in a workspace and runs on one image at a time."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from images.models.base_image import PythonVersion
+from images.models.build import Build
+from images.models.managed_image import ManagedImage
+from workspaces.models import User, Workspace
+
+if TYPE_CHECKING:
+    from django_stubs_ext.db.models.manager import RelatedManager
+
+
+class MLModelQuerySet(models.QuerySet["MLModel"]):
+    def visible_to(self, user: User) -> MLModelQuerySet:
+        return self.filter(workspace__in=Workspace.objects.visible_to(user))
+
+
+class MLModel(models.Model):
+    """A machine-learning model. `requirements` is the text as its people wrote it; `pip_requirements` is what
+    of it holds for the model's Python, in the form of `ManagedImage.pip_requirements`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="models")
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True, max_length=2000)
+    python_version = models.CharField(max_length=8, choices=PythonVersion.choices)
+    requirements = models.TextField(blank=True)
+    pip_requirements = models.JSONField(default=list, blank=True)
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    # When its image was last asked for by what runs it, to the minute.
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    assignments: RelatedManager[Assignment]
+
+    objects = MLModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "model"
+        constraints = [
+            models.UniqueConstraint(
+                "workspace", Lower("name"), name="model_name_is_unique_in_its_workspace"
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="model_is_named"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AssignmentState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    CURRENT = "current", "Current"
+    PAST = "past", "Past"
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    def current(self) -> AssignmentQuerySet:
+        return self.filter(state=AssignmentState.CURRENT)
+
+    def waiting(self) -> AssignmentQuerySet:
+        return self.filter(state=AssignmentState.WAITING)
+
+    def with_image(self) -> AssignmentQuerySet:
+        """With all that says whether the image can be used, in one query."""
+        return self.select_related("image__current_build", "build", "assigned_by")
+
+
+class Assignment(models.Model):
+    """An image that a model runs on, ran on, or will run on as soon as it is READY.
+
+    It is a managed image, by name and perhaps pinned to one of its builds, or an external one. Names and
+    numbers stay when the image is gone, so that the history can be read.
+    """
+
+    model = models.ForeignKey(MLModel, models.CASCADE, related_name="assignments")
+    state = models.CharField(max_length=8, choices=AssignmentState.choices)
+    image = models.ForeignKey(
+        ManagedImage, models.SET_NULL, null=True, blank=True, related_name="assignments"
+    )
+    image_name = models.CharField(max_length=128, blank=True)
+    # Pinned to this build; without one, the image's current build is followed.
+    build = models.ForeignKey(Build, models.SET_NULL, null=True, blank=True, related_name="+")
+    build_number = models.PositiveIntegerField(null=True, blank=True)
+    external_reference = models.CharField(max_length=512, blank=True)
+    pull_secret = models.CharField(max_length=253, blank=True)
+    assigned_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    began_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(image_name="") ^ Q(external_reference=""),
+                name="assignment_is_managed_or_external",
+            ),
+            models.CheckConstraint(
+                condition=~Q(image_name="")
+                | Q(image__isnull=True, build__isnull=True, build_number__isnull=True),
+                name="assignment_external_has_no_image",
+            ),
+            models.CheckConstraint(
+                condition=Q(image_name="") | Q(pull_secret=""),
+                name="assignment_managed_has_no_pull_secret",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    state=AssignmentState.WAITING, began_at__isnull=True, ended_at__isnull=True
+                )
+                | Q(state=AssignmentState.CURRENT, began_at__isnull=False, ended_at__isnull=True)
+                | Q(state=AssignmentState.PAST, began_at__isnull=False, ended_at__isnull=False),
+                name="assignment_state_fits_its_times",
+            ),
+            models.UniqueConstraint(
+                fields=["model"],
+                condition=Q(state=AssignmentState.CURRENT),
+                name="model_runs_on_one_image",
+            ),
+            models.UniqueConstraint(
+                fields=["model"],
+                condition=Q(state=AssignmentState.WAITING),
+                name="model_waits_for_one_image",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} for {self.model}"
+
+    @property
+    def label(self) -> str:
+        """What people call the image: its name, with the build if it is pinned, or the reference."""
+        pinned = f" build {self.build_number}" if self.build_number else ""
+        return f"{self.image_name}{pinned}" if self.image_name else self.external_reference

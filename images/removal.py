@@ -1,0 +1,129 @@
+"""Taking images from the instance, and bringing them back as long as that can be done.
+
+As in `images.operations`, each verb is one function: access, lock, change, audit, one transaction.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from images import wake
+from images.models import Assignment, ImageEvent, InstalledLibrary, ManagedImage
+from images.models.lease import WorkState
+from images.models.managed_image import Status
+from images.operations import is_valid_name, require_enabled
+from images.revisions import record, settled_status
+from images.use import is_used
+from images.webhooks import announce
+from ri_platform.errors import Conflict, Invalid, NotFound
+from workspaces.access import Action, Actor, require
+from workspaces.models import Workspace
+
+
+def remove_image(
+    actor: Actor, name: str, *, typed_name: str = "", workspace: Workspace | None = None
+) -> None:
+    """Take an image from every list at once; its repository goes when it can no longer be restored.
+
+    An image that models run on is removed only if its name was typed, as `typed_name`; they say so then. The
+    name is free again when the repository is gone. Removing an image that is removed already is harmless.
+    Raises `NotFound` if there is none of this name, `Invalid` without the typed name.
+    """
+    require(actor.user, Action.REMOVE_IMAGE, workspace)
+    require_enabled()
+    with transaction.atomic():
+        image = locked_named(name)
+        if image.removed_at is not None:
+            return
+        if typed_name.strip() != image.name and is_used(image):
+            raise Invalid(
+                f"Models run on {image.name}.", hint="Type its name to remove it.", field="name"
+            )
+        now = timezone.now()
+        image.removed_at, image.removed_by, image.updated_at = now, actor.user, now
+        # The sweeper wakes the registry worker then.
+        image.deletion_due_at = image.repository_due_at = now + settings.REMOVAL_GRACE
+        image.repository_error = ""
+        image.save(
+            update_fields=[
+                "removed_at", "removed_by", "updated_at", "deletion_due_at", "repository_due_at",
+                "repository_error",
+            ]
+        )  # fmt: skip
+        InstalledLibrary.objects.current().filter(build=image.current_build_id).update(
+            current_of=None
+        )
+        # A worker in the middle of one finds its writes refused and stops.
+        image.builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING]).update(
+            state=WorkState.CANCELLED, finished_at=now
+        )
+        Assignment.objects.waiting().filter(image=image).delete()
+        record(
+            "image.removed", actor, image, workspace,
+            image_type=image.image_type, python_version=image.python_version,
+        )  # fmt: skip
+        announce(ImageEvent.REMOVED, [image.name])
+        if not settings.REMOVAL_GRACE:
+            wake.after_commit(wake.Task.DELETE_REPOSITORY, image.pk)
+
+
+def restore_image(actor: Actor, name: str, *, workspace: Workspace | None = None) -> ManagedImage:
+    """Bring a removed image back with all its builds; models that ran on it run on it again.
+
+    A build that was under way is not continued. Raises `NotFound` if no image of this name was removed,
+    `Conflict` if it is being deleted.
+    """
+    require(actor.user, Action.RESTORE_IMAGE, workspace)
+    require_enabled()
+    with transaction.atomic():
+        image = locked_removed(name)
+        image.removed_at = image.removed_by = image.deletion_due_at = None
+        image.status, image.updated_at = settled_status(image), timezone.now()
+        image.save(
+            update_fields=["removed_at", "removed_by", "deletion_due_at", "status", "updated_at"]
+        )
+        InstalledLibrary.objects.filter(build=image.current_build_id).update(current_of=image.name)
+        record("image.restored", actor, image, workspace)
+        announce(ImageEvent.RESTORED, [image.name])
+        if image.status == Status.OUTDATED:
+            announce(ImageEvent.OUTDATED, [image.name])
+    return image
+
+
+def delete_image(actor: Actor, name: str, *, workspace: Workspace | None = None) -> None:
+    """Delete a removed image for good now, which frees its name; it cannot be restored any more.
+
+    Raises `NotFound` if no image of this name was removed. Deleting what is being deleted is harmless.
+    """
+    require(actor.user, Action.REMOVE_IMAGE, workspace)
+    require_enabled()
+    with transaction.atomic():
+        image = locked_named(name, removed=True)
+        if not image.is_restorable:
+            return
+        image.deletion_due_at = image.repository_due_at = timezone.now()
+        image.save(update_fields=["deletion_due_at", "repository_due_at"])
+        record("image.deleted", actor, image, workspace)
+        wake.after_commit(wake.Task.DELETE_REPOSITORY, image.pk)
+
+
+def locked_removed(name: str) -> ManagedImage:
+    """The locked row of a removed image that can be restored. Raises `NotFound` or `Conflict`."""
+    image = locked_named(name, removed=True)
+    if not image.is_restorable:
+        raise Conflict(
+            f"{name} is being deleted, so it cannot be restored.",
+            hint="Create it anew as soon as its name is free.",
+        )
+    return image
+
+
+def locked_named(name: str, *, removed: bool = False) -> ManagedImage:
+    """The locked row of this name; with `removed`, of an image that was removed. Raises `NotFound`."""
+    images = ManagedImage.objects.select_for_update()
+    image = images.filter(name=name).first() if is_valid_name(name) else None
+    if image is None or (removed and image.removed_at is None):
+        raise NotFound(f"There is no managed image named {name}.")
+    return image

@@ -1,0 +1,250 @@
+"""Which image a model runs on: swap, swap back, build one that fits, and the swap that waits for a build.
+
+A model's image changes at once if it can be pulled. If its first build is still under way and the model has
+something to run on, the swap waits and happens in the transaction that makes the image READY.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from images.errors import RegistryError
+from images.model_operations import EditModel, create_model, locked_model, record
+from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
+from images.models.lease import WorkState
+from images.operations import CreateImage, create_image, image_named, require_enabled
+from images.registry.reference import parse_reference
+from images.revisions import active_builds, lock_existing
+from images.specs import pip_requirements_of
+from ri_platform.errors import Conflict, Invalid, NotFound
+from workspaces.access import Action, Actor, require
+from workspaces.models import Workspace
+
+
+@dataclass(frozen=True)
+class ManagedChoice:
+    """A managed image by name; with `build`, always that build of it."""
+
+    name: str
+    build: int | None = None
+
+
+@dataclass(frozen=True)
+class ExternalChoice:
+    """An image that the platform did not build, and the name of the secret that it is pulled with, if any."""
+
+    reference: str
+    pull_secret: str = ""
+
+
+Choice = ManagedChoice | ExternalChoice
+
+
+class ExternalImagesNotAllowed(Conflict):
+    """The configuration does not allow images that the platform did not build."""
+
+    code = "external_images_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This instance does not allow external custom images.",
+            hint="Choose a managed image; an operator can allow them with allow_external_custom_images.",
+        )
+
+
+def swap_image(actor: Actor, model: MLModel, choice: Choice) -> Assignment:
+    """Have a model run on another image, now or as soon as that can be pulled.
+
+    Raises `NotFound` for an image or build that is not there, `Conflict` if it never can be pulled, if the
+    model runs on it already, or if external images are not allowed, `Invalid` for no image reference.
+    """
+    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    with transaction.atomic():
+        # The image before the model, in the order of a build that ends; so READY cannot come in between.
+        wanted = checked(actor, choice)
+        locked = locked_model(model)
+        present = Assignment.objects.current().with_image().filter(model=locked).first()
+        if present and same(present, wanted):
+            raise Conflict(f"{locked.name} runs on {present.label} already.")
+        waits = present is not None and not can_be_pulled(wanted)
+        Assignment.objects.waiting().filter(model=locked).delete()
+        wanted.model, wanted.assigned_by = locked, actor.user
+        if waits:
+            wanted.state = AssignmentState.WAITING
+            wanted.save()
+            record("model.swap_asked_for", actor, locked, image=wanted.label)
+        else:
+            begin(wanted, present)
+            before = present.label if present else ""
+            record("model.image_swapped", actor, locked, before=before, image=wanted.label)
+    return wanted
+
+
+def create_model_on(
+    actor: Actor, workspace: Workspace, command: EditModel, choice: Choice | None
+) -> MLModel:
+    """Make a model and give it an image, both or neither. Raises as `create_model` and `swap_image`."""
+    with transaction.atomic():
+        model = create_model(actor, workspace, command)
+        if choice is not None:
+            swap_image(actor, model, choice)
+    return model
+
+
+def swap_back(actor: Actor, model: MLModel, assignment_id: int) -> Assignment:
+    """Have a model run again on an image of its history. Raises as `swap_image`."""
+    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    past = model.assignments.filter(pk=assignment_id, state=AssignmentState.PAST).first()
+    if past is None:
+        raise NotFound(f"{model.name} has not run on this image.")
+    return swap_image(actor, model, choice_of(past))
+
+
+def build_one_that_fits(actor: Actor, model: MLModel, name: str) -> Assignment:
+    """Create an image with just the model's requirements, and swap to it when it is READY.
+
+    Raises as `create_image`, and `Invalid` for a model without requirements.
+    """
+    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    command = fitting(model, name)
+    with transaction.atomic():
+        image = create_image(actor, command, workspace=model.workspace)
+        return swap_image(actor, model, ManagedChoice(image.name))
+
+
+def fitting(model: MLModel, name: str) -> CreateImage:
+    """The image that has what a model needs and nothing else."""
+    requirements = pip_requirements_of({"pip_requirements": model.pip_requirements})
+    if not requirements:
+        raise Invalid(
+            f"{model.name} has no requirements to build an image from.",
+            hint="Say first which libraries it needs.",
+        )
+    return CreateImage(
+        name=name,
+        image_type=ImageType.ALL,
+        python_version=model.python_version,
+        pip_requirements=tuple(requirements),
+    )
+
+
+def stop_waiting(actor: Actor, model: MLModel) -> None:
+    """Leave a model on the image that it runs on; what it waits for is built all the same."""
+    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    with transaction.atomic():
+        locked = locked_model(model)
+        waiting = Assignment.objects.waiting().filter(model=locked).first()
+        if waiting is None:
+            raise Conflict(f"{locked.name} waits for no image.")
+        waiting.delete()
+        record("model.swap_called_off", actor, locked, image=waiting.label)
+
+
+def image_is_ready(image: ManagedImage) -> None:
+    """Do the swaps that wait for an image; the caller's transaction, which makes it READY."""
+    models = MLModel.objects.select_for_update(of=("self",)).select_related("workspace")
+    waiting = Assignment.objects.waiting().filter(image=image)
+    for model in models.filter(pk__in=waiting.values("model")).order_by("pk"):
+        # Looked at once more under the model's lock: somebody may have called it off.
+        assignment = waiting.filter(model=model).select_related("assigned_by").first()
+        if assignment is None:
+            continue
+        present = Assignment.objects.current().filter(model=model).first()
+        begin(assignment, present)
+        record(
+            "model.image_swapped",
+            Actor(assignment.assigned_by) if assignment.assigned_by else None,
+            model,
+            before=present.label if present else "",
+            image=assignment.label,
+            waited=True,
+        )
+
+
+# --- what they share ----------------------------------------------------------------------------------------
+
+
+def checked(actor: Actor, choice: Choice) -> Assignment:
+    """The choice as a row that is not saved yet, its image locked. Raises as `swap_image`."""
+    if isinstance(choice, ExternalChoice):
+        return checked_external(choice)
+    require_enabled()
+    image = lock_existing(image_named(actor.user, choice.name))
+    build = None
+    if choice.build is not None:
+        build = image.builds.filter(number=choice.build, state=WorkState.SUCCEEDED).first()
+        if build is None:
+            raise NotFound(f"{image.name} has no successful build {choice.build}.")
+    elif not image.current_build_id and not active_builds(image).exists():
+        raise Conflict(
+            f"No build of {image.name} has succeeded, so nothing can run on it.",
+            hint="Build it again first, or choose another image.",
+        )
+    return Assignment(image=image, image_name=image.name, build=build, build_number=choice.build)
+
+
+def checked_external(choice: ExternalChoice) -> Assignment:
+    if not settings.ALLOW_EXTERNAL_CUSTOM_IMAGES:
+        raise ExternalImagesNotAllowed
+    reference, secret = choice.reference.strip(), choice.pull_secret.strip()
+    if len(reference) > 512:
+        raise Invalid("An image reference has at most 512 characters.", field="reference")
+    try:
+        parse_reference(reference)
+    except RegistryError as error:
+        raise Invalid(error.message, hint=error.hint, field="reference") from error
+    if secret and not is_secret_name(secret):
+        raise Invalid(
+            f"{secret!r} is not the name of a secret.",
+            hint="Use lower-case letters, digits, - and ., as Kubernetes names its objects.",
+            field="pull_secret",
+        )
+    return Assignment(external_reference=reference, pull_secret=secret)
+
+
+def is_secret_name(text: str) -> bool:
+    """Whether Kubernetes takes it as a Secret's name (a DNS subdomain, RFC 1123)."""
+    labels = text.split(".")
+    return len(text) <= 253 and all(
+        label and label[0] != "-" != label[-1]
+        and all(c in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in label)
+        for label in labels
+    )  # fmt: skip
+
+
+def can_be_pulled(assignment: Assignment) -> bool:
+    """Whether there is a digest to pull; an external image is taken as it is."""
+    if assignment.image is None:
+        return bool(assignment.external_reference)
+    return assignment.build is not None or assignment.image.current_build_id is not None
+
+
+def same(present: Assignment, wanted: Assignment) -> bool:
+    def what(assignment: Assignment) -> tuple[Any, ...]:
+        return (
+            assignment.image_id, assignment.build_number, assignment.external_reference,
+            assignment.pull_secret,
+        )  # fmt: skip
+
+    return what(present) == what(wanted)
+
+
+def begin(assignment: Assignment, present: Assignment | None) -> None:
+    """Make an assignment the model's current one, in place of the present."""
+    now = timezone.now()
+    if present is not None:
+        present.state, present.ended_at = AssignmentState.PAST, now
+        present.save(update_fields=["state", "ended_at"])
+    assignment.state, assignment.began_at = AssignmentState.CURRENT, now
+    assignment.save()
+
+
+def choice_of(assignment: Assignment) -> Choice:
+    if assignment.external_reference:
+        return ExternalChoice(assignment.external_reference, assignment.pull_secret)
+    return ManagedChoice(assignment.image_name, assignment.build_number)

@@ -1,0 +1,150 @@
+"""A workspace's models: the list, and a model's page."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from images import model_operations, progress
+from images.forms import ModelForm
+from images.matching import on_build
+from images.models import Assignment, AssignmentState, MLModel
+from images.queries import newest_python
+from images.resolving import Standing, pulled_build, resolved, standing
+from images.views.parts import page_or_part
+from ri_platform.confirm import confirm
+from ri_platform.errors import DomainError
+from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.models import Workspace
+
+PAGE_SIZE = 25
+HISTORY = 50
+
+
+@require_GET
+@needs(Action.SEE_MODELS)
+def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    actor = Actor.of(request)
+    search = request.GET.get("q", "").strip()[:120].replace("\x00", "")
+    found = model_operations.list_models(workspace, search)
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = [
+        (model, [(assignment, standing(assignment)) for assignment in model.assignments.all()])
+        for model in page.object_list
+    ]
+    context = {
+        "workspace": workspace,
+        "section": "models",
+        "search": search,
+        "page": page,
+        "rows": rows,
+        "may_create": allows(actor.user, Action.CREATE_MODEL, workspace),
+        "refusal": TABLE[Action.CREATE_MODEL].refusal,
+        "poll": any(
+            assignment.state == AssignmentState.WAITING or stands == Standing.BUILDING
+            for _, present in rows
+            for assignment, stands in present
+        ),
+    }
+    return page_or_part(request, "models/models.html", "models/_list.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Action.CREATE_MODEL)
+def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    form = ModelForm(
+        request.POST or None,
+        request.FILES or None,
+        initial={"python_version": newest_python("all") or "3.11"},
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            model = model_operations.create_model(Actor.of(request), workspace, form.command())
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            # A model without an image is of no use yet.
+            return redirect("swap", workspace_id=workspace.pk, model_id=model.pk)
+    context = {"workspace": workspace, "section": "models", "form": form}
+    return render(request, "models/new.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+@needs(Action.SEE_MODELS)
+def detail(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    actor = Actor.of(request)
+    history = list(Assignment.objects.with_image().filter(model=model)[: HISTORY + 2])
+    current = next((item for item in history if item.state == AssignmentState.CURRENT), None)
+    waiting = next((item for item in history if item.state == AssignmentState.WAITING), None)
+    stands = standing(current) if current else None
+    build = pulled_build(current) if current else None
+    context = {
+        "workspace": workspace,
+        "section": "models",
+        "model": model,
+        "current": current,
+        "waiting": waiting,
+        "waiting_build": newest_build(
+            waiting or (current if stands == Standing.BUILDING else None)
+        ),
+        "standing": stands,
+        "build": build,
+        "resolved": resolved(current) if current and stands == Standing.USABLE else None,
+        "requirements": on_build(model, build),
+        "history": [item for item in history if item.state == AssignmentState.PAST][:HISTORY],
+        "may_swap": allows(actor.user, Action.SWAP_IMAGE, workspace),
+        "may_edit": allows(actor.user, Action.EDIT_MODEL, workspace),
+        "refusal": TABLE[Action.SWAP_IMAGE].refusal,
+        "poll": waiting is not None or stands == Standing.BUILDING,
+    }
+    return page_or_part(request, "models/model.html", "models/_model.html", context)
+
+
+def newest_build(assignment: Assignment | None) -> tuple[object, list[progress.Step]] | None:
+    """The build that a model waits for, with its steps."""
+    if assignment is None or assignment.image is None:
+        return None
+    build = assignment.image.builds.select_related("base_image").first()
+    return (build, progress.steps(build)) if build else None
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Action.EDIT_MODEL)
+def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    initial = {
+        field: getattr(model, field)
+        for field in ("name", "description", "python_version", "requirements")
+    }
+    form = ModelForm(request.POST or None, request.FILES or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            model_operations.edit_model(Actor.of(request), model, form.command())
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            messages.success(request, "The model was saved.")
+            return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
+    context = {"workspace": workspace, "section": "models", "form": form, "model": model}
+    return render(request, "models/edit.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Action.REMOVE_MODEL)
+def remove(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    if request.method == "POST":
+        model_operations.remove_model(Actor.of(request), model)
+        messages.success(request, f"The model {model.name} was removed.")
+        return redirect("models", workspace_id=workspace.pk)
+    return confirm(
+        request,
+        title="Remove this model?",
+        verb="Remove model",
+        words="models/_remove_words.html",
+        back=reverse("model", args=[workspace.pk, model.pk]),
+        layout="app.html",
+        context={"workspace": workspace, "section": "models", "model": model},
+    )

@@ -1,0 +1,169 @@
+"""Swapping a model's image: the picker, what a choice changes, and the swap itself."""
+
+from __future__ import annotations
+
+import re
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from images import operations, swaps
+from images.forms import ExternalImageForm, FittingImageForm
+from images.lockdiff import differences
+from images.matching import match_images, on_build, wanted_by_model
+from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel
+from images.models.lease import WorkState
+from images.queries import installed_versions
+from images.resolving import pulled_build
+from images.swaps import Choice, ExternalChoice, ManagedChoice
+from ri_platform.errors import DomainError, NotFound
+from workspaces.access import Action, Actor, needs
+from workspaces.models import Workspace
+
+SHOWN = 20
+BUILDS = 20
+
+
+@require_GET
+@needs(Action.SWAP_IMAGE)
+def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    """Images by how well they have what the model needs."""
+    search = request.GET.get("q", "").strip()[:128].replace("\x00", "")
+    found = (
+        match_images(Actor.of(request).user, wanted_by_model(model, search), limit=SHOWN + 1)
+        if settings.IMAGE_REGISTRY_ENABLED
+        else []
+    )
+    context = {
+        **common(workspace, model),
+        "search": search,
+        "matches": found[:SHOWN],
+        "more": len(found) > SHOWN,
+        "external_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
+    }
+    return render(request, "models/swap.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Action.SWAP_IMAGE)
+def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: str) -> HttpResponse:
+    """What changes with a managed image, or with one build of it; and *Swap image*."""
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    pinned = chosen_build(image, (request.POST or request.GET).get("build", ""))
+    if request.method == "POST":
+        return swapped(request, model, ManagedChoice(name, pinned.number if pinned else None))
+    present = current_of(model)
+    before = pulled_build(present) if present else None
+    after = pinned or image.current_build
+    context = {
+        **common(workspace, model),
+        "image": image,
+        "pinned": pinned,
+        "after": after,
+        "before": before,
+        "present": present,
+        "requirements": on_build(model, after),
+        "changes": differences(installed_versions(before), installed_versions(after)),
+        "builds": image.builds.filter(state=WorkState.SUCCEEDED)[:BUILDS],
+    }
+    return render(request, "models/swap_managed.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Action.SWAP_IMAGE)
+def external(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    if not settings.ALLOW_EXTERNAL_CUSTOM_IMAGES:
+        raise swaps.ExternalImagesNotAllowed
+    form = ExternalImageForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        choice = ExternalChoice(form.cleaned_data["reference"], form.cleaned_data["pull_secret"])
+        try:
+            return swapped(request, model, choice)
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+    context = {**common(workspace, model), "form": form}
+    return render(request, "models/swap_external.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Action.SWAP_IMAGE)
+def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    """*Build one that fits*: an image with just what the model needs, swapped to when it is READY."""
+    form = FittingImageForm(request.POST or None, initial={"name": suggested_name(model)})
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = swaps.build_one_that_fits(Actor.of(request), model, form.cleaned_data["name"])
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            messages.success(request, f"{made.image_name} is being built for {model.name}.")
+            return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
+    context = {**common(workspace, model), "form": form, "requirements": on_build(model, None)}
+    return render(request, "models/swap_build.html", context, status=422 if form.errors else 200)
+
+
+@needs(Action.SWAP_IMAGE)
+@require_POST
+def back(
+    request: HttpRequest, workspace: Workspace, model: MLModel, assignment_id: int
+) -> HttpResponse:
+    assignment = swaps.swap_back(Actor.of(request), model, assignment_id)
+    return told(request, model, assignment)
+
+
+@needs(Action.SWAP_IMAGE)
+@require_POST
+def stop(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    swaps.stop_waiting(Actor.of(request), model)
+    messages.success(request, f"{model.name} stays on the image that it runs on.")
+    return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
+
+
+# --- what they share ----------------------------------------------------------------------------------------
+
+
+def common(workspace: Workspace, model: MLModel) -> dict[str, object]:
+    return {"workspace": workspace, "section": "models", "model": model}
+
+
+def current_of(model: MLModel) -> Assignment | None:
+    return Assignment.objects.current().with_image().filter(model=model).first()
+
+
+def swapped(request: HttpRequest, model: MLModel, choice: Choice) -> HttpResponse:
+    return told(request, model, swaps.swap_image(Actor.of(request), model, choice))
+
+
+def told(request: HttpRequest, model: MLModel, assignment: Assignment) -> HttpResponse:
+    """Back to the model's page, with what has happened."""
+    waits = assignment.state == AssignmentState.WAITING
+    messages.success(
+        request,
+        f"{model.name} swaps to {assignment.label} as soon as it is ready."
+        if waits
+        else f"{model.name} runs on {assignment.label} now.",
+    )
+    return redirect("model", workspace_id=model.workspace_id, model_id=model.pk)
+
+
+def chosen_build(image: ManagedImage, number: str) -> Build | None:
+    """The successful build to pin to; None follows the current one. Raises `NotFound`."""
+    if not number:
+        return None
+    found = None
+    if number.isdecimal() and len(number) < 10:
+        found = image.builds.filter(number=int(number), state=WorkState.SUCCEEDED).first()
+    if found is None:
+        raise NotFound(f"{image.name} has no successful build {number[:10]}.")
+    return found
+
+
+def suggested_name(model: MLModel) -> str:
+    """The model's name as an image could have it: `Churn 2026 (EU)` → `churn-2026-eu`."""
+    words = re.findall(r"[a-z0-9]+", model.name.lower())
+    name = "-".join(words)[:128].strip("-")
+    return name if operations.is_valid_name(name) else f"model-{name}".strip("-")[:128]
