@@ -16,12 +16,14 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
+from images import removal, swaps
 from images.building.journal import Journal
-from images.models import BaseImage, Build, BuildHost, BuildPhase, ManagedImage, Status
+from images.models import BaseImage, Build, BuildHost, BuildPhase, ManagedImage, MLModel, Status
 from images.models.lease import WorkState
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.conftest import Cast
+from workspaces.access import Actor
 from workspaces.models import User, Workspace
 
 FOLDER = Path("test-results/screenshots")
@@ -99,6 +101,7 @@ def furnish(cast: Cast, base: BaseImage) -> None:
     removed = factories.make_image("gone-model", base=base)
     ManagedImage.objects.filter(pk=removed.pk).update(
         removed_at=now,
+        deletion_due_at=now,
         repository_error="AWS refused ecr:DeleteRepository (AccessDeniedException). "
         "An operator must allow ecr:DeleteRepository for this worker's role, as documented.",
     )
@@ -241,3 +244,82 @@ def test_pictures(
     stranger = new_page(None, viewport=viewport, color_scheme=scheme)
     stranger.goto("/signin")
     stranger.screenshot(path=FOLDER / f"signin-{look}.png")
+
+
+def furnish_models(cast: Cast) -> MLModel:
+    """Models in every state that their list can show; returns one with a history."""
+    images = {image.name: image for image in ManagedImage.objects.existing()}
+    needs = [
+        {"name": "numpy", "extras": [], "specifier": ">=2"},
+        {"name": "pandas", "extras": [], "specifier": ">=3"},
+        {"name": "lightgbm", "extras": [], "specifier": "==4.6.*"},
+        {"name": "six", "extras": [], "specifier": "<1.17"},
+    ]
+    churn = factories.make_model(
+        cast.workspace, image=images["churn-xgboost"], name="Churn", pip_requirements=needs,
+        description="Who leaves within ninety days.", last_used_at=timezone.now(),
+    )  # fmt: skip
+    factories.make_model(cast.workspace, image=images["pricing-lightgbm"], name="Pricing")
+    factories.make_model(cast.workspace, image=images["fraud-graph"], name="Fraud graph")
+    factories.make_model(cast.workspace, name="Segments")
+    gone = factories.make_model(cast.workspace, name="Old scoring")
+    now = timezone.now()
+    gone.assignments.create(image_name="scoring-2024", state="current", began_at=now)
+    outside = factories.make_model(cast.workspace, name="Vendor model")
+    outside.assignments.create(
+        external_reference="registry.example.com/vendor/scoring:4.2", pull_secret="vendor",
+        state="current", began_at=now,
+    )  # fmt: skip
+    swaps.swap_image(Actor(cast.member), churn, swaps.ManagedChoice("credit-scoring"))
+    swaps.build_one_that_fits(Actor(cast.member), churn, "churn")
+    return churn
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), LOOKS)
+def test_pictures_of_models(
+    viewport: dict[str, int],
+    scheme: str,
+    new_page: Callable[..., Page],
+    cast: Cast,
+    base: BaseImage,
+    request: pytest.FixtureRequest,
+) -> None:
+    look = request.node.callspec.id
+    page = new_page(cast.admin, viewport=viewport, color_scheme=scheme)
+
+    def shoot(name: str, whole: bool = True) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=FOLDER / f"{name}-{look}.png", full_page=whole)
+
+    models = f"/workspaces/{cast.workspace.pk}/models"
+    pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
+    page.goto(models)
+    shoot("models-empty")
+    furnish(cast, base)
+    churn = furnish_models(cast)
+    removal.remove_image(Actor(cast.admin), "tabular-baseline")
+    one = f"{models}/{churn.pk}"
+    for name, path in (
+        ("models", models),
+        ("model", one),
+        ("model-new", f"{models}/new"),
+        ("model-remove", f"{one}/remove"),
+        ("swap", f"{one}/swap"),
+        ("swap-managed", f"{one}/swap/managed/embeddings-small"),
+        ("swap-external", f"{one}/swap/external"),
+        ("swap-build", f"{one}/swap/build"),
+        ("pane-removed", pane),
+        ("remove-used", f"{pane}/image/credit-scoring/remove"),
+    ):
+        page.goto(path)
+        shoot(name)
+    page.goto(pane)
+    page.get_by_label("Actions for credit-scoring").click()
+    page.get_by_role("menuitem", name="Remove").click()
+    page.get_by_role("dialog").wait_for()
+    shoot("dialog-used", whole=False)
+    for name in ("Fraud graph", "Old scoring", "Segments", "Vendor model"):
+        page.goto(models)
+        page.get_by_role("link", name=name).first.click()
+        page.get_by_role("heading", name=name).wait_for()
+        shoot(f"model-{name.lower().replace(' ', '-')}")

@@ -66,6 +66,9 @@ def test_deleting_a_managed_image_by_the_documents_six_steps(
     expect(page.get_by_role("link", name="old-model")).to_have_count(0)
     expect(page.get_by_role("link", name="kept-model")).to_be_visible()
 
+    # It could be restored until tomorrow; deleted for good, its repository goes.
+    page.get_by_role("link", name="Delete old-model now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete image").click()
     removing = page.get_by_role("row").filter(has_text="old-model")
     expect(removing).to_contain_text("Removing")
     with registry.identity("registry-server"):
