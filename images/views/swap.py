@@ -41,6 +41,7 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
         **common(workspace, model),
         "search": search,
         "matches": found[:SHOWN],
+        "present": current_of(model),
         "more": len(found) > SHOWN,
         "external_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
     }
