@@ -32,7 +32,7 @@ FROM generate_series(1, %(images)s) n;
 INSERT INTO images_build (image_id, number, base_image_id, spec, reason, state, lock, manifest_digest,
     config_digest, size_bytes, pushed_bytes, library_count, phase, timings, created_at, attempts,
     lease_token, due_at, error_code, error_message, error_hint)
-SELECT id, 1, %(base)s, '{"os_packages": []}', 'create', 'succeeded', 'lock', 'sha256:' || id, '', 1, 1,
+SELECT id, 1, %(base)s, '{"pip_requirements": [], "os_packages": []}', 'create', 'succeeded', 'lock', 'sha256:' || id, '', 1, 1,
     %(libraries)s, '', '{}', now(), 1, 1, now(), '', '', ''
 FROM images_managedimage;
 
@@ -87,6 +87,14 @@ def measure(wanted: argparse.Namespace) -> None:
     def library() -> dict[str, str]:
         return {"name": f"library-{int(LIBRARIES ** rng.random())}"}
 
+    def wanted_libraries(count: int) -> dict[str, Any]:
+        return {
+            "pipRequirements": [
+                {**library(), "versionSpecifier": f">={rng.randint(1, VERSIONS)}"}
+                for _ in range(count)
+            ]
+        }
+
     def versioned() -> dict[str, str]:
         return {**library(), "version": str(rng.randint(1, VERSIONS))}
 
@@ -100,12 +108,9 @@ def measure(wanted: argparse.Namespace) -> None:
         "list, three, two with versions": lambda: (
             "POST", "/v1/images/list", {"pipLibraries": [versioned(), library(), versioned()]},
         ),
-        "match, three requirements": lambda: (
-            "POST", "/v1/images:match",
-            {"pipRequirements": [
-                {"name": library()["name"], "versionSpecifier": f">={rng.randint(1, VERSIONS)}"}
-                for _ in range(3)]},
-        ),
+        "match, three requirements": lambda: ("POST", "/v1/images:match", wanted_libraries(3)),
+        "match, ten requirements": lambda: ("POST", "/v1/images:match", wanted_libraries(10)),
+        "match, thirty requirements": lambda: ("POST", "/v1/images:match", wanted_libraries(30)),
         "create": lambda: (
             "POST", "/v1/images",
             {"name": f"new-{rng.getrandbits(60)}", "pipRequirements": [{"name": "numpy"}]},
