@@ -39,6 +39,8 @@ def page() -> str:
         models.Library,
         models.Match,
         models.Missing,
+        models.Model,
+        models.ModelImage,
     ):
         fields = "\n".join(f"{field.name}: {field.type}" for field in dataclasses.fields(model))
         parts += [f"### {model.__name__}", text_of(model), code(fields)]

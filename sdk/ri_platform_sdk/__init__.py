@@ -15,7 +15,7 @@ from ri_platform_sdk.errors import (
     Unavailable,
     WaitTimeout,
 )
-from ri_platform_sdk.models import Build, Image, Library, Match, Missing, Step
+from ri_platform_sdk.models import Build, Image, Library, Match, Missing, Model, ModelImage, Step
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "Library",
     "Match",
     "Missing",
+    "Model",
+    "ModelImage",
     "NotFound",
     "RIPlatformError",
     "Step",

@@ -10,7 +10,7 @@ from typing import Any
 from ri_platform_sdk import calls
 from ri_platform_sdk.client import POLL_SECONDS, finished, latest_number
 from ri_platform_sdk.errors import NotFound, WaitTimeout
-from ri_platform_sdk.models import Build, Image, Match
+from ri_platform_sdk.models import Build, Image, Match, Model, ModelImage
 from ri_platform_sdk.requirements import Requirements
 from ri_platform_sdk.transport import AsyncTransport
 
@@ -167,3 +167,15 @@ class AsyncClient:
     async def get_lock(self, name: str) -> str:
         """See `Client.get_lock`."""
         return await self._transport.send(calls.lock(name))
+
+    async def list_models(self, workspace_id: str) -> tuple[Model, ...]:
+        """See `Client.list_models`."""
+        return await self._transport.send(calls.list_models(workspace_id))
+
+    async def swap_model_image(self, model_id: str, name: str, build: int | None = None) -> Model:
+        """See `Client.swap_model_image`."""
+        return await self._transport.send(calls.swap_model_image(model_id, name, build))
+
+    async def resolve_model_image(self, model_id: str) -> ModelImage:
+        """See `Client.resolve_model_image`."""
+        return await self._transport.send(calls.resolve_model_image(model_id))

@@ -134,6 +134,31 @@ def match(
     return Call("POST", "/v1/images:match", read, body, safe=True)
 
 
+def list_models(workspace_id: str) -> Call[tuple[models.Model, ...]]:
+    def read(answer: Any) -> tuple[models.Model, ...]:
+        return tuple(models.model_of(item) for item in answer["models"])
+
+    path = f"/v1/workspace/{quote(str(workspace_id), safe='')}/models"
+    return Call("GET", path, read, safe=True)
+
+
+def swap_model_image(model_id: str, name: str, build: int | None) -> Call[models.Model]:
+    body: dict[str, Any] = {"managedImageName": name}
+    if build is not None:
+        body["build"] = build
+    return Call(
+        "PUT", model_path(model_id, "/image"), lambda answer: models.model_of(answer["model"]), body
+    )
+
+
+def resolve_model_image(model_id: str) -> Call[models.ModelImage]:
+    return Call("GET", model_path(model_id, "/image"), models.model_image_of, safe=True)
+
+
+def model_path(model_id: str, rest: str) -> str:
+    return f"/v1/models/{quote(str(model_id), safe='')}{rest}"
+
+
 def builds(name: str) -> Call[tuple[models.Build, ...]]:
     def read(answer: Any) -> tuple[models.Build, ...]:
         return tuple(models.build_of(item) for item in answer["builds"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from ri_platform_sdk import calls
 from ri_platform_sdk.errors import BuildFailed, NotFound, WaitTimeout
-from ri_platform_sdk.models import Build, Image, Match
+from ri_platform_sdk.models import Build, Image, Match, Model, ModelImage
 from ri_platform_sdk.progress import ProgressBar
 from ri_platform_sdk.requirements import Requirements
 from ri_platform_sdk.transport import Transport
@@ -252,6 +252,28 @@ class Client:
             'lock-version = "1.0"'
         """
         return self._transport.send(calls.lock(name))
+
+    # --- models ----------------------------------------------------------------------------------------
+
+    def list_models(self, workspace_id: str) -> tuple[Model, ...]:
+        """The models of a workspace by name; its id stands in the console's address."""
+        return self._transport.send(calls.list_models(workspace_id))
+
+    def swap_model_image(self, model_id: str, name: str, build: int | None = None) -> Model:
+        """Have a model run on another managed image, pinned to one of its builds if that is given.
+
+        If the image is being built for the first time, it is the model's `next_image` until it is ready.
+        Raises `NotFound`, or `Conflict` if the model runs on it already.
+        """
+        return self._transport.send(calls.swap_model_image(model_id, name, build))
+
+    def resolve_model_image(self, model_id: str) -> ModelImage:
+        """What to pull to run a model now, by digest. For whatever starts the model, each time it does.
+
+        Raises `Unavailable` while its first build goes on, after asking again a few times, and `Conflict` if
+        there is no image that it could run on.
+        """
+        return self._transport.send(calls.resolve_model_image(model_id))
 
     # --- as the public client has them -----------------------------------------------------------------
 

@@ -104,6 +104,34 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Model:
+    """A model in a workspace. `image` is what it runs on, `next_image` what it waits for, each as people call
+    it; empty where there is none.
+    """
+
+    id: str
+    name: str
+    description: str
+    python_version: str
+    requirements: str
+    image: str
+    next_image: str
+
+
+@dataclass(frozen=True)
+class ModelImage:
+    """What to pull to run a model. `digest` is empty for an external image that is referred to by tag;
+    `image` and `build` are of a managed image, `pull_secret` of an external one.
+    """
+
+    reference: str
+    digest: str
+    pull_secret: str
+    image: str
+    build: int | None
+
+
+@dataclass(frozen=True)
 class LogPiece:
     """A piece of a build's log; ask for more after `offset` until `done`."""
 
@@ -174,6 +202,38 @@ def image_of(body: dict[str, Any]) -> Image:
         created_at=required_time(body["creationTime"]),
         updated_at=required_time(body["updateTime"]),
         latest_build=build_of(latest) if latest else None,
+    )
+
+
+def model_of(body: dict[str, Any]) -> Model:
+    return Model(
+        id=body["modelId"]["uuid"],
+        name=body["name"],
+        description=body["description"],
+        python_version=body["pythonVersion"],
+        requirements=body["requirements"],
+        image=assigned(body.get("image")),
+        next_image=assigned(body.get("nextImage")),
+    )
+
+
+def assigned(body: dict[str, Any] | None) -> str:
+    """What people call an assignment's image: its name, with the build if it is pinned, or its reference."""
+    if not body:
+        return ""
+    if "customImage" in body:
+        return str(body["customImage"]["name"])
+    pinned = f" build {body['build']}" if body.get("build") else ""
+    return f"{body['managedImageName']}{pinned}"
+
+
+def model_image_of(body: dict[str, Any]) -> ModelImage:
+    return ModelImage(
+        reference=body["reference"],
+        digest=body["digest"],
+        pull_secret=(body.get("pullSecret") or {}).get("name", ""),
+        image=body.get("managedImageName", ""),
+        build=body.get("build"),
     )
 
 

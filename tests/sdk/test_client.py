@@ -271,3 +271,36 @@ def test_the_command_line_shows_tables_json_and_sentences(
     assert ManagedImage.objects.existing().filter(name="churn").exists()
     assert "was removed" in run("rm", "churn", "--yes").output
     assert not ManagedImage.objects.existing().filter(name="churn").exists()
+
+
+# --- models -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_models_image_is_swapped_and_resolved(
+    instance: Instance, cast: Cast, base: BaseImage
+) -> None:
+    factories.make_image("new", base=base)
+    old = factories.make_image("old", base=base)
+    made = factories.make_model(cast.workspace, image=old, name="Churn")
+    members, managers = instance.token_for(cast.member), instance.token_for(cast.manager)
+
+    def use() -> None:
+        with Client(instance.domain, members) as client:
+            (model,) = client.list_models(str(cast.workspace.pk))
+            assert (model.id, model.name, model.image) == (str(made.pk), "Churn", "old")
+            assert client.swap_model_image(model.id, "new", build=1).image == "new build 1"
+            found = client.resolve_model_image(model.id)
+            assert (found.image, found.build) == ("new", 1)
+            assert found.reference.endswith(f"/rime-managed-images/new@{found.digest}")
+            with pytest.raises(NotFound):
+                client.swap_model_image(model.id, "nothing")
+
+    async def use_async() -> None:
+        async with AsyncClient(instance.domain, managers) as client:
+            (model,) = await client.list_models(str(cast.workspace.pk))
+            assert (await client.swap_model_image(model.id, "old")).image == "old"
+            assert (await client.resolve_model_image(model.id)).image == "old"
+
+    in_a_thread(use)
+    in_a_thread(lambda: asyncio.run(use_async()))
