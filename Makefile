@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install run check lint format test lock clean screenshots bench
+.PHONY: help install run check lint format test docs lock clean screenshots bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ format: install  ## Format the code and the templates
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	git ls-files 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2
+
+docs: install  ## Write what is made of the code: the table of variables, the SDK's reference
+	$(BIN)/python tools/configuration_reference.py
+	$(BIN)/python tools/sdk_reference.py
 
 lock: install  ## Make both locks again from pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal pyproject.toml -o requirements/main.lock

@@ -3,11 +3,57 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Any
 
-from celery import Celery
+import structlog
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
 
 app = Celery("ri_platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# Which request a message comes from travels in its headers, so that one id finds both sides' log lines.
+REQUEST_ID = "ri_request_id"
+
+
+@signals.setup_logging.connect
+def leave_logging_to_the_settings(**signal: Any) -> None:
+    """Celery configures no logging of its own once somebody listens to this signal."""
+
+
+@signals.worker_init.connect
+@signals.beat_init.connect
+def serve_metrics(**signal: Any) -> None:
+    from ri_platform import metrics
+
+    metrics.serve()
+
+
+@signals.before_task_publish.connect
+def send_the_request_along(headers: dict[str, Any], **signal: Any) -> None:
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    if request_id:
+        headers[REQUEST_ID] = request_id
+
+
+@signals.task_prerun.connect
+def begin(task_id: str, task: Any, **signal: Any) -> None:
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(
+        task=task.name.rpartition(".")[2],
+        task_id=task_id,
+        request_id=(task.request.headers or {}).get(REQUEST_ID) or task.request.get(REQUEST_ID),
+    )
+    task.request.begun = time.monotonic()
+
+
+@signals.task_postrun.connect
+def end(task: Any, state: str | None, **signal: Any) -> None:
+    from ri_platform.metrics import TASK_SECONDS
+
+    seconds = time.monotonic() - task.request.begun
+    TASK_SECONDS.labels(task.name.rpartition(".")[2], (state or "").lower()).observe(seconds)
+    structlog.contextvars.clear_contextvars()

@@ -1,11 +1,73 @@
-"""What `manage.py check --deploy` says about this installation, in sentences."""
+"""What `manage.py check` says about this installation, in sentences that name the variable to change."""
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from ri_platform.settings import env
+
+# What a broker does with a message whose worker was killed was measured: docs/operations.md.
+BROKERS = ("amqp", "amqps", "pgmq", "memory")
+SLOW_BROKERS = ("redis", "rediss")
+
+
+@register
+def variables_are_known(**kwargs: Any) -> list[CheckMessage]:
+    """A name that was mistyped would otherwise leave its default in force, and nobody would notice."""
+    found: list[CheckMessage] = []
+    for name in env.unknown():
+        near = difflib.get_close_matches(name, env.declared, 1)
+        found.append(
+            Warning(
+                f"{name} is set, but nothing reads it.",
+                hint=f"Did you mean {near[0]}?"
+                if near
+                else "docs/configuration.md lists them all.",
+                id="ri_platform.W001",
+            )
+        )
+    return found
+
+
+@register
+def broker_keeps_messages(**kwargs: Any) -> list[CheckMessage]:
+    scheme = settings.CELERY_BROKER_URL.partition("://")[0].partition("+")[0]
+    if scheme in BROKERS:
+        return []
+    hint = "Use RabbitMQ (amqp://) or PostgreSQL itself (pgmq://)."
+    if scheme in SLOW_BROKERS:
+        return [
+            Warning(
+                "CELERY_BROKER_URL names Redis, which hands the message of a killed worker on only "
+                "after more than a minute.",
+                hint=hint,
+                id="ri_platform.W002",
+            )
+        ]
+    return [
+        Error(
+            f"CELERY_BROKER_URL begins with {scheme}://, which is no broker that this platform runs on.",
+            hint=hint,
+            id="ri_platform.E002",
+        )
+    ]
+
+
+@register
+def metrics_token_cannot_be_guessed(**kwargs: Any) -> list[CheckMessage]:
+    if not settings.METRICS_TOKEN or len(settings.METRICS_TOKEN) >= 16:
+        return []
+    return [
+        Warning(
+            "RI_METRICS_TOKEN is shorter than 16 characters, so it can be guessed.",
+            hint="Make one with: openssl rand -hex 32",
+            id="ri_platform.W003",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)
@@ -20,3 +82,34 @@ def secrets_are_this_installations_own(**kwargs: Any) -> list[CheckMessage]:
             id="ri_platform.E001",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def served_to_people_safely(**kwargs: Any) -> list[CheckMessage]:
+    """Instead of Django's own, which name settings that nobody sets here (`SILENCED_SYSTEM_CHECKS`)."""
+    found: list[CheckMessage] = []
+    if not settings.HTTPS:
+        found.append(
+            Warning(
+                "RI_HTTPS is off, so cookies also travel without TLS, and nothing redirects to HTTPS.",
+                hint="Put a proxy with TLS in front, and set RI_HTTPS=true.",
+                id="ri_platform.W004",
+            )
+        )
+    if settings.DEBUG:
+        found.append(
+            Error(
+                "RI_DEBUG is on, so error pages show code and settings to anybody.",
+                hint="Leave RI_DEBUG out.",
+                id="ri_platform.E003",
+            )
+        )
+    if not env.is_set("RI_ALLOWED_HOSTS"):
+        found.append(
+            Warning(
+                "RI_ALLOWED_HOSTS is not set, so the console answers on this machine alone.",
+                hint="Set it to the console's host name.",
+                id="ri_platform.W005",
+            )
+        )
+    return found

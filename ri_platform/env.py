@@ -1,14 +1,16 @@
 """Reading configuration from the environment, strictly.
 
-A value that cannot be read stops the start with the variable's name. Variables that are not set are
-looked up in `$RI_STATE_DIR/run.env`, which `make run` writes: that is how `manage.py` beside it finds
+A value that cannot be read stops the start with the variable's name. Every variable is declared where it
+is read, with the words that `docs/configuration.md` is made of (`make docs`). Variables that are not set
+are looked up in `$RI_STATE_DIR/run.env`, which `make run` writes: that is how `manage.py` beside it finds
 the same services with nothing set. The environment always wins over that file.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -42,30 +44,79 @@ def read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
+@dataclass(frozen=True)
+class Variable:
+    """A variable as the documentation shows it. A `secret` may stand in a file instead: `NAME_FILE`."""
+
+    name: str
+    section: str
+    kind: str
+    default: str
+    help: str
+    secret: bool = False
+
+
 class Env:
-    """Typed access to variables, each read at most once while the settings load."""
+    """Typed access to variables. Reading one declares it; its `help` is what people are told of it."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
+        self._values = dict(values)
+        self._section = ""
+        self.declared: dict[str, Variable] = {}
+        # The environment had no say in where the database is: what `make run` wrote was taken.
+        self.beside_make_run = False
 
-    @classmethod
-    def load(cls, state_dir: Path) -> Env:
-        return cls({**read_env_file(state_dir / "run.env"), **os.environ})
+    def fall_back_on(self, path: Path) -> None:
+        """Take what is not set from a file of `KEY=VALUE` lines, if there is one."""
+        found = read_env_file(path)
+        self.beside_make_run = "DATABASE_URL" in found and "DATABASE_URL" not in self._values
+        self._values = {**found, **self._values}
 
-    def text(self, name: str, default: str = "") -> str:
+    def section(self, title: str) -> None:
+        """What is declared from here on is about `title`."""
+        self._section = title
+
+    def is_set(self, name: str) -> bool:
+        return bool(self._values.get(name, "").strip())
+
+    def unknown(self) -> list[str]:
+        """Variables of ours that are set, though nothing reads them: a name that was mistyped."""
+        known = {*self.declared, *(f"{v.name}_FILE" for v in self.declared.values() if v.secret)}
+        return sorted(
+            name
+            for name in self._values
+            if name.startswith("RI_") and not name.startswith("RI_TEST_") and name not in known
+        )
+
+    def secret_values(self) -> Iterator[str]:
+        """Every declared secret that is set; of an address, the password in it."""
+        for variable in self.declared.values():
+            if not variable.secret:
+                continue
+            value = self._value(variable.name, secret=True)
+            if "://" not in value:
+                yield value
+                continue
+            for address in value.split(","):
+                password = urlsplit(address.strip()).password or ""
+                yield from (password, unquote(password))
+
+    # --- declaring and reading -------------------------------------------------------------------------
+
+    def elsewhere(self, name: str, kind: str, default: str = "", *, help: str) -> None:
+        """Declare a variable that something other than the settings reads."""
+        self._declare(name, kind, default, help, secret=False)
+
+    def text(self, name: str, default: str = "", *, help: str) -> str:
+        self._declare(name, "text", default, help, secret=False)
         return self._values.get(name, default)
 
-    def secret(self, name: str) -> str:
+    def secret(self, name: str, *, help: str) -> str:
         """A value from `NAME`, or from the file that `NAME_FILE` names, as orchestrators mount secrets."""
-        path = self._values.get(f"{name}_FILE", "")
-        if not path:
-            return self._values.get(name, "")
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error
+        self._declare(name, "text", "", help, secret=True)
+        return self._value(name, secret=True)
 
-    def flag(self, name: str, default: bool) -> bool:
+    def flag(self, name: str, default: bool, *, help: str) -> bool:
         def parse(text: str) -> bool:
             lowered = text.lower()
             if lowered in _TRUE:
@@ -74,24 +125,34 @@ class Env:
                 return False
             raise ValueError("use true or false")
 
-        return self.parsed(name, parse, default)
+        return self.parsed(name, parse, default, kind="true or false", help=help)
 
-    def integer(self, name: str, default: int, *, minimum: int = 0) -> int:
+    def integer(self, name: str, default: int, *, minimum: int = 0, help: str) -> int:
         def parse(text: str) -> int:
             value = int(text)
             if value < minimum:
                 raise ValueError(f"the least is {minimum}")
             return value
 
-        return self.parsed(name, parse, default)
+        return self.parsed(name, parse, default, kind=f"number from {minimum}", help=help)
 
-    def words(self, name: str, default: list[str]) -> list[str]:
+    def choice(self, name: str, default: str, choices: tuple[str, ...], *, help: str) -> str:
+        def parse(text: str) -> str:
+            if text not in choices:
+                raise ValueError(f"use {' or '.join(choices)}")
+            return text
+
+        return self.parsed(name, parse, default, kind=" or ".join(choices), help=help)
+
+    def words(self, name: str, default: list[str], *, secret: bool = False, help: str) -> list[str]:
         """A comma-separated list; empty entries are dropped."""
-        return self.parsed(
-            name, lambda text: [word.strip() for word in text.split(",") if word.strip()], default
-        )
 
-    def url(self, name: str, default: str = "") -> str:
+        def parse(text: str) -> list[str]:
+            return [word.strip() for word in text.split(",") if word.strip()]
+
+        return self.parsed(name, parse, default, kind="list with commas", secret=secret, help=help)
+
+    def url(self, name: str, default: str = "", *, secret: bool = False, help: str) -> str:
         """An http(s) address without a trailing slash, or empty."""
 
         def parse(text: str) -> str:
@@ -100,10 +161,11 @@ class Env:
                 raise ValueError("it must start with http:// or https://")
             return text.rstrip("/")
 
-        return self.parsed(name, parse, default)
+        return self.parsed(name, parse, default, kind="address", secret=secret, help=help)
 
-    def database(self, name: str, default: str) -> dict[str, Any]:
-        config = environ.Env.db_url_config(self._values.get(name) or default)
+    def database(self, name: str, default: str, *, help: str) -> dict[str, Any]:
+        self._declare(name, "postgres:// address", default, help, secret=True)
+        config = environ.Env.db_url_config(self._value(name, secret=True) or default)
         if config.get("ENGINE") != "django.db.backends.postgresql":
             raise ImproperlyConfigured(
                 f"{name} cannot be read: it must be a postgres:// address; "
@@ -112,11 +174,44 @@ class Env:
         # libpq's own form of a Unix socket: its folder, percent-encoded, in the host's place.
         return {**config, "HOST": unquote(config.get("HOST") or "")}
 
-    def parsed(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        text = self._values.get(name, "").strip()
+    def parsed(
+        self,
+        name: str,
+        parse: Callable[[str], T],
+        default: T,
+        *,
+        kind: str,
+        secret: bool = False,
+        help: str,
+    ) -> T:
+        self._declare(name, kind, shown(default), help, secret=secret)
+        text = self._value(name, secret=secret).strip()
         if not text:
             return default
         try:
             return parse(text)
         except ValueError as error:
             raise ImproperlyConfigured(f"{name} cannot be read: {error}.") from error
+
+    def _declare(self, name: str, kind: str, default: str, help: str, *, secret: bool) -> None:
+        self.declared[name] = Variable(name, self._section, kind, default, help, secret)
+
+    def _value(self, name: str, *, secret: bool) -> str:
+        path = self._values.get(f"{name}_FILE", "") if secret else ""
+        if not path:
+            return self._values.get(name, "")
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error
+
+
+def shown(default: object) -> str:
+    """A default as somebody would write it into the environment."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, list):
+        return ",".join(str(item) for item in default)
+    if isinstance(default, dict):
+        return json.dumps(default) if default else ""
+    return str(default)

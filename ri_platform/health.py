@@ -1,13 +1,76 @@
-"""Health of the web process. It touches the database only: no page and no probe waits on AWS."""
+"""Probes of the web process. No probe waits on AWS, and none says more than whether to send requests here."""
 
 from __future__ import annotations
 
-from django.db import connection
-from django.http import HttpRequest, HttpResponse
+import logging
+from collections.abc import Callable
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import resolve
+
+logger = logging.getLogger(__name__)
+
+# Asked by address and without TLS, as a probe or Prometheus does: neither the host nor the scheme matters.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class ProbesMiddleware:
+    """Answers the probes before anything that is about people: hosts, HTTPS, sessions."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info not in PROBES:
+            return self.get_response(request)
+        found = resolve(request.path_info)
+        answer: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
+        return answer
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 `ok` once the process answers and reaches its database."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """200 as long as the process answers: a database that is away is no reason to start this one anew."""
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 if requests can be served: the database answers and its schema is this code's; else 503."""
+    problem = not_ready()
+    return HttpResponse(
+        f"{problem or 'ready'}\n", content_type="text/plain", status=503 if problem else 200
+    )
+
+
+def not_ready() -> str:
+    """Why requests cannot be served, as a sentence; empty if they can."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        missing = schema.missing_migrations()
+    except DatabaseError:
+        # Who asks need not be told addresses and users; the log and `manage.py doctor` tell.
+        logger.exception("The database does not answer.")
+        return "The database does not answer."
+    if missing:
+        return f"{missing} migrations are not applied: run manage.py migrate."
+    return ""
+
+
+class Schema:
+    """Whether the database has all of this code's migrations. Once it has, it is not asked again."""
+
+    def __init__(self) -> None:
+        self._complete = False
+
+    def missing_migrations(self) -> int:
+        if self._complete:
+            return 0
+        executor = MigrationExecutor(connection)
+        missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        self._complete = missing == 0
+        return missing
+
+
+schema = Schema()

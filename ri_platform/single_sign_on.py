@@ -36,47 +36,69 @@ ATTRIBUTES = {
 
 def providers(env: Env) -> dict[str, Any]:
     """What is set, as `SOCIALACCOUNT_PROVIDERS`; empty without single sign-on."""
-    link = env.flag("RI_SSO_LINK_VERIFIED_EMAIL", default=False)
-    found: dict[str, Any] = {}
-    server = env.url("RI_OIDC_SERVER_URL")
-    if server:
-        found["openid_connect"] = {
-            "OAUTH_PKCE_ENABLED": True,
-            "APPS": [
-                {
-                    "provider_id": OIDC,
-                    "name": env.text("RI_OIDC_NAME", "single sign-on"),
-                    "client_id": env.text("RI_OIDC_CLIENT_ID"),
-                    "secret": env.secret("RI_OIDC_CLIENT_SECRET"),
-                    "settings": {"server_url": server, "email_authentication": link},
-                }
-            ],
-        }
-    entity = env.text("RI_SAML_IDP_ENTITY_ID")
-    if entity:
-        idp = {
-            "entity_id": entity,
-            "metadata_url": env.url("RI_SAML_IDP_METADATA_URL"),
-            "sso_url": env.url("RI_SAML_IDP_SSO_URL"),
-            "x509cert": env.secret("RI_SAML_IDP_CERTIFICATE"),
-        }
-        found["saml"] = {
-            "APPS": [
-                {
-                    "client_id": SAML,
-                    "provider_id": SAML,
-                    "name": env.text("RI_SAML_NAME", "single sign-on"),
-                    "settings": {
-                        "idp": {name: value for name, value in idp.items() if value},
-                        "email_authentication": link,
-                        "attribute_mapping": ATTRIBUTES,
-                        # What an identity provider says of somebody counts only under its signature.
-                        "advanced": {"want_assertion_signed": True},
-                    },
-                }
-            ]
-        }
-    return found
+    link = env.flag(
+        "RI_SSO_LINK_VERIFIED_EMAIL",
+        default=False,
+        help="Let somebody in by the account that has the address which the provider has verified.",
+    )
+    found = {"openid_connect": oidc(env, link), "saml": saml(env, link)}
+    return {provider: told for provider, told in found.items() if told}
+
+
+def oidc(env: Env, link: bool) -> dict[str, Any]:
+    server = env.url(
+        "RI_OIDC_SERVER_URL", help="Issuer of the OpenID Connect provider; empty means none."
+    )
+    name = env.text("RI_OIDC_NAME", "single sign-on", help="What its button says.")
+    client_id = env.text("RI_OIDC_CLIENT_ID", help="The platform's name at the provider.")
+    secret = env.secret("RI_OIDC_CLIENT_SECRET", help="The platform's secret at the provider.")
+    if not server:
+        return {}
+    return {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": OIDC,
+                "name": name,
+                "client_id": client_id,
+                "secret": secret,
+                "settings": {"server_url": server, "email_authentication": link},
+            }
+        ],
+    }
+
+
+def saml(env: Env, link: bool) -> dict[str, Any]:
+    entity = env.text(
+        "RI_SAML_IDP_ENTITY_ID", help="Entity id of the SAML identity provider; empty means none."
+    )
+    name = env.text("RI_SAML_NAME", "single sign-on", help="What its button says.")
+    idp = {
+        "entity_id": entity,
+        "metadata_url": env.url(
+            "RI_SAML_IDP_METADATA_URL", help="Where its metadata is; or the next two instead."
+        ),
+        "sso_url": env.url("RI_SAML_IDP_SSO_URL", help="Where it signs people in."),
+        "x509cert": env.secret("RI_SAML_IDP_CERTIFICATE", help="The certificate that it signs by."),
+    }
+    if not entity:
+        return {}
+    return {
+        "APPS": [
+            {
+                "client_id": SAML,
+                "provider_id": SAML,
+                "name": name,
+                "settings": {
+                    "idp": {name: value for name, value in idp.items() if value},
+                    "email_authentication": link,
+                    "attribute_mapping": ATTRIBUTES,
+                    # What an identity provider says of somebody counts only under its signature.
+                    "advanced": {"want_assertion_signed": True},
+                },
+            }
+        ]
+    }
 
 
 def roles(env: Env) -> dict[str, str]:
@@ -90,4 +112,10 @@ def roles(env: Env) -> dict[str, str]:
             raise ValueError('it must be a JSON object such as {"ml-admins": "org_admin"}')
         return mapping
 
-    return env.parsed("RI_SSO_ROLES", parse, {})
+    return env.parsed(
+        "RI_SSO_ROLES",
+        parse,
+        {},
+        kind="JSON object",
+        help='What that claim may hold, and the role it gives: `{"ml-admins": "org_admin"}`.',
+    )

@@ -8,7 +8,8 @@ from ninja import NinjaAPI
 from images.api import compatibility, endpoints, models, webhooks
 from ri_platform.api import install_error_handlers
 from ri_platform.csp_report import csp_report
-from ri_platform.health import healthz
+from ri_platform.health import healthz, readyz
+from ri_platform.metrics import metrics
 from workspaces import api as workspaces_api
 from workspaces import people_api
 from workspaces.access import public
@@ -34,6 +35,8 @@ api.add_router("/v1", compatibility.routes)
 
 urlpatterns = [
     path("healthz", public(healthz), name="healthz"),
+    path("readyz", public(readyz), name="readyz"),
+    path("metrics", public(metrics), name="metrics"),
     path("csp-report", public(csp_report), name="csp_report"),
     path("django-admin/", admin.site.urls),
     path("", include("workspaces.urls")),

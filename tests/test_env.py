@@ -8,32 +8,46 @@ from ri_platform.env import Env, read_env_file
 
 def test_an_unreadable_value_names_its_variable() -> None:
     with pytest.raises(ImproperlyConfigured, match="RI_DEBUG cannot be read"):
-        Env({"RI_DEBUG": "maybe"}).flag("RI_DEBUG", default=False)
+        Env({"RI_DEBUG": "maybe"}).flag("RI_DEBUG", default=False, help="")
     with pytest.raises(
         ImproperlyConfigured, match="RI_SWEEP_SECONDS cannot be read: the least is 1"
     ):
-        Env({"RI_SWEEP_SECONDS": "0"}).integer("RI_SWEEP_SECONDS", 5, minimum=1)
+        Env({"RI_SWEEP_SECONDS": "0"}).integer("RI_SWEEP_SECONDS", 5, minimum=1, help="")
     with pytest.raises(ImproperlyConfigured, match="RI_REGISTRY_URL cannot be read"):
-        Env({"RI_REGISTRY_URL": "registry.example"}).url("RI_REGISTRY_URL")
+        Env({"RI_REGISTRY_URL": "registry.example"}).url("RI_REGISTRY_URL", help="")
 
 
 def test_the_database_must_be_postgresql() -> None:
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL cannot be read"):
-        Env({"DATABASE_URL": "sqlite:///x.db"}).database("DATABASE_URL", "")
+        Env({"DATABASE_URL": "sqlite:///x.db"}).database("DATABASE_URL", "", help="")
 
 
 def test_a_unix_socket_is_the_percent_encoded_host() -> None:
     config = Env({"DATABASE_URL": "postgres://me@%2Frun%2Fpg%20data/app"}).database(
-        "DATABASE_URL", ""
+        "DATABASE_URL", "", help=""
     )
     assert (config["HOST"], config["NAME"], config["USER"]) == ("/run/pg data", "app", "me")
 
 
-def test_the_environment_wins_over_run_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_wins_over_run_env(tmp_path: Path) -> None:
     (tmp_path / "run.env").write_text("# comment\n\nRI_AWS_REGION=eu-west-1\nPORT=8000\n")
-    monkeypatch.setenv("RI_AWS_REGION", "us-west-2")
-    env = Env.load(tmp_path)
-    assert (env.text("RI_AWS_REGION"), env.text("PORT")) == ("us-west-2", "8000")
+    env = Env({"RI_AWS_REGION": "us-west-2"})
+    env.fall_back_on(tmp_path / "run.env")
+    assert (env.text("RI_AWS_REGION", help=""), env.text("PORT", help="")) == ("us-west-2", "8000")
+    env.fall_back_on(tmp_path / "nothing-here")
+
+
+def test_a_secret_may_stand_in_a_file_and_an_address_too(tmp_path: Path) -> None:
+    key, database = tmp_path / "key", tmp_path / "database"
+    key.write_text("correct horse battery\n")
+    database.write_text("postgres://me:s%20cret-word@db/app\n")
+    env = Env({"RI_SECRET_KEY_FILE": str(key), "DATABASE_URL_FILE": str(database)})
+    assert env.secret("RI_SECRET_KEY", help="") == "correct horse battery"
+    assert env.database("DATABASE_URL", "", help="")["PASSWORD"] == "s cret-word"
+    assert set(env.secret_values()) == {"correct horse battery", "s%20cret-word", "s cret-word"}
+    assert env.unknown() == []
+    with pytest.raises(ImproperlyConfigured, match="RI_SECRET_KEY_FILE cannot be read: No such"):
+        Env({"RI_SECRET_KEY_FILE": str(tmp_path / "gone")}).secret("RI_SECRET_KEY", help="")
 
 
 def test_a_line_that_is_no_assignment_is_named(tmp_path: Path) -> None:

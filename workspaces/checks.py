@@ -1,4 +1,4 @@
-"""What `manage.py check` says about roles that an identity provider gives."""
+"""What `manage.py check` says about single sign-on."""
 
 from __future__ import annotations
 
@@ -23,3 +23,37 @@ def roles_are_known(**kwargs: Any) -> list[CheckMessage]:
             id="workspaces.E001",
         )
     ]
+
+
+@register
+def single_sign_on_is_complete(**kwargs: Any) -> list[CheckMessage]:
+    """What is missing would otherwise be found out by the first who tries to sign in."""
+    found: list[CheckMessage] = []
+    for app in settings.SOCIALACCOUNT_PROVIDERS.get("openid_connect", {}).get("APPS", []):
+        missing = [
+            name
+            for name, value in (
+                ("RI_OIDC_CLIENT_ID", app["client_id"]),
+                ("RI_OIDC_CLIENT_SECRET", app["secret"]),
+            )
+            if not value
+        ]
+        if missing:
+            found.append(
+                Error(
+                    f"RI_OIDC_SERVER_URL is set, but {' and '.join(missing)} is not.",
+                    hint="The provider tells both when the platform is registered there.",
+                    id="workspaces.E002",
+                )
+            )
+    for app in settings.SOCIALACCOUNT_PROVIDERS.get("saml", {}).get("APPS", []):
+        idp = app["settings"]["idp"]
+        if not idp.get("metadata_url") and not (idp.get("sso_url") and idp.get("x509cert")):
+            found.append(
+                Error(
+                    "RI_SAML_IDP_ENTITY_ID is set, but nothing says where the provider signs people in.",
+                    hint="Set RI_SAML_IDP_METADATA_URL, or RI_SAML_IDP_SSO_URL and RI_SAML_IDP_CERTIFICATE.",
+                    id="workspaces.E003",
+                )
+            )
+    return found

@@ -194,6 +194,7 @@ def write_run_env(place: Place, postgres: services.Postgres) -> dict[str, str]:
         "RI_AWS_REGION": services.REGION,
         "RI_AWS_ENDPOINT_URL": place.aws_url,
         "RI_REGISTRY_URL": place.aws_url,
+        "RI_LOG_FORMAT": "text",
     }
     write_private(
         place.state / "run.env",

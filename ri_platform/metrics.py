@@ -1,0 +1,140 @@
+"""Metrics for Prometheus: what is counted where it happens, and how it is read.
+
+Two registries. What a process counts (requests, builds, AWS calls) is in the default one. What is a fact of
+the database (queues, images by status) is read from it by collectors in `FACTS`, which the web process alone
+exposes: any of its replicas says the same. docs/operations.md explains each.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import REGISTRY
+
+logger = logging.getLogger(__name__)
+
+WITHOUT_TOKEN = "Metrics take the token of RI_METRICS_TOKEN, as a bearer.\n"  # noqa: S105  (a sentence)
+FACTS = CollectorRegistry()
+
+REQUEST_SECONDS = Histogram(
+    "ri_http_request_seconds",
+    "Requests to the web process: how long each route took, and how it ended.",
+    ["method", "route", "status"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+TASK_SECONDS = Histogram(
+    "ri_task_seconds",
+    "Tasks that a worker ran, and how they ended.",
+    ["task", "state"],
+    buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800),
+)
+BUILDS = Counter(
+    "ri_builds_total",
+    "Builds that ended, by how; reason is an error's code, empty for the others.",
+    ["state", "reason"],
+)
+BUILD_PHASE_SECONDS = Histogram(
+    "ri_build_phase_seconds",
+    "How long each phase of a build took; phases overlap.",
+    ["phase"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+LAYERS = Counter(
+    "ri_layers_total",
+    "Layers that builds brought into a repository: mounted, present, uploaded or copied.",
+    ["how"],
+)
+LAYER_BYTES = Counter(
+    "ri_layer_bytes_total",
+    "The size of those layers; what is mounted or present was not sent.",
+    ["how"],
+)
+LAYERS_PLANNED = Counter(
+    "ri_layers_planned_total",
+    "Layers of wheels that builds needed: remembered from an earlier build, or new.",
+    ["origin"],
+)
+LEASE_TAKEOVERS = Counter(
+    "ri_lease_takeovers_total",
+    "Work whose worker had died, taken over by this one.",
+    ["kind"],
+)
+LEASES_LOST = Counter(
+    "ri_leases_lost_total",
+    "Work that this worker had to drop: it was taken over, or cancelled.",
+    ["kind"],
+)
+AWS_CALLS = Counter(
+    "ri_aws_calls_total",
+    "Calls to AWS by IAM action; error is empty for those that succeeded.",
+    ["action", "error"],
+)
+CACHE_FREE_BYTES = Gauge(
+    "ri_cache_free_bytes", "Free space on the disk of this worker's cache and work folders."
+)
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """What the web process counts, and the facts, for who presents `RI_METRICS_TOKEN`."""
+    if not settings.METRICS_TOKEN:
+        return HttpResponse("RI_METRICS_TOKEN is not set.\n", "text/plain", status=404)
+    if not authorized(request.headers.get("Authorization", "")):
+        return HttpResponse(WITHOUT_TOKEN, "text/plain", status=401)
+    return HttpResponse(exposed(REGISTRY, FACTS), content_type=CONTENT_TYPE_LATEST)
+
+
+def exposed(*registries: CollectorRegistry) -> bytes:
+    return b"".join(generate_latest(registry) for registry in registries)
+
+
+def authorized(header: str) -> bool:
+    scheme, _, token = header.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(
+        token.strip().encode(), settings.METRICS_TOKEN.encode()
+    )
+
+
+# --- workers ------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Answer on this worker's own port, from a thread of its own, if `RI_METRICS_PORT` says so."""
+    if not settings.METRICS_PORT:
+        return
+    try:
+        server = make_server(
+            settings.METRICS_HOST, settings.METRICS_PORT, application, Server, QuietHandler
+        )
+    except OSError as error:
+        # Work goes on without being measured; a second worker on the same machine meets this.
+        logger.warning("Metrics cannot be served on port %s: %s", settings.METRICS_PORT, error)
+        return
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+def application(environ: dict[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
+    """WSGI. Takes the token where one is set; where none is, whoever reaches the port may read."""
+    if settings.METRICS_TOKEN and not authorized(environ.get("HTTP_AUTHORIZATION", "")):
+        start("401 Unauthorized", [("Content-Type", "text/plain")])
+        return [WITHOUT_TOKEN.encode()]
+    start("200 OK", [("Content-Type", CONTENT_TYPE_LATEST)])
+    return [exposed(REGISTRY)]
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Prometheus comes every few seconds."""
