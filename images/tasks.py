@@ -87,6 +87,7 @@ def report_at_start(sender: Any, **signal: Any) -> None:
     consumed = sender.app.amqp.queues.consume_from
     if "builds" in consumed:
         hosts.report()
+        hosts.watch_disk()
     for identity in {"registry", "builds"} & set(consumed):
         contact.check(identity)
 

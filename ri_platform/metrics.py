@@ -51,18 +51,18 @@ BUILD_PHASE_SECONDS = Histogram(
 )
 LAYERS = Counter(
     "ri_layers_total",
-    "Layers that builds brought into a repository: mounted, present, uploaded or copied.",
-    ["how"],
-)
-LAYER_BYTES = Counter(
-    "ri_layer_bytes_total",
-    "The size of those layers; what is mounted or present was not sent.",
-    ["how"],
-)
-LAYERS_PLANNED = Counter(
-    "ri_layers_planned_total",
     "Layers of wheels that builds needed: remembered from an earlier build, or new.",
     ["origin"],
+)
+BLOBS = Counter(
+    "ri_blobs_total",
+    "Blobs that builds brought into a repository: mounted, present, uploaded or copied.",
+    ["how"],
+)
+BLOB_BYTES = Counter(
+    "ri_blob_bytes_total",
+    "The size of those blobs; what was mounted or present did not have to be sent.",
+    ["how"],
 )
 LEASE_TAKEOVERS = Counter(
     "ri_lease_takeovers_total",
@@ -80,7 +80,9 @@ AWS_CALLS = Counter(
     ["action", "error"],
 )
 CACHE_FREE_BYTES = Gauge(
-    "ri_cache_free_bytes", "Free space on the disk of this worker's cache and work folders."
+    "ri_cache_free_bytes",
+    "Free space on the disk where this builds worker keeps its caches and works.",
+    ["folder"],
 )
 
 

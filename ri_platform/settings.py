@@ -348,11 +348,31 @@ CELERY_TASK_ROUTES = {
     "images.tasks.check_build_jobs": {"queue": "builds"},
     "images.tasks.deliver": {"queue": "webhooks"},
 }
+# On RabbitMQ, quorum queues: replicated where there are several nodes, and on disk before a message is taken.
+RABBITMQ = CELERY_BROKER_URL.startswith(("amqp://", "amqps://"))
 # By the default exchange a message reaches its queue by name, whoever declared it.
 CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(""), routing_key=name) for name in ("registry", "builds", "webhooks")
+    Queue(
+        name,
+        Exchange(""),
+        routing_key=name,
+        # A build may take longer than the half hour that RabbitMQ waits for an acknowledgement.
+        queue_arguments={"x-queue-type": "quorum", "x-consumer-timeout": 86_400_000}
+        if RABBITMQ
+        else None,
+    )
+    for name in ("registry", "builds", "webhooks")
 ]
 CELERY_TIMEZONE = "UTC"
+# Nobody asks workers by the broker. With pgmq it would make a queue a worker, whose name can outgrow what
+# pgmq allows; on RabbitMQ, queues that are neither quorum nor durable.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+if RABBITMQ:
+    CELERY_WORKER_CONSUMER = "ri_platform.consumer:Consumer"
+    # A worker that builds answers no heartbeat meanwhile, and RabbitMQ would take it for dead.
+    CELERY_BROKER_HEARTBEAT = 0
+    # Sending returns when the broker has the message, so one that is refused is an error and no silence.
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"confirm_publish": True}
 if CELERY_BROKER_URL.startswith("pgmq"):
     # The extension's SQL is installed by a migration; LISTEN/NOTIFY starts a task in milliseconds.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -372,8 +392,6 @@ if CELERY_BROKER_URL.startswith("pgmq"):
             },
         ),
     }
-    # Remote control makes a queue a worker, whose name can outgrow what pgmq allows.
-    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 SWEEP_SECONDS = env.integer(
     "RI_SWEEP_SECONDS",
     5,
@@ -590,8 +608,14 @@ LOG_FORMAT = env.choice(
     (logs.JSON, logs.TEXT),
     help="One JSON object a line for machines, or lines for people, as `make run` has them.",
 )
-env.section("make run and the command line")
 env.elsewhere("PORT", "number", "8000", help="The console's port.")
+env.elsewhere(
+    "RI_WEB_HOST",
+    "text",
+    "127.0.0.1",
+    help="The address that the console's port is opened on. The container image sets all.",
+)
+env.section("make run and the command line")
 env.elsewhere(
     "RI_DEMO_PASSWORD", "text", help="`make run`: the accounts' password; empty means a random one."
 )

@@ -22,6 +22,7 @@ from images.models.lease import WorkState
 from images.registry import local_iam
 from images.registry.control import RepositoryControl
 from images.registry.naming import DEFAULT_PREFIX
+from ri_platform import processes
 from ri_platform.local import services
 from tests import factories
 from tests.services import STATE
@@ -55,7 +56,7 @@ def web_process(port: int, **variables: str) -> Iterator[str]:
         "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
         **variables,
     }
-    process = subprocess.Popen(services.web_command(port), env=environment)
+    process = subprocess.Popen(processes.web(port), env=environment)
     try:
         assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz")
         yield f"http://127.0.0.1:{port}"

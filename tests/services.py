@@ -23,7 +23,7 @@ postgres: services.Postgres | None = None
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests() -> Generator[None, None, None]:
     for name in [key for key in os.environ if key.startswith(("AWS_", "RI_"))]:
-        if name != "RI_TEST_DATABASE_URL":
+        if not name.startswith("RI_TEST_"):
             del os.environ[name]
     STATE.chmod(0o755)  # embedded PostgreSQL runs as a user of its own when root starts it
     os.environ["RI_STATE_DIR"] = str(STATE)

@@ -28,8 +28,10 @@ from images.registry import connection as registry_connection
 from images.registry.oci import RegistryClient
 from images.registry.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
 from images.requirements import parse_pip_requirements
+from ri_platform import processes
 from ri_platform.local import services
 from tests.conftest import Cast, LocalAWS
+from tests.rabbitmq import rabbitmq
 from workspaces.access import Actor
 
 # Workers and lease renewals have connections of their own: they see only what is committed.
@@ -256,16 +258,28 @@ def test_the_web_process_has_no_aws_identity(registry: LocalAWS) -> None:
 # --- real workers, a real broker, and a worker that is killed -----------------------------------------
 
 
+@pytest.fixture(scope="module", params=["pgmq", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of each broker that installations may use; empty is the test's own database."""
+    if request.param == "pgmq":
+        yield ""
+    else:
+        with rabbitmq() as address:
+            yield address
+
+
 @contextmanager
-def workers(aws: LocalAWS, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
-    """Start workers on the test's own database, which is their broker too."""
+def workers(
+    aws: LocalAWS, tmp_path: Path, broker: str
+) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Start workers and the scheduler as an installation does, on the test's own database."""
     database = connection.settings_dict
     started: list[subprocess.Popen[bytes]] = []
     address = services.database_url(str(database["HOST"]), str(database["NAME"]))
     common = {
         **services.without_aws(dict(os.environ)),
         "DATABASE_URL": address,
-        "CELERY_BROKER_URL": address.replace("postgres", "pgmq", 1),
+        "CELERY_BROKER_URL": broker or address.replace("postgres", "pgmq", 1),
         "RI_AWS_ENDPOINT_URL": aws.url,
         "RI_REGISTRY_URL": aws.url,
         "RI_CACHE_DIR": str(django_settings.CACHE_DIR),
@@ -273,15 +287,11 @@ def workers(aws: LocalAWS, tmp_path: Path) -> Iterator[Callable[[str], subproces
         "RI_SWEEP_SECONDS": "1",
     }
 
-    def start(queue: str) -> subprocess.Popen[bytes]:
-        identity = {"registry": "registry-server", "builds": "build-jobs"}.get(queue)
-        command = (
-            ["beat", "--schedule", str(tmp_path / "beat"), "--pidfile", ""]
-            if identity is None
-            else ["worker", "-Q", queue, "-n", f"{queue}@test", "--pool", "solo"]
-        )
+    def start(name: str) -> subprocess.Popen[bytes]:
+        identity = {"registry": "registry-server", "builds": "build-jobs"}.get(name)
+        command = processes.worker(name) if identity else processes.scheduler(tmp_path)
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "ri_platform", *command],
+            command,
             env={**common, **(aws.keys[identity] if identity else {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -308,9 +318,9 @@ def until(condition: Callable[[], Any], seconds: float) -> None:
 
 
 def test_a_killed_workers_build_is_finished_once_by_the_next(
-    cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
+    cast: Cast, debian: BaseImage, registry: LocalAWS, broker: str, tmp_path: Path
 ) -> None:
-    with workers(registry, tmp_path) as start:
+    with workers(registry, tmp_path, broker) as start:
         start("registry")
         start("scheduler")
         doomed = start("builds")

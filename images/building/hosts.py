@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+
+from django.conf import settings
 
 from images.building import container
 from images.models import BuildHost
+from ri_platform.metrics import CACHE_FREE_BYTES
 
 
 def report() -> None:
@@ -15,4 +19,12 @@ def report() -> None:
             "os_packages_problem": container.problem(),
             "source_builds_problem": container.confinement_problem(),
         },
+    )
+
+
+def watch_disk() -> None:
+    """Have this process's metrics tell how much room there is where it works."""
+    settings.CACHE_DIR.mkdir(parents=True, exist_ok=True)
+    CACHE_FREE_BYTES.labels(str(settings.CACHE_DIR)).set_function(
+        lambda: float(shutil.disk_usage(settings.CACHE_DIR).free)
     )

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from images.models import Build, BuildLogChunk, BuildPhase
+from ri_platform.metrics import BUILD_PHASE_SECONDS
 
 FLUSH_SECONDS = 0.5
 # A runaway tool must not fill the database: 2 million characters are far above an honest build.
@@ -75,7 +76,9 @@ class Journal:
 
     def end(self, phase: BuildPhase) -> None:
         """Stop the clock of a phase that was begun."""
-        self._build.write(timings={**self._build.timings, phase.value: self._stopped(phase)})
+        timing = self._stopped(phase)
+        self._build.write(timings={**self._build.timings, phase.value: timing})
+        BUILD_PHASE_SECONDS.labels(phase.value).observe(timing["seconds"])
         self.flush()
 
     def break_off(self) -> None:

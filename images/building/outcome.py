@@ -29,6 +29,7 @@ from images.models.lease import WorkState
 from images.references import pull_reference
 from images.webhooks import announce, told
 from ri_platform.errors import DomainError
+from ri_platform.metrics import BUILDS
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def succeed(build: Build, product: Product) -> None:
             digest=build.manifest_digest,
             pull_reference=pull_reference(image, build),
         )
+    BUILDS.labels(WorkState.SUCCEEDED.value, "").inc()
 
 
 def record_layers(build: Build, layers: Sequence[MadeLayer]) -> None:
@@ -122,6 +124,7 @@ def fail(build: Build, error: DomainError) -> None:
         )
         ManagedImage.objects.filter(pk=build.image_id).update(status=Status.FAILED, updated_at=now)
         announce(ImageEvent.FAILED, [image.name], build=build.number, error=told(error))
+    BUILDS.labels(WorkState.FAILED.value, error.code).inc()
 
 
 def let_go(build: Build) -> None:

@@ -27,6 +27,7 @@ from images.building.tar_layer import OCI_LAYER_GZIP, Layer
 from images.building.wheels import fetch, index_client
 from images.models import BuildPhase, WheelLayer
 from images.registry.oci import Descriptor, RegistryClient
+from ri_platform.metrics import LAYERS
 
 FETCHES = 4
 POLL_SECONDS = 0.5
@@ -139,6 +140,8 @@ class LayerPipeline:
     def _start(self) -> None:
         self._begin(BuildPhase.FETCH)
         new = [item for item in self.plan if item.key not in self.remembered]
+        LAYERS.labels("new").inc(len(new))
+        LAYERS.labels("remembered").inc(len(self.plan) - len(new))
         if new:
             self._need_makers(len(new))
         for item in new:

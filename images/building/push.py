@@ -11,6 +11,7 @@ from pathlib import Path
 from images.building.wheels import Stopped
 from images.errors import DigestMismatch, RegistryNotFound
 from images.registry.oci import Descriptor, RegistryClient
+from ri_platform.metrics import BLOB_BYTES, BLOBS
 
 UPLOADS = 4
 
@@ -78,11 +79,10 @@ def push_blob(
 ) -> Pushed | None:
     """Bring one blob into `repository` in the cheapest way there is; None if nobody has it any more."""
     digest, size = blob.descriptor.digest, blob.descriptor.size
-    told = f"{blob.title} ({size:,} bytes)"
     if blob.from_repository and mounted(client, repository, digest, blob.from_repository):
-        return Pushed(f"mounted {told}", 0)
+        return brought(blob, "mounted")
     if client.has_blob(repository, digest):
-        return Pushed(f"already there: {told}", 0)
+        return brought(blob, "present")
 
     def go_on() -> None:
         if stop.is_set():
@@ -90,7 +90,7 @@ def push_blob(
 
     if blob.source is not None:
         client.upload_blob(repository, digest, size, blob.source, check=go_on)
-        return Pushed(f"uploaded {told}", size)
+        return brought(blob, "uploaded", size)
     if not blob.from_repository:
         return None
     # Mounting is off, or the registry wants the blob anew: copy it over by way of this disk.
@@ -102,7 +102,15 @@ def push_blob(
         return None
     finally:
         copy.unlink(missing_ok=True)
-    return Pushed(f"copied {told}", size)
+    return brought(blob, "copied", size)
+
+
+def brought(blob: BlobToPush, how: str, uploaded: int = 0) -> Pushed:
+    size = blob.descriptor.size
+    BLOBS.labels(how).inc()
+    BLOB_BYTES.labels(how).inc(size)
+    words = "already there:" if how == "present" else how
+    return Pushed(f"{words} {blob.title} ({size:,} bytes)", uploaded)
 
 
 def mounted(client: RegistryClient, repository: str, digest: str, holder: str) -> bool:

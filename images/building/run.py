@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 
+import structlog
 from django.conf import settings
 
 from images import upgrades
@@ -36,6 +37,7 @@ def run(build_id: int) -> None:
     build = startable.claim(build_id, settings.BUILD_LEASE_SECONDS)
     if build is None:
         return
+    structlog.contextvars.bind_contextvars(image=build.image.name, build=build.number)
     logger.info("Build %s of %s begins, attempt %s.", build.number, build.image, build.attempts)
     begun = time.monotonic()
     try:

@@ -6,6 +6,7 @@ the lease is lost, so a worker that was taken over stops instead of racing its s
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from images.errors import LeaseLost
 from images.models import Lease
+from ri_platform.metrics import LEASES_LOST
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,11 @@ class Holder:
         self._seconds = seconds
         self._stopped = threading.Event()
         self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        # What the work's log lines say of it, this thread's lines say, too.
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._renew,), name="lease", daemon=True
+        )
 
     def check(self) -> None:
         """Raise `LeaseLost` if this worker must stop."""
@@ -53,6 +59,7 @@ class Holder:
                 try:
                     mine.renew(self._seconds)
                 except LeaseLost:
+                    LEASES_LOST.labels(mine._meta.model_name).inc()
                     self._lost.set()
                     return
                 except DatabaseError as error:

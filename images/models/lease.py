@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from images.errors import LeaseLost
+from ri_platform.metrics import LEASE_TAKEOVERS
 
 M = TypeVar("M", bound="Lease")
 
@@ -53,7 +54,8 @@ class LeaseQuerySet(models.QuerySet[M], Generic[M]):
         this one table only. A joined condition would become a subquery, which PostgreSQL does not
         evaluate anew for a row it had to wait for, and two workers could both win.
         """
-        if not self.filter(pk=pk).exists():
+        before = self.filter(pk=pk).values_list("state", flat=True).first()
+        if before is None:
             return None
         now = timezone.now()
         plain = self.model._default_manager.get_queryset()
@@ -69,7 +71,12 @@ class LeaseQuerySet(models.QuerySet[M], Generic[M]):
                 attempts=F("attempts") + 1,
             )
         )
-        return self.model._default_manager.get(pk=pk) if won else None
+        if not won:
+            return None
+        if before == WorkState.RUNNING:
+            # Its lease had run out: whoever held it has died, or could not renew it in time.
+            LEASE_TAKEOVERS.labels(self.model._meta.model_name).inc()
+        return self.model._default_manager.get(pk=pk)
 
 
 class Lease(models.Model):

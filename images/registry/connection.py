@@ -13,7 +13,9 @@ from django.utils import timezone
 from images.registry import naming
 from images.registry.control import Authorization, RepositoryControl
 from images.registry.oci import RegistryClient
+from images.registry.permissions import iam_action
 from images.registry.transport import Credentials
+from ri_platform.metrics import AWS_CALLS
 
 # ECR's tokens live 12 hours, but end with the role's session: ask again well before either matters.
 TOKEN_MARGIN = timedelta(minutes=5)
@@ -86,4 +88,18 @@ def registry_client() -> RegistryClient:
         tokens.authorization().endpoint,
         credentials=tokens,
         guard=lambda repository: naming.guard(effective, repository),
+        on_answer=count,
     )
+
+
+def count(method: str, path: str, status: int) -> None:
+    """Count a request of the data plane as the IAM action that ECR asks of us for it.
+
+    That something is not there is an answer like another: a build asks before it uploads.
+    """
+    try:
+        action = iam_action(method, path)
+    except ValueError:
+        action = "undocumented"
+    good = 200 <= status < 400 or status == 404
+    AWS_CALLS.labels(action, "" if good else (str(status) if status else "unreachable")).inc()

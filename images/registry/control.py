@@ -26,6 +26,7 @@ from images.errors import (
     RepositoryNotOurs,
 )
 from images.registry import naming
+from ri_platform.metrics import AWS_CALLS
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -204,21 +205,26 @@ class AlreadyExists(RegistryError):
 
 @contextmanager
 def vendor_errors(action: str) -> Iterator[None]:
-    """Turn what boto3 raises into our errors, naming the IAM action that was tried."""
+    """Turn what boto3 raises into our errors, naming the IAM action that was tried, and count the call."""
     try:
         yield
     except ClientError as error:
+        AWS_CALLS.labels(action, error.response.get("Error", {}).get("Code", "")).inc()
         raise translated(error, action) from error
     except NoCredentialsError as error:
+        AWS_CALLS.labels(action, "NoCredentials").inc()
         raise RegistryUnavailable(
             f"This process has no AWS identity, so it cannot call {action}.",
             hint="An operator must give this worker its role, or AWS keys in its environment.",
         ) from error
     except BotoCoreError as error:
+        AWS_CALLS.labels(action, type(error).__name__).inc()
         raise RegistryUnavailable(
             f"AWS could not be reached for {action}: {error}",
             hint="The platform tries again by itself; an operator should look if it stays so.",
         ) from error
+    else:
+        AWS_CALLS.labels(action, "").inc()
 
 
 def translated(error: ClientError, action: str) -> RegistryError:

@@ -91,7 +91,8 @@ class RegistryClient:
     """One registry. Thread-safe; close it or use it as a context manager.
 
     A client without `guard` must be `read_only`: whatever can write goes through the prefix guard.
-    `on_request(method, path)` sees every request to the registry before it is sent.
+    `on_request(method, path)` sees every request to the registry before it is sent, and
+    `on_answer(method, path, status)` how it was answered; the status is 0 where nothing came.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class RegistryClient:
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
         on_request: Callable[[str, str], None] | None = None,
+        on_answer: Callable[[str, str, int], None] | None = None,
         sleep: Callable[[float], None] | None = None,
         attempts: int | None = None,
     ) -> None:
@@ -118,6 +120,7 @@ class RegistryClient:
             timeout=timeout,
             transport=transport,
             on_request=on_request,
+            on_answer=on_answer,
             **{name: value for name, value in options.items() if value is not None},
         )
 

@@ -41,6 +41,7 @@ class Transport:
     """Sends requests to one registry. Thread-safe.
 
     `sleep` and `on_request(method, path)` are there for tests: time and a record of what was sent.
+    `on_answer(method, path, status)` is for counting; the status is 0 where nothing came.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Transport:
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
         on_request: Callable[[str, str], None] | None = None,
+        on_answer: Callable[[str, str, int], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self.base_url = httpx.URL(base_url.rstrip("/"))
         self._credentials = credentials
         self._on_request = on_request
+        self._on_answer = on_answer
         self._sleep = sleep
         self._attempts = attempts
         self._lock = threading.Lock()
@@ -183,7 +186,7 @@ class Transport:
                 self._on_request(method, target.path)
             content = body() if callable(body) else body
             request = self._http.build_request(method, target, headers=sent, content=content)
-            response = self._http.send(request, stream=True)
+            response = self._sent(request)
             if method not in ("GET", "HEAD") or response.status_code not in (
                 301,
                 302,
@@ -198,6 +201,17 @@ class Transport:
             f"The registry {self.base_url.host} redirects in circles.",
             hint="An operator must look at the registry's configuration.",
         )
+
+    def _sent(self, request: httpx.Request) -> httpx.Response:
+        ours = self._on_answer is not None and origin(request.url) == origin(self.base_url)
+        status = 0
+        try:
+            response = self._http.send(request, stream=True)
+            status = response.status_code
+            return response
+        finally:
+            if ours and self._on_answer is not None:
+                self._on_answer(request.method, request.url.path, status)
 
     def _authorization(self, scope: str) -> dict[str, str]:
         with self._lock:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ri_platform import processes
 from ri_platform.env import read_env_file
 from ri_platform.local import services
 from ri_platform.local.supervisor import Child, Supervisor
@@ -109,27 +110,15 @@ def run(state: Path, port: int, supervisor: Supervisor) -> int:
 def start_product(
     supervisor: Supervisor, place: Place, web: dict[str, str], identities: dict[str, dict[str, str]]
 ) -> None:
-    python = sys.executable
-    celery = [python, "-m", "celery", "-A", "ri_platform"]
-    quiet = ["--loglevel", "INFO", "--without-mingle", "--without-gossip"]
-    console = supervisor.start("web", services.web_command(place.port), web)
+    console = supervisor.start("web", processes.web(place.port), web)
     workers = {
         "registry": identities["registry-server"],
         "builds": identities["build-jobs"],
         "webhooks": {},
     }
     for name, identity in workers.items():
-        supervisor.start(
-            name,
-            [*celery, "worker", "-Q", name, "-n", f"{name}@local", "--pool", "solo", *quiet],
-            web | identity,
-        )
-    supervisor.start(
-        "scheduler",
-        [*celery, "beat", "--loglevel", "INFO", "--schedule", str(place.state / "beat"),
-         "--pidfile", ""],
-        web,
-    )  # fmt: skip
+        supervisor.start(name, processes.worker(name), web | identity)
+    supervisor.start("scheduler", processes.scheduler(place.state), web)
     say("Starting the console …")
     wait_for(console, f"{place.address}/healthz", WEB_SECONDS)
 

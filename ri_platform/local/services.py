@@ -1,4 +1,4 @@
-"""PostgreSQL, the local AWS and the web process on this machine. `make run` and the tests both use them."""
+"""PostgreSQL and the local AWS on this machine. `make run` and the tests both use them."""
 
 from __future__ import annotations
 
@@ -94,15 +94,6 @@ def aws_environment(state_dir: Path, port: int) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "TMPDIR": str(state_dir),
     }
-
-
-def web_command(port: int) -> list[str]:
-    """The web process: Django's WSGI application under granian, for this machine only."""
-    return [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1",
-        "--port", str(port), "--blocking-threads", "8", "--log-level", "warning",
-        "ri_platform.wsgi:application",
-    ]  # fmt: skip
 
 
 def aws_command() -> list[str]:

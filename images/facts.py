@@ -1,0 +1,113 @@
+"""Metrics that are facts of the database: queues and images. The web process exposes them (`/metrics`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db import DatabaseError, models
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from images.models import AwsContact, Build, BuildHost, ManagedImage, Status, TaskDue
+from images.models.contact import Identity
+from images.models.lease import WorkState
+from images.wake import Task
+
+# A base image's row is prepared first and imported then; the view of what is due calls it by the first.
+TASKS = sorted({task.rpartition(".")[2] for task in Task} - {"import_base_image"})
+
+
+class Facts(Collector):
+    """Read anew with each scrape, by a handful of queries whose number does not depend on the rows."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily("ri_database_up", "1 if the database answered this scrape.")
+        try:
+            found = [*queues(), images(), hosts(), *contacts()]
+        except DatabaseError:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield from [up, *found]
+
+
+def queues() -> list[GaugeMetricFamily]:
+    length = GaugeMetricFamily(
+        "ri_queue_length",
+        "Work by task: queued, or running under a lease.",
+        labels=["task", "state"],
+    )
+    age = GaugeMetricFamily(
+        "ri_queue_oldest_seconds",
+        "How long the oldest queued work of a task has waited; 0 where none waits.",
+        labels=["task"],
+    )
+    expired = GaugeMetricFamily(
+        "ri_leases_expired", "Work whose worker has died and which nobody has taken over yet."
+    )
+    now = timezone.now()
+    # A repository that cannot be had is listed as due, but nobody waits for it once its build has failed.
+    waited_for = Build.objects.filter(state=WorkState.QUEUED).values("image")
+    due = TaskDue.objects.exclude(
+        models.Q(task="prepare_repository") & ~models.Q(row__in=waited_for)
+    )
+    rows = due.values("task", "state").annotate(
+        number=models.Count("id"), oldest=models.Min("since")
+    )
+    found = {(row["task"], row["state"]): (row["number"], row["oldest"]) for row in rows}
+    for task in TASKS:
+        for state in (WorkState.QUEUED, WorkState.RUNNING):
+            number, oldest = found.get((task, state.value), (0, now))
+            length.add_metric([task, state.value], number)
+            if state == WorkState.QUEUED:
+                age.add_metric([task], seconds(oldest, now))
+    expired.add_metric([], TaskDue.objects.filter(lease_expires_at__lt=now).count())
+    return [length, age, expired]
+
+
+def images() -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "ri_images", "Managed images by status; those being removed apart.", labels=["status"]
+    )
+    counted = dict(
+        ManagedImage.objects.existing()
+        .order_by()
+        .values_list("status")
+        .annotate(number=models.Count("id"))
+    )
+    for status in Status.values:
+        family.add_metric([status], counted.get(status, 0))
+    family.add_metric(["REMOVING"], ManagedImage.objects.being_removed().count())
+    return family
+
+
+def hosts() -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "ri_build_hosts", "Machines with builds workers that have reported within the last hour."
+    )
+    family.add_metric([], BuildHost.objects.alive().count())
+    return family
+
+
+def contacts() -> list[GaugeMetricFamily]:
+    age = GaugeMetricFamily(
+        "ri_aws_contact_age_seconds",
+        "How long ago an identity last got a registry token from AWS.",
+        labels=["identity"],
+    )
+    refused = GaugeMetricFamily(
+        "ri_aws_contact_failing", "1 while an identity's last attempt failed.", labels=["identity"]
+    )
+    now = timezone.now()
+    for contact in AwsContact.objects.filter(identity__in=Identity.values):
+        if contact.succeeded_at:
+            age.add_metric([contact.identity], seconds(contact.succeeded_at, now))
+        refused.add_metric([contact.identity], 1 if contact.problem else 0)
+    return [age, refused]
+
+
+def seconds(then: datetime, now: datetime) -> float:
+    return max(0.0, (now - then).total_seconds())

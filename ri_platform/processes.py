@@ -1,0 +1,64 @@
+"""The processes of an instance, as commands. `make run`, the tests and the container image start the same.
+
+`python -m ri_platform.processes NAME` becomes that process; any other name is a command of `manage.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+WORKERS = ("registry", "builds", "webhooks")
+SCHEDULER, WEB = "scheduler", "web"
+THREADS = 8
+
+
+def web(port: int, host: str = "127.0.0.1") -> list[str]:
+    """Django's WSGI application under granian: one process, so that its metrics are whole; add replicas."""
+    return [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
+        "--blocking-threads", str(THREADS), "--log-level", "warning", "ri_platform.wsgi:application",
+    ]  # fmt: skip
+
+
+def worker(queue: str) -> list[str]:
+    """A worker of one queue, which does one thing at a time; builds have processes of their own."""
+    return [
+        sys.executable, "-m", "celery", "-A", "ri_platform", "worker", "-Q", queue, "-n", f"{queue}@%h",
+        "--pool", "solo", "--without-mingle", "--without-gossip", "--quiet",
+    ]  # fmt: skip
+
+
+def scheduler(state: Path) -> list[str]:
+    """The one scheduler; a second would only wake what is awake already."""
+    return [
+        sys.executable, "-m", "celery", "-A", "ri_platform", "--quiet", "beat",
+        "--schedule", str(state / "beat"), "--pidfile", "",
+    ]  # fmt: skip
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """The command of a process as its own environment describes it."""
+    if name == WEB:
+        return web(int(os.environ.get("PORT") or 8000), os.environ.get("RI_WEB_HOST", "127.0.0.1"))
+    if name in WORKERS:
+        return worker(name)
+    if name == SCHEDULER:
+        return scheduler(Path(os.environ.get("RI_STATE_DIR") or BASE_DIR / ".local"))
+    return [sys.executable, str(BASE_DIR / "manage.py"), name, *arguments]
+
+
+def main() -> None:
+    if len(sys.argv) < 2:
+        sys.exit(
+            f"Name a process: {', '.join((WEB, *WORKERS, SCHEDULER))}, or a manage.py command."
+        )
+    found = command(sys.argv[1], *sys.argv[2:])
+    os.chdir(BASE_DIR)
+    os.execv(found[0], found)  # noqa: S606  (an argument list, no shell)
+
+
+if __name__ == "__main__":
+    main()
