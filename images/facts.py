@@ -15,8 +15,18 @@ from images.models.contact import Identity
 from images.models.lease import WorkState
 from images.wake import Task
 
-# A base image's row is prepared first and imported then; the view of what is due calls it by the first.
-TASKS = sorted({task.rpartition(".")[2] for task in Task} - {"import_base_image"})
+# As the view of what is due calls them. A base image is prepared first and imported then, as one row.
+TASKS = [
+    task.rpartition(".")[2]
+    for task in (
+        Task.PREPARE_REPOSITORY,
+        Task.DELETE_REPOSITORY,
+        Task.PREPARE_BASE_REPOSITORY,
+        Task.RESOLVE_ALTERATION,
+        Task.RUN_BUILD,
+        Task.DELIVER,
+    )
+]
 
 
 class Facts(Collector):

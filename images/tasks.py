@@ -13,6 +13,7 @@ from celery.signals import worker_ready
 
 from images import contact, delivering, reconcile
 from images.building import hosts, import_base, locking, run, tag_watch
+from images.doctor import there
 
 
 @shared_task
@@ -79,6 +80,30 @@ def check_registry_server() -> None:
 def check_build_jobs() -> None:
     """See whether the build jobs' identity works. Runs on the builds queue."""
     contact.check("builds")
+
+
+@shared_task
+def try_registry_server(trial: int) -> None:
+    """For `manage.py doctor`: a token and a repository. Runs on the registry queue."""
+    there.answer(trial, "registry", lambda: there.registry_server(trial))
+
+
+@shared_task
+def try_build_jobs(trial: int) -> None:
+    """For `manage.py doctor`: a push, a pull, the index, the disk. Runs on the builds queue."""
+    there.answer(trial, "builds", lambda: there.build_jobs(trial))
+
+
+@shared_task
+def try_webhooks(trial: int) -> None:
+    """For `manage.py doctor`: that there is no AWS identity. Runs on the webhooks queue."""
+    there.answer(trial, "webhooks", lambda: there.webhooks(trial))
+
+
+@shared_task
+def end_trial(trial: int) -> None:
+    """For `manage.py doctor`: delete the repository that was made. Runs on the registry queue."""
+    there.answer(trial, "removal", lambda: there.clean_up(trial))
 
 
 @worker_ready.connect

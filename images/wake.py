@@ -23,6 +23,10 @@ class Task(StrEnum):
     RESOLVE_ALTERATION = "images.tasks.resolve_alteration"
     RUN_BUILD = "images.tasks.run_build"
     DELIVER = "images.tasks.deliver"
+    TRY_REGISTRY_SERVER = "images.tasks.try_registry_server"
+    TRY_BUILD_JOBS = "images.tasks.try_build_jobs"
+    TRY_WEBHOOKS = "images.tasks.try_webhooks"
+    END_TRIAL = "images.tasks.end_trial"
 
 
 def send(task: Task, pk: int) -> None:

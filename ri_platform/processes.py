@@ -26,8 +26,8 @@ def web(port: int, host: str = "127.0.0.1") -> list[str]:
 def worker(queue: str) -> list[str]:
     """A worker of one queue, which does one thing at a time; builds have processes of their own."""
     return [
-        sys.executable, "-m", "celery", "-A", "ri_platform", "worker", "-Q", queue, "-n", f"{queue}@%h",
-        "--pool", "solo", "--without-mingle", "--without-gossip", "--quiet",
+        sys.executable, "-m", "celery", "-A", "ri_platform", "--quiet", "worker", "-Q", queue,
+        "-n", f"{queue}@%h", "--pool", "solo", "--without-mingle", "--without-gossip",
     ]  # fmt: skip
 
 

@@ -346,7 +346,9 @@ CELERY_TASK_ROUTES = {
     "images.tasks.report_host": {"queue": "builds"},
     "images.tasks.watch_tags": {"queue": "builds"},
     "images.tasks.check_build_jobs": {"queue": "builds"},
+    "images.tasks.try_build_jobs": {"queue": "builds"},
     "images.tasks.deliver": {"queue": "webhooks"},
+    "images.tasks.try_webhooks": {"queue": "webhooks"},
 }
 # On RabbitMQ, quorum queues: replicated where there are several nodes, and on disk before a message is taken.
 RABBITMQ = CELERY_BROKER_URL.startswith(("amqp://", "amqps://"))

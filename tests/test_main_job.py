@@ -270,7 +270,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @contextmanager
 def workers(
-    aws: LocalAWS, tmp_path: Path, broker: str
+    aws: LocalAWS, tmp_path: Path, broker: str, **variables: str
 ) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     """Start workers and the scheduler as an installation does, on the test's own database."""
     database = connection.settings_dict
@@ -285,6 +285,7 @@ def workers(
         "RI_CACHE_DIR": str(django_settings.CACHE_DIR),
         "RI_BUILD_LEASE_SECONDS": "3",
         "RI_SWEEP_SECONDS": "1",
+        **variables,
     }
 
     def start(name: str) -> subprocess.Popen[bytes]:

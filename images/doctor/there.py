@@ -1,0 +1,239 @@
+"""What workers try, each with its own identity, when the doctor asks: a trial, named by a number.
+
+What they find goes by way of the cache, which is in PostgreSQL. A trial that is over is left alone, so that
+a worker that was busy makes no repository that nobody deletes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.core.cache import cache
+
+from images.building import container
+from images.building.cache import work_folder
+from images.building.indexes import Indexes
+from images.building.resolve import Target, resolve
+from images.doctor import here
+from images.doctor.findings import Finding, failed, ok, warning
+from images.errors import BuildError, RegistryError, ResolutionFailed
+from images.registry import connection, identity, naming
+from images.registry.oci import (
+    OCI_CONFIG,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
+    Descriptor,
+    RegistryClient,
+    digest_of,
+)
+from images.requirements import parse_pip_requirements
+
+logger = logging.getLogger(__name__)
+
+TRIAL_SECONDS = 600
+RESOLVE_SECONDS = 60.0
+LEAST_FREE, GOOD_FREE = 2_000_000_000, 10_000_000_000
+TAG = "trial"
+
+
+def key(trial: int, part: str = "") -> str:
+    return f"doctor-{trial}-{part}"
+
+
+def begin(trial: int) -> None:
+    cache.set(key(trial), True, TRIAL_SECONDS)
+
+
+def end(trial: int) -> None:
+    cache.delete(key(trial))
+
+
+def answer_of(trial: int, part: str) -> list[Finding] | None:
+    """What the worker of `part` has found; None as long as it has not answered."""
+    found = cache.get(key(trial, part))
+    return None if found is None else [Finding.from_json(item) for item in json.loads(found)]
+
+
+def answer(trial: int, part: str, examine: Callable[[], Iterator[Finding]]) -> None:
+    """Examine, unless the trial is over, and have the doctor know."""
+    if cache.get(key(trial)) is None:
+        return
+    found: list[Finding] = []
+    try:
+        found += examine()
+    except Exception as error:
+        logger.exception("The doctor's trial broke.")
+        found.append(
+            failed(part.capitalize(), f"The trial broke: {error}", "Look at the worker's log.")
+        )
+    cache.set(key(trial, part), json.dumps([item.to_json() for item in found]), TRIAL_SECONDS)
+
+
+def repository_of(trial: int) -> str:
+    """Two slashes deep, so that no managed image's name meets it."""
+    prefix = connection.prefix()
+    return naming.guard(prefix, f"{prefix}/doctor/trial-{trial}")
+
+
+# --- registry server --------------------------------------------------------------------------------------
+
+
+def registry_server(trial: int) -> Iterator[Finding]:
+    yield from authorized("Registry worker")
+    what = "Registry worker: repository"
+    try:
+        control = connection.control()
+        control.create_repository(repository_of(trial), ours=True)
+        control.put_lifecycle_policy(repository_of(trial))
+        control.describe_images(repository_of(trial))
+    except RegistryError as error:
+        yield failed(what, error.message, error.hint or "Look at the worker's role.")
+    else:
+        yield ok(what, f"It made {repository_of(trial)} with a lifecycle policy.")
+
+
+def clean_up(trial: int) -> Iterator[Finding]:
+    what = "Registry worker: removal"
+    try:
+        connection.control().delete_repository(repository_of(trial))
+    except RegistryError as error:
+        yield failed(
+            what,
+            error.message,
+            f"{error.hint} Delete the repository {repository_of(trial)} by hand.".strip(),
+        )
+    else:
+        yield ok(what, f"It deleted {repository_of(trial)}.")
+
+
+# --- build jobs -------------------------------------------------------------------------------------------
+
+
+def build_jobs(trial: int) -> Iterator[Finding]:
+    yield from authorized("Builds worker")
+    yield disk()
+    yield from push_and_pull(trial)
+    yield package_index()
+    what, problem = "Builds worker: OS packages", container.problem()
+    # No fault: an installation may well do without.
+    yield ok(what, problem or "It can install them.")
+
+
+def authorized(name: str) -> Iterator[Finding]:
+    what = f"{name}: AWS identity"
+    try:
+        endpoint = connection.control().authorization().endpoint
+    except RegistryError as error:
+        yield failed(what, error.message, error.hint or "Look at the worker's role.")
+    else:
+        yield ok(what, f"From {identity.source()}; AWS gave a token for {endpoint}.")
+
+
+def push_and_pull(trial: int) -> Iterator[Finding]:
+    what, repository = "Builds worker: push and pull", repository_of(trial)
+    try:
+        with (
+            connection.registry_client() as client,
+            work_folder(settings.CACHE_DIR, "doctor") as work,
+        ):
+            size = there_and_back(client, repository, work)
+    except RegistryError as error:
+        yield failed(
+            what,
+            error.message,
+            error.hint or "Look at the worker's role, and at its way to the registry.",
+        )
+    else:
+        yield ok(what, f"An image of {size} bytes went to {repository} and came back.")
+
+
+def there_and_back(client: RegistryClient, repository: str, work: Path) -> int:
+    """Push an image that nobody has pushed before and read it back; its size in bytes."""
+    content = {
+        OCI_LAYER_GZIP: gzip.compress(secrets.token_bytes(512)),
+        OCI_CONFIG: json.dumps({"architecture": "amd64", "os": "linux"}).encode(),
+    }
+    blobs = {kind: Descriptor(kind, digest_of(raw), len(raw)) for kind, raw in content.items()}
+    for kind, blob in blobs.items():
+        file = work / "blob"
+        file.write_bytes(content[kind])
+        client.upload_blob(repository, blob.digest, blob.size, file)
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": blobs[OCI_CONFIG].to_json(),
+            "layers": [blobs[OCI_LAYER_GZIP].to_json()],
+        }
+    ).encode()
+    client.put_manifest(repository, TAG, manifest, OCI_MANIFEST)
+    back = client.get_manifest(repository, TAG)
+    if back.raw != manifest:
+        raise RegistryError("The registry gave back another manifest than was pushed.")
+    # Its digest is verified while it is read.
+    layer = client.read_blob(repository, blobs[OCI_LAYER_GZIP], 1 << 20)
+    return len(layer) + len(manifest)
+
+
+def package_index() -> Finding:
+    """Ask the index for a library as a build does; that it has none of this name is an answer, too."""
+    what = "Builds worker: package index"
+    lines: list[str] = []
+    try:
+        lock = resolve(
+            parse_pip_requirements("pip"),
+            Target(python_version="3.11"),
+            preinstalled={},
+            log=lines.append,
+            check=lambda: None,
+            environment=Indexes.configured().environment,
+            timeout=RESOLVE_SECONDS,
+        )
+    except ResolutionFailed as error:
+        if "not found in the package registry" in error.message:
+            return ok(what, "It answers, and has no pip.")
+        return failed(what, error.message, ASK_INDEX)
+    except BuildError as error:
+        return failed(what, error.message, ASK_INDEX)
+    return ok(what, f"It answers: pip {lock.wheels[0].version} is its newest.")
+
+
+ASK_INDEX = (
+    "Look at RI_PACKAGE_INDEX_URL, its credentials and RI_PACKAGE_CA_FILE, "
+    "and at the worker's network."
+)
+
+
+def disk() -> Finding:
+    what = "Builds worker: disk"
+    try:
+        with work_folder(settings.CACHE_DIR, "doctor") as work:
+            (work / "file").write_bytes(b"0" * 4096)
+            free = shutil.disk_usage(work).free
+    except OSError as error:
+        return failed(
+            what,
+            f"{settings.CACHE_DIR} cannot be written: {error.strerror}.",
+            "Mount a folder there that the worker's user may write, or set RI_CACHE_DIR.",
+        )
+    found = f"{free / 1e9:.1f} GB are free in {settings.CACHE_DIR}."
+    more = "Give it a larger disk, or lower RI_WHEEL_CACHE_MB and RI_LAYER_CACHE_MB."
+    if free < LEAST_FREE:
+        return failed(what, found, more)
+    if free < GOOD_FREE:
+        return warning(what, found, more)
+    return ok(what, found)
+
+
+# --- webhooks ---------------------------------------------------------------------------------------------
+
+
+def webhooks(trial: int) -> Iterator[Finding]:
+    yield here.no_identity("Webhooks worker")

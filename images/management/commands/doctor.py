@@ -1,0 +1,135 @@
+"""`manage.py doctor`: try everything that an instance needs, and say what to do about what fails."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError
+from django.utils import timezone
+
+from images.doctor import here, there
+from images.doctor.findings import Finding, State, failed, skipped, table, warning
+from images.models import TaskDue
+from images.wake import Task, send
+from ri_platform.locks import exclusive
+from ri_platform.settings import env
+
+POLL_SECONDS = 0.2
+# The parts of a trial in their order, each with the task that a worker is sent.
+PARTS = (
+    ("registry", Task.TRY_REGISTRY_SERVER),
+    ("builds", Task.TRY_BUILD_JOBS),
+    ("webhooks", Task.TRY_WEBHOOKS),
+    ("removal", Task.END_TRIAL),
+)
+
+
+class Command(BaseCommand):
+    help = (
+        "Try the database, the broker, the workers with their AWS identities, a push and a pull, the "
+        "package index and the disk. Run it where the web process runs. Exit status 1 if anything fails."
+    )
+    # It tells of their problems itself, with everything else.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--seconds", type=float, default=60, help="how long to wait for each worker"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        findings = []
+        try:
+            for finding in self.findings(options["seconds"]):
+                findings.append(finding)
+        except DatabaseError as error:
+            said = f"It went away during the trial: {str(error).strip()}"
+            findings.append(failed("Database", said, "Look at PostgreSQL, and try again."))
+        self.stdout.write(table(findings))
+        broken = [item for item in findings if item.state == State.FAILED]
+        self.stdout.write(
+            f"\n{len(broken)} of {len(findings)} failed." if broken else "\nNothing failed."
+        )
+        if broken:
+            sys.exit(1)
+
+    def findings(self, seconds: float) -> Iterator[Finding]:
+        yield from here.configuration()
+        database = here.database()
+        yield database
+        if env.beside_make_run:
+            as_make_run_starts_it()
+        yield here.no_identity("Web")
+        if database.state == State.FAILED:
+            yield skipped("The rest", "It takes the database.", "Mend the database first.")
+            return
+        migrations = here.migrations()
+        yield migrations
+        broker = here.broker()
+        yield broker
+        if State.FAILED in (migrations.state, broker.state):
+            yield skipped("Workers", "They cannot be asked.", "Mend what failed above first.")
+        elif not settings.IMAGE_REGISTRY_ENABLED:
+            yield skipped(
+                "Workers", "The registry is off.", "Set RI_IMAGE_REGISTRY_ENABLE to true."
+            )
+        else:
+            # One trial at a time.
+            with exclusive("doctor", 0):
+                yield from trial(seconds)
+
+
+def as_make_run_starts_it() -> None:
+    """Beside `make run` the shell's own AWS identity is not the web process's, which was started without."""
+    from ri_platform.local.services import without_aws
+
+    kept = without_aws(dict(os.environ))
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def trial(seconds: float) -> Iterator[Finding]:
+    number = 1 + secrets.randbelow(10**9)
+    there.begin(number)
+    try:
+        for part, task in PARTS:
+            send(task, number)
+            yield from awaited(number, part, seconds)
+    finally:
+        there.end(number)
+
+
+def awaited(number: int, part: str, seconds: float) -> list[Finding]:
+    deadline = time.monotonic() + seconds
+    while (found := there.answer_of(number, part)) is None:
+        if time.monotonic() > deadline:
+            return [no_answer(part, seconds)]
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+def no_answer(part: str, seconds: float) -> Finding:
+    queue = "registry" if part == "removal" else part
+    what = f"{queue.capitalize()} worker"
+    said = f"None took the trial within {seconds:.0f} seconds"
+    # Only builds workers hold leases on these.
+    work = TaskDue.objects.exclude(task="deliver").filter(lease_expires_at__gt=timezone.now())
+    if queue == "builds" and (busy := work.first()):
+        return warning(
+            what,
+            f"{said}: it is busy ({busy.task.replace('_', ' ')}: {busy.of}).",
+            "Try again once that is done, or add builds workers.",
+        )
+    return failed(
+        what,
+        f"{said}.",
+        f"Start a worker of the queue {queue}, and look at its log: it must reach database and broker.",
+    )

@@ -1,0 +1,49 @@
+"""How long a killed worker's build waits, by broker: `pytest -q -s tests/crashes.py`. Not a part of the suite.
+
+Settings as in production: a lease of 30 seconds, a sweep every 5. A second builds worker stands idle.
+The figures are in docs/operations.md.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from images.models import BaseImage, Build, ManagedImage
+from images.models.lease import WorkState
+from tests.conftest import Cast, LocalAWS
+from tests.test_main_job import ask, broker, until, workers
+
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
+__all__ = ["broker"]
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_time_to_take_over(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, broker: str, tmp_path: Path, attempt: int
+) -> None:
+    usual = {"RI_BUILD_LEASE_SECONDS": "30", "RI_SWEEP_SECONDS": "5"}
+    with workers(registry, tmp_path, broker, **usual) as start:
+        start("registry")
+        start("scheduler")
+        doomed = start("builds")
+        image = ask(cast, f"crash-{attempt}", "numpy\npandas\nscikit-learn")
+        ManagedImage.objects.update(repository_due_at=image.created_at)
+        running = Build.objects.filter(state=WorkState.RUNNING, timings__has_key="fetch")
+        until(running.exists, 240)
+        start("builds")
+        time.sleep(15)  # until it stands idle, and a moment more of building
+        os.killpg(doomed.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        if not running.exists():
+            pytest.skip("The build was over before its worker could be killed.")
+        until(lambda: Build.objects.filter(attempts=2).exists(), 240)
+        taken = time.monotonic() - killed
+        until(lambda: Build.objects.filter(state=WorkState.SUCCEEDED).exists(), 240)
+        ready = time.monotonic() - killed
+    name = "RabbitMQ, quorum queue" if broker else "pgmq"
+    print(f"\n{name}: taken over after {taken:.1f} s, READY after {ready:.1f} s")
