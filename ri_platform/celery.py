@@ -32,6 +32,22 @@ def serve_metrics(**signal: Any) -> None:
     metrics.serve()
 
 
+@signals.worker_init.connect
+@signals.beat_init.connect
+def declare_queues(**signal: Any) -> None:
+    """RabbitMQ drops a message to a queue that nobody has declared: whoever starts first declares all.
+
+    With pgmq a migration has made them.
+    """
+    from django.conf import settings
+
+    if settings.RABBITMQ:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection()
+            for queue in app.amqp.queues.values():
+                queue(connection.default_channel).declare()
+
+
 @signals.before_task_publish.connect
 def send_the_request_along(headers: dict[str, Any], **signal: Any) -> None:
     request_id = structlog.contextvars.get_contextvars().get("request_id")

@@ -24,7 +24,7 @@ _PATTERNS = [
     (re.compile(r"(?i)((?:basic|bearer)\s+)[\w.~+/=-]{8,}"), rf"\1{GONE}"),
     # Our own API access tokens, and links that set a password.
     (re.compile(r"\bri_[0-9a-f]{64}\b"), GONE),
-    (re.compile(r"(/password/[^/\s\"']+/)[^/\s\"'?]+"), rf"\1{GONE}"),
+    (re.compile(r"(/password/[^/\s\"']+/)[^/\s\"'?<]+"), rf"\1{GONE}"),
     # Signed addresses of AWS, and what identity providers hand over by way of the browser.
     (
         re.compile(

@@ -1,4 +1,4 @@
-"""How long a killed worker's build waits, by broker: `pytest -q -s tests/crashes.py`. Not a part of the suite.
+"""How long a killed worker's build waits, by broker: `pytest -q -s tests/crashes.py`. No part of the suite.
 
 Settings as in production: a lease of 30 seconds, a sweep every 5. A second builds worker stands idle.
 The figures are in docs/operations.md.
@@ -12,14 +12,17 @@ import time
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
-from images.models import BaseImage, Build, ManagedImage
+from images.models import BaseImage, Build, BuildHost, ManagedImage
 from images.models.lease import WorkState
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import ask, broker, until, workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
 __all__ = ["broker"]
+# Enough to be still building when the second worker is ready.
+LIBRARIES = "numpy\npandas\nscikit-learn\nscipy\nmatplotlib\nsympy\nstatsmodels"
 
 
 @pytest.mark.parametrize("attempt", range(2))
@@ -27,16 +30,20 @@ def test_time_to_take_over(
     cast: Cast, debian: BaseImage, registry: LocalAWS, broker: str, tmp_path: Path, attempt: int
 ) -> None:
     usual = {"RI_BUILD_LEASE_SECONDS": "30", "RI_SWEEP_SECONDS": "5"}
-    with workers(registry, tmp_path, broker, **usual) as start:
+    with workers(
+        registry, tmp_path, broker, **usual, RI_CACHE_DIR=str(tmp_path / "cache")
+    ) as start:
         start("registry")
         start("scheduler")
         doomed = start("builds")
-        image = ask(cast, f"crash-{attempt}", "numpy\npandas\nscikit-learn")
+        image = ask(cast, f"crash-{attempt}", LIBRARIES)
         ManagedImage.objects.update(repository_due_at=image.created_at)
         running = Build.objects.filter(state=WorkState.RUNNING, timings__has_key="fetch")
         until(running.exists, 240)
+        begun = timezone.now()
         start("builds")
-        time.sleep(15)  # until it stands idle, and a moment more of building
+        # A worker reports its host once it takes messages.
+        until(lambda: BuildHost.objects.filter(seen_at__gt=begun).exists(), 240)
         os.killpg(doomed.pid, signal.SIGKILL)
         killed = time.monotonic()
         if not running.exists():

@@ -328,7 +328,7 @@ def test_a_killed_workers_build_is_finished_once_by_the_next(
         # Nobody has sent a message for it: the sweeper finds what is due.
         image = ask(cast, "survivor", "numpy\npandas")
         ManagedImage.objects.update(repository_due_at=image.created_at)
-        until(lambda: Build.objects.filter(phase="layers", state=WorkState.RUNNING).exists(), 60)
+        until(lambda: Build.objects.filter(phase="layers", state=WorkState.RUNNING).exists(), 240)
         os.killpg(doomed.pid, signal.SIGKILL)
         doomed.wait()
         image.refresh_from_db()
@@ -336,7 +336,7 @@ def test_a_killed_workers_build_is_finished_once_by_the_next(
         # The sweeper waits out the lease and its own interval; the test does not.
         Build.objects.update(due_at=image.created_at)
         start("builds")
-        until(lambda: not Build.objects.filter(state__in=["queued", "running"]).exists(), 90)
+        until(lambda: not Build.objects.filter(state__in=["queued", "running"]).exists(), 240)
     image.refresh_from_db()
     build = image.builds.get()
     assert (image.status, image.current_build) == (Status.READY, build)

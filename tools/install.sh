@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Make .venv from requirements/dev.lock: pip brings uv, uv brings the rest in seconds, both by hash.
+# Make .venv from requirements/dev.lock, or from the one in LOCK: pip brings uv, uv brings the rest, both by hash.
 set -euo pipefail
 python="${PYTHON:-python3}"
+wanted="${LOCK:-requirements/dev.lock}"
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
   echo "Python 3.11 or later is needed; name it with: make PYTHON=/path/to/python3.11 run" >&2
@@ -17,11 +18,11 @@ fi
 if [ ! -x .venv/bin/uv ]; then
   lock=$(mktemp)
   trap 'rm -f "$lock"' EXIT
-  awk '/^uv==/ {on=1} on && !/^(uv==|    )/ {exit} on {print}' requirements/dev.lock > "$lock"
+  awk '/^uv==/ {on=1} on && !/^(uv==|    )/ {exit} on {print}' "$wanted" > "$lock"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock"
 fi
 # pip's own settings decide where packages come from, so that uv asks the same index.
 index=$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)
 index="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$index}}"
-${index:+env UV_DEFAULT_INDEX="$index"} .venv/bin/uv pip sync --quiet --no-config --python .venv/bin/python --require-hashes requirements/dev.lock
+${index:+env UV_DEFAULT_INDEX="$index"} .venv/bin/uv pip sync --quiet --no-config --python .venv/bin/python --require-hashes "$wanted"
 touch .venv/.installed
