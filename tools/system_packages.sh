@@ -7,6 +7,7 @@ for package in "$@"; do
   case "$package" in
     python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=("$package") ;;
     chromium) command -v chromium chromium-browser google-chrome >/dev/null || missing+=("$package") ;;
+    rabbitmq-server) [ -e /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=("$package") ;;
     *) command -v "$package" >/dev/null || missing+=("$package") ;;
   esac
 done
@@ -18,8 +19,15 @@ if command -v apt-get >/dev/null; then
   # Another apt may be running, on a machine that has just started above all.
   patient=(-o DPkg::Lock::Timeout=120)
   export DEBIAN_FRONTEND=noninteractive
+  # The tests start a broker of their own: one that comes with its package is not to run here (policy-rc.d).
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null 2>&1; then
+    "${as_root[@]}" chmod +x "$policy"
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+  fi
   "${as_root[@]}" apt-get "${patient[@]}" update -qq >/dev/null 2>&1 || true
   if "${as_root[@]}" apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1; then
+    case " ${missing[*]} " in *" rabbitmq-server "*) "${as_root[@]}" systemctl disable rabbitmq-server >/dev/null 2>&1 ;; esac
     exit 0
   fi
 fi
