@@ -175,7 +175,7 @@ def ours(what: str, round_state: str, number: int, state: Path) -> Row:
     image.refresh_from_db()
     return Row(
         "ours", what, round_state, seconds, build.pushed_bytes, watch.stop(),
-        import_seconds(pull_reference(image, build), statement),
+        import_seconds(pull_reference(image, build), statement, state),
         {
             phase: build.timings[phase]["seconds"]
             for phase in BuildPhase.values if phase in build.timings
@@ -232,22 +232,21 @@ class Buildah:
         # `--pull` would fetch the base each time; it is kept after the first round, as on any build host.
         subprocess.run(
             [*self.command, "bud", "-q", "--isolation", "chroot", "--layers=false",
-             "--tls-verify=false", "--creds", "AWS:x",
+             "--tls-verify=false", "--creds", credentials(self.state),
              *(word for a, b in mounts.items() for word in ("-v", f"{a}:{b}")),
              "-t", "bench", str(context)],
             check=True, stdout=subprocess.DEVNULL,
-            env={**os.environ, **read_env_file(self.state / "aws.env")},
         )  # fmt: skip
         subprocess.run(
-            [*self.command, "push", "-q", "--tls-verify=false", "--creds", "AWS:x", "bench",
-             f"docker://{repository}:{tag}"],
+            [*self.command, "push", "-q", "--tls-verify=false", "--creds", credentials(self.state),
+             "bench", f"docker://{repository}:{tag}"],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
         return Row(
             f"buildah + {self.installer}", what, state, seconds, None, peak,
-            import_seconds(f"{repository}:{tag}", statement),
+            import_seconds(f"{repository}:{tag}", statement, self.state),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -256,10 +255,20 @@ class Buildah:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def credentials(state: Path) -> str:
+    """What buildah and skopeo take for the local registry, as the build jobs."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "registry_password"], cwd=ROOT,
+        env={**os.environ, **read_env_file(state / "aws.env")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return f"AWS:{done.stdout.strip()}"
+
+
 # --- imports, and the table ---------------------------------------------------------------------------------
 
 
-def import_seconds(reference: str, statement: str) -> float | None:
+def import_seconds(reference: str, statement: str, state: Path) -> float | None:
     """The best of three imports in the image, pulled by skopeo and entered by chroot; None without them."""
     if not shutil.which("skopeo") or os.geteuid() != 0:
         return None
@@ -267,8 +276,8 @@ def import_seconds(reference: str, statement: str) -> float | None:
         layout, root = Path(folder) / "oci", Path(folder) / "root"
         root.mkdir()
         subprocess.run(
-            ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{reference}",
-             f"oci:{layout}:x"],
+            ["skopeo", "copy", "-q", "--src-tls-verify=false", "--src-creds", credentials(state),
+             f"docker://{reference}", f"oci:{layout}:x"],
             check=True,
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -22,6 +23,8 @@ from images.models.lease import WorkState
 from images.registry import local_iam
 from images.registry.control import RepositoryControl
 from images.registry.naming import DEFAULT_PREFIX
+from images.registry.oci import RegistryClient
+from images.registry.transport import Credentials
 from ri_platform import processes
 from ri_platform.local import services
 from tests import factories
@@ -134,13 +137,36 @@ class LocalAWS:
                 else:
                     os.environ[key] = value
 
+    def control(self, identity: str, prefix: str = DEFAULT_PREFIX) -> RepositoryControl:
+        """The control plane as one of the two, wherever it is asked from."""
+        keys = self.keys[identity]
+        return RepositoryControl(
+            prefix=prefix,
+            region=services.REGION,
+            endpoint_url=self.url,
+            registry_override=self.url,
+            session=boto3.Session(
+                aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+                aws_session_token=keys.get("AWS_SESSION_TOKEN"),
+            ),
+        )
+
+    def password(self, identity: str = "build-jobs") -> str:
+        """A password for the registry, whose user is AWS."""
+        return self.control(identity).authorization().password
+
+    def client(self, identity: str = "build-jobs", **options: Any) -> RegistryClient:
+        """The data plane as one of the two, with no guard but IAM."""
+        password = self.password(identity)
+        return RegistryClient(
+            self.url, credentials=lambda: Credentials("AWS", password), guard=str, **options
+        )
+
     @contextmanager
     def repositories(self, *names: str) -> Iterator[None]:
         """Repositories for the time of a test, made and deleted by the registry server."""
-        with self.identity("registry-server"):
-            control = RepositoryControl(
-                prefix=DEFAULT_PREFIX, region=services.REGION, endpoint_url=self.url
-            )
+        control = self.control("registry-server")
         for name in names:
             control.create_repository(name, ours=False)
         try:

@@ -25,7 +25,7 @@ from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.references import pull_reference
 from images.registry import connection as registry_connection
-from images.registry.oci import RegistryClient
+from images.registry.oci import Descriptor, RegistryClient
 from images.registry.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
 from images.requirements import parse_pip_requirements
 from ri_platform import processes
@@ -57,15 +57,15 @@ def build_now(aws: LocalAWS, image: ManagedImage) -> ManagedImage:
     return image
 
 
-def pulled(image: ManagedImage, folder: Path) -> Path:
+def pulled(registry: LocalAWS, image: ManagedImage, folder: Path) -> Path:
     """The image's file system, by skopeo where it is there, else by our own client."""
     assert image.current_build is not None
     layout = folder / "oci"
     reference = pull_reference(image, image.current_build)
     if shutil.which("skopeo"):
         subprocess.run(
-            ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{reference}",
-             f"oci:{layout}:x"],
+            ["skopeo", "copy", "-q", "--src-tls-verify=false",
+             "--src-creds", f"AWS:{registry.password()}", f"docker://{reference}", f"oci:{layout}:x"],
             check=True,
         )  # fmt: skip
         blobs = layout / "blobs/sha256"
@@ -73,7 +73,7 @@ def pulled(image: ManagedImage, folder: Path) -> Path:
         manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
         layers = [blobs / layer["digest"][7:] for layer in manifest["layers"]]
     else:
-        layers = pulled_by_ourselves(image, folder)
+        layers = pulled_by_ourselves(registry, image, folder)
     root = folder / "root"
     root.mkdir()
     for layer in layers:
@@ -81,12 +81,10 @@ def pulled(image: ManagedImage, folder: Path) -> Path:
     return root
 
 
-def pulled_by_ourselves(image: ManagedImage, folder: Path) -> list[Path]:
-    from images.registry.oci import Descriptor
-
+def pulled_by_ourselves(registry: LocalAWS, image: ManagedImage, folder: Path) -> list[Path]:
     assert image.current_build is not None
     repository = f"rime-managed-images/{image.name}"
-    with RegistryClient(django_settings.REGISTRY_URL, read_only=True) as client:
+    with registry.client() as client:
         manifest = client.get_manifest(repository, image.current_build.manifest_digest).json()
         layers = [Descriptor.from_json(layer) for layer in manifest["layers"]]
         for layer in layers:
@@ -117,7 +115,7 @@ def test_a_named_library_becomes_an_image_that_a_stock_client_pulls_and_runs(
     assert ("pyjokes", "0.6.0") in build.libraries.values_list("name", "version")
     assert 'name = "pyjokes"' in build.lock
     assert "Ready: sha256:" in "".join(chunk.text for chunk in build.log_chunks.all())
-    root = pulled(image, tmp_path)
+    root = pulled(registry, image, tmp_path)
     told = runs_in(root, "python3", "-c", "import pyjokes; print(pyjokes.__version__)")
     assert told == "0.6.0"
 
@@ -127,7 +125,7 @@ def test_numpy_and_pandas_work_in_the_pulled_image(
 ) -> None:
     image = build_now(registry, ask(cast, "frames", "numpy\npandas"))
     assert image.status == Status.READY
-    root = pulled(image, tmp_path)
+    root = pulled(registry, image, tmp_path)
     code = "import sys, numpy, pandas; print(sys.prefix, pandas.DataFrame({'a': [1, 2]}).a.sum())"
     assert runs_in(root, "python3", "-c", code).endswith(" 3")
 

@@ -1,24 +1,21 @@
-"""The document's two identities as IAM users of the local AWS, with exactly the documented actions.
+"""The document's two identities as IAM users of the local AWS, under the Terraform module's policies.
 
-Only the local AWS: in AWS itself, Terraform makes the roles.
+Only the local AWS: in AWS itself, Terraform makes roles.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+from typing import Any
 
 import boto3
 
-from images.registry.permissions import (
-    BUILD_JOB_ACTIONS,
-    REGISTRY_SERVER_ACTIONS,
-    policy_document,
-)
+from images.registry.permissions import IDENTITIES, policy_document, repositories_arn
 
-IDENTITIES = {"registry-server": REGISTRY_SERVER_ACTIONS, "build-jobs": BUILD_JOB_ACTIONS}
 # The local AWS takes this pair for its root user.
 ROOT_KEY = "test"
+POLICY_NAME = "documented-actions"
 
 
 def bootstrap(
@@ -28,22 +25,18 @@ def bootstrap(
 
     Keys in `known` that the local AWS still has are kept. Doing it again changes nothing else.
     """
-    iam = boto3.client(
-        "iam",
-        endpoint_url=endpoint_url,
-        region_name=region,
-        aws_access_key_id=ROOT_KEY,
-        aws_secret_access_key=ROOT_KEY,
-    )
+    iam = as_root("iam", endpoint_url, region)
+    account = as_root("sts", endpoint_url, region).get_caller_identity()["Account"]
+    repositories = repositories_arn(prefix, partition="aws", region=region, account=account)
     keys = {}
-    for identity, actions in IDENTITIES.items():
-        user = f"ri-{identity}"
+    for identity in IDENTITIES:
+        user = user_name(identity)
         with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
             iam.create_user(UserName=user)
         iam.put_user_policy(
             UserName=user,
-            PolicyName="documented-actions",
-            PolicyDocument=json.dumps(policy_document(actions, prefix=prefix)),
+            PolicyName=POLICY_NAME,
+            PolicyDocument=json.dumps(policy_document(identity, repositories)),
         )
         there = {
             item["AccessKeyId"] for item in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
@@ -57,3 +50,18 @@ def bootstrap(
             }
         keys[identity] = kept
     return keys
+
+
+def user_name(identity: str) -> str:
+    return f"ri-{identity}"
+
+
+def as_root(service: str, endpoint_url: str, region: str) -> Any:
+    """A client of the local AWS with every permission."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=endpoint_url,
+        region_name=region,
+        aws_access_key_id=ROOT_KEY,
+        aws_secret_access_key=ROOT_KEY,
+    )

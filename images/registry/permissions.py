@@ -1,4 +1,4 @@
-"""The AWS actions that the document grants, as data, and the policies made of them.
+"""The AWS actions that the document grants, as data, and the policies that grant them.
 
 Two identities: the registry server manages repositories, build jobs pull and push. Nothing else of
 AWS is ever called.
@@ -6,11 +6,16 @@ AWS is ever called.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from pathlib import Path
+from string import Template
 from typing import Any
 
 from images.registry.naming import normalize_prefix
+
+# `templatefile` of Terraform and `string.Template` agree on what is used there: `${name}`.
+POLICIES = Path(__file__).resolve().parents[2] / "terraform/policies"
 
 REGISTRY_SERVER_ACTIONS = (
     "ecr:CreateRepository",
@@ -32,23 +37,22 @@ BUILD_JOB_ACTIONS = (
 AUTHORIZATION_ACTION = "ecr:GetAuthorizationToken"
 
 
-def policy_document(
-    actions: Sequence[str],
-    *,
-    prefix: str,
-    partition: str = "aws",
-    region: str = "*",
-    account: str = "*",
-) -> dict[str, Any]:
-    """An IAM policy: `actions` on repositories under `prefix`, and the token for all resources."""
-    repositories = f"arn:{partition}:ecr:{region}:{account}:repository/{normalize_prefix(prefix)}/*"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": list(actions), "Resource": repositories},
-            {"Effect": "Allow", "Action": AUTHORIZATION_ACTION, "Resource": "*"},
-        ],
-    }
+IDENTITIES = {"registry-server": REGISTRY_SERVER_ACTIONS, "build-jobs": BUILD_JOB_ACTIONS}
+
+
+def repositories_arn(prefix: str, *, partition: str, region: str, account: str) -> str:
+    """The ARN of all repositories under `prefix`, as the Terraform module writes it."""
+    return f"arn:{partition}:ecr:{region}:{account}:repository/{normalize_prefix(prefix)}/*"
+
+
+def policy_document(identity: str, repositories: str) -> dict[str, Any]:
+    """The IAM policy of one of `IDENTITIES` for `repositories`, an ARN.
+
+    Rendered from the Terraform module's own template, so that what runs here is what runs in AWS.
+    """
+    template = (POLICIES / f"{identity}.json.tftpl").read_text(encoding="utf-8")
+    rendered = Template(template).substitute(repositories=repositories)
+    return dict(json.loads(rendered))
 
 
 _ROUTES = (

@@ -204,8 +204,8 @@ def aws_identities(web: dict[str, str], place: Place) -> dict[str, dict[str, str
         place.state / "aws.env",
         "# The local registry as the build jobs see it. For example:\n"
         "#   set -a; . .local/aws.env; set +a\n"
-        "#   aws ecr get-login-password | skopeo login --tls-verify=false -u AWS --password-stdin "
-        f"{registry}\n"
+        "#   .venv/bin/python manage.py registry_password | "
+        f"skopeo login --tls-verify=false -u AWS --password-stdin {registry}\n"
         f"#   skopeo copy --src-tls-verify=false docker://{registry}/rime-managed-images/NAME:build-1 "
         "oci:NAME\n" + "".join(f"{name}={value}\n" for name, value in builds.items()),
     )

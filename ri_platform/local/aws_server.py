@@ -1,4 +1,4 @@
-"""The local AWS: ministack, with IAM on, whose registry keeps its blobs as files.
+"""The local AWS: ministack, with IAM on for both planes, whose registry keeps its blobs as files.
 
 ministack writes all its state as one JSON document a service when it ends, blobs included and once
 for every repository that holds them. Here blobs are files named by their hash, written once, and
@@ -16,6 +16,8 @@ from typing import Any
 
 from ministack import app as ministack
 from ministack.core import persistence
+
+from ri_platform.local.registry_access import enforce_on_registry
 
 # A shorter value costs less inside the JSON document than a file would.
 FILE_FROM_BYTES = 4096
@@ -103,6 +105,7 @@ def saving(inner: Channel) -> Channel:
 def main() -> None:
     state = Path(os.environ["STATE_DIR"])
     keep_blobs_as_files(state / "blobs")
+    enforce_on_registry(state)
     ministack.app = saving(ministack.app)
     ministack.main()
 

@@ -10,34 +10,32 @@ import pytest
 
 from images.building import assemble
 from images.registry import local_iam
-from images.registry.control import RepositoryControl
 from images.registry.naming import DEFAULT_PREFIX
 from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+from images.registry.transport import Credentials
 from ri_platform.local import services
+from tests.conftest import LocalAWS
 
 pytestmark = pytest.mark.slow
 
 REPOSITORY = f"{DEFAULT_PREFIX}/kept"
 
 
-def test_an_image_survives_kill_and_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
     port = services.free_port()
     url = f"http://127.0.0.1:{port}"
     first = services.start_aws(tmp_path / "aws", port)
     try:
         assert services.wait_until_answers(services.aws_health(port))
         keys = local_iam.bootstrap(url, services.REGION, DEFAULT_PREFIX, {})
-        for name, value in keys["registry-server"].items():
-            monkeypatch.setenv(name, value)
-        control = RepositoryControl(prefix=DEFAULT_PREFIX, region=services.REGION, endpoint_url=url)
-        control.create_repository(REPOSITORY, ours=False)
+        aws = LocalAWS(url, keys)
+        aws.control("registry-server").create_repository(REPOSITORY, ours=False)
         blob = tmp_path / "config.json"
         blob.write_bytes(b'{"padding": "' + os.urandom(9000).hex().encode() + b'"}')
         config = Descriptor(OCI_CONFIG, digest_of(blob.read_bytes()), blob.stat().st_size)
         manifest = assemble.image_manifest(blob.read_bytes(), [], [])
-        with RegistryClient(url, guard=lambda name: name) as client:
+        token = aws.password()
+        with aws.client() as client:
             client.upload_blob(REPOSITORY, config.digest, config.size, blob)
             client.put_manifest(REPOSITORY, "build-1", manifest, OCI_MANIFEST)
     finally:
@@ -46,7 +44,9 @@ def test_an_image_survives_kill_and_restart(
     second = services.start_aws(tmp_path / "aws", port)
     try:
         assert services.wait_until_answers(services.aws_health(port))
-        with RegistryClient(url, read_only=True) as client:
+        with RegistryClient(
+            url, credentials=lambda: Credentials("AWS", token), read_only=True
+        ) as client:
             assert client.get_manifest(REPOSITORY, "build-1").raw == manifest
             client.download_blob(REPOSITORY, config, tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == blob.read_bytes()

@@ -86,7 +86,7 @@ def test_an_image_on_a_use_case_has_its_libraries_and_may_bring_other_versions(
     build = image.current_build
     assert image.status == Status.READY, image.builds.get().error_message
     assert build is not None
-    root = pulled(image, tmp_path)
+    root = pulled(registry, image, tmp_path)
     code = (
         "import importlib.metadata as m, numpy, nltk, regex, pyjokes;"
         "print(m.version('regex'), numpy.__version__, numpy.__file__.startswith('/opt/base'),"

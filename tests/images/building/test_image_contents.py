@@ -28,7 +28,7 @@ def test_pip_agrees_with_the_lock_and_console_scripts_work(
     build = image.current_build
     assert image.status == Status.READY
     assert build is not None
-    root = pulled(image, tmp_path)
+    root = pulled(registry, image, tmp_path)
     assert runs_in(root, "python3", "-m", "pip", "check") == "No broken requirements found."
     listed = json.loads(runs_in(root, "python3", "-m", "pip", "list", "--format", "json"))
     found = {item["name"].lower().replace("_", "-"): item["version"] for item in listed}

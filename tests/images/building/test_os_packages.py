@@ -56,7 +56,7 @@ def test_a_package_is_installed_and_its_layer_is_shared(
     assert image.status == Status.READY, f"{build.error_message} {build.error_hint}"
     log = "".join(chunk.text for chunk in build.log_chunks.all())
     assert "Setting up jq" in log
-    root = pulled(image, tmp_path)
+    root = pulled(registry, image, tmp_path)
     assert runs_in(root, "jq", "--version").startswith("jq-")
     assert not list((root / "var/lib/apt/lists").glob("*Packages*"))
     assert not list((root / "var/cache/apt").glob("*.bin"))

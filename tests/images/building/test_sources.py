@@ -150,7 +150,10 @@ def test_what_has_no_wheel_is_built_when_somebody_says_so(
     assert build is not None
     assert image.status == Status.READY, f"{build.error_message} {build.error_hint}"
     assert runs_in(
-        pulled(image, tmp_path), "python3", "-c", "import docopt; print(docopt.__version__)"
+        pulled(registry, image, tmp_path),
+        "python3",
+        "-c",
+        "import docopt; print(docopt.__version__)",
     )
     assert 'name = "docopt"' in build.lock
     assert "127.0.0.1" not in build.lock
@@ -171,7 +174,7 @@ def test_a_build_backend_reaches_the_index_and_nothing_else(
     image = build_now(registry, ask(cast, "curious", "curious-lib", allow_source=True))
     build = image.builds.get()
     assert image.status == Status.READY, f"{build.error_message} {log_of(image)}"
-    root = pulled(image, tmp_path)
+    root = pulled(registry, image, tmp_path)
     said = runs_in(root, "python3", "-c", "import curious_lib; print(curious_lib.FOUND)")
     assert said == str(
         {

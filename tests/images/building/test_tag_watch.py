@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +13,36 @@ import pytest
 from images.building import assemble, tag_watch
 from images.models import BaseImage
 from images.models.lease import WorkState
-from images.registry import connection
-from images.registry.oci import OCI_MANIFEST, digest_of
+from images.registry import local_iam
+from images.registry.oci import OCI_MANIFEST, RegistryClient, digest_of
+from ri_platform.local import services
 from tests import factories
-from tests.conftest import LocalAWS
 
-REPOSITORY = "rime-managed-images/upstream"
+REPOSITORY = "publisher/python"
 
 
-def push_as(registry: LocalAWS, tag: str, config: bytes, folder: Path) -> str:
+@pytest.fixture
+def upstream(tmp_path: Path) -> Iterator[str]:
+    """The address of a publisher's registry, which anybody may read and this publisher write."""
+    port = services.free_port()
+    values = {**services.aws_environment(tmp_path, port), "AUTH": "false"}
+    process = subprocess.Popen([sys.executable, "-m", "ministack"], env=values)
+    try:
+        assert services.wait_until_answers(services.aws_health(port))
+        url = f"http://127.0.0.1:{port}"
+        local_iam.as_root("ecr", url, services.REGION).create_repository(repositoryName=REPOSITORY)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def push_as(upstream: str, tag: str, config: bytes, folder: Path) -> str:
     """Stand in for the upstream publisher: an image under a tag; its digest."""
     file = folder / "config"
     file.write_bytes(config)
     manifest = assemble.image_manifest(config, [], [])
-    with registry.identity("build-jobs"), connection.registry_client() as client:
+    with RegistryClient(upstream, guard=str) as client:
         client.upload_blob(REPOSITORY, digest_of(config), len(config), file)
         client.put_manifest(REPOSITORY, tag, manifest, OCI_MANIFEST)
     return digest_of(manifest)
@@ -31,26 +50,22 @@ def push_as(registry: LocalAWS, tag: str, config: bytes, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_a_tag_that_names_another_image_is_followed_once(
-    registry: LocalAWS, db: None, tmp_path: Path
+    upstream: str, db: None, tmp_path: Path
 ) -> None:
-    host = registry.url.partition("://")[2]
-    with registry.repositories(REPOSITORY):
-        first = push_as(registry, "3.11", b'{"version": 1}', tmp_path)
-        base = factories.make_base_image(
-            source=f"registry:{host}/{REPOSITORY}:3.11", manifest_digest=first
-        )
-        factories.make_base_image(
-            python_version="3.13", source=f"registry:{host}/{REPOSITORY}@{first}"
-        )
-        assert tag_watch.look() == []
-        # The local registry keeps tags where they are; seen from here, the tag has moved.
-        BaseImage.objects.filter(pk=base.pk).update(manifest_digest=factories.digest("older"))
-        (name,) = tag_watch.look()
-        newer = BaseImage.objects.get(state=WorkState.QUEUED)
-        assert str(newer) == name
-        assert newer.platform_version.endswith(first.partition(":")[2][:8])
-        assert newer.source == base.source
-        assert tag_watch.look() == []
+    host = upstream.partition("://")[2]
+    first = push_as(upstream, "3.11", b'{"version": 1}', tmp_path)
+    base = factories.make_base_image(
+        source=f"registry:{host}/{REPOSITORY}:3.11", manifest_digest=first
+    )
+    factories.make_base_image(python_version="3.13", source=f"registry:{host}/{REPOSITORY}@{first}")
+    assert tag_watch.look() == []
+    second = push_as(upstream, "3.11", b'{"version": 2}', tmp_path)
+    (name,) = tag_watch.look()
+    newer = BaseImage.objects.get(state=WorkState.QUEUED)
+    assert str(newer) == name
+    assert newer.platform_version.endswith(second.partition(":")[2][:8])
+    assert newer.source == base.source
+    assert tag_watch.look() == []
 
 
 def test_a_registry_that_is_away_changes_nothing(db: None, settings: Any) -> None:

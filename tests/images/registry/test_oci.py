@@ -307,10 +307,8 @@ def test_a_push_to_the_local_registry_needs_only_documented_actions(
     source.write_bytes(data)
     asked: set[str] = set()
     with (
-        RegistryClient(
-            aws.url, guard=str, on_request=lambda method, path: asked.add(iam_action(method, path))
-        ) as client,
         aws.repositories("rime-managed-images/push", "rime-managed-images/mount"),
+        aws.client(on_request=lambda method, path: asked.add(iam_action(method, path))) as client,
     ):
         client.upload_blob("rime-managed-images/push", digest_of(data), len(data), source)
         assert client.mount_blob(
