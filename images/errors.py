@@ -38,6 +38,12 @@ class RegistryNotFound(RegistryError):
     code = "registry_not_found"
 
 
+class TagTaken(RegistryError):
+    """A tag that cannot be moved names another image already."""
+
+    code = "tag_taken"
+
+
 class RegistryDenied(RegistryError):
     """The registry or IAM refused the identity."""
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from images import upgrades, wake
+from images import retention, upgrades, wake
 from images.errors import RegistryError
 from images.models import (
     Alteration,
@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 
 # How long people can look up what was sent to a webhook.
 KEEP_DELIVERIES = timedelta(days=30)
+
+# Half of the day that a lifecycle rule waits: what a policy names wrongly is put right before it expires.
+TIDY_INTERVAL = timedelta(hours=12)
+TIDIED_AT_ONCE = 500
 
 
 def prepare_repository(image_id: int) -> None:
@@ -113,6 +117,40 @@ def base_repository_failed(base: BaseImage, error: RegistryError) -> None:
 def make_repository(control: RepositoryControl, repository: str, *, ours: bool = False) -> None:
     control.create_repository(repository, ours=ours)
     control.put_lifecycle_policy(repository)
+
+
+def tidy_repository(image_id: int) -> None:
+    """Let superseded builds' images expire, by what the registry really holds.
+
+    What fails is tried again by `tidy_due`. Nothing is asked of AWS while no build is superseded.
+    """
+    with exclusive("image-repository", image_id):
+        image = ManagedImage.objects.existing().filter(pk=image_id).first()
+        if image is None or image.repository_ready_at is None:
+            return
+        now = retention.standing(image)
+        if now.superseded:
+            control, repository = connection.control(), repository_of(image)
+            try:
+                going = retention.expiring(control.describe_images(repository), now)
+                control.put_lifecycle_policy(repository, going)
+            except RegistryError as error:
+                log.warning("The repository of %s cannot be tidied: %s", image.name, error)
+                return
+        ManagedImage.objects.filter(pk=image.pk).update(
+            repository_due_at=timezone.now() + TIDY_INTERVAL
+        )
+
+
+def tidy_due() -> None:
+    """Wake the registry worker for repositories that it has not looked at for long."""
+    if not settings.IMAGE_REGISTRY_ENABLED:
+        return
+    due = ManagedImage.objects.existing().filter(
+        repository_ready_at__isnull=False, repository_due_at__lt=timezone.now()
+    )
+    for image in due.order_by("repository_due_at")[:TIDIED_AT_ONCE]:
+        wake.send(wake.Task.TIDY_REPOSITORY, image.pk)
 
 
 def delete_repository(image_id: int) -> None:

@@ -158,8 +158,9 @@ def roll_back_image(
 ) -> Build:
     """Make an earlier build's image current again, by a new build of its lock on its base.
 
-    The repository holds that image already, so the build is a manifest push. Raises `NotFound` for a
-    build that did not succeed, `Conflict` for the current one or while a build is active.
+    The repository holds the image of a build that is kept (`images.retention`), so the new build is a
+    manifest push; an older one is made again. Raises `NotFound` for a build that did not succeed,
+    `Conflict` for the current one or while a build is active.
     """
     require(actor.user, Action.ROLL_BACK_IMAGE, workspace)
     require_enabled()
@@ -198,6 +199,7 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
         locked.status, locked.updated_at = settled_status(locked), now
         locked.save(update_fields=["status", "updated_at"])
         record("image.build_cancelled", actor, locked, workspace, build=build.number)
+        wake.after_commit(wake.Task.TIDY_REPOSITORY, locked.pk)
     return build
 
 

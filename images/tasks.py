@@ -29,6 +29,18 @@ def delete_repository(image_id: int) -> None:
 
 
 @shared_task
+def tidy_repository(image_id: int) -> None:
+    """Let superseded builds' images expire."""
+    reconcile.tidy_repository(image_id)
+
+
+@shared_task
+def tidy_due() -> None:
+    """Look after repositories that nobody has looked at for long."""
+    reconcile.tidy_due()
+
+
+@shared_task
 def prepare_base_repository(base_image_id: int) -> None:
     """Make sure that a base image's repository exists, then wake its import."""
     reconcile.prepare_base_repository(base_image_id)

@@ -18,6 +18,7 @@ class Task(StrEnum):
 
     PREPARE_REPOSITORY = "images.tasks.prepare_repository"
     DELETE_REPOSITORY = "images.tasks.delete_repository"
+    TIDY_REPOSITORY = "images.tasks.tidy_repository"
     PREPARE_BASE_REPOSITORY = "images.tasks.prepare_base_repository"
     IMPORT_BASE_IMAGE = "images.tasks.import_base_image"
     RESOLVE_ALTERATION = "images.tasks.resolve_alteration"

@@ -437,6 +437,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+    "tidy-repositories": {
+        "task": "images.tasks.tidy_due",
+        "schedule": 600,
+        "options": {"expires": 600},
+    },
     "watch-tags": {
         "task": "images.tasks.watch_tags",
         "schedule": WATCH_TAGS_SECONDS,
@@ -575,6 +580,13 @@ UPGRADES_PER_SECOND = env.integer(
     3,
     minimum=1,
     help="Their pace: each puts three manifests (image, SBOM, provenance), and ECR takes ten a second.",
+)
+KEEP_BUILDS = env.integer(
+    "RI_KEEP_BUILDS",
+    10,
+    minimum=1,
+    help="How many successful builds of an image stay in the registry, the current one included. Builds that "
+    "models are pinned to stay besides.",
 )
 MAX_WHEEL_LAYERS = env.integer(
     "RI_MAX_WHEEL_LAYERS",

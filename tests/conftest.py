@@ -160,7 +160,10 @@ class LocalAWS:
         """The data plane as one of the two, with no guard but IAM."""
         password = self.password(identity)
         return RegistryClient(
-            self.url, credentials=lambda: Credentials("AWS", password), guard=str, **options
+            self.url,
+            credentials=lambda refused=None: Credentials("AWS", password),
+            guard=str,
+            **options,
         )
 
     @contextmanager

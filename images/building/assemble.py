@@ -59,7 +59,10 @@ def environment(variables: Sequence[str], prefix: str) -> list[str]:
 
 
 def image_manifest(
-    config: bytes, base_layers: Sequence[Mapping[str, Any]], layers: Sequence[Layer]
+    config: bytes,
+    base_layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[Layer],
+    annotations: Mapping[str, str] | None = None,
 ) -> bytes:
     """An OCI manifest; Docker's media types of a base's layers become their OCI equivalents."""
     return canonical(
@@ -87,6 +90,7 @@ def image_manifest(
                     for layer in layers
                 ),
             ],
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from django.conf import settings
 from packaging.utils import canonicalize_name
 
+from images import retention
 from images.attestations import CYCLONEDX, IN_TOTO, Library, facts_of, provenance, sbom
-from images.building import assemble, layers, outcome, push, referrers, remembered
+from images.building import layers, outcome, push, referrers, remembered
+from images.building.composition import Composition, compose, compose_for
 from images.building.destination import BASE_PREFIX
 from images.building.from_source import source_builds
 from images.building.indexes import refuse_forbidden
@@ -25,25 +26,9 @@ from images.errors import BuiltWheelGone
 from images.models import BaseImage, Build, BuildPhase, WheelLayer
 from images.models.lease import WorkState
 from images.registry import connection, naming
-from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient
 
 ENVIRONMENT_TITLE = "Python environment"
-
-
-@dataclass(frozen=True)
-class Composition:
-    """Config and manifest of an image as bytes, with their digests."""
-
-    config: bytes
-    manifest: bytes
-
-    @cached_property
-    def config_descriptor(self) -> Descriptor:
-        return Descriptor(OCI_CONFIG, digest_of(self.config), len(self.config))
-
-    @cached_property
-    def digest(self) -> str:
-        return digest_of(self.manifest)
 
 
 class ImageBuild:
@@ -90,7 +75,7 @@ class ImageBuild:
                 below = [self.system.bring(client, item, known.get(item.key)) for item in system]
                 made, pushed = self.bring_layers(client, plan, known)
                 keyed = [*(item for item, _ in below), environment, *made]
-                composition = self.compose(keyed)
+                composition = compose_for(self.build, keyed, client, self.repository)
                 pushed += sum(sent for _, sent in below)
                 pushed += self.push_rest(client, composition, environment)
                 image = composition, keyed
@@ -178,7 +163,9 @@ class ImageBuild:
         found = [KeyedLayer.remembered(item.key, item.title, known[item.key]) for item in others]
         below = len([item for item in others if isinstance(item, SystemLayer)])
         keyed = [*found[:below], environment, *found[below:]]
-        composition = self.compose(keyed)
+        composition = compose(self.base, keyed)
+        if composition.digest not in retention.standing(self.build.image).digests:
+            return None
         twin = self.build.image.builds.filter(
             state=WorkState.SUCCEEDED, manifest_digest=composition.digest
         ).first()
@@ -225,18 +212,6 @@ class ImageBuild:
         return keyed, pipeline.uploaded
 
     # --- image -----------------------------------------------------------------------------------------
-
-    def compose(self, keyed: Sequence[KeyedLayer]) -> Composition:
-        config = assemble.image_config(
-            self.base.config,
-            [(item.layer, item.title) for item in keyed],
-            labels={
-                "org.opencontainers.image.base.name": str(self.base),
-                "org.opencontainers.image.base.digest": self.base.manifest_digest,
-            },
-        )
-        manifest = assemble.image_manifest(config, self.base.layers, [item.layer for item in keyed])
-        return Composition(config, manifest)
 
     def push_rest(
         self, client: RegistryClient, composition: Composition, environment: KeyedLayer

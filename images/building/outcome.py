@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from packaging.utils import canonicalize_name, canonicalize_version
 
-from images import swaps
+from images import swaps, wake
 from images.attestations import Library
 from images.building.remembered import MadeLayer, remember
 from images.models import (
@@ -93,6 +93,7 @@ def succeed(build: Build, product: Product) -> None:
             digest=build.manifest_digest,
             pull_reference=pull_reference(image, build),
         )
+        wake.after_commit(wake.Task.TIDY_REPOSITORY, image.pk)
     BUILDS.labels(WorkState.SUCCEEDED.value, "").inc()
 
 
@@ -124,6 +125,7 @@ def fail(build: Build, error: DomainError) -> None:
         )
         ManagedImage.objects.filter(pk=build.image_id).update(status=Status.FAILED, updated_at=now)
         announce(ImageEvent.FAILED, [image.name], build=build.number, error=told(error))
+        wake.after_commit(wake.Task.TIDY_REPOSITORY, image.pk)
     BUILDS.labels(WorkState.FAILED.value, error.code).inc()
 
 

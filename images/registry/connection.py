@@ -62,12 +62,17 @@ class TokenSource:
         self._current: Authorization | None = None
         self._asked_at = timezone.now()
 
-    def authorization(self) -> Authorization:
+    def authorization(self, refused: Credentials | None = None) -> Authorization:
+        """The current authorization, or a new one in place of what the registry has `refused`.
+
+        ECR's tokens end with the role's session, which is sooner than `expires_at` says.
+        """
         with self._lock:
             now = timezone.now()
             current = self._current
             if (
                 current is None
+                or (refused is not None and refused.password == current.password)
                 or now >= current.expires_at - TOKEN_MARGIN
                 or now >= self._asked_at + TOKEN_REUSE
             ):
@@ -75,8 +80,8 @@ class TokenSource:
                 self._asked_at = now
             return current
 
-    def __call__(self) -> Credentials:
-        current = self.authorization()
+    def __call__(self, refused: Credentials | None = None) -> Credentials:
+        current = self.authorization(refused)
         return Credentials(current.username, current.password)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -26,27 +27,18 @@ from images.errors import (
     RepositoryNotOurs,
 )
 from images.registry import naming
+from images.registry.endpoints import registry_endpoint
+from images.registry.lifecycle import lifecycle_policy
 from ri_platform.metrics import AWS_CALLS
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
 
-# Only untagged manifests ever expire: what a build pushed is tagged, so no rule can take a current image.
-LIFECYCLE_POLICY = {
-    "rules": [
-        {
-            "rulePriority": 1,
-            "description": "Manifests that no tag names",
-            "selection": {
-                "tagStatus": "untagged",
-                "countType": "sinceImagePushed",
-                "countUnit": "days",
-                "countNumber": 1,
-            },
-            "action": {"type": "expire"},
-        }
-    ]
-}
+T = TypeVar("T")
+
+# The most that ECR gives at once.
+PAGE_SIZE = 1000
+SETTLE_SECONDS = (0.2, 0.5, 1.0, 2.0)
 
 _DENIED = frozenset(
     {
@@ -60,7 +52,15 @@ _DENIED = frozenset(
         "MissingAuthenticationToken",
     }
 )
-_THROTTLED = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown"})
+_THROTTLED = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "TooManyRequestsException",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class RepositoryControl:
         endpoint_url: str | None = None,
         registry_override: str = "",
         session: boto3.Session | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._sleep = sleep
         self._prefix = naming.normalize_prefix(prefix)
         self._registry_override = registry_override
         self.client: ECRClient = (session or boto3.Session()).client(
@@ -128,7 +130,7 @@ class RepositoryControl:
                     repositoryName=guarded, imageTagMutability="IMMUTABLE"
                 )
         except AlreadyExists as error:
-            if ours or not self.list_images(guarded):
+            if ours or not self._settled(lambda: self.list_images(guarded)):
                 return
             raise RepositoryNotOurs(
                 f"The registry has a repository {guarded} with images in it "
@@ -136,18 +138,23 @@ class RepositoryControl:
                 hint="Choose another name, or let an operator move that repository away.",
             ) from error
 
-    def put_lifecycle_policy(self, name: str) -> None:
-        """Let untagged manifests expire after a day; tagged ones never do."""
+    def put_lifecycle_policy(self, name: str, expiring: Sequence[str] = ()) -> None:
+        """Let untagged images expire after a day, and those with these tags; others never do."""
         guarded = self._guard(name)
-        with vendor_errors("ecr:PutLifecyclePolicy"):
-            self.client.put_lifecycle_policy(
-                repositoryName=guarded, lifecyclePolicyText=json.dumps(LIFECYCLE_POLICY)
-            )
+        text = json.dumps(lifecycle_policy(expiring))
+
+        def put() -> None:
+            with vendor_errors("ecr:PutLifecyclePolicy"):
+                self.client.put_lifecycle_policy(repositoryName=guarded, lifecyclePolicyText=text)
+
+        self._settled(put)
 
     def list_images(self, name: str) -> list[ImageId]:
         guarded = self._guard(name)
         with vendor_errors("ecr:ListImages"):
-            pages = self.client.get_paginator("list_images").paginate(repositoryName=guarded)
+            pages = self.client.get_paginator("list_images").paginate(
+                repositoryName=guarded, PaginationConfig={"PageSize": PAGE_SIZE}
+            )
             return [
                 ImageId(item["imageDigest"], item.get("imageTag"))
                 for page in pages
@@ -157,7 +164,9 @@ class RepositoryControl:
     def describe_images(self, name: str) -> list[ImageDetail]:
         guarded = self._guard(name)
         with vendor_errors("ecr:DescribeImages"):
-            pages = self.client.get_paginator("describe_images").paginate(repositoryName=guarded)
+            pages = self.client.get_paginator("describe_images").paginate(
+                repositoryName=guarded, PaginationConfig={"PageSize": PAGE_SIZE}
+            )
             return [
                 ImageDetail(
                     digest=item["imageDigest"],
@@ -186,12 +195,27 @@ class RepositoryControl:
         username, _, password = (
             base64.b64decode(data["authorizationToken"]).decode("utf-8").partition(":")
         )
+        config = self.client.meta.config
+        endpoint = self._registry_override or registry_endpoint(
+            data["proxyEndpoint"],
+            fips=bool(getattr(config, "use_fips_endpoint", False)),
+            dual_stack=bool(getattr(config, "use_dualstack_endpoint", False)),
+        )
         return Authorization(
-            endpoint=(self._registry_override or data["proxyEndpoint"]).rstrip("/"),
+            endpoint=endpoint.rstrip("/"),
             username=username,
             password=password,
             expires_at=data["expiresAt"],
         )
+
+    def _settled(self, call: Callable[[], T]) -> T:
+        """What `call` gives once AWS has noticed that the repository exists: soon after it was created."""
+        for wait in SETTLE_SECONDS:
+            try:
+                return call()
+            except RegistryNotFound:
+                self._sleep(wait)
+        return call()
 
     def _guard(self, name: str) -> str:
         return naming.guard(self._prefix, name)

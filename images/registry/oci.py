@@ -19,8 +19,8 @@ from typing import Any, Self
 
 import httpx
 
-from images.errors import DigestMismatch, RegistryError, RegistryUnavailable
-from images.registry.transport import Credentials, Transport
+from images.errors import DigestMismatch, RegistryError, RegistryUnavailable, TagTaken
+from images.registry.transport import CredentialSource, Transport
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -33,8 +33,9 @@ DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 
 PIECE = 1 << 20
-# ECR takes parts of 5 to 10 MiB (the last may be smaller).
+# ECR takes parts of 5 to 10 MiB (the last may be smaller), and so many of them for a layer.
 CHUNK = 10 << 20
+MAX_PARTS = 4_200
 MAX_MANIFEST = 4 << 20
 UPLOAD_ATTEMPTS = 3
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -99,7 +100,7 @@ class RegistryClient:
         self,
         base_url: str,
         *,
-        credentials: Callable[[], Credentials] | None = None,
+        credentials: CredentialSource | None = None,
         guard: Callable[[str], str] | None = None,
         read_only: bool = False,
         timeout: float = 30.0,
@@ -178,16 +179,27 @@ class RegistryClient:
         )
 
     def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> str:
-        """Store a manifest; returns its digest, which the registry's answer must agree with."""
+        """Store a manifest; returns its digest, which the registry's answer must agree with.
+
+        Raises `TagTaken` if the tag names another image already and cannot be moved.
+        """
         self._writable(repository)
-        response = self._transport.request(
-            "PUT",
-            f"{self._path(repository)}/manifests/{reference}",
-            headers={"Content-Type": media_type},
-            body=raw,
-            scope=self._scope(repository),
-        )
         digest = digest_of(raw)
+        try:
+            response = self._transport.request(
+                "PUT",
+                f"{self._path(repository)}/manifests/{reference}",
+                headers={"Content-Type": media_type},
+                body=raw,
+                scope=self._scope(repository),
+                settle=True,
+            )
+        except TagTaken:
+            # A former request may have stored it and lost its answer: ECR refuses that one's repetition, too.
+            present = self.head_manifest(repository, reference)
+            if present is None or present.digest != digest:
+                raise
+            return digest
         answered = response.headers.get("Docker-Content-Digest", digest)
         if answered != digest:
             raise DigestMismatch(f"The registry stored {answered} instead of {digest}.")
@@ -262,6 +274,7 @@ class RegistryClient:
             f"{self._path(repository)}/blobs/uploads/",
             params={"mount": digest, "from": self._guard(from_repository)},
             scope=self._scope(repository),
+            settle=True,
         )
         return response.status_code == 201
 
@@ -280,6 +293,11 @@ class RegistryClient:
         `check` is asked before each piece of 1 MiB and may raise.
         """
         self._writable(repository)
+        if size > chunk_size * MAX_PARTS:
+            raise RegistryError(
+                f"A layer of {size:,} bytes is more than the registry takes, {chunk_size * MAX_PARTS:,}.",
+                hint="Ask for less, or for smaller versions, of the largest library.",
+            )
         for attempt in range(1, UPLOAD_ATTEMPTS + 1):
             try:
                 self._upload(repository, digest, size, source, chunk_size, check)
@@ -287,6 +305,7 @@ class RegistryClient:
             except RegistryUnavailable:
                 if attempt == UPLOAD_ATTEMPTS:
                     raise
+                self._transport.pause(attempt)
 
     def _upload(
         self,
@@ -299,7 +318,7 @@ class RegistryClient:
     ) -> None:
         scope = self._scope(repository)
         response = self._transport.request(
-            "POST", f"{self._path(repository)}/blobs/uploads/", scope=scope
+            "POST", f"{self._path(repository)}/blobs/uploads/", scope=scope, settle=True
         )
         location = response.headers["Location"]
         offset = 0

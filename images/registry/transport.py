@@ -1,13 +1,12 @@
 """HTTP to a registry: authorization, redirects and retries, as the distribution specification wants them.
 
 Sources: OCI distribution-spec 1.1; Docker's token authentication ("Bearer" challenges); RFC 9110
-(Retry-After, redirects). httpx follows no redirect here: the Authorization header must reach the
+(redirects). httpx follows no redirect here: the Authorization header must reach the
 registry and nobody else.
 """
 
 from __future__ import annotations
 
-import email.utils
 import random
 import re
 import threading
@@ -15,18 +14,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from typing import Protocol
 
 import httpx
 
-from images.errors import RegistryDenied, RegistryError, RegistryNotFound, RegistryUnavailable
+from images.errors import RegistryError, RegistryUnavailable
+from images.registry.answers import RETRIED, is_unknown_yet, may_be_expired, refused, retry_after
 from images.tls import trust
 
 MAX_ATTEMPTS = 5
 MAX_REDIRECTS = 5
 BACKOFF_SECONDS = 0.5
 MAX_WAIT_SECONDS = 30.0
-RETRIED = frozenset({429, 500, 502, 503, 504})
 
 Body = bytes | Callable[[], Iterator[bytes]] | None
 
@@ -35,6 +34,12 @@ Body = bytes | Callable[[], Iterator[bytes]] | None
 class Credentials:
     username: str
     password: str = field(repr=False)
+
+
+class CredentialSource(Protocol):
+    """Gives credentials; with those that the registry has `refused`, others if there are any."""
+
+    def __call__(self, refused: Credentials | None = None) -> Credentials: ...
 
 
 class Transport:
@@ -48,7 +53,7 @@ class Transport:
         self,
         base_url: str,
         *,
-        credentials: Callable[[], Credentials] | None = None,
+        credentials: CredentialSource | None = None,
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
         on_request: Callable[[str, str], None] | None = None,
@@ -86,10 +91,13 @@ class Transport:
         scope: str = "",
         retry: bool = True,
         missing_ok: bool = False,
+        settle: bool = False,
     ) -> httpx.Response:
         """Send and read the whole answer. Raises our errors for any status of 400 and more.
 
-        `missing_ok` lets a 404 through. `retry=False` for requests whose repetition could do harm.
+        `missing_ok` lets a 404 through. `retry=False` for requests whose repetition could do harm: only a
+        429 is answered by sending them again, since the registry has not looked at them. `settle` waits
+        for a repository that was created a moment ago, which ECR may not know everywhere yet.
         """
         with self.stream(
             method,
@@ -100,6 +108,7 @@ class Transport:
             scope=scope,
             retry=retry,
             missing_ok=missing_ok,
+            settle=settle,
         ) as response:
             response.read()
             return response
@@ -116,23 +125,24 @@ class Transport:
         scope: str = "",
         retry: bool = True,
         missing_ok: bool = False,
+        settle: bool = False,
     ) -> Iterator[httpx.Response]:
         """As `request`, with the body still to be read by the caller."""
         target = self._resolved(url, params)
-        attempts = self._attempts if retry else 1
-        for attempt in range(1, attempts + 1):
-            last = attempt == attempts
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
             try:
                 response = self._authorized(method, target, dict(headers or {}), body, scope)
             except httpx.TransportError as error:
-                if last:
+                if last or not retry:
                     raise RegistryUnavailable(
                         f"The registry {self.base_url.host} cannot be reached: {told(error)}.",
                         hint="The platform tried several times; an operator should look.",
                     ) from error
                 self._sleep(backoff(attempt))
                 continue
-            if response.status_code in RETRIED and not last:
+            again = response.status_code == 429 or (retry and response.status_code in RETRIED)
+            if not last and (again or (settle and is_unknown_yet(response))):
                 wait = retry_after(response) or backoff(attempt)
                 response.close()
                 self._sleep(min(wait, MAX_WAIT_SECONDS))
@@ -151,6 +161,10 @@ class Transport:
         finally:
             response.close()
 
+    def pause(self, attempt: int) -> None:
+        """Wait before the next attempt at something that takes several requests."""
+        self._sleep(backoff(attempt))
+
     def _resolved(self, url: str, params: Mapping[str, str] | None) -> httpx.URL:
         """Absolute form of `url`; parameters are added to those that a Location already has."""
         target = self.base_url.join(url)
@@ -159,14 +173,18 @@ class Transport:
     def _authorized(
         self, method: str, target: httpx.URL, headers: dict[str, str], body: Body, scope: str
     ) -> httpx.Response:
-        """One attempt; a 401 is answered once, with a fresh token."""
-        response = self._followed(method, target, headers | self._authorization(scope), body)
-        if response.status_code != 401:
+        """One attempt; where the credentials are not taken, it is repeated once with fresh ones."""
+        sent = self._credentials() if self._credentials and not self._bearer else None
+        response = self._followed(method, target, headers | self._authorization(scope, sent), body)
+        if response.status_code == 401:
+            challenge = response.headers.get("WWW-Authenticate", "")
+        elif response.status_code == 403 and sent is not None and may_be_expired(response):
+            challenge = "Basic"
+        else:
             return response
-        challenge = response.headers.get("WWW-Authenticate", "")
         response.read()
         response.close()
-        fresh = self._answer(challenge, scope)
+        fresh = self._answer(challenge, scope, sent)
         if fresh is None:
             return response
         return self._followed(method, target, headers | fresh, body)
@@ -213,20 +231,22 @@ class Transport:
             if ours and self._on_answer is not None:
                 self._on_answer(request.method, request.url.path, status)
 
-    def _authorization(self, scope: str) -> dict[str, str]:
+    def _authorization(self, scope: str, credentials: Credentials | None) -> dict[str, str]:
         with self._lock:
             bearer = self._bearer.get(scope)
         if bearer:
             return {"Authorization": f"Bearer {bearer}"}
-        if self._credentials and not self._bearer:
-            return {"Authorization": basic(self._credentials())}
-        return {}
+        return {"Authorization": basic(credentials)} if credentials else {}
 
-    def _answer(self, challenge: str, scope: str) -> dict[str, str] | None:
-        """The header that answers a 401, or None where there is nothing better to offer."""
+    def _answer(
+        self, challenge: str, scope: str, refused: Credentials | None
+    ) -> dict[str, str] | None:
+        """The header that answers a refusal, or None where there is nothing better to offer."""
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "basic":
-            return {"Authorization": basic(self._credentials())} if self._credentials else None
+            return (
+                {"Authorization": basic(self._credentials(refused))} if self._credentials else None
+            )
         if scheme.lower() != "bearer":
             return None
         values = dict(re.findall(r'(\w+)="([^"]*)"', rest))
@@ -258,48 +278,6 @@ def basic(credentials: Credentials) -> str:
 def backoff(attempt: int) -> float:
     """Exponential with full jitter, seconds."""
     return random.uniform(0, BACKOFF_SECONDS * 2**attempt)  # noqa: S311  (not a secret)
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the answer asks to wait (RFC 9110, 10.2.3), or None."""
-    value = response.headers.get("Retry-After", "")
-    if value.isdigit():
-        return float(value)
-    try:
-        when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
-
-
-def refused(method: str, target: httpx.URL, response: httpx.Response) -> RegistryError:
-    """Our error for an answer of 400 or more, with the registry's own words."""
-    where = f"{method} {target.path}"
-    said = registry_words(response)
-    status = response.status_code
-    if status in (401, 403):
-        return RegistryDenied(
-            f"The registry refused {where}: {said}",
-            hint="An operator must check this worker's role and the registry's permissions.",
-        )
-    if status == 404:
-        return RegistryNotFound(f"The registry knows nothing of {where}: {said}")
-    if status in RETRIED:
-        return RegistryUnavailable(
-            f"The registry answered {status} to {where}: {said}",
-            hint="The platform tried several times; build again in a while.",
-        )
-    return RegistryError(f"The registry answered {status} to {where}: {said}")
-
-
-def registry_words(response: httpx.Response) -> str:
-    """`errors[].message` of the distribution specification, or the reason phrase."""
-    try:
-        errors = response.json().get("errors", [])
-        words = "; ".join(f"{e.get('code', '')} {e.get('message', '')}".strip() for e in errors)
-    except (ValueError, AttributeError):
-        words = ""
-    return words or response.reason_phrase or str(response.status_code)
 
 
 def told(error: httpx.TransportError) -> str:

@@ -45,7 +45,7 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
     try:
         assert services.wait_until_answers(services.aws_health(port))
         with RegistryClient(
-            url, credentials=lambda: Credentials("AWS", token), read_only=True
+            url, credentials=lambda refused=None: Credentials("AWS", token), read_only=True
         ) as client:
             assert client.get_manifest(REPOSITORY, "build-1").raw == manifest
             client.download_blob(REPOSITORY, config, tmp_path / "back")

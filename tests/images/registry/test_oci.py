@@ -38,7 +38,7 @@ class Script:
     def client(self, password: str = "secret") -> RegistryClient:
         return RegistryClient(
             "https://registry.test",
-            credentials=lambda: Credentials("AWS", password),
+            credentials=lambda refused=None: Credentials("AWS", password),
             guard=str,
             transport=httpx.MockTransport(self.answer),
             sleep=self.slept.append,

@@ -1,0 +1,70 @@
+"""Which builds of an image stay in its repository: the newest successful ones, the current one first.
+
+These can be rolled back to by tagging what is there. All others are superseded once they have ended,
+and never come back: a later success only makes older ones older. Whoever rolls back to one builds it
+again from its lock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from images.models import ManagedImage
+from images.models.lease import WorkState
+from images.registry.control import ImageDetail
+from images.registry.lifecycle import selects
+
+ENDED = (WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED)
+# `build-3`, and what refers to it: `build-3-sbom`.
+_TAG = re.compile(r"build-([1-9][0-9]*)(?:-[a-z]+)?")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an image's builds stand, by number; `digests` are those of the builds that are kept."""
+
+    superseded: frozenset[int]
+    digests: frozenset[str]
+
+
+def standing(image: ManagedImage) -> Standing:
+    ended = image.builds.filter(state__in=ENDED).order_by("-number")
+    succeeded = ended.filter(state=WorkState.SUCCEEDED)
+    kept = dict(succeeded.values_list("number", "manifest_digest")[: settings.KEEP_BUILDS])
+    numbers = frozenset(ended.values_list("number", flat=True))
+    return Standing(numbers - kept.keys(), frozenset(kept.values()))
+
+
+def expiring(images: Sequence[ImageDetail], standing: Standing) -> list[str]:
+    """For each image of a repository that may go, one of its tags, the oldest build's first.
+
+    An image stays that a kept build is, or that has any tag other than those of superseded builds: also
+    one that we know nothing of.
+    """
+    going = [image for image in images if may_go(image, standing)]
+    staying = [image for image in images if not may_go(image, standing)]
+    tags = [min(image.tags, key=by_number) for image in going]
+    safe = [tag for tag in tags if not any(selects(tag, image.tags) for image in staying)]
+    return sorted(safe, key=by_number)
+
+
+def may_go(image: ImageDetail, standing: Standing) -> bool:
+    return (
+        bool(image.tags)
+        and image.digest not in standing.digests
+        and all(build_number(tag) in standing.superseded for tag in image.tags)
+    )
+
+
+def build_number(tag: str) -> int | None:
+    """The build that a tag is of, or None for a tag that no build makes."""
+    found = _TAG.fullmatch(tag)
+    return int(found[1]) if found else None
+
+
+def by_number(tag: str) -> tuple[int, str]:
+    return build_number(tag) or 0, tag

@@ -1,0 +1,171 @@
+"""Which builds stay in the registry, and that nothing else does in the end."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from images import operations, reconcile, retention, revisions, wake
+from images.building import assemble
+from images.models import BaseImage, Build, ManagedImage, Status
+from images.models.lease import WorkState
+from images.registry import local_iam
+from images.registry.oci import OCI_MANIFEST, digest_of
+from images.requirements import parse_pip_requirements
+from ri_platform.local import services
+from tests import factories
+from tests.conftest import Cast, LocalAWS
+from tests.images.registry.ecr_lifecycle import Image, expired
+from tests.test_main_job import ask, build_now
+from workspaces.access import Actor
+
+NEXT_WEEK = datetime.now(UTC) + timedelta(days=7)
+
+
+def add_build(image: ManagedImage, number: int, state: str, digest: str = "") -> Build:
+    values = {"state": state, "manifest_digest": digest and factories.digest(digest)}
+    if state == WorkState.FAILED:
+        values["error_code"] = "registry_failed"
+    base = image.builds.all()[0].base_image
+    return factories.make_build(image, base, Status.READY, number, **values)
+
+
+def in_registry(aws: LocalAWS, repository: str) -> list[Image]:
+    return [
+        Image(detail.digest, set(detail.tags), detail.pushed_at or datetime.now(UTC))
+        for detail in aws.control("registry-server").describe_images(repository)
+    ]
+
+
+def gone_next_week(aws: LocalAWS, repository: str) -> set[str]:
+    """The tags of what the policy in force takes, by ECR's rules; the local AWS takes nothing itself."""
+    root = local_iam.as_root("ecr", aws.url, services.REGION)
+    policy = root.get_lifecycle_policy(repositoryName=repository)["lifecyclePolicyText"]
+    images = in_registry(aws, repository)
+    taken = expired(policy, images, NEXT_WEEK)
+    return {tag for image in images if image.digest in taken for tag in image.tags}
+
+
+def test_the_newest_successful_builds_are_kept(base: BaseImage, settings: Any) -> None:
+    settings.KEEP_BUILDS = 2
+    image = factories.make_image("kept", base=base)  # build 1
+    add_build(image, 2, WorkState.SUCCEEDED, "two")
+    add_build(image, 3, WorkState.FAILED)
+    add_build(image, 4, WorkState.CANCELLED)
+    add_build(image, 5, WorkState.SUCCEEDED, "five")
+    add_build(image, 6, WorkState.QUEUED)
+    now = retention.standing(image)
+    assert now.superseded == {1, 3, 4}
+    assert now.digests == {factories.digest("two"), factories.digest("five")}
+
+
+@pytest.mark.slow
+def test_superseded_builds_expire_with_what_refers_to_them(
+    base: BaseImage, registry: LocalAWS, settings: Any
+) -> None:
+    settings.KEEP_BUILDS = 1
+    repository = "rime-managed-images/tidy"
+    image = factories.make_image("tidy", base=base)
+    add_build(image, 2, WorkState.FAILED)
+    with registry.repositories(repository), registry.client() as client:
+        manifests = {}
+        for name in ("one", "one sbom", "two", "three"):
+            manifests[name] = assemble.canonical({"schemaVersion": 2, "annotations": {"n": name}})
+        for tag, name in {
+            "build-1": "one",
+            "build-1-sbom": "one sbom",
+            "build-2": "two",
+            "build-3": "three",
+            "build-10": "one",
+        }.items():
+            client.put_manifest(repository, tag, manifests[name], OCI_MANIFEST)
+        with registry.identity("registry-server"):
+            reconcile.tidy_repository(image.pk)
+            assert gone_next_week(registry, repository) == {"build-2"}
+            add_build(image, 3, WorkState.SUCCEEDED, "three")
+            Build.objects.filter(image=image, number=3).update(
+                manifest_digest=digest_of(manifests["three"])
+            )
+            reconcile.tidy_repository(image.pk)
+        # Build 10 is not one of ours yet, so what it has in common with build 1 stays.
+        assert gone_next_week(registry, repository) == {"build-1-sbom", "build-2"}
+        add_build(image, 10, WorkState.CANCELLED)
+        with registry.identity("registry-server"):
+            reconcile.tidy_repository(image.pk)
+        assert gone_next_week(registry, repository) == {
+            "build-1",
+            "build-1-sbom",
+            "build-2",
+            "build-10",
+        }
+    image.refresh_from_db()
+    assert image.repository_due_at > timezone.now() + timedelta(hours=11)
+
+
+def test_an_image_with_nothing_superseded_asks_nothing_of_aws(
+    base: BaseImage, settings: Any
+) -> None:
+    settings.AWS_ENDPOINT_URL = f"http://127.0.0.1:{services.free_port()}"
+    image = factories.make_image("young", base=base)
+    reconcile.tidy_repository(image.pk)
+    image.refresh_from_db()
+    assert image.repository_due_at > timezone.now() + timedelta(hours=11)
+
+
+def test_what_aws_refuses_is_told_and_tried_again(
+    base: BaseImage, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    settings.AWS_ENDPOINT_URL = f"http://127.0.0.1:{services.free_port()}"
+    image = factories.make_image("away", base=base)
+    add_build(image, 2, WorkState.FAILED)
+    ManagedImage.objects.update(repository_due_at=timezone.now() - timedelta(minutes=1))
+    with caplog.at_level(logging.WARNING):
+        reconcile.tidy_repository(image.pk)
+    assert "The repository of away cannot be tidied" in caplog.text
+    sent: list[tuple[str, int]] = []
+    monkeypatch.setattr(wake, "send", lambda task, pk: sent.append((task, pk)))
+    reconcile.tidy_due()
+    assert sent == [(wake.Task.TIDY_REPOSITORY, image.pk)]
+    settings.IMAGE_REGISTRY_ENABLED = False
+    reconcile.tidy_due()
+    assert len(sent) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.django_db(transaction=True)
+def test_rolling_back_beyond_what_is_kept_makes_an_image_that_no_rule_takes(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any
+) -> None:
+    settings.KEEP_BUILDS = 1
+    repository, actor = "rime-managed-images/beyond", Actor(cast.member)
+
+    def tidy(image: ManagedImage) -> set[str]:
+        with registry.identity("registry-server"):
+            reconcile.tidy_repository(image.pk)
+        return gone_next_week(registry, repository)
+
+    image = build_now(registry, ask(cast, "beyond", "pyjokes==0.6.0"))
+    first = image.builds.get(number=1)
+    other = operations.CreateImage("beyond", "all", "3.11", parse_pip_requirements("six==1.17.0"))
+    revisions.alter_image_unseen(actor, image, other)
+    image = build_now(registry, image)
+    assert tidy(image) == {"build-1", "build-1-sbom", "build-1-provenance"}
+    revisions.roll_back_image(actor, image, 1)
+    image = build_now(registry, image)
+    assert image.status == Status.READY
+    assert image.current_build is not None
+    assert image.current_build.number == 3
+    assert image.current_build.manifest_digest != first.manifest_digest
+    # The rules in force name build 1, and would have taken an image that build 3 shared with it.
+    assert not {tag for tag in gone_next_week(registry, repository) if "build-3" in tag}
+    assert {tag.partition("-")[2].partition("-")[0] for tag in tidy(image)} == {"1", "2"}
+    with registry.client() as client:
+        marked = client.get_manifest(repository, "build-3").json()
+        plain = client.get_manifest(repository, "build-1").json()
+    assert marked.pop("annotations") == {"org.opencontainers.image.version": "build-3"}
+    assert marked == plain
