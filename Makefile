@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install run check lint format test docs lock clean screenshots bench
+.PHONY: help install run audit check lint format test docs lock clean screenshots bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,10 +26,13 @@ lint: install  ## Formatting, lint, templates, types, import contracts
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
+audit: install  ## Known vulnerabilities of what production installs, where an advisory service can be asked
+	$(BIN)/python tools/audit.py
+
 check: lint  ## Lint and the fast tests: under a minute
 	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not network and not browser"
 
-test: lint  ## Everything, with real services, the package index and a browser
+test: lint audit  ## Everything, with real services, the package index and a browser
 	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium xmlsec1
 	@bash tools/system_packages.sh rabbitmq-server
 	$(BIN)/pytest --durations=10

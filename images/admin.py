@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from images import operations, removal, revisions
+from images import operations, removal, revisions, webhooks
 from images.models import (
     Alteration,
     AwsContact,
@@ -28,8 +28,9 @@ from images.models import (
     Webhook,
     WheelLayer,
 )
+from images.models.lease import WorkState
 from ri_platform.errors import DomainError
-from ri_platform.operators import ReadOnlyAdmin
+from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
 from workspaces.admin import each
 
@@ -43,7 +44,18 @@ class ManagedImageAdmin(ReadOnlyAdmin):
     list_filter = ("status", "image_type", "python_version")
     search_fields = ("name",)
     list_select_related = ("created_by",)
+    readonly_fields = ("all_builds",)
     actions = ("remove_images", "rebuild")
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """The page of a base image leads to the images that stand on it."""
+        if lookup == "current_build__base_image":
+            return True
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    @admin.display(description="Builds")
+    def all_builds(self, image: ManagedImage) -> str:
+        return link_to("admin:images_build_changelist", "Show", image=image.pk)
 
     @admin.action(description="Remove selected managed images")
     def remove_images(self, request: HttpRequest, chosen: QuerySet[ManagedImage]) -> None:
@@ -65,7 +77,7 @@ class BuildAdmin(ReadOnlyAdmin):
         "image", "number", "state", "phase", "attempts", "lease_expires_at", "error_code", "created_at",
     )  # fmt: skip
     list_filter = ("state", "reason")
-    search_fields = ("image__name", "error_code")
+    search_fields = ("image__name",)
     list_select_related = ("image",)
     readonly_fields = ("log",)
     actions = ("retry", "wake", "cancel")
@@ -130,6 +142,7 @@ class BaseImageAdmin(ReadOnlyAdmin):
         "image_type", "python_version", "platform_version", "state", "is_current", "built_on",
         "children", "source", "error_message",
     )  # fmt: skip
+    readonly_fields = ("children", "base_children")
     list_select_related = ("built_on",)
     list_filter = ("state", "image_type", "python_version")
     search_fields = ("platform_version", "source")
@@ -162,18 +175,16 @@ class BaseImageAdmin(ReadOnlyAdmin):
                 return redirect(reverse("admin:images_baseimage_changelist"))
         return super().add_view(request, form_url, extra_context)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[BaseImage]:
-        current = Build.objects.filter(
-            base_image=OuterRef("pk"),
-            pk__in=ManagedImage.objects.existing().values("current_build"),
-        )
-        counted = current.order_by().values("base_image").annotate(n=Count("pk")).values("n")
-        bases: QuerySet[BaseImage] = super().get_queryset(request)
-        return bases.annotate(child_count=Coalesce(Subquery(counted), 0))
-
     @admin.display(description="Managed images on it")
-    def children(self, base: BaseImage) -> int:
-        return int(getattr(base, "child_count", 0))
+    def children(self, base: BaseImage) -> str:
+        """A link, since counting a hundred thousand of them for each row would keep the page waiting."""
+        return link_to(
+            "admin:images_managedimage_changelist", "Show", current_build__base_image=base.pk
+        )
+
+    @admin.display(description="Base images on it")
+    def base_children(self, base: BaseImage) -> str:
+        return link_to("admin:images_baseimage_changelist", "Show", built_on=base.pk)
 
     @admin.action(description="Retire selected base images")
     def retire(self, request: HttpRequest, chosen: QuerySet[BaseImage]) -> None:
@@ -200,12 +211,38 @@ class BuildHostAdmin(ReadOnlyAdmin):
     list_display = ("name", "os_packages_problem", "source_builds_problem", "seen_at")
 
 
+class Filter(admin.SimpleListFilter):
+    """By values that are known: Django would look for those that occur, in the whole table."""
+
+    values: Sequence[str]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
+
+
+class TaskFilter(Filter):
+    title = parameter_name = "task"
+    values = (
+        "run_build", "prepare_base_repository", "resolve_alteration", "deliver",
+        "prepare_repository", "delete_repository",
+    )  # fmt: skip
+
+
+class StateFilter(Filter):
+    title = parameter_name = "state"
+    values = (WorkState.QUEUED, WorkState.RUNNING)
+
+
 @admin.register(TaskDue)
 class TaskDueAdmin(ReadOnlyAdmin):
     list_display = (
         "task", "of", "state", "since", "due_at", "lease_expires_at", "attempts", "error",
     )  # fmt: skip
-    list_filter = ("task", "state")
+    list_filter = (TaskFilter, StateFilter)
     search_fields = ("of",)
     ordering = ("since",)
     actions = ("wake",)
@@ -225,6 +262,14 @@ class WebhookAdmin(ReadOnlyAdmin):
     list_display = ("url", "events", "created_by", "created_at")
     list_select_related = ("created_by",)
     exclude = ("secret",)
+    actions = ("remove",)
+
+    @admin.action(description="Remove selected webhooks")
+    def remove(self, request: HttpRequest, chosen: QuerySet[Webhook]) -> None:
+        each(
+            self, request, chosen,
+            lambda actor, hook: webhooks.remove_webhook(actor, hook.pk), "was removed",
+        )  # fmt: skip
 
 
 @admin.register(Delivery)
@@ -241,3 +286,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = ("state", "event")
     list_select_related = ("webhook",)
     ordering = ("-pk",)
+    actions = ("send_again",)
+
+    @admin.action(description="Send selected messages once more")
+    def send_again(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> None:
+        each(
+            self, request, chosen.select_related("webhook"),
+            lambda actor, sent: webhooks.send_again(actor, sent.webhook_id, sent.pk), "is sent again",
+        )  # fmt: skip

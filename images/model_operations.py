@@ -71,7 +71,7 @@ def create_model(actor: Actor, workspace: Workspace, command: EditModel) -> MLMo
     try:
         with transaction.atomic():
             model = MLModel.objects.create(workspace=workspace, created_by=actor.user, **columns)
-            record("model.created", actor, model)
+            record("model.created", actor, model, **said_of(model))
     except IntegrityError as error:
         raise name_taken(command.name) from error
     return model
@@ -84,15 +84,19 @@ def edit_model(actor: Actor, model: MLModel, command: EditModel) -> MLModel:
     try:
         with transaction.atomic():
             locked = locked_model(model)
-            before = {
-                column: getattr(locked, column)
-                for column in ("name", "description", "python_version", "requirements")
-                if getattr(locked, column) != columns[column]
-            }
+            before = said_of(locked)
             for column, value in columns.items():
                 setattr(locked, column, value)
             locked.save(update_fields=[*columns, "updated_at"])
-            record("model.edited", actor, locked, before=before)
+            after = said_of(locked)
+            changed = [column for column in after if after[column] != before[column]]
+            record(
+                "model.edited",
+                actor,
+                locked,
+                before={column: before[column] for column in changed},
+                after={column: after[column] for column in changed},
+            )
     except IntegrityError as error:
         raise name_taken(command.name) from error
     return locked
@@ -107,6 +111,12 @@ def remove_model(actor: Actor, model: MLModel) -> None:
             return
         record("model.removed", actor, model)
         locked.delete()
+
+
+def said_of(model: MLModel) -> dict[str, str]:
+    """What people say of a model, for the audit log."""
+    columns = ("name", "description", "python_version", "requirements")
+    return {column: getattr(model, column) for column in columns}
 
 
 def locked_model(model: MLModel) -> MLModel:

@@ -77,6 +77,7 @@ def propose_alteration(
         alteration = Alteration.objects.create(
             image=image, base_image=base, spec=wanted.spec, requested_by=actor.user
         )
+        record("image.alteration_proposed", actor, image, workspace, wanted=wanted.spec)
         wake.after_commit(wake.Task.RESOLVE_ALTERATION, alteration.pk)
     return alteration
 

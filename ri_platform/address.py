@@ -23,3 +23,13 @@ def client_address(request: HttpRequest) -> str | None:
         return str(ipaddress.ip_address(found))
     except ValueError:
         return None
+
+
+def network_of(address: str | None) -> str:
+    """What limits count by: the address, or of IPv6 the /64, which is the least that anybody is given."""
+    if address is None:
+        return ""
+    parsed = ipaddress.ip_address(address)
+    if parsed.version == 4:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))

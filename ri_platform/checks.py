@@ -113,3 +113,11 @@ def served_to_people_safely(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(Tags.security, deploy=True)
+def no_demo(**kwargs: Any) -> list[CheckMessage]:
+    """The demo's accounts share one password."""
+    if not settings.DEMO:
+        return []
+    return [Error("RI_DEMO is set, which is for `make run` alone.", id="ri_platform.E010")]

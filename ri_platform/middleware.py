@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
@@ -45,6 +47,23 @@ TITLES = {
     502: "The image registry did not answer as it should",
     503: "Not available right now",
 }
+
+
+class BodyLimitMiddleware:
+    """Refuse a large body before it is read: Django's own limit leaves out files in a form, and spools those.
+
+    WSGI reads no body without a length, so the header is enough.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if not length.isdecimal() or len(length) > 18 or int(length) > limit:
+            return bad_request(request, RequestDataTooBig())
+        return self.get_response(request)
 
 
 class PrivatePagesMiddleware:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin
@@ -11,6 +12,9 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
 
 # No page is paged to further; who looks for one row among more searches for it.
 COUNTED = 10_000
@@ -39,6 +43,16 @@ class OperatorsSite(admin.AdminSite):
         target = request.GET.get("next", "")
         return redirect_to_login(target if target.startswith("/") else "/", settings.LOGIN_URL)
 
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """One way to sign out, too; it asks first."""
+        return redirect("account_logout")
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """And one to change a password, which the audit log hears of."""
+        return redirect("account_change_password")
+
 
 class CappedPaginator(Paginator[Any]):
     """Counts no further than anybody pages: a full count reads the whole table."""
@@ -55,7 +69,9 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
     show_full_result_count = False
     paginator = CappedPaginator
-    list_per_page = 50
+    list_per_page = list_max_show_all = 50
+    # Counts beside each filter would read the whole table once for each.
+    show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -65,3 +81,8 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def link_to(route: str, words: str, **query: object) -> str:
+    """A link to another list of the admin, for a page that has more to show than belongs on it."""
+    return format_html('<a href="{}?{}">{}</a>', reverse(route), urlencode(query), words)

@@ -101,6 +101,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
+    "ri_platform.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -208,6 +209,8 @@ HTTPS = env.flag(
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
+# Probes come past the proxy that ends TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SESSION_COOKIE_HTTPONLY = True
@@ -254,6 +257,11 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+DEMO = env.flag(
+    "RI_DEMO",
+    default=False,
+    help="Set by `make run` alone: `seed_demo` makes its accounts, which share one password, nowhere else.",
+)
 AUDIT_DAYS = env.integer("RI_AUDIT_DAYS", 365, minimum=1, help="Days that the audit log is kept.")
 MAX_FAILED_SIGN_INS = env.integer(
     "RI_MAX_FAILED_SIGN_INS",
@@ -276,6 +284,12 @@ ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "5/5m/key"}
 MFA_ADAPTER = "workspaces.sign_in.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {
+    "add_webauthn": "workspaces.sign_in.forms.AddPasskeyForm",
+    "authenticate_webauthn": "workspaces.sign_in.forms.PasskeySecondStepForm",
+    "edit_webauthn": "workspaces.sign_in.forms.RenamePasskeyForm",
+    "login_webauthn": "workspaces.sign_in.forms.PasskeySignInForm",
+}
 MFA_TOTP_ISSUER = "RI Platform"
 MFA_TOTP_TOLERANCE = 1
 MFA_ALLOW_UNVERIFIED_EMAIL = True

@@ -13,9 +13,11 @@ from typing import Any
 
 import boto3
 import pytest
+from allauth.account.internal.flows.login import record_authentication
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from django.http import HttpRequest
 from django.test import Client, override_settings
 
 from images.models import BaseImage
@@ -33,11 +35,16 @@ from workspaces.models import InstanceRole, User, Workspace, WorkspaceRole
 
 
 @pytest.fixture(scope="session", autouse=True)
-def static_files() -> None:
-    """Pages name static files by their hash, as in production; compressing them takes seconds."""
+def static_files() -> Iterator[None]:
+    """Pages name static files by their hash, as in production; compressing them takes seconds.
+
+    Each test client would list all of them once more, which takes longer than its requests.
+    """
     backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
     with override_settings(STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": backend}}):
         call_command("collectstatic", interactive=False, verbosity=0)
+    with override_settings(WHITENOISE_AUTOREFRESH=True):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +68,8 @@ def web_process(port: int, **variables: str) -> Iterator[str]:
     }
     process = subprocess.Popen(processes.web(port), env=environment)
     try:
-        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz")
+        # Long: other tests may keep all cores busy meanwhile.
+        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz", 120)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -86,6 +94,16 @@ class Cast:
         client = Client()
         if user is not None:
             client.force_login(user)
+        return client
+
+    @classmethod
+    def confirmed_client(cls, user: User) -> Client:
+        """Of somebody who has just said once more who they are, as what protects an account asks."""
+        client = cls.client(user)
+        request = HttpRequest()
+        request.session = client.session
+        record_authentication(request, user, "password", reauthenticated=True)
+        request.session.save()
         return client
 
 

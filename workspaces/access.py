@@ -36,6 +36,7 @@ class Action(enum.Enum):
     SEE_ORGANIZATION = "organization.see"
     EDIT_ORGANIZATION = "organization.edit"
     MANAGE_ACCOUNTS = "accounts.manage"
+    APPOINT_ADMINISTRATORS = "accounts.appoint_administrators"
     SEE_AUDIT_LOG = "audit.see"
     SEE_TOKENS = "tokens.see"
     CREATE_TOKEN = "token.create"  # noqa: S105 - a verb, no secret
@@ -112,6 +113,12 @@ TABLE: dict[Action, Rule] = {
     ),
     Action.MANAGE_ACCOUNTS: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage accounts."
+    ),
+    # The one thing that support users may not: who can be revoked must not be able to prevent it.
+    Action.APPOINT_ADMINISTRATORS: Rule(
+        frozenset({InstanceRole.ORGANIZATION_ADMINISTRATOR}),
+        NOBODY_ELSE,
+        "Only Organization Administrators themselves change the account of one, or make one.",
     ),
     Action.SEE_AUDIT_LOG: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators see the audit log."
@@ -248,11 +255,14 @@ R = TypeVar("R")
 V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 
 
-def needs(action: Action) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
+def needs(
+    action: Action, *, to_post: Action | None = None
+) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
     """Guard a view of the console or the API: signed in, the URL's workspace visible, the action allowed.
 
-    A `workspace_id` in the URL becomes the keyword argument `workspace`; what `locates` registered is found
-    too, and has to stand in that workspace.
+    `to_post` is for a page that more people see than may send its form. A `workspace_id` in the URL becomes
+    the keyword argument `workspace`; what `locates` registered is found too, and has to stand in that
+    workspace.
     """
 
     def decorate(view: Callable[..., R]) -> Callable[..., R | HttpResponse]:
@@ -271,9 +281,12 @@ def needs(action: Action) -> Callable[[Callable[..., R]], Callable[..., R | Http
                     raise NotFound("There is nothing at this address.")
                 workspace = found.workspace
             require(request.user, action, workspace)
+            if to_post is not None and request.method == "POST":
+                require(request.user, to_post, workspace)
             return view(request, *args, **kwargs)
 
         guarded.needs = action  # type: ignore[attr-defined]
+        guarded.needs_to_post = to_post or action  # type: ignore[attr-defined]
         return guarded
 
     return decorate
@@ -281,7 +294,7 @@ def needs(action: Action) -> Callable[[Callable[..., R]], Callable[..., R | Http
 
 def public(view: V) -> V:
     """Mark a view that anybody may open, signed in or not."""
-    view.needs = None  # type: ignore[attr-defined]
+    view.needs = view.needs_to_post = None  # type: ignore[attr-defined]
     return view
 
 

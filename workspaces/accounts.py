@@ -30,6 +30,7 @@ def create_account(actor: Actor, username: str, *, email: str = "", role: str) -
     """
     require(actor.user, Action.MANAGE_ACCOUNTS)
     refuse_unknown_role(role)
+    require_over(actor, role)
     username = username.strip()
     try:
         UnicodeUsernameValidator()(username)
@@ -66,6 +67,7 @@ def change_role(actor: Actor, user: User, role: str) -> User:
     refuse_unknown_role(role)
     with transaction.atomic():
         locked = locked_account(user)
+        require_over(actor, locked.role, role)
         if role != InstanceRole.ORGANIZATION_ADMINISTRATOR:
             refuse_last_administrator(locked)
         before, locked.role = locked.role, role
@@ -85,6 +87,7 @@ def deactivate_account(actor: Actor, user: User) -> User:
         raise Conflict("This is your own account.", hint="Let another administrator do it.")
     with transaction.atomic():
         locked = locked_account(user)
+        require_over(actor, locked.role)
         refuse_last_administrator(locked)
         if locked.is_active:
             locked.is_active = False
@@ -98,6 +101,7 @@ def reactivate_account(actor: Actor, user: User) -> User:
     require(actor.user, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
         locked = locked_account(user)
+        require_over(actor, locked.role)
         if not locked.is_active:
             locked.is_active = True
             locked.save(update_fields=["is_active"])
@@ -114,6 +118,7 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
     require(actor.user, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
         locked = locked_account(user)
+        require_over(actor, locked.role)
         # Random rather than unusable: Django makes no links for accounts that cannot have a password.
         locked.set_password(secrets.token_urlsafe(32))
         locked.save(update_fields=["password"])
@@ -124,13 +129,16 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
 def remove_second_factors(actor: Actor, user: User) -> User:
     """Let somebody who lost their phone or key in again with the password alone; their sessions end.
 
-    Each second factor that goes is an event of its own.
+    Each second factor that goes is an event of its own, besides.
     """
     require(actor.user, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
         locked = locked_account(user)
+        require_over(actor, locked.role)
         Authenticator.objects.filter(user=locked).delete()
-        get_adapter().end_sessions(UserSession.objects.filter(user=locked))
+        sessions = UserSession.objects.filter(user=locked)
+        record("account.second_factors_removed", actor, locked, sessions_ended=sessions.count())
+        get_adapter().end_sessions(sessions)
     return locked
 
 
@@ -141,6 +149,12 @@ def account_of(actor: Actor, user_id: int) -> User:
     if found is None:
         raise NotFound("There is no such account.")
     return found
+
+
+def require_over(actor: Actor, *roles: str) -> None:
+    """Raise `NotAllowed` if one of `roles`, had or wanted by an account, is not the actor's to change."""
+    if InstanceRole.ORGANIZATION_ADMINISTRATOR in roles:
+        require(actor.user, Action.APPOINT_ADMINISTRATORS)
 
 
 def locked_account(user: User) -> User:

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ri_platform.errors import DomainError
-from ri_platform.operators import ReadOnlyAdmin
+from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces import accounts, tokens
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, Membership, User, Workspace
@@ -26,6 +26,10 @@ admin.site.unregister(
 )
 
 
+# "Select all" of a long list is a slip more often than a wish, and one request has to do them all.
+AT_ONCE = 100
+
+
 def each(
     page: admin.ModelAdmin[Any],
     request: HttpRequest,
@@ -34,25 +38,17 @@ def each(
     done: str,
 ) -> None:
     """Do an operation to each chosen row, and tell of each how it went."""
-    for row in chosen:
+    rows = list(chosen[: AT_ONCE + 1])
+    if len(rows) > AT_ONCE:
+        page.message_user(request, f"Choose at most {AT_ONCE} at a time.", messages.ERROR)
+        return
+    for row in rows:
         try:
             change(Actor.of(request), row)
         except DomainError as error:
             page.message_user(request, f"{row}: {error}", messages.ERROR)
         else:
             page.message_user(request, f"{row} {done}.", messages.SUCCESS)
-
-
-class MembershipInline(admin.TabularInline[Membership, Workspace]):
-    model = Membership
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(User)
@@ -80,7 +76,21 @@ class AccountAdmin(ReadOnlyAdmin):
 class WorkspaceAdmin(ReadOnlyAdmin):
     list_display = ("name", "created_at")
     search_fields = ("name",)
-    inlines = (MembershipInline,)
+    readonly_fields = ("members",)
+
+    @admin.display(description="Members")
+    def members(self, workspace: Workspace) -> str:
+        """A list of its own, in pages: a workspace may have any number."""
+        return link_to("admin:workspaces_membership_changelist", "Show", workspace=workspace.pk)
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnlyAdmin):
+    list_display = ("user", "workspace", "role")
+    list_filter = ("role",)
+    list_select_related = ("user", "workspace")
+    search_fields = ("user__username", "workspace__name")
+    ordering = ("-pk",)
 
 
 @admin.register(ApiToken)

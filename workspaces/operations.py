@@ -24,7 +24,8 @@ def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -
     with transaction.atomic():
         locked = Workspace.objects.select_for_update().get(pk=workspace.pk)
         before = {"name": locked.name, "description": locked.description}
-        locked.name, locked.description = command.name, command.description
+        locked.name, locked.description = named(command), command.description
+        after = {"name": locked.name, "description": locked.description}
         try:
             with transaction.atomic():
                 locked.save(update_fields=["name", "description"])
@@ -36,23 +37,26 @@ def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -
             object_type="workspace",
             object_name=locked.name,
             workspace=locked,
-            details={"before": before},
+            details={"before": before, "after": after},
         )
     return locked
 
 
 def create_workspace(actor: Actor, command: EditWorkspace) -> Workspace:
-    """Make a workspace. Raises `Conflict` if the name is taken."""
+    """Make a workspace. Raises `Conflict` if the name is taken, `Invalid` for an empty one."""
     require(actor.user, Action.CREATE_WORKSPACE)
     try:
         with transaction.atomic():
-            workspace = Workspace.objects.create(name=command.name, description=command.description)
+            workspace = Workspace.objects.create(
+                name=named(command), description=command.description
+            )
             audit.record(
                 "workspace.created",
                 actor,
                 object_type="workspace",
                 object_name=workspace.name,
                 workspace=workspace,
+                details={"description": workspace.description},
             )
     except IntegrityError as error:
         raise name_taken(command.name) from error
@@ -84,6 +88,13 @@ def remove_workspace(actor: Actor, workspace: Workspace, typed_name: str) -> Non
             details={"members": list(locked.members.values_list("username", flat=True))},
         )
         locked.delete()
+
+
+def named(command: EditWorkspace) -> str:
+    name = command.name.strip()
+    if not name:
+        raise Invalid("A workspace needs a name.", field="name")
+    return name
 
 
 def name_taken(name: str) -> Conflict:

@@ -26,8 +26,11 @@ def choose_time_zone(actor: Actor, time_zone: str) -> None:
     """Show times in `time_zone` (a name of the tz database), or with an empty one as the browser says."""
     require(actor.user, Action.MANAGE_OWN_ACCOUNT)
     with transaction.atomic():
-        User.objects.filter(pk=actor.user.pk).update(time_zone=time_zone)
-        record("account.time_zone_chosen", actor, time_zone=time_zone)
+        locked = User.objects.select_for_update().get(pk=actor.user.pk)
+        before, locked.time_zone = locked.time_zone, time_zone
+        if before != time_zone:
+            locked.save(update_fields=["time_zone"])
+            record("account.time_zone_chosen", actor, before=before, time_zone=time_zone)
 
 
 def end_sessions(actor: Actor, chosen: str, *, keep: str) -> int:

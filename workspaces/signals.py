@@ -6,15 +6,17 @@ import time
 from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.signals import password_changed
 from allauth.core import context
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from ri_platform.address import client_address
-from workspaces import audit
+from workspaces import audit, own_account
 from workspaces.access import Actor
 from workspaces.models import User
 
@@ -42,6 +44,28 @@ def failed(
     known = User.objects.filter(username__iexact=username).first()
     name = known.username if known else ""
     audit.record_sign_in("session.failed", name, address_of(request), known)
+    if request is not None:
+        request.failure_is_recorded = True  # type: ignore[attr-defined]
+
+
+@receiver(authentication_failed)
+def second_step_failed(
+    sender: object,
+    request: HttpRequest,
+    user: User,
+    authenticator: Authenticator,
+    reauthentication: bool = False,
+    **signal: Any,
+) -> None:
+    if not reauthentication:
+        audit.record_sign_in(
+            "session.failed", user.username, address_of(request), user, by=[authenticator.type]
+        )
+
+
+@receiver(password_changed)
+def own_password_changed(sender: object, request: HttpRequest, user: User, **signal: Any) -> None:
+    own_account.record("account.password_changed", Actor.of(request), by="owner")
 
 
 @receiver(post_save, sender=Authenticator)

@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from ri_platform.address import network_of
 from ri_platform.errors import Conflict, Invalid, NotFound, Unauthenticated
 from ri_platform.locks import until_commit
 from workspaces import audit
@@ -165,7 +166,9 @@ def authenticate(secret: str, address: str | None) -> ApiToken:
     if token is None:
         if secret:
             # Counting refuses once there were too many.
-            count_failure(f"token {address}", settings.MAX_FAILED_AUTHENTICATIONS, WRONG)
+            count_failure(
+                f"token {network_of(address)}", settings.MAX_FAILED_AUTHENTICATIONS, WRONG
+            )
         raise Unauthenticated(
             "The API access token is missing, wrong, expired or revoked.",
             hint="Create one under API Access Tokens in a workspace's settings, and send it in the "

@@ -178,6 +178,7 @@ def write_run_env(place: Place, postgres: services.Postgres) -> dict[str, str]:
         "PORT": str(place.port),
         "RI_STATE_DIR": str(place.state),
         "RI_SECRET_KEY": secret,
+        "RI_DEMO": "true",
         "DATABASE_URL": postgres.url(DATABASE),
         "CELERY_BROKER_URL": postgres.url(DATABASE, "pgmq"),
         "RI_AWS_REGION": services.REGION,

@@ -12,10 +12,11 @@ from django.contrib.auth import SESSION_KEY
 from django.db import connection, transaction
 from django.db.utils import IntegrityError
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from ri_platform.errors import Conflict
+from ri_platform.errors import Conflict, NotAllowed
 from tests.conftest import Cast
 from workspaces import accounts, audit, tokens
 from workspaces.access import Actor
@@ -99,11 +100,33 @@ def test_the_last_organization_administrator_stays(cast: Cast) -> None:
     with pytest.raises(Conflict, match="your own account"):
         accounts.deactivate_account(Actor(cast.admin), cast.admin)
     with pytest.raises(Conflict, match="the last Organization Administrator"):
-        accounts.deactivate_account(Actor(cast.support), cast.admin)
-    with pytest.raises(Conflict, match="the last Organization Administrator"):
         accounts.change_role(Actor(cast.admin), cast.admin, InstanceRole.BASIC)
     accounts.change_role(Actor(cast.admin), cast.member, InstanceRole.ORGANIZATION_ADMINISTRATOR)
     accounts.change_role(Actor(cast.admin), cast.admin, InstanceRole.BASIC)
+
+
+def test_a_support_user_cannot_prevent_being_revoked(cast: Cast) -> None:
+    support, administrator = Actor(cast.support), InstanceRole.ORGANIZATION_ADMINISTRATOR
+    for change in (
+        lambda: accounts.change_role(support, cast.support, administrator),
+        lambda: accounts.change_role(support, cast.member, administrator),
+        lambda: accounts.change_role(support, cast.admin, InstanceRole.BASIC),
+        lambda: accounts.create_account(support, "ada", role=administrator),
+        lambda: accounts.deactivate_account(support, cast.admin),
+        lambda: accounts.password_link(support, cast.admin),
+        lambda: accounts.remove_second_factors(support, cast.admin),
+    ):
+        with pytest.raises(NotAllowed, match="Only Organization Administrators themselves"):
+            change()
+    assert not AuditEvent.objects.exists()
+    client = cast.client(cast.support)
+    page = client.get(reverse("accounts")).content.decode()
+    assert "Only Organization Administrators themselves" in page
+    answer = client.post(reverse("change_role", args=[cast.support.pk]), {"role": administrator})
+    assert answer.status_code == 422
+    assert client.post(reverse("reset_password", args=[cast.admin.pk])).status_code == 403
+    # Everything else of an organization administrator's is theirs.
+    assert accounts.change_role(support, cast.member, InstanceRole.SUPPORT).role == "support"
 
 
 def test_all_tokens_are_listed_with_their_limit(cast: Cast) -> None:
@@ -184,6 +207,25 @@ def test_the_export_is_csv_that_no_spreadsheet_runs_and_is_recorded(cast: Cast) 
     assert [row["object"] for row in rows] == ['\'=HYPERLINK("x")']
     taken = AuditEvent.objects.get(event="audit.exported")
     assert (taken.user, taken.details) == (cast.admin, {"username": "ada"})
+    refused = cast.client(cast.admin).get(reverse("export_audit_log"), {"since": "yesterday"})
+    assert refused.status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_export_is_streamed_however_long_the_log_is(cast: Cast) -> None:
+    AuditEvent.objects.bulk_create(
+        AuditEvent(event="image.created", object_type="x", object_name=f"image-{number}")
+        for number in range(9000)
+    )
+    answer = cast.client(cast.admin).get(reverse("export_audit_log"))
+    assert answer.streaming
+    rows = iter(answer)
+    assert next(rows).startswith(b"time,event,user")
+    assert b"audit.exported" in next(rows)
+    # The first rows are on their way before the last ones have been read.
+    with CaptureQueriesContext(connection) as asked:
+        assert sum(1 for _ in rows) > 8999
+    assert not asked.captured_queries
 
 
 def test_signing_in_out_and_failing_to_are_events(cast: Cast) -> None:

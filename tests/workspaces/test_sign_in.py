@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,9 +23,10 @@ from django.urls import reverse
 from django.utils import timezone
 from pwned_passwords_django.api import PwnedPasswords
 
+from ri_platform.address import network_of
 from tests.conftest import Cast
 from tests.one_time_codes import code_of
-from workspaces import own_account
+from workspaces import accounts, own_account
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, Organization, User
 from workspaces.tasks import clear_sessions
@@ -32,6 +34,21 @@ from workspaces.zones import zone_of
 
 PASSWORD = "correct horse battery staple"
 KEY = "JBSWY3DPEHPK3PXP"
+# Of the right shape, by a key that nobody has.
+PASSKEY_ANSWER = json.dumps(
+    {
+        "id": "AAAA",
+        "rawId": "AAAA",
+        "type": "public-key",
+        "response": {
+            "clientDataJSON": "e30",
+            "authenticatorData": "A" * 50,
+            "signature": "AAAA",
+            "userHandle": "AAAA",
+        },
+        "clientExtensionResults": {},
+    }
+)
 
 
 @pytest.fixture
@@ -118,6 +135,86 @@ def test_setting_one_up_is_an_event_in_the_same_transaction(cast: Cast) -> None:
         "username", "details__type"
     )
     assert set(told) == {("member", "totp"), ("member", "recovery_codes")}
+
+
+def failures() -> list[tuple[str, dict[str, Any]]]:
+    told = AuditEvent.objects.filter(event="session.failed").order_by("pk")
+    return list(told.values_list("username", "details"))
+
+
+def test_a_wrong_second_step_is_a_failed_sign_in(guarded: User) -> None:
+    client = sign_in()
+    client.post(reverse("mfa_authenticate"), {"code": "000000"})
+    assert failures() == [("member", {"by": ["totp"]})]
+    client.post(reverse("mfa_authenticate"), {"credential": PASSKEY_ANSWER})
+    Client().post(reverse("mfa_login_webauthn"), {"credential": PASSKEY_ANSWER})
+    assert failures()[1:] == [("member", {"by": ["webauthn"]}), ("", {"by": ["webauthn"]})]
+
+
+def test_a_deactivated_account_that_knows_its_password_is_one_failed_sign_in(cast: Cast) -> None:
+    User.objects.filter(pk=cast.member.pk).update(is_active=False)
+    assert SESSION_KEY not in sign_in().session
+    assert [name for name, _ in failures()] == ["member"]
+
+
+def test_choosing_a_password_is_an_event_and_ends_other_sessions(cast: Cast) -> None:
+    here, there = sign_in(), sign_in()
+    here.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    form = {
+        "oldpassword": PASSWORD,
+        "password1": "another long one",
+        "password2": "another long one",
+    }
+    assert here.post(reverse("account_change_password"), form).status_code == 302
+    assert here.get(reverse("workspaces")).status_code == 200
+    assert there.get(reverse("workspaces")).status_code == 302
+    uid, token = accounts.password_link(Actor(cast.admin), cast.member)
+    client = Client()
+    page = client.get(reverse("choose_password", args=[uid, token]))["Location"]
+    client.post(page, {"new_password1": "yet another one", "new_password2": "yet another one"})
+    told = AuditEvent.objects.filter(event="account.password_changed").order_by("pk")
+    assert [(event.username, event.address, event.details) for event in told] == [
+        ("member", "127.0.0.1", {"by": "owner"}),
+        ("member", "127.0.0.1", {"by": "link"}),
+    ]
+
+
+def test_renaming_a_passkey_is_an_event(cast: Cast) -> None:
+    data = {"name": "Laptop", "credential": {}}
+    passkey = Authenticator.objects.create(user=cast.member, type="webauthn", data=data)
+    client = cast.confirmed_client(cast.member)
+    rename = reverse("mfa_edit_webauthn", args=[passkey.pk])
+    assert client.post(rename, {"name": "x" * 101}).status_code == 200
+    assert client.post(rename, {"name": "Old laptop"}).status_code == 302
+    event = AuditEvent.objects.get(event="account.second_factor_renamed")
+    assert (event.username, event.details) == ("member", {"before": "Laptop", "name": "Old laptop"})
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        (None, ""),
+    ],
+)
+def test_limits_count_by_what_somebody_has_been_given(address: str | None, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_a_name_in_another_case_and_another_address_of_the_same_network_is_one_guesser(
+    cast: Cast,
+) -> None:
+    cast.member.set_password(PASSWORD)
+    cast.member.save()
+    spellings = ("member", "Member", "MEMBER", "mEmber", "memBer")
+    for number, name in enumerate(spellings):
+        guess = {"login": name, "password": "guess"}
+        Client(REMOTE_ADDR=f"2001:db8::{number}").post(reverse("account_login"), guess)
+    client = Client(REMOTE_ADDR="2001:db8::9")
+    answer = client.post(reverse("account_login"), {"login": "member", "password": PASSWORD})
+    assert b"Too many attempts" in answer.content
 
 
 # --- breached passwords -------------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from ri_platform.address import client_address
+from ri_platform.address import client_address, network_of
 from ri_platform.errors import TooManyRequests
 from workspaces import audit
 from workspaces.limits import count_failure, refuse_after_failures
@@ -66,8 +66,18 @@ class AccountAdapter(DefaultAccountAdapter):
         except TooManyRequests as error:
             raise self.validation_error("too_many_login_attempts") from error
 
+    def respond_user_inactive(self, request: HttpRequest, user: Any) -> HttpResponse:
+        """Somebody proved who they are, but the account is deactivated: a failed sign-in all the same."""
+        if not getattr(request, "failure_is_recorded", False):
+            address = client_address(request)
+            audit.record_sign_in("session.failed", user.username, address, user, why="deactivated")
+        answer: HttpResponse = super().respond_user_inactive(request, user)
+        return answer
+
     def _limits(self, request: HttpRequest, credentials: dict[str, Any]) -> dict[str, int]:
-        address, username = client_address(request), credentials.get("username", "")
+        """Names are taken in any case, so they count in any; and who has one address of IPv6 has many."""
+        address = network_of(client_address(request))
+        username = credentials.get("username", "").lower()
         return {
             f"signin {address} {username}": settings.MAX_FAILED_SIGN_INS,
             f"signin {address}": settings.MAX_FAILED_AUTHENTICATIONS,

@@ -17,12 +17,12 @@ from allauth.mfa.webauthn import views as passkeys
 from allauth.socialaccount import views as social
 from allauth.socialaccount.providers.openid_connect import views as oidc
 from allauth.socialaccount.providers.saml import views as saml
-from django.contrib.auth.views import PasswordResetConfirmView
 from django.db import transaction
-from django.urls import path, reverse_lazy
+from django.urls import path
 from django.views.generic import RedirectView
 
 from workspaces.access import Action, needs, public
+from workspaces.sign_in.choosing import ChoosePassword
 from workspaces.sign_in.single_sign_on import leading_to_provider
 from workspaces.views import own_account
 
@@ -51,16 +51,7 @@ urlpatterns = [
     path(f"{SAML}/sls", public(saml.sls), name="saml_sls"),
     path(f"{SAML}/metadata", public(saml.metadata), name="saml_metadata"),
     path("signout", public(account.logout), name="account_logout"),
-    path(
-        "password/<uidb64>/<token>",
-        public(
-            PasswordResetConfirmView.as_view(
-                template_name="workspaces/choose_password.html",
-                success_url=reverse_lazy("account_login"),
-            )
-        ),
-        name="choose_password",
-    ),
+    path("password/<uidb64>/<token>", public(ChoosePassword.as_view()), name="choose_password"),
     path("account", own_account.profile, name="own_account"),
     path("account/sessions", own_account.sessions, name="own_sessions"),
     path("account/security", own(mfa.index), name="mfa_index"),

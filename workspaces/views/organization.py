@@ -16,16 +16,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from ri_platform.confirm import confirm
-from ri_platform.errors import DomainError
+from ri_platform.errors import DomainError, Invalid
 from workspaces import accounts, audit, organization, tokens
-from workspaces.access import Action, Actor, needs
+from workspaces.access import TABLE, Action, Actor, allows, needs
 from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm, OrganizationForm
 from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
 
 PAGE_SIZE = 50
 
 
-@needs(Action.EDIT_ORGANIZATION)
+@needs(Action.SEE_ORGANIZATION, to_post=Action.EDIT_ORGANIZATION)
 @require_http_methods(["GET", "POST"])
 def general(request: HttpRequest) -> HttpResponse:
     initial = {"time_zone": Organization.get().time_zone}
@@ -56,7 +56,14 @@ def account_list(request: HttpRequest) -> HttpResponse:
     if search:
         users = users.filter(Q(username__icontains=search) | Q(email__icontains=search))
     page = Paginator(users, PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"section": "organization", "pane": "accounts", "page": page, "search": search}
+    context = {
+        "section": "organization",
+        "pane": "accounts",
+        "page": page,
+        "search": search,
+        "appoints": allows(Actor.of(request).user, Action.APPOINT_ADMINISTRATORS),
+        "refusal": TABLE[Action.APPOINT_ADMINISTRATORS].refusal,
+    }
     return render(request, "organization/accounts.html", context)
 
 
@@ -214,7 +221,12 @@ def audit_log(request: HttpRequest) -> HttpResponse:
 @require_GET
 def export_audit_log(request: HttpRequest) -> StreamingHttpResponse:
     """The same events as CSV, streamed. That somebody took them is an event, too."""
-    wanted = filters_of(AuditFilterForm(request.GET or None))
+    form = AuditFilterForm(request.GET or None)
+    if form.errors:
+        raise Invalid(
+            "These filters cannot be read.", hint="Choose them on the page of the audit log."
+        )
+    wanted = filters_of(form)
     audit.record(
         "audit.exported",
         Actor.of(request),

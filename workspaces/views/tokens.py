@@ -18,7 +18,7 @@ from workspaces.forms import TokenForm
 from workspaces.models import Workspace
 
 
-@needs(Action.SEE_TOKENS)
+@needs(Action.SEE_TOKENS, to_post=Action.CREATE_TOKEN)
 @require_http_methods(["GET", "POST"])
 def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """The tokens that the reader sees, and a form for another. A new one is told in this answer alone."""

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from ri_platform.confirm import confirm
-from ri_platform.errors import Conflict, Invalid
+from ri_platform.errors import DomainError, Invalid
 from workspaces import operations
-from workspaces.access import TABLE, Action, Actor, allows, needs, require
+from workspaces.access import TABLE, Action, Actor, allows, needs
 from workspaces.forms import WorkspaceForm
 from workspaces.models import Workspace
 
@@ -42,24 +42,22 @@ def summary(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     return render(request, "workspaces/summary.html", context)
 
 
-@needs(Action.SEE_WORKSPACE)
+@needs(Action.SEE_WORKSPACE, to_post=Action.EDIT_WORKSPACE)
+@require_http_methods(["GET", "POST"])
 def general(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """The General pane; only who may edit gets a form that can be sent."""
     actor = Actor.of(request)
     editable = allows(actor.user, Action.EDIT_WORKSPACE, workspace)
     stored = {"name": workspace.name, "description": workspace.description}
     form = WorkspaceForm(request.POST or None, initial=stored)
-    if request.method == "POST":
-        # Before validation, so that a refusal does not depend on what was typed.
-        require(actor.user, Action.EDIT_WORKSPACE, workspace)
-        if form.is_valid():
-            try:
-                operations.edit_workspace(actor, workspace, form.command())
-            except Conflict as error:
-                form.add_error("name", error.message)
-            else:
-                messages.success(request, "The workspace was saved.")
-                return redirect("settings", workspace_id=workspace.pk)
+    if request.method == "POST" and form.is_valid():
+        try:
+            operations.edit_workspace(actor, workspace, form.command())
+        except DomainError as error:
+            form.add_error(error.field or None, error.message)
+        else:
+            messages.success(request, "The workspace was saved.")
+            return redirect("settings", workspace_id=workspace.pk)
     if not editable:
         for field in form.fields.values():
             field.disabled = True
@@ -81,8 +79,8 @@ def create(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             workspace = operations.create_workspace(Actor.of(request), form.command())
-        except Conflict as error:
-            form.add_error("name", str(error))
+        except DomainError as error:
+            form.add_error(error.field or None, str(error))
         else:
             messages.success(request, f"The workspace {workspace.name} was created.")
             return redirect("members", workspace_id=workspace.pk)

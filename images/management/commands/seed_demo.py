@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -31,6 +32,10 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEMO:
+            raise CommandError(
+                "Demo accounts are for `make run`, which sets RI_DEMO, and nothing else."
+            )
         password = os.environ.get("RI_DEMO_PASSWORD", "")
         if not password:
             raise CommandError("Set RI_DEMO_PASSWORD to the password of the demo's accounts.")

@@ -1,0 +1,277 @@
+"""Every operation, found by its shape, records one event in the transaction of its change."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.apps import apps
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from images import operations as images
+from images import model_operations, removal, revisions, swaps, webhooks
+from images.models import BaseImage, BuildHost, ManagedImage, MLModel, Status, TaskDue, Webhook
+from images.requirements import parse_pip_requirements
+from tests import factories
+from tests.conftest import Cast
+from workspaces import accounts, audit, members, operations, organization, own_account, tokens
+from workspaces.access import Actor
+from workspaces.models import AuditEvent, Membership
+
+MODULES = (
+    images, removal, revisions, model_operations, swaps, webhooks,
+    accounts, members, operations, organization, own_account, tokens,
+)  # fmt: skip
+
+
+def operations_of(module: ModuleType) -> Iterator[str]:
+    """What begins with an actor and opens a transaction."""
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if function.__module__ == module.__name__:
+            parameters = list(inspect.signature(function).parameters)
+            if parameters[:1] == ["actor"] and "transaction.atomic" in inspect.getsource(function):
+                yield f"{module.__name__}.{name}"
+
+
+@dataclass
+class Scene:
+    """An instance in use, and somebody with a token who may do everything."""
+
+    cast: Cast
+    base: BaseImage
+    actor: Actor
+
+    @property
+    def image(self) -> ManagedImage:
+        return factories.make_image("ready", base=self.base)
+
+    @property
+    def building(self) -> ManagedImage:
+        return factories.make_image("busy", base=self.base, status=Status.BUILDING_FIRST_TIME)
+
+    @property
+    def twice_built(self) -> ManagedImage:
+        image = self.image
+        later = factories.make_build(image, self.base, Status.READY, number=2)
+        ManagedImage.objects.filter(pk=image.pk).update(current_build=later)
+        return ManagedImage.objects.get(pk=image.pk)
+
+    @property
+    def removed(self) -> ManagedImage:
+        image = self.image
+        removal.remove_image(self.actor, image.name)
+        return image
+
+    @property
+    def model(self) -> MLModel:
+        return factories.make_model(self.cast.workspace)
+
+    @property
+    def waiting(self) -> MLModel:
+        model = factories.make_model(self.cast.workspace, image=self.image)
+        swaps.swap_image(self.actor, model, swaps.ManagedChoice(self.building.name))
+        return model
+
+    @property
+    def membership(self) -> Membership:
+        return Membership.objects.get(workspace=self.cast.workspace, user=self.cast.viewer)
+
+    def wanted(self, name: str) -> images.CreateImage:
+        return images.CreateImage(name, "all", "3.11", parse_pip_requirements("polars"))
+
+    @property
+    def webhook(self) -> Webhook:
+        return webhooks.create_webhook(Actor(self.cast.admin), "https://example.org/", [])
+
+    @property
+    def open_session(self) -> str:
+        session = Session.objects.create(
+            session_key="elsewhere", session_data="", expire_date=timezone.now()
+        )
+        row = UserSession.objects.create(
+            user=self.cast.admin, session_key=session.pk, ip="::", user_agent=""
+        )
+        return str(row.pk)
+
+
+MODEL = model_operations.EditModel("Churn", "", "3.11", "polars")
+
+# These are two operations in one transaction.
+TWO_EVENTS = {"images.swaps.create_model_on", "images.swaps.build_one_that_fits"}
+
+# What has happened before, and what to do with it.
+Prepare = Callable[[Scene], Any]
+Act = Callable[[Actor, Any], object]
+OPERATIONS: dict[str, tuple[Prepare, Act]] = {
+    "images.operations.create_image": (
+        lambda s: s.wanted("new"), lambda a, command: images.create_image(a, command),
+    ),
+    "images.removal.remove_image": (
+        lambda s: s.image, lambda a, image: removal.remove_image(a, image.name),
+    ),
+    "images.removal.restore_image": (
+        lambda s: s.removed.name, lambda a, name: removal.restore_image(a, name),
+    ),
+    "images.removal.delete_image": (
+        lambda s: s.removed.name, lambda a, name: removal.delete_image(a, name),
+    ),
+    "images.model_operations.create_model": (
+        lambda s: s.cast.workspace, lambda a, it: model_operations.create_model(a, it, MODEL),
+    ),
+    "images.model_operations.edit_model": (
+        lambda s: s.model, lambda a, model: model_operations.edit_model(a, model, MODEL),
+    ),
+    "images.model_operations.remove_model": (lambda s: s.model, model_operations.remove_model),
+    "images.swaps.swap_image": (
+        lambda s: (s.model, swaps.ManagedChoice(s.image.name)),
+        lambda a, it: swaps.swap_image(a, *it),
+    ),
+    "images.swaps.create_model_on": (
+        lambda s: (s.cast.workspace, MODEL, swaps.ManagedChoice(s.image.name)),
+        lambda a, it: swaps.create_model_on(a, *it),
+    ),
+    "images.swaps.build_one_that_fits": (
+        lambda s: s.model, lambda a, model: swaps.build_one_that_fits(a, model, "fitting"),
+    ),
+    "images.swaps.stop_waiting": (lambda s: s.waiting, swaps.stop_waiting),
+    "images.operations.import_base_image": (
+        lambda s: {"image_type": "nlp", "python_version": "3.12", "platform_version": "1"},
+        lambda a, kind: images.import_base_image(a, **kind, source="suite:trixie"),
+    ),
+    "images.operations.retire_base_image": (lambda s: s.base, images.retire_base_image),
+    "images.revisions.rebuild_image": (lambda s: s.image, revisions.rebuild_image),
+    "images.revisions.build_from_source": (lambda s: s.image, revisions.build_from_source),
+    "images.revisions.propose_alteration": (
+        lambda s: (s.image, s.wanted("ready")), lambda a, it: revisions.propose_alteration(a, *it),
+    ),
+    "images.revisions.alter_image": (
+        lambda s: factories.make_alteration(s.image), revisions.alter_image,
+    ),
+    "images.revisions.alter_image_unseen": (
+        lambda s: (s.image, s.wanted("ready")), lambda a, it: revisions.alter_image_unseen(a, *it),
+    ),
+    "images.revisions.roll_back_image": (
+        lambda s: s.twice_built, lambda a, image: revisions.roll_back_image(a, image, 1),
+    ),
+    "images.revisions.cancel_build": (lambda s: s.building, revisions.cancel_build),
+    "images.revisions.wake_build": (lambda s: s.building.builds.get(), revisions.wake_build),
+    "images.revisions.wake_task": (
+        lambda s: TaskDue.objects.get(of=f"{s.building.name} #1"), revisions.wake_task,
+    ),
+    "images.webhooks.create_webhook": (
+        lambda s: "https://example.org/", lambda a, url: webhooks.create_webhook(a, url, []),
+    ),
+    "images.webhooks.remove_webhook": (
+        lambda s: s.webhook.pk, lambda a, number: webhooks.remove_webhook(a, number),
+    ),
+    "images.webhooks.send_again": (
+        lambda s: s.webhook.deliveries.create(event="image.ready", payload={}),
+        lambda a, sent: webhooks.send_again(a, sent.webhook_id, sent.pk),
+    ),
+    "workspaces.accounts.create_account": (
+        lambda s: "ada", lambda a, name: accounts.create_account(a, name, role="basic"),
+    ),
+    "workspaces.accounts.change_role": (
+        lambda s: s.cast.viewer, lambda a, user: accounts.change_role(a, user, "support"),
+    ),
+    "workspaces.accounts.deactivate_account": (
+        lambda s: s.cast.viewer, accounts.deactivate_account,
+    ),
+    "workspaces.accounts.reactivate_account": (
+        lambda s: accounts.deactivate_account(s.actor, s.cast.viewer), accounts.reactivate_account,
+    ),
+    "workspaces.accounts.password_link": (lambda s: s.cast.viewer, accounts.password_link),
+    "workspaces.accounts.remove_second_factors": (
+        lambda s: s.cast.viewer, accounts.remove_second_factors,
+    ),
+    "workspaces.members.add_members": (
+        lambda s: s.cast,
+        lambda a, cast: members.add_members(a, cast.workspace, [cast.stranger], "member"),
+    ),
+    "workspaces.members.edit_member": (
+        lambda s: s.membership, lambda a, membership: members.edit_member(a, membership, "vp"),
+    ),
+    "workspaces.members.remove_member": (lambda s: s.membership, members.remove_member),
+    "workspaces.operations.create_workspace": (
+        lambda s: operations.EditWorkspace("Pricing", ""), operations.create_workspace,
+    ),
+    "workspaces.operations.edit_workspace": (
+        lambda s: s.cast.workspace,
+        lambda a, it: operations.edit_workspace(a, it, operations.EditWorkspace("Pricing", "")),
+    ),
+    "workspaces.operations.remove_workspace": (
+        lambda s: s.cast.other, lambda a, it: operations.remove_workspace(a, it, it.name),
+    ),
+    "workspaces.organization.change_time_zone": (
+        lambda s: "Asia/Tokyo", organization.change_time_zone,
+    ),
+    "workspaces.own_account.choose_time_zone": (
+        lambda s: "Asia/Tokyo", own_account.choose_time_zone,
+    ),
+    "workspaces.own_account.end_sessions": (
+        lambda s: s.open_session, lambda a, chosen: own_account.end_sessions(a, chosen, keep=""),
+    ),
+    "workspaces.tokens.create_token": (
+        lambda s: s.cast.workspace, lambda a, workspace: tokens.create_token(a, workspace, "mine"),
+    ),
+    "workspaces.tokens.revoke_token": (
+        lambda s: tokens.create_token(Actor(s.cast.member), s.cast.workspace, "theirs").token,
+        tokens.revoke_token,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def scene(cast: Cast, base: BaseImage) -> Scene:
+    BuildHost.objects.create(name="builds-1")
+    token = tokens.create_token(Actor(cast.admin), cast.workspace, "nightly").token
+    return Scene(cast, base, Actor(cast.admin, "192.0.2.1", token))
+
+
+def test_none_is_missing() -> None:
+    assert {name for module in MODULES for name in operations_of(module)} == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_it_records_one_event_with_who_and_from_where(name: str, scene: Scene) -> None:
+    prepare, act = OPERATIONS[name]
+    prepared = prepare(scene)
+    last = AuditEvent.objects.latest("pk").pk
+    act(scene.actor, prepared)
+    events = AuditEvent.objects.filter(pk__gt=last)
+    assert len(events) == (2 if name in TWO_EVENTS else 1)
+    for event in events:
+        assert (event.username, event.role) == ("admin", "org_admin")
+        assert (event.token_name, event.address) == ("nightly", "192.0.2.1")
+        assert event.object_name
+        assert event.object_type
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_where_the_event_cannot_be_recorded_nothing_is_changed(
+    name: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, act = OPERATIONS[name]
+    prepared = prepare(scene)
+    before = everything()
+
+    def full(*args: Any, **values: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(audit, "record", full)
+    with pytest.raises(OSError, match="No space left"):
+        act(scene.actor, prepared)
+    assert everything() == before
+
+
+def everything() -> dict[str, list[Any]]:
+    """All rows of this platform's own tables, and those of sessions and second factors."""
+    labels = ("images", "workspaces", "mfa", "usersessions", "sessions")
+    models = [model for label in labels for model in apps.get_app_config(label).get_models()]
+    return {str(model): list(model._default_manager.order_by("pk").values()) for model in models}
