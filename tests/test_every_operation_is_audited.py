@@ -14,8 +14,8 @@ from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from images import operations as images
 from images import model_operations, removal, revisions, swaps, webhooks
+from images import operations as images
 from images.models import BaseImage, BuildHost, ManagedImage, MLModel, Status, TaskDue, Webhook
 from images.requirements import parse_pip_requirements
 from tests import factories

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from images.models import BaseImage
 from ri_platform.urls import api
@@ -15,6 +16,7 @@ from tests import factories
 from tests.api.conftest import Ask
 from tests.conftest import Cast
 from workspaces.access import Action, allows
+from workspaces.models import WorkspaceRole
 
 
 def endpoints() -> Iterator[tuple[str, str, Any]]:
@@ -27,6 +29,7 @@ def endpoints() -> Iterator[tuple[str, str, Any]]:
 
 
 ENDPOINTS = list(endpoints())
+VIEWS = {view.__name__ for _, _, view in ENDPOINTS}
 
 
 def test_the_resolver_knows_no_other_endpoint() -> None:
@@ -36,9 +39,12 @@ def test_the_resolver_knows_no_other_endpoint() -> None:
         if isinstance(item, URLResolver) and item.namespace == "api"
     )
     routed = [p for p in resolver.url_patterns if isinstance(p, URLPattern)]
-    assert len({str(p.pattern) for p in routed} - {"api/openapi.json", "api/docs", ""}) == len(
-        {path for _, path, _ in ENDPOINTS}
-    )
+    named = {str(route.name): route for route in routed if str(route.name) not in VIEWS}
+    assert len(routed) - len(named) == len({path for _, path, _ in ENDPOINTS})
+    # What is left is the framework's own: the description for anybody to read, and a root with nothing on it.
+    assert set(named) == {"openapi-json", "openapi-view", "api-root"}
+    for name in ("openapi-json", "openapi-view"):
+        assert Client().get(reverse(f"api:{name}")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -49,8 +55,10 @@ def test_each_role_gets_what_the_table_says(
 ) -> None:
     action: Action = view.needs
     in_workspace = "{workspace_id}" in path or "{model_id}" in path
+    somebody = factories.make_user("somebody")
+    factories.make_workspace("Elsewhere", stranger=(cast.stranger, WorkspaceRole.ADMINISTRATOR))
     # Administrators last, as what they do may leave nothing for the others.
-    for person in (cast.viewer, cast.member, cast.manager, cast.support, cast.admin):
+    for person in (cast.stranger, cast.viewer, cast.member, cast.manager, cast.support, cast.admin):
         image = factories.make_image(f"for-{person.username}", base=base)
         address = path.format(
             name=f"for-{person.username}",
@@ -59,7 +67,7 @@ def test_each_role_gets_what_the_table_says(
             workspace_id=(cast.other if method == "DELETE" else cast.workspace).pk,
             token_id=UUID(int=0),
             webhook_id=UUID(int=0),
-            user_id=cast.stranger.pk,
+            user_id=somebody.pk,
             delivery_id=1,
             model_id=factories.make_model(cast.workspace, image=image).pk,
             assignment_id=1,
@@ -71,13 +79,15 @@ def test_each_role_gets_what_the_table_says(
             "name": f"Of {person.username}",
             "url": "https://example.org/",
             "userName": f"by-{person.username}",
-            "userIds": [cast.stranger.pk],
+            "userIds": [somebody.pk],
             "role": "viewer" if "workspace" in path else "basic",
             "managedImageName": image.name,
             "runTimeInfo": {"customImage": {"managedImageName": image.name}},
         }
         status = ask(person, method, address, body).status_code
-        if allows(person, action, cast.workspace if in_workspace else None):
+        if in_workspace and person == cast.stranger:
+            assert status == 404, (address, person)
+        elif allows(person, action, cast.workspace if in_workspace else None):
             assert status in (200, 400, 404, 409), (address, person)
         else:
             assert status == 403, (address, person)
