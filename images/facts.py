@@ -90,7 +90,7 @@ def images() -> GaugeMetricFamily:
     )
     for status in Status.values:
         family.add_metric([status], counted.get(status, 0))
-    family.add_metric(["REMOVING"], ManagedImage.objects.being_removed().count())
+    family.add_metric(["REMOVING"], ManagedImage.objects.removed().order_by().count())
     return family
 
 

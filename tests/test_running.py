@@ -20,7 +20,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from images import operations
+from images import removal
 from images.models import BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from ri_platform import health, logs, metrics
@@ -115,7 +115,7 @@ def test_facts_are_read_from_the_database_anew(
     assert after[("ri_leases_expired",)] == 0
     Build.objects.filter(number=7).update(state=WorkState.RUNNING, lease_expires_at=long_ago)
     assert scrape(client)[("ri_leases_expired",)] == 1
-    operations.remove_image(Actor(cast.admin), "ready")
+    removal.remove_image(Actor(cast.admin), "ready")
     assert scrape(client)["ri_images", "REMOVING"] == 1
 
 
