@@ -15,6 +15,7 @@ import boto3
 import pytest
 from allauth.account.internal.flows.login import record_authentication
 from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest
@@ -44,6 +45,21 @@ def static_files() -> Iterator[None]:
     with override_settings(STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": backend}}):
         call_command("collectstatic", interactive=False, verbosity=0)
     with override_settings(WHITENOISE_AUTOREFRESH=True):
+        yield
+
+
+class CheapArgon2(Argon2PasswordHasher):
+    """Production's hash at the least cost: at its own, passwords take half of a sign-in test's time."""
+
+    time_cost, memory_cost, parallelism = 1, 8, 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheaper() -> Iterator[None]:
+    """What costs time in every test and decides nothing there; the web process has it as it is."""
+    hasher = f"{CheapArgon2.__module__}.{CheapArgon2.__qualname__}"
+    # Every test client makes the middleware anew, and WhiteNoise's would read all static files each time.
+    with override_settings(PASSWORD_HASHERS=[hasher], WHITENOISE_AUTOREFRESH=True):
         yield
 
 

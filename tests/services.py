@@ -1,7 +1,8 @@
 """A pytest plugin (`-p tests.services`): the whole run has a PostgreSQL of its own.
 
 It starts before the settings load, in a state folder of its own, so a `make run` beside it is neither
-needed nor touched. `RI_TEST_DATABASE_URL` names another server to use instead.
+needed nor touched. `RI_TEST_DATABASE_URL` names another server to use instead; that is also how the
+processes of `pytest -n` find the one of the process that started them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ri_platform.local import services
@@ -30,14 +32,22 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
     (STATE / "static").mkdir()
     # Task bodies are called directly; what they would send on goes nowhere.
     os.environ["CELERY_BROKER_URL"] = "memory://"
-    os.environ["DATABASE_URL"] = os.environ.get("RI_TEST_DATABASE_URL") or start_postgres()
+    if "RI_TEST_DATABASE_URL" not in os.environ:
+        os.environ["RI_TEST_DATABASE_URL"] = start_postgres()
+    os.environ["DATABASE_URL"] = os.environ["RI_TEST_DATABASE_URL"]
     yield
 
 
 def start_postgres() -> str:
+    """A PostgreSQL that need not survive the machine, so it waits for no disk."""
     global postgres
     postgres = services.start_postgres(STATE / "postgres")
-    return postgres.url("postgres")
+    url = postgres.url("postgres")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"ALTER SYSTEM SET {name} = off")
+        connection.execute("SELECT pg_reload_conf()")
+    return url
 
 
 def pytest_unconfigure() -> None:

@@ -70,8 +70,9 @@ def test_no_page_edits_or_deletes_anything(operator: Client, rf: Any) -> None:
 def test_every_list_opens_and_costs_the_same_with_more_rows(
     model: Any, operator: Client, cast: Cast, base: BaseImage, django_assert_max_num_queries: Any
 ) -> None:
+    names = [f"image-{number}" for number in range(12)]
+    factories.make_images(names, base=base, created_by=cast.member)
     for number in range(12):
-        factories.make_image(f"image-{number}", base=base, created_by=cast.member)
         tokens.create_token(Actor(cast.member), cast.workspace, f"t{number}")
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     with django_assert_max_num_queries(9):

@@ -260,8 +260,7 @@ def test_a_list_costs_the_same_queries_at_any_length(
     ask(cast.viewer, "GET", "/v1/images")
     with django_assert_num_queries(4):
         ask(cast.viewer, "GET", "/v1/images")
-    for number in range(30):
-        factories.make_image(f"more-{number}", base=base)
+    factories.make_images([f"more-{number}" for number in range(30)], base=base)
     with django_assert_num_queries(4):
         ask(cast.viewer, "GET", "/v1/images?pageSize=100")
 

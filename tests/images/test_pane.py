@@ -24,8 +24,8 @@ def url(cast: Cast, route: str = "images", **arguments: str) -> str:
 def test_a_full_page_costs_the_same_queries_at_any_number_of_images(
     count: int, cast: Cast, base: BaseImage, django_assert_max_num_queries: Any
 ) -> None:
-    for number in range(count):
-        factories.make_image(f"image-{number}", base=base, created_by=cast.member)
+    names = [f"image-{number}" for number in range(count)]
+    factories.make_images(names, base=base, created_by=cast.member)
     client = cast.client(cast.admin)
     with django_assert_max_num_queries(10):
         assert client.get(url(cast)).status_code == 200

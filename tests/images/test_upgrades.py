@@ -81,8 +81,7 @@ def test_of_a_thousand_images_no_more_than_allowed_are_under_way(
     base: BaseImage, settings: Any, django_assert_max_num_queries: Any
 ) -> None:
     settings.UPGRADES_AT_ONCE = 3
-    for number in range(1000):
-        factories.make_image(f"image-{number}", base=base)
+    factories.make_images([f"image-{number}" for number in range(1000)], base=base)
     move_on(base)
     with django_assert_max_num_queries(60):
         assert upgrades.dispatch() == 3

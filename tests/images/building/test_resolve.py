@@ -58,6 +58,15 @@ def test_a_package_without_wheels_says_so() -> None:
         lock("pyspark==3.5.0")
 
 
+@pytest.mark.network
+def test_what_the_system_trusts_needs_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert lock("pyjokes==0.6.0") == {"pyjokes": "0.6.0"}
+    # Where the index needs no authority of the system's own, the above cannot tell.
+    assert module.environment_of_uv({})["UV_SYSTEM_CERTS"] == "true"
+
+
 def test_an_index_that_is_away_is_the_operators_business(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setattr(module, "_PASSED_ON", (*module._PASSED_ON, "UV_HTTP_RETRIES"))
