@@ -1,4 +1,4 @@
-"""What changes between two sets of libraries, as of two locks or two images."""
+"""What differs between two sets of libraries, library by library: of locks, or of what is installed."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def changes(before: str, after: str) -> list[Change]:
     return differences(locked_versions(before), locked_versions(after))
 
 
-def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]:
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
     """What differs between two sets of libraries, given as normalized name → version."""
     return [
-        Change(name, old.get(name, ""), new.get(name, ""))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        Change(name, before.get(name, ""), after.get(name, ""))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
     ]

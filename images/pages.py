@@ -5,6 +5,7 @@ The token is signed and carries the filters, since clients send these with the f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from workspaces.models import User
 SALT = "images.pages"
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 200
+# PEP 508's names, and what may stand in a version; whether it is one, canonicalization finds out.
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,17 @@ class LibraryFilter:
 
     name: str
     version: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> LibraryFilter | None:
+        """`pandas` or `pandas==2.2.3`; None for what is neither."""
+        name, pinned, version = (part.strip() for part in text.partition("=="))
+        if not _NAME.fullmatch(name) or (pinned and not _VERSION.fullmatch(version)):
+            return None
+        return cls(canonicalize_name(name), version)
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}" if self.version else self.name
 
     @property
     def conditions(self) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Concat
 
 from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
+from images.pages import LibraryFilter
 from workspaces.models import User
 
 SORTS = {
@@ -20,29 +23,47 @@ SORTS = {
     "updated": "updated_at",
 }
 DEFAULT_SORT = "name"
+# More in one address is nobody's wish.
+MAX_LIBRARIES = 10
 
 
 @dataclass(frozen=True)
 class ImageFilter:
-    """What the pane's URL says; unknown values fall back to the default instead of failing."""
+    """What the pane's URL says; unknown values fall back to the default instead of failing.
+
+    `unreadable` are texts that name no library: they are told, since a filter that is left out in silence
+    would show images that do not fit.
+    """
 
     search: str = ""
     status: str = ""
     sort: str = DEFAULT_SORT
+    libraries: tuple[LibraryFilter, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, search: str, status: str, sort: str) -> ImageFilter:
+    def parse(
+        cls, search: str, status: str, sort: str, libraries: Sequence[str] = ()
+    ) -> ImageFilter:
+        texts = [text.strip()[:300] for text in libraries if text.strip()][:MAX_LIBRARIES]
+        parsed = {text: LibraryFilter.parse(text) for text in texts}
         return cls(
             search=search.strip()[:128].replace("\x00", ""),
             status=status if status in Status.values else "",
             sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
+            libraries=tuple(dict.fromkeys(item for item in parsed.values() if item)),
+            unreadable=tuple(text for text, item in parsed.items() if item is None),
         )
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.search or self.status or self.libraries)
 
 
 def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
-    """Images that `user` sees, with `current_size`, `library_count` and `latest_build_id` annotated.
+    """Images that `user` sees, with `current_size` and `library_count` annotated.
 
-    Search looks at the image's name and at the names of installed and requested libraries.
+    Search looks at the image's name and at the names of installed libraries.
     """
     images = ManagedImage.objects.visible_to(user)
     if wanted.status:
@@ -53,26 +74,36 @@ def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
         images = images.filter(
             Q(name__icontains=wanted.search) | Q(current_build__in=holding.values("build"))
         )
-    latest = Build.objects.filter(image=OuterRef("pk")).order_by("-number")
+    for library in wanted.libraries:
+        # As in `images.pages`: an index tells the names of the images that have it.
+        holding = InstalledLibrary.objects.current().filter(**library.conditions)
+        images = images.filter(name__in=holding.order_by().values("current_of"))
+    if wanted.libraries:
+        images = images.annotate(installed=installed_of(wanted.libraries))
     direction = "-" if wanted.sort.startswith("-") else ""
     return (
         images.select_related("current_build", "created_by", "created_in")
         .annotate(
             current_size=Coalesce("current_build__size_bytes", 0),
             library_count=Coalesce("current_build__library_count", 0),
-            latest_build_number=Subquery(latest.values("number")[:1]),
-            latest_phase=Subquery(latest.values("phase")[:1]),
-            latest_error=Subquery(latest.values("error_message")[:1]),
         )
         .order_by(direction + SORTS[wanted.sort.removeprefix("-")], "name")
     )
 
 
-def installed_versions(build: Build | None) -> dict[str, str]:
+def versions_in(build: Build | None) -> dict[str, str]:
     """Normalized name → version of what is in a build's image; of none, nothing."""
     if build is None:
         return {}
     return dict(build.libraries.values_list("normalized_name", "version"))
+
+
+def installed_of(libraries: Sequence[LibraryFilter]) -> ArraySubquery:
+    """What an image has of the libraries of a filter, as `name version`."""
+    rows = InstalledLibrary.objects.filter(
+        build=OuterRef("current_build"), normalized_name__in=[item.name for item in libraries]
+    )
+    return ArraySubquery(rows.values_list(Concat("name", Value(" "), "version")))
 
 
 def newest_python(image_type: str) -> str:

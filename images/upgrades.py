@@ -8,6 +8,7 @@ build is a new manifest (`images.building.image_build`).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -113,8 +114,8 @@ class Progress:
         return self.total - self.behind - self.failed
 
 
-def progress() -> list[Progress]:
-    """For each current base image that some of its images are not on yet."""
+def progress(current: Iterable[BaseImage]) -> list[Progress]:
+    """For each of the current base images that some of its images are not on yet."""
     kind = Q(removed_at__isnull=True, current_build__isnull=False)
     counts = (
         ManagedImage.objects.filter(kind)
@@ -135,7 +136,7 @@ def progress() -> list[Progress]:
         )
         .filter(behind__gt=0)
     )
-    bases = {(base.image_type, base.python_version): base for base in BaseImage.objects.current()}
+    bases = {(base.image_type, base.python_version): base for base in current}
     return [
         Progress(bases[key], row["total"], row["behind"], row["failed"])
         for row in counts

@@ -5,7 +5,16 @@ Images have a level of their own, since `new` is a good name for one.
 
 from django.urls import path
 
-from images.views import image, models, pane, registry_status, revisions, swap
+from images.views import (
+    comparison,
+    image,
+    image_page,
+    models,
+    pane,
+    registry_status,
+    revisions,
+    swap,
+)
 
 PANE = "workspaces/<uuid:workspace_id>/settings/managed-images"
 IMAGE = f"{PANE}/image/<str:name>"
@@ -27,8 +36,15 @@ urlpatterns = [
     path("organization/registry", registry_status.registry_status, name="registry_status"),
     path(PANE, pane.pane, name="images"),
     path(f"{PANE}/new", pane.new, name="new_image"),
-    path(IMAGE, image.detail, name="image"),
-    path(f"{IMAGE}/log", image.log, name="image_log"),
+    path(f"{PANE}/compare", comparison.compare, name="compare_images"),
+    path(f"{PANE}/suggest/images", comparison.suggest_images, name="suggest_images"),
+    path(f"{PANE}/suggest/libraries", pane.suggest_libraries, name="suggest_libraries"),
+    path(IMAGE, image_page.overview, name="image"),
+    path(f"{IMAGE}/libraries", image_page.libraries, name="image_libraries"),
+    path(f"{IMAGE}/builds", image_page.builds, name="image_builds"),
+    path(f"{IMAGE}/revisions", image_page.revisions, name="image_revisions"),
+    path(f"{IMAGE}/models", image_page.models, name="image_models"),
+    path(f"{IMAGE}/log", image_page.log, name="image_log"),
     path(f"{IMAGE}/lock", image.lock, name="image_lock"),
     path(f"{IMAGE}/sbom", image.bill_of_materials, name="image_sbom"),
     path(f"{IMAGE}/provenance", image.origin, name="image_provenance"),

@@ -99,6 +99,8 @@ MIDDLEWARE = [
     "ri_platform.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Of random length each time, so that sizes tell nothing of the secrets in a page (BREACH).
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "ri_platform.middleware.BodyLimitMiddleware",

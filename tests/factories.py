@@ -99,18 +99,28 @@ def make_images(
     ManagedImage.objects.bulk_update(images, ["status", "current_build"])
     if usable:
         InstalledLibrary.objects.bulk_create(
-            InstalledLibrary(
-                build=build,
-                name=n,
-                normalized_name=canonicalize_name(n),
-                version=v,
-                normalized_version=canonicalize_version(v),
-                current_of=build.image.name,
-            )
+            library
             for build in builds
-            for n, v in installed.items()
+            for library in libraries_of(build, installed, build.image.name)
         )
     return images
+
+
+def libraries_of(
+    build: Build, installed: dict[str, str], current_of: str | None = None
+) -> list[InstalledLibrary]:
+    """Rows to be created, as the build's success would have left them."""
+    return [
+        InstalledLibrary(
+            build=build,
+            name=name,
+            normalized_name=canonicalize_name(name),
+            version=version,
+            normalized_version=canonicalize_version(version),
+            current_of=current_of,
+        )
+        for name, version in installed.items()
+    ]
 
 
 def make_build(

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
-from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from django.db import transaction
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from django.utils import timezone
+from django.urls import URLPattern, reverse
 
-from images.models import AssignmentState, BaseImage, MLModel
+from images.models import BaseImage
 from tests import factories
 from tests.conftest import Cast
-from workspaces import tokens
-from workspaces.access import TABLE, Action, Actor, allows
+from tests.routes import ROUTES, arguments_of
+from workspaces.access import TABLE, Action, allows
 from workspaces.models import User
 
 UNGUARDED = object()
-
-
-def console_routes(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
-    for pattern in patterns:
-        if isinstance(pattern, URLResolver):
-            # tests/test_admin_matrix.py has those of the admin, tests/api/test_matrix.py those of the API.
-            if pattern.namespace not in ("admin", "api"):
-                yield from console_routes(pattern.url_patterns)
-        else:
-            yield pattern
-
-
-ROUTES = list(console_routes(get_resolver().url_patterns))
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: str(route.name))
@@ -69,45 +52,6 @@ def test_each_role_gets_what_the_table_says(
         if answer.status_code != 405:
             told = expected(cast, person, action, "workspace_id" in arguments)
             assert outcome(answer) in told, (url, person)
-
-
-def arguments_of(
-    route: URLPattern, cast: Cast, person: User | None, image: Any
-) -> dict[str, object]:
-    """What the URL names is there; tokens and passkeys are the person's own, where they may have any."""
-    model = cache(lambda: factories.make_model(cast.workspace, image=image))
-    makers: dict[str, Any] = {
-        "workspace_id": lambda: cast.workspace.pk,
-        "name": lambda: image.name,
-        "user_id": lambda: cast.member.pk,
-        "uidb64": lambda: "MQ",
-        "token": lambda: "none",
-        "token_id": lambda: token_of(cast, person),
-        "alteration_id": lambda: factories.make_alteration(image).pk,
-        "model_id": lambda: model().pk,
-        "assignment_id": lambda: past_assignment_of(model()),
-        "provider_id": lambda: "nowhere",
-        "organization_slug": lambda: "nowhere",
-        "pk": lambda: passkey_of(person or cast.member),
-    }
-    return {name: makers[name]() for name in route.pattern.converters}
-
-
-def token_of(cast: Cast, person: User | None) -> object:
-    has = person if person and allows(person, Action.CREATE_TOKEN, cast.workspace) else cast.member
-    return tokens.create_token(Actor(has), cast.workspace, "present").token.pk
-
-
-def past_assignment_of(model: MLModel) -> int:
-    now = timezone.now()
-    ran_on = {"external_reference": "example.org/model:1", "began_at": now, "ended_at": now}
-    return int(model.assignments.create(state=AssignmentState.PAST, **ran_on).pk)
-
-
-def passkey_of(person: User) -> int:
-    data = {"name": "Laptop", "credential": {}}
-    made = Authenticator.objects.create(user=person, type=Authenticator.Type.WEBAUTHN, data=data)
-    return int(made.pk)
 
 
 def signed_in(cast: Cast, person: User | None, action: Action | None) -> Client:

@@ -16,9 +16,11 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django_htmx.http import HttpResponseClientRefresh
 
 from ri_platform.address import client_address
 from ri_platform.errors import NotAllowed, NotFound
+from ri_platform.middleware import wants_fragment
 from workspaces.models import ApiToken, InstanceRole, User, Workspace, WorkspaceRole
 
 
@@ -269,6 +271,9 @@ def needs(
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> R | HttpResponse:
             if not isinstance(request.user, User):
+                if wants_fragment(request):
+                    # Followed by htmx, a redirect would put the form into the middle of the page.
+                    return HttpResponseClientRefresh()
                 return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
             workspace = None
             if "workspace_id" in kwargs:

@@ -7,6 +7,7 @@ text reaches uv through a file, one validated line each, and never a shell.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -23,8 +24,11 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from uv import find_uv_bin
 
 from images.building.commands import TimedOut, run_streaming
+from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
 from images.errors import BuildError, FetchFailed, NoWheel, ResolutionFailed
 from images.requirements import PipRequirement
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 180.0
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -139,6 +143,7 @@ def resolve(
             find_uv_bin(), *compiling(target, sys.executable, wanted, output),
             "--only-binary", ":all:",
         ]  # fmt: skip
+        given = environment_of_uv(environment or {})
         log(f"Resolving {len(requirements)} requirements for Python {target.python_version}")
         # Addresses go by the environment, as they may hold credentials that `ps` must not show.
         said: list[str] = []
@@ -148,7 +153,7 @@ def resolve(
                 log=said.append,
                 check=check,
                 timeout=timeout,
-                environment=environment_of_uv(environment or {}),
+                environment=given,
                 errors_only=True,
             )
         except TimedOut as error:
@@ -159,18 +164,53 @@ def resolve(
         if status != 0:
             raise resolver_error("\n".join(said), target)
         text = output.read_text(encoding="utf-8")
+        text = with_dependencies(text, dependencies(target, wanted, text, check, given))
     lock = parse_lock(without_credentials(text), target)
     log(f"Resolved to {len(lock.wheels)} libraries")
     return lock
 
 
-def compiling(target: Target, python: str, wanted: PurePath, output: PurePath) -> list[str]:
+def compiling(
+    target: Target,
+    python: str,
+    wanted: PurePath,
+    output: PurePath,
+    style: Sequence[str] = ("--format", "pylock.toml"),
+) -> list[str]:
     """uv's arguments for locking the requirements of one file into another."""
     return [
-        "pip", "compile", "--no-config", "--no-header", "--color", "never", "--format", "pylock.toml",
+        "pip", "compile", "--no-config", "--no-header", "--color", "never", *style,
         "--python", python, "--python-version", target.python_version,
         "--python-platform", target.platform, "--output-file", str(output), str(wanted),
     ]  # fmt: skip
+
+
+def dependencies(
+    target: Target,
+    wanted: Path,
+    lock: str,
+    check: Callable[[], None],
+    environment: Mapping[str, str],
+) -> dict[str, list[str]]:
+    """Which library of a lock asked for which, out of uv's cache; empty where that does not tell."""
+    output = wanted.with_name("annotated.txt")
+    output.write_text(pins(lock), encoding="utf-8")
+    command = [
+        find_uv_bin(), *compiling(target, sys.executable, wanted, output, ASKING),
+        "--only-binary", ":all:",
+    ]  # fmt: skip
+    try:
+        status = run_streaming(
+            command,
+            log=logger.debug,
+            check=check,
+            timeout=DEFAULT_TIMEOUT,
+            environment=environment,
+            errors_only=True,
+        )
+    except TimedOut:
+        return {}
+    return dependencies_of(output.read_text(encoding="utf-8")) if status == 0 else {}
 
 
 def preferences(preinstalled: Mapping[str, str]) -> str:

@@ -28,6 +28,7 @@ from images.building import index_door, layers, os_packages
 from images.building.cache import caches
 from images.building.commands import TimedOut
 from images.building.container import CommandFailed, Container, Limits
+from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
 from images.building.indexes import Indexes, forbidden
 from images.building.resolve import (
     Lock,
@@ -89,11 +90,27 @@ class SourceBuilds:
             raise resolver_error("\n".join(error.said), target) from error
         made = self.work / "pylock.toml"
         take_file(out / "pylock.toml", made)
-        lock = parse_lock(
-            door.real_addresses(made.read_text(errors="replace")), target, allow_source=True
-        )
+        text = door.real_addresses(made.read_text(errors="replace"))
+        text = with_dependencies(text, self.dependencies(target, text))
+        lock = parse_lock(text, target, allow_source=True)
         refuse_other_addresses(lock, door.files.values())
         return lock
+
+    def dependencies(self, target: Target, lock: str) -> dict[str, list[str]]:
+        """Which library asked for which, out of the container's cache; empty if that does not tell."""
+        out = self.fresh_folder()
+        (out / "annotated.txt").write_text(pins(lock))
+        os.chown(out / "annotated.txt", *OWNER)
+        arguments = compiling(
+            target, self.base.interpreter, GIVEN / "requirements.in", OUT / "annotated.txt", ASKING
+        )
+        try:
+            self.run(arguments, out)
+        except CommandFailed:
+            return {}
+        made = self.work / "annotated.txt"
+        take_file(out / "annotated.txt", made)
+        return dependencies_of(made.read_text(errors="replace"))
 
     # --- build -----------------------------------------------------------------------------------------
 

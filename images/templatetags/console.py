@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
 from django.forms import BoundField, CheckboxInput
@@ -11,6 +13,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+
+from images.models import Lease
 
 register = template.Library()
 
@@ -32,6 +36,20 @@ def ago(moment: datetime) -> SafeString:
     words = "just now" if seconds < 60 else f"{timesince(moment, depth=1)} ago"
     exact = timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
+
+
+@register.filter
+def get(mapping: Mapping[Any, Any], key: Any) -> Any:
+    """The value of a key that is itself a variable; None if there is none."""
+    return mapping.get(key)
+
+
+@register.simple_tag
+def took(work: Lease) -> str:
+    """How long finished work took from its start."""
+    if not (work.started_at and work.finished_at):
+        return ""
+    return seconds((work.finished_at - work.started_at).total_seconds())
 
 
 @register.filter

@@ -1,4 +1,4 @@
-"""An image's page: its builds, log, lock and libraries; and its removal."""
+"""An image's removal, and what can be downloaded of it; its page is `images.views.image_page`."""
 
 from __future__ import annotations
 
@@ -9,69 +9,14 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images import attestations, operations, progress, removal
-from images.capabilities import source_builds_refusal
-from images.errors import NoWheel
-from images.models import Build, ManagedImage
-from images.references import pull_reference, repository_of
-from images.specs import pip_requirements_of
+from images import attestations, operations, removal
+from images.models import Build
+from images.references import repository_of
 from images.use import use_of
-from images.views.parts import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import Invalid, NotFound
-from ri_platform.middleware import wants_fragment
-from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.access import Action, Actor, needs
 from workspaces.models import Workspace
-
-PAGE_SIZE = 25
-
-
-@require_GET
-@needs(Action.SEE_IMAGES)
-def detail(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
-    operations.require_enabled()
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
-    builds = list(image.builds.select_related("base_image", "requested_by")[:20])
-    shown = chosen_build(request, builds)
-    current = image.current_build
-    context = {
-        "workspace": workspace,
-        "section": "settings",
-        "pane": "images",
-        "image": image,
-        "build": shown,
-        "builds": builds,
-        "current": current,
-        "steps": progress.steps(shown),
-        "waiting": progress.waiting_for(image, shown),
-        "requirements": pip_requirements_of(image.spec),
-        "libraries": list(current.libraries.all()) if current else [],
-        "reference": pull_reference(image, current) if current else "",
-        "may_remove": allows(actor.user, Action.REMOVE_IMAGE),
-        "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
-        "source_builds": offers_source(image, shown),
-        "poll": not image.is_settled,
-    }
-    # The log grows by itself and is kept in place when the rest is swapped.
-    whole = "" if wants_fragment(request) else "".join(c.text for c in shown.log_chunks.all())
-    return page_or_part(request, "images/image.html", "images/_image.html", context, log=whole)
-
-
-def chosen_build(request: HttpRequest, builds: list[Build]) -> Build:
-    """The build that `?build=` names, else the newest. Raises `NotFound`."""
-    number = request.GET.get("build", "")
-    for build in builds:
-        if not number or str(build.number) == number:
-            return build
-    raise NotFound("This image has no such build.")
-
-
-def offers_source(image: ManagedImage, build: Build) -> bool:
-    """Whether *Build it anyway* would help: no wheel was the reason, and somebody can build one."""
-    return (
-        build.error_code == NoWheel.code and not image.allow_source and not source_builds_refusal()
-    )
 
 
 @needs(Action.REMOVE_IMAGE)
@@ -138,22 +83,6 @@ def delete(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         layout="settings.html",
         context={"workspace": workspace, "section": "settings", "pane": "images", "name": name},
     )
-
-
-@require_GET
-@needs(Action.SEE_IMAGES)
-def log(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
-    """A build's log from `?after=` (characters) on, as text; headers say where it ends and if for good."""
-    image = operations.image_named(Actor.of(request).user, name)
-    build = chosen_build(request, list(image.builds.all()))
-    after = request.GET.get("after", "0")
-    offset = int(after) if after.isdecimal() and len(after) < 10 else 0
-    chunks = build.log_chunks.filter(offset__gte=offset)
-    text = "".join(chunk.text for chunk in chunks)
-    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
-    response["X-Log-Offset"] = str(offset + len(text))
-    response["X-Log-Done"] = "0" if build.is_active else "1"
-    return response
 
 
 @require_GET

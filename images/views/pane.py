@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from images import operations, upgrades
+from images import operations, suggestions, upgrades
+from images.forecast import Forecast
 from images.forms import NewImageForm
 from images.matching import Match, Wanted, match_images
 from images.models import BaseImage, ManagedImage, Status
@@ -27,14 +29,18 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     operations.require_enabled()
     actor = Actor.of(request)
     wanted = ImageFilter.parse(
-        request.GET.get("q", ""), request.GET.get("status", ""), request.GET.get("sort", "name")
+        request.GET.get("q", ""),
+        request.GET.get("status", ""),
+        request.GET.get("sort", "name"),
+        request.GET.getlist("library"),
     )
     page = Paginator(list_images(actor.user, wanted), PAGE_SIZE).get_page(request.GET.get("page"))
     images = list(page.object_list)
     may_remove = allows(actor.user, Action.REMOVE_IMAGE)
     gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
     removing = [image for image in gone if not image.is_restorable]
-    bases = list(BaseImage.objects.exclude(state=WorkState.SUCCEEDED))
+    offered = BaseImage.objects.filter(~Q(state=WorkState.SUCCEEDED) | Q(is_current=True))
+    bases = [base for base in offered if base.state != WorkState.SUCCEEDED]
     unsettled = [base for base in bases if base.state != WorkState.FAILED]
     context = {
         "workspace": workspace,
@@ -44,15 +50,35 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "images": images,
         "wanted": wanted,
         "statuses": Status.choices,
+        "chips": chips(wanted),
+        "outlooks": Forecast.read().by_image() if any(map(is_active, images)) else {},
         "removing": removing,
         "removed": [image for image in gone if image.is_restorable],
         "bases": bases,
-        "upgrading": upgrades.progress() if may_remove else [],
+        "upgrading": upgrades.progress([b for b in offered if b.is_current]) if may_remove else [],
         "may_remove": may_remove,
         "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
         "poll": bool(unsettled or removing) or any(not image.is_settled for image in images),
     }
     return page_or_part(request, "images/pane.html", "images/_list.html", context)
+
+
+def chips(wanted: ImageFilter) -> list[tuple[str, list[str]]]:
+    """Each library of the filter, with what the address names once it is taken away."""
+    named = [str(item) for item in wanted.libraries]
+    return [(name, [other for other in named if other != name]) for name in named]
+
+
+def is_active(image: ManagedImage) -> bool:
+    return image.status in (Status.BUILDING_FIRST_TIME, Status.REBUILDING)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def suggest_libraries(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """Options for the filter's field: what is typed stands under the field's own name."""
+    found = suggestions.libraries(request.GET.get("library", ""))
+    return render(request, "_suggestions.html", {"suggestions": found})
 
 
 @needs(Action.CREATE_IMAGE)

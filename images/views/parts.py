@@ -7,6 +7,7 @@ page shows is still what there is, so that polling changes nothing on screen.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -15,12 +16,15 @@ from django.template.loader import render_to_string
 
 from ri_platform.middleware import wants_fragment
 
+# A form's token is masked anew for each answer; the one that the reader has stays good.
+_TOKEN = re.compile(r'<input type="hidden" name="csrfmiddlewaretoken" value="\w+">')
+
 
 def page_or_part(
     request: HttpRequest, page: str, part: str, context: dict[str, Any], **only_page: Any
 ) -> HttpResponse:
     """The page, or for HTMX its changing part: 204 if the reader has just that already."""
-    html = render_to_string(part, context, request)
+    html = _TOKEN.sub("", render_to_string(part, context, request))
     fingerprint = hashlib.sha256(html.encode("utf-8")).hexdigest()[:16]
     if wants_fragment(request) and request.headers.get("X-Fingerprint") == fingerprint:
         return HttpResponse(status=204)

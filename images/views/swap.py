@@ -16,7 +16,7 @@ from images.lockdiff import differences
 from images.matching import match_images, on_build, wanted_by_model
 from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel
 from images.models.lease import WorkState
-from images.queries import installed_versions
+from images.queries import versions_in
 from images.resolving import pulled_build
 from images.swaps import Choice, ExternalChoice, ManagedChoice
 from ri_platform.errors import DomainError, NotFound
@@ -68,7 +68,7 @@ def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: st
         "before": before,
         "present": present,
         "requirements": on_build(model, after),
-        "changes": differences(installed_versions(before), installed_versions(after)),
+        "changes": differences(versions_in(before), versions_in(after)),
         "builds": image.builds.filter(state=WorkState.SUCCEEDED)[:BUILDS],
     }
     return render(request, "models/swap_managed.html", context)

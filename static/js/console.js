@@ -83,6 +83,29 @@
     if (event.detail.xhr.getResponseHeader("HX-Retarget")) event.detail.shouldSwap = true;
   });
 
+  // --- A page that is kept up to date says so when it cannot be ---------------------------------------
+  function lost(words) {
+    const place = document.getElementById("alerts");
+    let notice = document.getElementById("lost");
+    if (!words) {
+      if (notice) notice.remove();
+    } else if (place && !notice) {
+      notice = document.createElement("div");
+      notice.id = "lost";
+      notice.className = "notice notice-error";
+      notice.setAttribute("role", "alert");
+      notice.textContent = words;
+      place.append(notice);
+    }
+  }
+
+  document.addEventListener("htmx:sendError", () => lost("The platform cannot be reached. This page may be out of date; it tries again by itself."));
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const { xhr, elt } = event.detail;
+    if (elt.id !== "part" || !xhr.status) return;
+    lost(xhr.status >= 500 ? "The platform could not bring this page up to date. It tries again by itself." : "");
+  });
+
   // --- A selected filter applies at once ------------------------------------------------------------
   document.addEventListener("change", (event) => {
     if (event.target.matches(".filters select")) event.target.form.requestSubmit();
@@ -115,7 +138,11 @@
   // --- The log grows while the build runs; it follows unless the reader has scrolled up -------------
   const POLL = 1000;
 
+  const followed = new WeakSet();
+
   async function follow(log) {
+    if (followed.has(log)) return;
+    followed.add(log);
     let offset = [...log.textContent].length;
     log.scrollTop = log.scrollHeight;
     while (log.dataset.active === "1" && document.body.contains(log)) {
@@ -141,6 +168,8 @@
     // On a phone the tabs scroll sideways; the one that is open must be in sight.
     document.querySelectorAll(".tabs [aria-current]").forEach((tab) => tab.scrollIntoView({ block: "nearest", inline: "center" }));
     document.querySelectorAll("[data-log]").forEach(follow);
+    // Another build than the one that was shown may have begun: then its log came with the page's part.
+    document.addEventListener("htmx:afterSettle", () => document.querySelectorAll("[data-log]").forEach(follow));
     const errors = document.querySelector("[data-autofocus]");
     if (errors) errors.focus();
   });

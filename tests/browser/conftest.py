@@ -31,12 +31,16 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
 
+def chromium_path() -> str:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    assert path, "This needs Chromium; on Debian and Ubuntu: apt-get install chromium"
+    return path
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    assert path, "The browser tests need Chromium; on Debian and Ubuntu: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
         yield browser
         browser.close()
 
@@ -45,7 +49,8 @@ def browser() -> Iterator[Browser]:
 def new_page(browser: Browser, web: str, transactional_db: None) -> Iterator[Callable[..., Page]]:
     """Open pages in contexts of their own; at the end no page may have complained of anything.
 
-    A violation of the Content-Security-Policy is an error on the console, too.
+    A violation of the Content-Security-Policy is an error on the console, too. A page whose server is made to
+    fail (`failing`) may say so.
     """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -56,7 +61,7 @@ def new_page(browser: Browser, web: str, transactional_db: None) -> Iterator[Cal
         if message.type == "error" and not expected:
             complaints.append(message.text)
 
-    def open_page(user: User | None = None, **options: object) -> Page:
+    def open_page(user: User | None = None, *, failing: bool = False, **options: object) -> Page:
         context = browser.new_context(**{"base_url": web, "viewport": DESKTOP, **options})  # type: ignore[arg-type]
         contexts.append(context)
         if user is not None:
@@ -65,7 +70,8 @@ def new_page(browser: Browser, web: str, transactional_db: None) -> Iterator[Cal
                 [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": web}]
             )
         page = context.new_page()
-        page.on("console", hear)
+        if not failing:
+            page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.set_default_timeout(10_000)
         return page

@@ -17,8 +17,18 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from images import removal, swaps
+from images.building.dependencies import with_dependencies
 from images.building.journal import Journal
-from images.models import BaseImage, Build, BuildHost, BuildPhase, ManagedImage, MLModel, Status
+from images.models import (
+    BaseImage,
+    Build,
+    BuildHost,
+    BuildPhase,
+    InstalledLibrary,
+    ManagedImage,
+    MLModel,
+    Status,
+)
 from images.models.lease import WorkState
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
@@ -112,14 +122,35 @@ def furnish(cast: Cast, base: BaseImage) -> None:
     for number in range(3):
         behind = factories.make_image(f"older-{number}", base=older)
         ManagedImage.objects.filter(pk=behind.pk).update(status=Status.OUTDATED)
-    ready = ManagedImage.objects.get(name="credit-scoring")
-    factories.make_build(
-        ready, base, Status.READY, number=2, reason="alter", requested_by=cast.member
-    )
+    add_revision(cast, base, libraries)
     factories.make_base_image(
         image_type="nlp", state=WorkState.RUNNING, manifest_digest="", interpreter="",
         lease_expires_at=now + timedelta(hours=1),
     )  # fmt: skip
+
+
+def add_revision(cast: Cast, base: BaseImage, before: dict[str, str]) -> None:
+    """A second revision of credit-scoring, whose lock tells who asked for what."""
+    ready = ManagedImage.objects.get(name="credit-scoring")
+    after = {**before, "numpy": "2.5.0", "narwhals": "2.29.0"}
+    del after["six"]
+    lock = with_dependencies(
+        factories.lock_of(**after),
+        {
+            "pandas": ["numpy", "python-dateutil"],
+            "scikit-learn": ["joblib", "narwhals", "numpy", "scipy", "threadpoolctl"],
+            "scipy": ["numpy"],
+        },
+    )
+    build = factories.make_build(
+        ready, base, Status.READY, number=2, reason="alter", requested_by=cast.member, lock=lock,
+        library_count=len(after), size_bytes=184_000_000, pushed_bytes=17_300_000,
+        started_at=timezone.now() - timedelta(seconds=42), finished_at=timezone.now(),
+    )  # fmt: skip
+    build.log_chunks.create(offset=0, text="Resolved to 9 libraries\nnumpy 2.5.0\n")
+    InstalledLibrary.objects.filter(build__image=ready).update(current_of=None)
+    InstalledLibrary.objects.bulk_create(factories.libraries_of(build, after, ready.name))
+    ManagedImage.objects.filter(pk=ready.pk).update(current_build=build)
 
 
 def account_pages(cast: Cast, page: Page, shoot: Callable[[str], None]) -> None:
@@ -199,7 +230,17 @@ def test_pictures(
         ("api-docs", "/api/docs"),
         ("pane-no-match", f"{pane}?q=torch"),
         ("new", f"{pane}/new"),
+        ("pane-library", f"{pane}?library=pandas&library=numpy%3D%3D2.5.0"),
+        ("pane-unreadable", f"{pane}?library=pandas%3E2"),
+        ("compare-empty", f"{pane}/compare"),
+        ("compare", f"{pane}/compare?a=churn-xgboost&b=credit-scoring"),
+        ("compare-unknown", f"{pane}/compare?a=churn-xgboost&b=credit:build-9"),
         ("image-ready", f"{pane}/image/credit-scoring"),
+        ("image-libraries", f"{pane}/image/credit-scoring/libraries"),
+        ("image-builds", f"{pane}/image/credit-scoring/builds"),
+        ("image-revisions", f"{pane}/image/credit-scoring/revisions"),
+        ("image-no-libraries", f"{pane}/image/pricing-lightgbm/libraries"),
+        ("image-no-revisions", f"{pane}/image/fraud-graph/revisions"),
         ("image-building", f"{pane}/image/pricing-lightgbm"),
         ("image-failed", f"{pane}/image/fraud-graph"),
         ("remove-page", f"{pane}/image/credit-scoring/remove"),

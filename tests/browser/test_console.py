@@ -155,6 +155,44 @@ def test_search_filter_and_sort_stand_in_the_address(
     )
 
 
+def test_libraries_and_comparisons_need_no_javascript(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    factories.make_image("churn", base=base, libraries={"pandas": "2.2.3"})
+    factories.make_image("fraud", base=base, libraries={"pandas": "3.0"})
+    page = new_page(cast.viewer, java_script_enabled=False)
+    page.goto(pane(cast))
+    page.locator("#library").fill("pandas==3.0")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("link", name="fraud")).to_be_visible()
+    expect(page.get_by_role("link", name="churn")).to_have_count(0)
+    page.get_by_role("link", name="Remove the filter pandas==3.0").click()
+    page.get_by_role("link", name="Compare").first.click()
+    assert page.locator("#a-names option").evaluate_all("all => all.map(o => o.value)") == [
+        "churn", "fraud",
+    ]  # fmt: skip
+    page.get_by_label("First image").fill("churn")
+    page.get_by_label("Second image").fill("fraud")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("Different versions")).to_be_visible()
+    page.get_by_role("link", name="churn").first.click()
+    page.get_by_role("link", name="Libraries").click()
+    expect(page.get_by_role("cell", name="2.2.3")).to_be_visible()
+
+
+def test_a_page_that_cannot_be_kept_up_to_date_says_so_until_it_can(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    factories.make_image("churn", base=base, status=Status.BUILDING_FIRST_TIME)
+    page = new_page(cast.viewer, failing=True)
+    page.goto(pane(cast))
+    page.route("**/managed-images", lambda route: route.fulfill(status=503))
+    notice = page.get_by_role("alert")
+    expect(notice).to_contain_text("could not bring this page up to date")
+    page.unroute("**/managed-images")
+    expect(notice).to_have_count(0)
+
+
 def test_light_and_dark_can_be_switched_and_stay(new_page: Callable[..., Page], cast: Cast) -> None:
     page = new_page(cast.member, color_scheme="dark")
     page.goto("/workspaces")

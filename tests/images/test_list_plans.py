@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from images import suggestions
 from images.models import Build, InstalledLibrary, ManagedImage
 from images.pages import LibraryFilter, page_of_images
+from images.queries import ImageFilter, list_images
 from tests import factories
 from tests.conftest import Cast
 
@@ -78,6 +80,30 @@ def test_no_list_reads_a_table_from_end_to_end(many: None, cast: Cast) -> None:
         assert used & {"current_library_by_name", "current_library_by_version"}, shown
         read = sum(node["Actual Rows"] * node["Actual Loops"] for node in walk(plans[0]))
         assert read < IMAGES * 1.5, shown
+
+
+def test_the_panes_filter_reads_libraries_by_index_alone(many: None, cast: Cast) -> None:
+    for filters in FILTERS:
+        wanted = ImageFilter(libraries=tuple(filters))
+
+        def page(wanted: ImageFilter = wanted) -> object:
+            found = list_images(cast.viewer, wanted)
+            return found.count(), list(found[:25])
+
+        nodes = [node for plan in explained(page) for node in walk(plan)]
+        whole = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+        assert "images_installedlibrary" not in whole, filters
+        used = {node.get("Index Name") for node in nodes}
+        assert used & {"current_library_by_name", "current_library_by_version"}, filters
+
+
+def test_suggestions_skip_through_the_index(many: None, cast: Cast) -> None:
+    for text in ("n", "other-1", "numpy==", "rare==1"):
+        (plan,) = explained(lambda text=text: suggestions.libraries(text))
+        nodes = walk(plan)
+        assert "Seq Scan" not in {node["Node Type"] for node in nodes}
+        read = sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes)
+        assert read < 1000, json.dumps(plan, indent=1)
 
 
 def explained(ask: Any) -> list[dict[str, Any]]:

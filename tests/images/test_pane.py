@@ -68,6 +68,48 @@ def test_status_filter_and_sort_come_from_the_url(cast: Cast, base: BaseImage) -
     assert client.get(url(cast) + "?sort=password&status=x&page=99").status_code == 200
 
 
+def test_libraries_narrow_the_list_by_name_and_version_with_everything_else(
+    cast: Cast, base: BaseImage, django_assert_max_num_queries: Any
+) -> None:
+    factories.make_image("aa", base=base, libraries={"pandas": "2.2.3", "numpy": "1.26"})
+    factories.make_image("bb", base=base, libraries={"Pandas": "3.0", "numpy": "1.26.0"})
+    factories.make_image("cc", base=base, libraries={"numpy": "2.0"})
+    for number in range(60):
+        factories.make_image(f"many-{number:02}", base=base, libraries={"scipy": "1.0"})
+    client = cast.client(cast.admin)
+
+    def names(query: str) -> list[str]:
+        return [image.name for image in client.get(url(cast) + query).context["images"]]
+
+    assert names("?library=PANDAS") == ["aa", "bb"]
+    assert names("?library=pandas%3D%3D2.2.3") == ["aa"]
+    assert names("?library=pandas+%3D%3D+3") == ["bb"]
+    assert names("?library=numpy%3D%3D1.26&library=pandas&sort=-name") == ["bb", "aa"]
+    assert names("?library=numpy&q=cc") == ["cc"]
+    assert names("?library=numpy&status=FAILED") == []
+    assert len(names("?library=scipy&page=3")) == 10
+    with django_assert_max_num_queries(10):
+        page = client.get(url(cast) + "?library=pandas&library=numpy").content.decode()
+    assert "pandas 2.2.3" in page
+    assert "Remove the filter pandas" in page
+    assert 'href="?library=numpy"' in page
+
+
+@pytest.mark.parametrize("text", ["pandas>2", "pandas==", "==2", "a b", "x\x00", "pandas==2;3"])
+def test_a_filter_that_names_no_library_is_told(text: str, cast: Cast, base: BaseImage) -> None:
+    factories.make_image("aa", base=base)
+    page = cast.client(cast.member).get(url(cast), {"library": text})
+    assert page.status_code == 200
+    assert b"is not a library" in page.content
+    assert b'aria-invalid="true"' in page.content
+
+
+def test_no_image_with_the_library_says_which_was_looked_for(cast: Cast, base: BaseImage) -> None:
+    factories.make_image("aa", base=base)
+    page = cast.client(cast.member).get(url(cast) + "?library=torch&library=numpy%3D%3D2.4.6")
+    assert b"has torch and numpy==2.4.6 installed" in page.content
+
+
 def test_a_poll_without_news_changes_nothing_on_screen(cast: Cast, base: BaseImage) -> None:
     factories.make_image("busy", base=base, status=Status.BUILDING_FIRST_TIME)
     client = cast.client(cast.member)

@@ -85,7 +85,7 @@ def test_of_a_thousand_images_no_more_than_allowed_are_under_way(
     move_on(base)
     with django_assert_max_num_queries(60):
         assert upgrades.dispatch() == 3
-    (state,) = upgrades.progress()
+    (state,) = upgrades.progress(BaseImage.objects.current())
     assert (state.total, state.behind, state.done, state.failed) == (1000, 1000, 0, 0)
 
 

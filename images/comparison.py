@@ -1,0 +1,106 @@
+"""Two revisions beside each other: of two images, or of one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+from images import attestations, operations
+from images.lockdiff import Change, differences
+from images.models import Build, InstalledLibrary, ManagedImage
+from images.models.lease import WorkState
+from images.references import repository_of
+from ri_platform.errors import NotFound
+from workspaces.models import User
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Of two sets of names with versions."""
+
+    changed: list[Change]
+    only_left: list[Change]
+    only_right: list[Change]
+    same: int
+
+    @classmethod
+    def between(cls, left: dict[str, str], right: dict[str, str]) -> Differences:
+        found = differences(left, right)
+        return cls(
+            changed=[change for change in found if change.before and change.after],
+            only_left=[change for change in found if not change.after],
+            only_right=[change for change in found if not change.before],
+            same=sum(right.get(name) == version for name, version in left.items()),
+        )
+
+    @property
+    def all(self) -> list[Change]:
+        return sorted(
+            [*self.changed, *self.only_left, *self.only_right], key=lambda change: change.name
+        )
+
+    @property
+    def none(self) -> bool:
+        return not (self.changed or self.only_left or self.only_right)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`left` and `right` are builds that succeeded."""
+
+    left: Build
+    right: Build
+
+    @cached_property
+    def libraries(self) -> Differences:
+        return Differences.between(installed(self.left), installed(self.right))
+
+    @cached_property
+    def os_packages(self) -> Differences:
+        return Differences.between(system_packages(self.left), system_packages(self.right))
+
+
+def installed(build: Build) -> dict[str, str]:
+    return dict(build.libraries.values_list("normalized_name", "version"))
+
+
+def installed_in(image: ManagedImage, numbers: Collection[int]) -> dict[int, dict[str, str]]:
+    """Number of a build of the image → its libraries, at one query."""
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    rows = InstalledLibrary.objects.filter(build__image=image, build__number__in=numbers)
+    for number, name, version in rows.order_by().values_list(
+        "build__number", "normalized_name", "version"
+    ):
+        found[number][name] = version
+    return found
+
+
+def system_packages(build: Build) -> dict[str, str]:
+    """The operating system's packages in the image; empty where the base image does not tell."""
+    return dict(attestations.recorded_facts(build, repository_of(build.image)).os_packages)
+
+
+def revision_named(user: User, text: str) -> Build:
+    """The revision that `name` or `name:build-<number>` stands for; without a number the current one.
+
+    Raises `NotFound`.
+    """
+    name, _, tag = text.strip().partition(":")
+    image = operations.image_named(user, name)
+    if not tag:
+        if image.current_build is None:
+            raise NotFound(f"No build of {name} has succeeded yet.")
+        return image.current_build
+    number = tag.removeprefix("build-")
+    found = None
+    if number.isdecimal() and len(number) < 10:
+        found = (
+            image.builds.select_related("base_image", "image")
+            .filter(number=int(number), state=WorkState.SUCCEEDED)
+            .first()
+        )
+    if found is None:
+        raise NotFound(f"{name} has no revision {tag}.")
+    return found

@@ -1,0 +1,59 @@
+"""Where each library in an image came from: asked for, through another library, or with the base image."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import defaultdict
+from dataclasses import dataclass
+
+from packaging.utils import canonicalize_name
+
+from images.models import Build
+from images.specs import pip_requirements_of
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An installed library. `requirement` is as it was asked for, empty if it was not.
+
+    `through` are the libraries that require it. `known` is false where neither is recorded, as in locks
+    of before they told it; `in_base` says that the base image has it at this version.
+    """
+
+    name: str
+    version: str
+    requirement: str
+    through: tuple[str, ...]
+    in_base: bool
+
+    @property
+    def known(self) -> bool:
+        return bool(self.requirement or self.through or self.in_base)
+
+
+def origins(build: Build) -> list[Origin]:
+    """The libraries of a build that succeeded, by name."""
+    asked = {item.normalized_name: str(item) for item in pip_requirements_of(build.spec)}
+    through = required_by(build.lock)
+    of_base: dict[str, str] = {
+        canonicalize_name(name): version for name, version in build.base_image.libraries
+    }
+    return [
+        Origin(
+            name=item.name,
+            version=item.version,
+            requirement=asked.get(item.normalized_name, ""),
+            through=tuple(sorted(through.get(item.normalized_name, ()))),
+            in_base=of_base.get(item.normalized_name) == item.version,
+        )
+        for item in build.libraries.all()
+    ]
+
+
+def required_by(lock: str) -> dict[str, list[str]]:
+    """Normalized name → who requires it, from the `dependencies` of a pylock.toml (PEP 751)."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for package in tomllib.loads(lock).get("packages", []):
+        for dependency in package.get("dependencies", []):
+            found[canonicalize_name(dependency["name"])].append(canonicalize_name(package["name"]))
+    return dict(found)

@@ -1,0 +1,240 @@
+"""An image's page: a head that is the same on every tab, and the tabs, each an address of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from images import operations, progress
+from images.capabilities import source_builds_refusal
+from images.comparison import Comparison, installed_in
+from images.errors import NoWheel
+from images.forecast import Forecast
+from images.lockdiff import Change, differences
+from images.models import Assignment, Build, ManagedImage
+from images.models.lease import WorkState
+from images.origins import origins
+from images.references import pull_reference
+from images.specs import pip_requirements_of
+from images.use import use_of
+from images.views.parts import page_or_part
+from ri_platform.errors import NotFound
+from ri_platform.middleware import wants_fragment
+from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.models import Workspace
+
+PAGE_SIZE = 20
+MODELS_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Tab:
+    """`route` is its address, `images/tabs/<key>.html` what it shows."""
+
+    key: str
+    label: str
+    route: str
+
+
+TABS = (
+    Tab("overview", "Overview", "image"),
+    Tab("libraries", "Libraries", "image_libraries"),
+    Tab("builds", "Builds and logs", "image_builds"),
+    Tab("revisions", "Revisions", "image_revisions"),
+    Tab("models", "Models", "image_models"),
+)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def overview(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """What the image is, how it is pulled, and its latest build."""
+    image = shown_image(request, name)
+    latest = latest_build(image)
+    current = image.current_build
+    context = {
+        "build": latest,
+        "steps": progress.steps(latest),
+        "requirements": pip_requirements_of(image.spec),
+        "reference": pull_reference(image, current) if current else "",
+    }
+    return tab_page(request, workspace, image, "overview", context, log_of=latest)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def libraries(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """What is installed, and where each library came from."""
+    image = shown_image(request, name)
+    current = image.current_build
+    context = {"libraries": origins(current) if current else []}
+    return tab_page(request, workspace, image, "libraries", context)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def builds(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """Every attempt, and the steps and log of the one that `?build=` names, else of the newest."""
+    image = shown_image(request, name)
+    chosen = chosen_build(request, image)
+    rows = image.builds.select_related("requested_by").defer("lock")
+    context = {
+        "build": chosen,
+        "steps": progress.steps(chosen),
+        "page": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
+    }
+    return tab_page(request, workspace, image, "builds", context, log_of=chosen)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def revisions(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """The builds that succeeded, what each changed, and the difference between any two of them."""
+    image = shown_image(request, name)
+    good = image.builds.filter(state=WorkState.SUCCEEDED)
+    numbers = list(good.values_list("number", flat=True))
+    page = Paginator(numbers, PAGE_SIZE).get_page(request.GET.get("page"))
+    after = number_in(request, "to", numbers) or next(iter(numbers), 0)
+    before = number_in(request, "from", numbers) or next((n for n in numbers if n < after), 0)
+    rows = good.filter(number__in=[*page, before, after]).defer("lock")
+    found = {build.number: build for build in rows.select_related("requested_by", "base_image")}
+    context = {
+        "page": page,
+        "revisions": [found[number] for number in page],
+        "numbers": numbers,
+        "changes": changes_by_number(image, list(page), numbers),
+        "before": before,
+        "after": after,
+        "comparison": Comparison(found[before], found[after]) if 0 < before != after else None,
+    }
+    return tab_page(request, workspace, image, "revisions", context)
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def models(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """The models that run on the image, those of workspaces that the reader does not see as a number."""
+    image = shown_image(request, name)
+    use = use_of(image, Actor.of(request).user, shown=MODELS_SHOWN)
+    return tab_page(request, workspace, image, "models", {"use": use})
+
+
+def tab_page(
+    request: HttpRequest,
+    workspace: Workspace,
+    image: ManagedImage,
+    tab: str,
+    context: dict[str, Any],
+    *,
+    log_of: Build | None = None,
+) -> HttpResponse:
+    """The page with this tab open; polled as long as the image may change by itself."""
+    latest = latest_build(image)
+    may_remove = allows(Actor.of(request).user, Action.REMOVE_IMAGE)
+    shared = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "images",
+        "image": image,
+        "current": image.current_build,
+        "latest": latest,
+        "tabs": TABS,
+        "tab": tab,
+        "tab_template": f"images/tabs/{tab}.html",
+        "counts": counts(image),
+        "waiting": progress.waiting_for(image, latest),
+        "outlook": Forecast.read().by_image().get(image.pk) if latest.is_active else None,
+        "may_remove": may_remove,
+        "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
+        "source_builds": offers_source(image, latest),
+        "poll": not image.is_settled,
+    }
+    # The log grows by itself and is kept in place when the rest is swapped.
+    whole = ""
+    if log_of is not None and not wants_fragment(request):
+        whole = "".join(chunk.text for chunk in log_of.log_chunks.all())
+    return page_or_part(
+        request, "images/image.html", "images/_image.html", {**shared, **context}, log=whole
+    )
+
+
+def shown_image(request: HttpRequest, name: str) -> ManagedImage:
+    operations.require_enabled()
+    return operations.image_named(Actor.of(request).user, name)
+
+
+def latest_build(image: ManagedImage) -> Build:
+    return image.builds.select_related("base_image", "requested_by")[0]
+
+
+def chosen_build(request: HttpRequest, image: ManagedImage) -> Build:
+    """The build that `?build=` names, else the newest. Raises `NotFound`."""
+    number = request.GET.get("build", "")
+    if not number:
+        return latest_build(image)
+    found = None
+    if number.isdecimal() and len(number) < 10:
+        rows = image.builds.select_related("base_image", "requested_by")
+        found = rows.filter(number=int(number)).first()
+    if found is None:
+        raise NotFound("This image has no such build.")
+    return found
+
+
+def number_in(request: HttpRequest, parameter: str, numbers: list[int]) -> int:
+    """The revision that the address names, 0 if it names none that is there."""
+    wanted = request.GET.get(parameter, "")
+    return next((number for number in numbers if str(number) == wanted), 0)
+
+
+def changes_by_number(
+    image: ManagedImage, shown: list[int], numbers: list[int]
+) -> dict[int, list[Change]]:
+    """Revision → what it changed against the one before it, at one query."""
+    before = dict(pairwise(numbers))
+    wanted = {*shown, *(before[number] for number in shown if number in before)}
+    installed = installed_in(image, wanted)
+    return {
+        number: differences(installed.get(before[number], {}), installed.get(number, {}))
+        for number in shown
+        if number in before
+    }
+
+
+def counts(image: ManagedImage) -> dict[str, int]:
+    """What the tabs say beside their names."""
+    found = image.builds.aggregate(
+        builds=Count("pk"), revisions=Count("pk", filter=Q(state=WorkState.SUCCEEDED))
+    )
+    libraries = image.current_build.library_count if image.current_build else 0
+    models = Assignment.objects.current().filter(image=image).count()
+    return {"libraries": libraries, "models": models, **found}
+
+
+def offers_source(image: ManagedImage, build: Build) -> bool:
+    """Whether *Build it anyway* would help: no wheel was the reason, and somebody can build one."""
+    return (
+        build.error_code == NoWheel.code and not image.allow_source and not source_builds_refusal()
+    )
+
+
+@require_GET
+@needs(Action.SEE_IMAGES)
+def log(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """A build's log from `?after=` (characters) on, as text; headers say where it ends and if for good."""
+    image = operations.image_named(Actor.of(request).user, name)
+    build = chosen_build(request, image)
+    after = request.GET.get("after", "0")
+    offset = int(after) if after.isdecimal() and len(after) < 10 else 0
+    chunks = build.log_chunks.filter(offset__gte=offset)
+    text = "".join(chunk.text for chunk in chunks)
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["X-Log-Offset"] = str(offset + len(text))
+    response["X-Log-Done"] = "0" if build.is_active else "1"
+    return response

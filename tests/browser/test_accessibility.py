@@ -1,0 +1,146 @@
+"""axe finds nothing on any page, in light and dark, on a desktop and a phone.
+
+The pages come from the resolver, so a new one is looked at without anybody thinking of it; what only some
+state of things shows is added below.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.hashers import make_password
+from playwright.sync_api import Page
+
+from images.models import BaseImage, ManagedImage
+from tests import factories
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.screenshots import furnish
+from tests.conftest import Cast
+from tests.routes import ROUTES, address_of
+from workspaces.models import User
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PASSWORD = "correct horse battery staple"
+AXE = Axe()
+
+
+def findings(page: Page) -> Iterator[str]:
+    """What axe finds on the page as it is, in every look, one line each."""
+    for look, size in (("desktop", DESKTOP), ("phone", PHONE)):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.locator(f"html[data-bs-theme={scheme}]").wait_for(state="attached")
+            for violation in AXE.run(page).response["violations"]:
+                for node in violation["nodes"]:
+                    said = json.dumps(node.get("any") or node.get("all") or node.get("none"))[:300]
+                    yield f"{page.url} {look} {scheme}: {violation['id']} {node['html'][:160]} {said}"
+
+
+@pytest.fixture
+def furnished(cast: Cast, base: BaseImage) -> ManagedImage:
+    furnish(cast, base)
+    User.objects.update(password=make_password(PASSWORD))
+    return ManagedImage.objects.get(name="credit-scoring")
+
+
+@pytest.mark.parametrize("who", ["admin", "viewer", "nobody"])
+def test_no_page_has_a_finding(
+    who: str, new_page: Callable[..., Page], cast: Cast, furnished: ManagedImage
+) -> None:
+    person = getattr(cast, who, None)
+    if person is not None:
+        TOTP.activate(person, "JBSWY3DPEHPK3PXP")
+        RecoveryCodes.activate(person)
+    page = new_page(person)
+    if person is not None:
+        confirm_own_account(page)
+    found: list[str] = []
+    seen: set[str] = set()
+    for route in ROUTES:
+        address = address_of(route, cast, furnished)
+        answer = cast.client(person).get(address, follow=True)
+        # Others answer with a file, with JSON or a part of a page, or do their work when sent to.
+        if answer.status_code == 405 or b"<html" not in b"".join(answer):
+            continue
+        page.goto(address)
+        if page.url in seen:
+            continue
+        seen.add(page.url)
+        found += findings(page)
+    assert found == []
+    assert len(seen) > {"admin": 30, "viewer": 20, "nobody": 1}[who], seen
+
+
+def confirm_own_account(page: Page) -> None:
+    """Say the password once more, which what protects an account is shown for."""
+    page.goto("/account/password")
+    if page.get_by_role("button", name="Confirm").count():
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Confirm").click()
+
+
+STATES = [
+    "?q=torch",
+    "?library=pandas&library=numpy%3D%3D2.5.0",
+    "?library=pandas%3E2",
+    "/compare?a=churn-xgboost&b=credit-scoring",
+    "/compare?a=churn-xgboost&b=nothing",
+    "/image/pricing-lightgbm",
+    "/image/pricing-lightgbm/libraries",
+    "/image/fraud-graph",
+    "/image/fraud-graph/revisions",
+    "/image/credit-scoring/builds?build=1",
+    "/image/nowhere",
+]
+
+
+def test_no_state_of_a_page_has_a_finding(
+    new_page: Callable[..., Page], cast: Cast, furnished: ManagedImage
+) -> None:
+    page = new_page(cast.admin)
+    pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
+    found: list[str] = []
+    for state in STATES:
+        page.goto(pane + state)
+        found += findings(page)
+    page.goto(f"{pane}/new")
+    page.get_by_label("Name").fill("My Model")
+    page.get_by_label("Libraries").fill("numpy\n-r other.txt")
+    page.get_by_role("button", name="Create image").click()
+    found += findings(page)
+    page.goto(pane)
+    page.get_by_label("Actions for credit-scoring").click()
+    found += findings(page)
+    page.get_by_role("menuitem", name="Remove").click()
+    page.get_by_role("dialog").wait_for()
+    found += findings(page)
+    page.goto(pane)
+    page.get_by_role("combobox", name="Library").press_sequentially("p")
+    page.get_by_role("option").first.wait_for()
+    found += findings(page)
+    ManagedImage.objects.all().delete()
+    page.goto(pane)
+    found += findings(page)
+    assert found == []
+
+
+def test_axe_would_find_something(new_page: Callable[..., Page], cast: Cast) -> None:
+    page = new_page(cast.viewer)
+    page.goto("/workspaces")
+    page.evaluate("document.querySelector('main').append(document.createElement('input'))")
+    assert any(" label " in line for line in findings(page))
+
+
+def test_a_workspace_without_anything_has_no_finding(
+    new_page: Callable[..., Page], cast: Cast
+) -> None:
+    page = new_page(factories.make_user("newcomer"))
+    page.goto("/workspaces")
+    assert list(findings(page)) == []
