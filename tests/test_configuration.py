@@ -119,7 +119,12 @@ def test_a_mistyped_variable_is_told_with_the_one_that_was_meant(
 
 
 def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RI_")}
+    # The browser tests set DJANGO_ALLOW_ASYNC_UNSAFE for the whole run, which no deployment may.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RI_", "DJANGO_ALLOW_ASYNC"))
+    }
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT, env={**kept, "RI_STATE_DIR": "/nonexistent", **variables},

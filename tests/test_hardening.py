@@ -43,7 +43,10 @@ def test_a_production_installation_passes_djangos_own_checks(tmp_path: Path) -> 
     secret = tmp_path / "secret"
     secret.write_text("k" * 20 + "0123456789" * 4 + "\n")
     done = check_deploy(
-        RI_HTTPS="true", RI_SECRET_KEY_FILE=str(secret), RI_ALLOWED_HOSTS="images.example.org"
+        RI_HTTPS="true",
+        RI_SECRET_KEY_FILE=str(secret),
+        RI_ALLOWED_HOSTS="images.example.org",
+        RI_REGISTRY_HOST="123456789012.dkr.ecr.us-east-1.amazonaws.com",
     )
     assert done.returncode == 0, done.stderr
 

@@ -56,7 +56,7 @@ def test_a_database_of_an_older_version_is_not_ready(
 ) -> None:
     monkeypatch.setattr(health, "schema", health.Schema())
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'images' AND name LIKE '0012%'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'images' AND name LIKE '0013%'")
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert b"1 migrations are not applied: run manage.py migrate." in answer.content

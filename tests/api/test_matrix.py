@@ -40,7 +40,8 @@ def test_the_resolver_knows_no_other_endpoint() -> None:
     )
     routed = [p for p in resolver.url_patterns if isinstance(p, URLPattern)]
     named = {str(route.name): route for route in routed if str(route.name) not in VIEWS}
-    assert len(routed) - len(named) == len({path for _, path, _ in ENDPOINTS})
+    ours = {str(route.pattern) for route in routed if str(route.name) in VIEWS}
+    assert len(ours) == len({path for _, path, _ in ENDPOINTS})
     # What is left is the framework's own: the description for anybody to read, and a root with nothing on it.
     assert set(named) == {"openapi-json", "openapi-view", "api-root"}
     for name in ("openapi-json", "openapi-view"):

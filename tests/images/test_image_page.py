@@ -70,7 +70,7 @@ def test_a_tab_costs_the_same_queries_with_many_builds(
     client = cast.client(cast.viewer)
     for tab in TABS:
         address = reverse(tab.route, kwargs={"workspace_id": cast.workspace.pk, "name": "churn"})
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(13):
             assert client.get(address).status_code == 200
 
 

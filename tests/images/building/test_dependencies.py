@@ -18,12 +18,12 @@ created-by = "uv"
 [[packages]]
 name = "numpy"
 version = "2.4.6"
-wheels = [{ url = "https://i.test/numpy-1-py3-none-any.whl", hashes = { sha256 = "aa" } }]
+wheels = [{ url = "https://i.test/numpy-2.4.6-py3-none-any.whl", hashes = { sha256 = "aa" } }]
 
 [[packages]]
 name = "pandas"
 version = "3.1.1"
-wheels = [{ url = "https://i.test/pandas-1-py3-none-any.whl", hashes = { sha256 = "aa" } }]
+wheels = [{ url = "https://i.test/pandas-3.1.1-py3-none-any.whl", hashes = { sha256 = "aa" } }]
 """
 ANNOTATED = """\
 numpy==2.4.6              # via -r /tmp/a b/requirements.in, pandas, scikit-learn
