@@ -1,8 +1,8 @@
-"""Which builds of an image stay in its repository: the newest successful ones, the current one first.
+"""Which manifests may expire in an image's repository: those of builds that are not kept (`images.kept`).
 
-These can be rolled back to by tagging what is there. All others are superseded once they have ended,
-and never come back: a later success only makes older ones older. Whoever rolls back to one builds it
-again from its lock.
+What is kept can be rolled back to by tagging what is there. All others are superseded once they have
+ended, and never come back: a later success only makes older ones older, and nothing is pinned to them.
+Whoever rolls back to one builds it again from its lock.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.conf import settings
-
+from images.kept import kept_builds
 from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.registry.control import ImageDetail
@@ -33,8 +32,7 @@ class Standing:
 
 def standing(image: ManagedImage) -> Standing:
     ended = image.builds.filter(state__in=ENDED).order_by("-number")
-    succeeded = ended.filter(state=WorkState.SUCCEEDED)
-    kept = dict(succeeded.values_list("number", "manifest_digest")[: settings.KEEP_BUILDS])
+    kept = dict(kept_builds(image).values_list("number", "manifest_digest"))
     numbers = frozenset(ended.values_list("number", flat=True))
     return Standing(numbers - kept.keys(), frozenset(kept.values()))
 

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from images.errors import RegistryError
+from images.kept import kept_builds
 from images.model_operations import EditModel, create_model, locked_model, record
 from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
 from images.models.lease import WorkState
@@ -180,6 +181,11 @@ def checked(actor: Actor, choice: Choice) -> Assignment:
         build = image.builds.filter(number=choice.build, state=WorkState.SUCCEEDED).first()
         if build is None:
             raise NotFound(f"{image.name} has no successful build {choice.build}.")
+        if not kept_builds(image).filter(pk=build.pk).exists():
+            raise Conflict(
+                f"Build {build.number} of {image.name} is no longer kept in the registry.",
+                hint=f"Roll {image.name} back to it, which builds it again, or choose a newer build.",
+            )
     elif not image.current_build_id and not active_builds(image).exists():
         raise Conflict(
             f"No build of {image.name} has succeeded, so nothing can run on it.",

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from images import operations, swaps
 from images.forms import ExternalImageForm, FittingImageForm
+from images.kept import kept_builds
 from images.lockdiff import differences
 from images.matching import match_images, on_build, wanted_by_model
 from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel
@@ -69,7 +70,7 @@ def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: st
         "present": present,
         "requirements": on_build(model, after),
         "changes": differences(versions_in(before), versions_in(after)),
-        "builds": image.builds.filter(state=WorkState.SUCCEEDED)[:BUILDS],
+        "builds": kept_builds(image)[:BUILDS],
     }
     return render(request, "models/swap_managed.html", context)
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from images import operations, reconcile, retention, revisions, wake
+from images import operations, reconcile, retention, revisions, swaps, wake
 from images.building import assemble
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.registry import local_iam
 from images.registry.oci import OCI_MANIFEST, digest_of
 from images.requirements import parse_pip_requirements
+from ri_platform.errors import Conflict
 from ri_platform.local import services
 from tests import factories
 from tests.conftest import Cast, LocalAWS
@@ -61,6 +62,24 @@ def test_the_newest_successful_builds_are_kept(base: BaseImage, settings: Any) -
     now = retention.standing(image)
     assert now.superseded == {1, 3, 4}
     assert now.digests == {factories.digest("two"), factories.digest("five")}
+
+
+def test_what_a_model_is_pinned_to_is_kept_as_long_as_it_is(
+    cast: Cast, base: BaseImage, settings: Any
+) -> None:
+    settings.KEEP_BUILDS = 1
+    image = factories.make_image("pinned", base=base)
+    model = factories.make_model(cast.workspace)
+    swaps.swap_image(Actor(cast.member), model, swaps.ManagedChoice("pinned", 1))
+    second = add_build(image, 2, WorkState.SUCCEEDED, "two")
+    ManagedImage.objects.update(current_build=second)
+    add_build(image, 3, WorkState.SUCCEEDED, "three")
+    image.refresh_from_db()
+    assert retention.standing(image).superseded == set()
+    swaps.swap_image(Actor(cast.member), model, swaps.ManagedChoice("pinned"))
+    assert retention.standing(image).superseded == {1}
+    with pytest.raises(Conflict, match="no longer kept in the registry"):
+        swaps.swap_image(Actor(cast.member), model, swaps.ManagedChoice("pinned", 1))
 
 
 @pytest.mark.slow
