@@ -17,6 +17,7 @@ from images.errors import (
     RegistryUnavailable,
     TagTaken,
 )
+from images.registry.permissions import iam_action
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
 
@@ -59,7 +60,7 @@ def refused(method: str, target: httpx.URL, response: httpx.Response) -> Registr
     if status in (401, 403):
         return RegistryDenied(
             f"The registry refused {where}: {said}",
-            hint="An operator must check this worker's role and the registry's permissions.",
+            hint=f"An operator must check this worker's role{in_ecr(method, target.path)}.",
         )
     if status == 404:
         return RegistryNotFound(f"The registry knows nothing of {where}: {said}")
@@ -84,3 +85,11 @@ def registry_words(response: httpx.Response) -> str:
     except (ValueError, AttributeError):
         words = ""
     return words or response.reason_phrase or str(response.status_code)
+
+
+def in_ecr(method: str, path: str) -> str:
+    """Which action ECR wants for a request; an answer to HEAD cannot say it."""
+    try:
+        return f"; in ECR the request takes {iam_action(method, path)}"
+    except ValueError:
+        return " and the registry's permissions"

@@ -1,0 +1,140 @@
+"""Each action that the document grants is needed: without it, the main job does not get through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from images import contact, reconcile, removal, revisions
+from images.building import run
+from images.errors import RegistryError
+from images.models import AwsContact, BaseImage, ManagedImage
+from images.models.lease import WorkState
+from images.registry import local_iam
+from images.registry.naming import DEFAULT_PREFIX
+from images.registry.permissions import (
+    AUTHORIZATION_ACTION,
+    IDENTITIES,
+    policy_document,
+    repositories_arn,
+)
+from ri_platform.local import services
+from tests.conftest import Cast, LocalAWS
+from tests.test_main_job import ask, pulled_by_ourselves
+from workspaces.access import Actor
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.network,
+    pytest.mark.django_db(transaction=True),
+]
+
+GRANTED = [
+    (identity, action)
+    for identity, actions in IDENTITIES.items()
+    for action in (*actions, AUTHORIZATION_ACTION)
+]
+
+
+@contextmanager
+def without(aws: LocalAWS, identity: str, action: str) -> Iterator[None]:
+    """The local AWS enforces the identity's policy as Terraform renders it, less one action."""
+    iam = local_iam.as_root("iam", aws.url, services.REGION)
+    account = local_iam.as_root("sts", aws.url, services.REGION).get_caller_identity()["Account"]
+    arn = repositories_arn(DEFAULT_PREFIX, partition="aws", region=services.REGION, account=account)
+
+    def put(document: dict[str, Any]) -> None:
+        iam.put_user_policy(
+            UserName=local_iam.user_name(identity),
+            PolicyName=local_iam.POLICY_NAME,
+            PolicyDocument=json.dumps(document),
+        )
+
+    whole = policy_document(identity, arn)
+    less = json.loads(json.dumps(whole))
+    for statement in less["Statement"]:
+        actions = statement["Action"]
+        listed = [actions] if isinstance(actions, str) else actions
+        statement["Action"] = [item for item in listed if item != action]
+    less["Statement"] = [statement for statement in less["Statement"] if statement["Action"]]
+    assert less != whole
+    put(less)
+    try:
+        yield
+    finally:
+        put(whole)
+
+
+def life(aws: LocalAWS, cast: Cast, image: ManagedImage, folder: Path) -> Iterator[str]:
+    """An image from its creation to its removal; what went wrong at each step, as people are told."""
+
+    def registry_server(step: Any) -> str:
+        with aws.identity("registry-server"):
+            step(image.pk)
+        found = ManagedImage.objects.filter(pk=image.pk).first()
+        return found.repository_error if found else ""
+
+    def build() -> str:
+        newest = image.builds.all()[0]
+        with aws.identity("build-jobs"):
+            run.run(newest.pk)
+        newest.refresh_from_db()
+        assert newest.state in (WorkState.SUCCEEDED, WorkState.FAILED)
+        return f"{newest.error_message} {newest.error_hint}"
+
+    with aws.identity("registry-server"):
+        contact.check("registry")
+    yield AwsContact.objects.get(identity="registry").problem
+    yield registry_server(reconcile.prepare_repository)
+    # As if the worker had died between AWS's answer and its record: is the repository ours?
+    ManagedImage.objects.update(repository_ready_at=None)
+    yield registry_server(reconcile.prepare_repository)
+    yield build()
+    image.refresh_from_db()
+    try:
+        pulled_by_ourselves(aws, image, folder)
+    except RegistryError as error:
+        yield str(error)
+    revisions.rebuild_image(Actor(cast.member), image)
+    yield build()
+    yield registry_server(reconcile.tidy_repository)
+    removal.remove_image(Actor(cast.admin), image.name)
+    yield registry_server(reconcile.delete_repository)
+
+
+@pytest.mark.parametrize(("identity", "action"), GRANTED)
+def test_without_it_the_main_job_stops_and_says_which_is_missing(
+    identity: str,
+    action: str,
+    cast: Cast,
+    debian: BaseImage,
+    registry: LocalAWS,
+    tmp_path: Path,
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.KEEP_BUILDS = 1
+    image = ask(cast, "limited", "pyjokes==0.6.0")
+    with without(registry, identity, action):
+        problem = next(
+            (said for said in life(registry, cast, image, tmp_path) if "refused" in said), ""
+        )
+    told = f"{problem}\n{caplog.text}"
+    with registry.identity("registry-server"):
+        registry.control("registry-server").delete_repository("rime-managed-images/limited")
+    assert action in told
+
+
+def test_with_all_of_them_it_gets_through(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path, settings: Any
+) -> None:
+    settings.KEEP_BUILDS = 1
+    image = ask(cast, "whole", "pyjokes==0.6.0")
+    said = [problem.strip() for problem in life(registry, cast, image, tmp_path)]
+    assert said == [""] * 7
+    assert not ManagedImage.objects.exists()
