@@ -37,7 +37,7 @@ def findings(page: Page) -> Iterator[str]:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.locator(f"html[data-bs-theme={scheme}]").wait_for(state="attached")
-            # What the dark scheme changes is colours; all other rules say of it what they said of the light one.
+            # The dark scheme changes colours alone; all other rules say what they said of the light one.
             options = {"runOnly": ["color-contrast"]} if scheme == "dark" else None
             for violation in AXE.run(page, options=options).response["violations"]:
                 for node in violation["nodes"]:
