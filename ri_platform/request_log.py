@@ -49,8 +49,10 @@ def told(request: HttpRequest, response: HttpResponseBase, seconds: float) -> No
     status = response.status_code
     REQUEST_SECONDS.labels(request.method, route, str(status)).observe(seconds)
     user = getattr(request, "user", None)
-    logger.info(
-        f"{request.method} /{route} {status}",
+    # Static files have no route: a line for each would drown the pages' own.
+    log = logger.info if match else logger.debug
+    log(
+        f"{request.method} {f'/{route}' if match else 'without a route'} {status}",
         milliseconds=round(seconds * 1000),
         user=user.pk if user is not None and user.is_authenticated else None,
     )
