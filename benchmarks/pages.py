@@ -117,7 +117,7 @@ def web() -> Iterator[str]:
 def weigh(address: str, paths: dict[str, str], cookie: str) -> None:
     from playwright.sync_api import sync_playwright
 
-    from tests.browser.conftest import FLAGS, chromium_path
+    from tests.chromium import FLAGS, chromium_path
 
     print(f"{'page':20}{'first load':>14}{'later':>10}  bytes")
     with sync_playwright() as playwright:
@@ -165,7 +165,7 @@ def score(
     runs: int,
 ) -> None:
     """Desktop scores of Lighthouse, of 100."""
-    from tests.browser.conftest import FLAGS, chromium_path
+    from tests.chromium import FLAGS, chromium_path
 
     print("\n" + f"{'page':20}" + "".join(f"{name:>16}" for name in CATEGORIES))
     headers, report = folder / "headers.json", folder / "lighthouse.json"

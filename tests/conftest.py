@@ -20,6 +20,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client, override_settings
+from playwright.sync_api import Browser, sync_playwright
 
 from images.models import BaseImage
 from images.models.lease import WorkState
@@ -31,6 +32,7 @@ from images.registry.transport import Credentials
 from ri_platform import processes
 from ri_platform.local import services
 from tests import factories
+from tests.chromium import FLAGS, chromium_path
 from tests.services import STATE
 from workspaces.models import InstanceRole, User, Workspace, WorkspaceRole
 
@@ -58,9 +60,17 @@ class CheapArgon2(Argon2PasswordHasher):
 def cheaper() -> Iterator[None]:
     """What costs time in every test and decides nothing there; the web process has it as it is."""
     hasher = f"{CheapArgon2.__module__}.{CheapArgon2.__qualname__}"
-    # Every test client makes the middleware anew, and WhiteNoise's would read all static files each time.
-    with override_settings(PASSWORD_HASHERS=[hasher], WHITENOISE_AUTOREFRESH=True):
+    with override_settings(PASSWORD_HASHERS=[hasher]):
         yield
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for the whole run: Playwright's loop can be started but once in a thread."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ri_platform.local import services
-from tests.browser.conftest import browser, new_page  # noqa: F401
+from tests.browser.conftest import new_page  # noqa: F401
 from tests.conftest import web_process
 from tests.single_sign_on import oidc_provider
 
