@@ -179,7 +179,7 @@ def test_a_repository_is_made_with_tags_that_cannot_be_moved(
 def test_a_tag_of_another_image_is_told_and_left(ecr: ECR, client: RegistryClient) -> None:
     repository = ecr.has(NAME, images=1)
     before = dict(repository.images)
-    with pytest.raises(TagTaken, match="'build-0' already exists .* immutable") as caught:
+    with pytest.raises(TagTaken, match=r"'build-0' already exists .* immutable") as caught:
         client.put_manifest(NAME, "build-0", b'{"other": 1}', OCI_MANIFEST)
     assert not caught.value.retryable
     assert repository.images == before
