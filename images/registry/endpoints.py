@@ -19,6 +19,8 @@ _DUAL_STACK = {
     "amazonaws.com": "on.aws",
     "amazonaws.com.cn": "on.amazonwebservices.com.cn",
 }
+# FIPS is a standard of the United States.
+_WITHOUT_FIPS = frozenset({"amazonaws.com.cn"})
 
 
 def registry_endpoint(proxy_endpoint: str, *, fips: bool, dual_stack: bool) -> str:
@@ -27,6 +29,11 @@ def registry_endpoint(proxy_endpoint: str, *, fips: bool, dual_stack: bool) -> s
     if not (fips or dual_stack) or found is None:
         return proxy_endpoint
     account, region, domain = found.groups()
+    if fips and domain in _WITHOUT_FIPS:
+        raise RegistryError(
+            f"Registries of {domain} have no FIPS address.",
+            hint="An operator must unset AWS_USE_FIPS_ENDPOINT, or set RI_REGISTRY_URL.",
+        )
     ending = "-fips" if fips else ""
     if not dual_stack:
         return f"https://{account}.dkr.ecr{ending}.{region}.{domain}"

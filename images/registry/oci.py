@@ -337,6 +337,7 @@ class RegistryClient:
                     body=pieces_of(file.fileno(), offset, length, check),
                     scope=scope,
                     retry=False,
+                    settle=True,
                 )
                 location = response.headers.get("Location", location)
                 offset += length
@@ -347,6 +348,7 @@ class RegistryClient:
             headers={"Content-Length": "0"},
             scope=scope,
             retry=False,
+            settle=True,
         )
 
     def _path(self, repository: str) -> str:
