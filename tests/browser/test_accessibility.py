@@ -125,7 +125,7 @@ def test_no_state_of_a_page_has_a_finding(
     found += findings(page)
     page.goto(pane)
     page.get_by_role("combobox", name="Library").press_sequentially("p")
-    page.get_by_role("option").first.wait_for()
+    page.get_by_role("listbox", name="Suggestions").get_by_role("option").first.wait_for()
     found += findings(page)
     ManagedImage.objects.all().delete()
     page.goto(pane)

@@ -174,7 +174,7 @@ def test_libraries_and_comparisons_need_no_javascript(
     page.get_by_label("First image").fill("churn")
     page.get_by_label("Second image").fill("fraud")
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("Different versions")).to_be_visible()
+    expect(page.get_by_role("heading", name="Different versions")).to_be_visible()
     page.get_by_role("link", name="churn").first.click()
     page.get_by_role("link", name="Libraries").click()
     expect(page.get_by_role("cell", name="2.2.3")).to_be_visible()

@@ -91,7 +91,7 @@ def test_a_library_is_chosen_among_suggestions(
     field = page.get_by_role("combobox", name="Library")
     tab_to(page, field)
     page.keyboard.type("p")
-    options = page.get_by_role("option")
+    options = page.get_by_role("listbox", name="Suggestions").get_by_role("option")
     expect(options).to_have_text(["pandas", "polars", "pyarrow"])
     expect(field).to_have_attribute("aria-expanded", "true")
     page.keyboard.press("ArrowDown")
@@ -121,7 +121,9 @@ def test_two_images_are_picked_and_compared(
     page.goto(f"/workspaces/{cast.workspace.pk}/settings/managed-images/compare")
     tab_to(page, page.get_by_label("First image"))
     page.keyboard.type("chu")
-    expect(page.get_by_role("option")).to_have_text(["churn"])
+    expect(page.get_by_role("listbox", name="Suggestions").get_by_role("option")).to_have_text(
+        ["churn"]
+    )
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_label("First image")).to_have_value("churn")

@@ -88,5 +88,5 @@ def test_an_image_in_use_is_removed_by_typing_its_name_and_restored(
     expect(page.get_by_text("The managed image shared was removed.")).to_be_visible()
     page.get_by_role("button", name="Restore shared").click()
     expect(page.get_by_text("The managed image shared was restored.")).to_be_visible()
-    page.get_by_role("link", name="Models").click()
+    page.get_by_role("link", name="Models", exact=True).click()
     expect(page.get_by_role("row").filter(has_text="Churn")).to_contain_text("Ready")

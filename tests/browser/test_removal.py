@@ -38,7 +38,7 @@ def test_deleting_a_managed_image_by_the_documents_six_steps(
     page.goto("/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", name="Workspaces")).to_be_visible()
     # 2. Select a workspace: the Workspace summary page appears.
     page.get_by_role("link", name="Workspace 1").click()

@@ -85,6 +85,7 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         return done.stdout.strip()
 
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         rootfs = patched_debian(cache, folder)
         scratch = run("from", "scratch")
         run("add", "--quiet", scratch, str(rootfs), "/")

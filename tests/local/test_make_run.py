@@ -137,7 +137,7 @@ def sign_in(client: httpx.Client, password: str) -> None:
     assert token is not None
     answer = client.post(
         "/signin",
-        data={"csrfmiddlewaretoken": token[1], "username": "viewer", "password": password},
+        data={"csrfmiddlewaretoken": token[1], "login": "viewer", "password": password},
     )
     assert "Workspace 1" in answer.text
 
