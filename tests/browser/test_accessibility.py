@@ -49,6 +49,9 @@ def findings(page: Page) -> Iterator[str]:
 def furnished(cast: Cast, base: BaseImage) -> ManagedImage:
     furnish(cast, base)
     User.objects.update(password=make_password(PASSWORD))
+    # A session holds a hash of the password that its account has when it begins.
+    for person in (cast.admin, cast.viewer):
+        person.refresh_from_db()
     return ManagedImage.objects.get(name="credit-scoring")
 
 
