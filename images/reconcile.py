@@ -125,10 +125,13 @@ def tidy_repository(image_id: int) -> None:
     What fails is tried again by `tidy_due`. Nothing is asked of AWS while no build is superseded.
     """
     with exclusive("image-repository", image_id):
-        image = ManagedImage.objects.existing().filter(pk=image_id).first()
-        if image is None or image.repository_ready_at is None:
-            return
-        now = retention.standing(image)
+        with transaction.atomic():
+            # Builds end and models are pinned under this lock, so nothing is half seen.
+            images = ManagedImage.objects.existing().select_for_update()
+            image = images.filter(pk=image_id, repository_ready_at__isnull=False).first()
+            if image is None:
+                return
+            now = retention.standing(image)
         if now.superseded:
             control, repository = connection.control(), repository_of(image)
             try:

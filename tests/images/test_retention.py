@@ -6,7 +6,9 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from images import operations, reconcile, retention, revisions, swaps, wake
@@ -32,7 +34,11 @@ def add_build(image: ManagedImage, number: int, state: str, digest: str = "") ->
     if state == WorkState.FAILED:
         values["error_code"] = "registry_failed"
     base = image.builds.all()[0].base_image
-    return factories.make_build(image, base, Status.READY, number, **values)
+    build = factories.make_build(image, base, Status.READY, number, **values)
+    if state == WorkState.SUCCEEDED:  # as its success would have it
+        image.current_build = build
+        image.save(update_fields=["current_build"])
+    return build
 
 
 def in_registry(aws: LocalAWS, repository: str) -> list[Image]:
@@ -71,10 +77,7 @@ def test_what_a_model_is_pinned_to_is_kept_as_long_as_it_is(
     image = factories.make_image("pinned", base=base)
     model = factories.make_model(cast.workspace)
     swaps.swap_image(Actor(cast.member), model, swaps.ManagedChoice("pinned", 1))
-    second = add_build(image, 2, WorkState.SUCCEEDED, "two")
-    ManagedImage.objects.update(current_build=second)
-    add_build(image, 3, WorkState.SUCCEEDED, "three")
-    image.refresh_from_db()
+    add_build(image, 2, WorkState.SUCCEEDED, "two")
     assert retention.standing(image).superseded == set()
     swaps.swap_image(Actor(cast.member), model, swaps.ManagedChoice("pinned"))
     assert retention.standing(image).superseded == {1}
@@ -152,6 +155,25 @@ def test_what_aws_refuses_is_told_and_tried_again(
     settings.IMAGE_REGISTRY_ENABLED = False
     reconcile.tidy_due()
     assert len(sent) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_pins_a_model_to_a_build_is_waited_for(base: BaseImage) -> None:
+    """A pin that is checked and not yet committed would be missed, and its build named to expire."""
+    image = factories.make_image("pinned", base=base)
+    database = connection.settings_dict
+    address = services.database_url(str(database["HOST"]), str(database["NAME"]), "postgresql")
+    with psycopg.connect(address) as somebody:
+        somebody.execute("SELECT 1 FROM images_managedimage WHERE id = %s FOR UPDATE", [image.pk])
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '20ms'")
+        try:
+            with pytest.raises(OperationalError, match="lock timeout"):
+                reconcile.tidy_repository(image.pk)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("RESET lock_timeout")
+    reconcile.tidy_repository(image.pk)
 
 
 @pytest.mark.slow
