@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarks.builders import ROOT
+from benchmarks.own_database import own_database
 
 # A few libraries are nearly everywhere, most are rare, as in life: popularity falls with rank.
 LIBRARIES = 2000
@@ -57,20 +54,8 @@ def main() -> None:
     parser.add_argument("--libraries", type=int, default=50)
     parser.add_argument("--requests", type=int, default=200)
     wanted = parser.parse_args()
-    from ri_platform.local import services
-
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "benchmarks") as folder:
-        postgres = services.start_postgres(Path(folder) / "postgres")
-        try:
-            os.environ.update(
-                DATABASE_URL=postgres.url("postgres"),
-                CELERY_BROKER_URL="memory://",
-                DJANGO_SETTINGS_MODULE="ri_platform.settings",
-                RI_STATE_DIR=folder,
-            )
-            measure(wanted)
-        finally:
-            postgres.stop()
+    with own_database():
+        measure(wanted)
 
 
 def measure(wanted: argparse.Namespace) -> None:

@@ -8,16 +8,13 @@ Prints the median and the slowest in milliseconds.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from benchmarks.builders import ROOT
 from benchmarks.many_images import fill
+from benchmarks.own_database import own_database
 
 FILL = """
 INSERT INTO workspaces_user (password, is_superuser, username, first_name, last_name, email, is_staff,
@@ -51,21 +48,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=7)
     wanted = parser.parse_args()
-    from ri_platform.local import services
-
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "benchmarks") as folder:
-        (Path(folder) / "static").mkdir()
-        postgres = services.start_postgres(Path(folder) / "postgres")
-        try:
-            os.environ.update(
-                DATABASE_URL=postgres.url("postgres"),
-                CELERY_BROKER_URL="memory://",
-                DJANGO_SETTINGS_MODULE="ri_platform.settings",
-                RI_STATE_DIR=folder,
-            )
-            measure(wanted)
-        finally:
-            postgres.stop()
+    with own_database():
+        measure(wanted)
 
 
 def measure(wanted: argparse.Namespace) -> None:

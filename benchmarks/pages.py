@@ -15,13 +15,12 @@ import secrets
 import shlex
 import statistics
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.builders import ROOT
+from benchmarks.own_database import own_database
 from ri_platform import processes
 from ri_platform.local import services
 
@@ -36,30 +35,13 @@ def main() -> None:
     parser.add_argument("--lighthouse", default="", help="for example: npx lighthouse@12.8.2")
     parser.add_argument("--runs", type=int, default=3)
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "benchmarks") as folder:
-        postgres = services.start_postgres(Path(folder) / "postgres")
-        try:
-            os.environ.update(
-                DATABASE_URL=postgres.url("postgres"),
-                CELERY_BROKER_URL="memory://",
-                DJANGO_SETTINGS_MODULE="ri_platform.settings",
-                RI_SECRET_KEY=secrets.token_hex(32),
-                RI_STATE_DIR=folder,
-            )
-            paths, cookie = fill()
-            with web() as address:
-                weigh(address, paths, cookie)
-                if wanted.lighthouse:
-                    score(
-                        shlex.split(wanted.lighthouse),
-                        address,
-                        paths,
-                        cookie,
-                        Path(folder),
-                        wanted.runs,
-                    )
-        finally:
-            postgres.stop()
+    with own_database(RI_SECRET_KEY=secrets.token_hex(32)) as folder:
+        paths, cookie = fill()
+        with web() as address:
+            weigh(address, paths, cookie)
+            if wanted.lighthouse:
+                command = shlex.split(wanted.lighthouse)
+                score(command, address, paths, cookie, folder, wanted.runs)
 
 
 def fill() -> tuple[dict[str, str], str]:

@@ -7,7 +7,9 @@ Not collected by `make test` (its name does not start with `test_`). The picture
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,11 +39,32 @@ from workspaces.access import Actor
 from workspaces.models import User, Workspace
 
 FOLDER = Path("test-results/screenshots")
-LOOKS = [
-    pytest.param(viewport, scheme, id=f"{name}-{scheme}")
+LOOKS = {
+    f"{name}-{scheme}": (viewport, scheme)
     for name, viewport in (("desktop", DESKTOP), ("phone", PHONE))
     for scheme in ("light", "dark")
-]
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Opens pages in one look, and takes pictures named by it."""
+
+    look: str
+    new_page: Callable[..., Page]
+
+    def open(self, user: User | None) -> Page:
+        viewport, scheme = LOOKS[self.look]
+        return self.new_page(user, viewport=viewport, color_scheme=scheme)
+
+    def shoot(self, page: Page, name: str, whole: bool = True) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=FOLDER / f"{name}-{self.look}.png", full_page=whole)
+
+
+@pytest.fixture(params=list(LOOKS))
+def camera(request: pytest.FixtureRequest, new_page: Callable[..., Page]) -> Camera:
+    return Camera(request.param, new_page)
 
 
 def furnish(cast: Cast, base: BaseImage) -> None:
@@ -190,22 +213,12 @@ def account_pages(cast: Cast, page: Page, shoot: Callable[[str], None]) -> None:
         shoot(name)
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), LOOKS)
-def test_pictures(
-    viewport: dict[str, int],
-    scheme: str,
-    new_page: Callable[..., Page],
-    cast: Cast,
-    base: BaseImage,
-    request: pytest.FixtureRequest,
-) -> None:
-    look = request.node.callspec.id
-    page = new_page(cast.admin, viewport=viewport, color_scheme=scheme)
+def test_pictures(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    page = camera.open(cast.admin)
 
     def shoot(name: str, whole: bool = True) -> None:
         page.wait_for_load_state("networkidle")
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=FOLDER / f"{name}-{look}.png", full_page=whole)
+        camera.shoot(page, name, whole)
 
     settings = f"/workspaces/{cast.workspace.pk}/settings"
     pane = f"{settings}/managed-images"
@@ -277,14 +290,14 @@ def test_pictures(
     page.get_by_label("Libraries").fill("numpy\n-r other.txt\nhttps://example.org/a.whl")
     page.get_by_role("button", name="Create image").click()
     shoot("new-errors")
-    viewer = new_page(cast.viewer, viewport=viewport, color_scheme=scheme)
+    viewer = camera.open(cast.viewer)
     viewer.goto(pane)
     viewer.get_by_label("Actions for credit-scoring").click()
-    viewer.screenshot(path=FOLDER / f"menu-viewer-{look}.png")
+    camera.shoot(viewer, "menu-viewer", whole=False)
     account_pages(cast, page, shoot)
-    stranger = new_page(None, viewport=viewport, color_scheme=scheme)
+    stranger = camera.open(None)
     stranger.goto("/signin")
-    stranger.screenshot(path=FOLDER / f"signin-{look}.png")
+    camera.shoot(stranger, "signin", whole=False)
 
 
 def furnish_models(cast: Cast) -> MLModel:
@@ -316,21 +329,10 @@ def furnish_models(cast: Cast) -> MLModel:
     return churn
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), LOOKS)
-def test_pictures_of_models(
-    viewport: dict[str, int],
-    scheme: str,
-    new_page: Callable[..., Page],
-    cast: Cast,
-    base: BaseImage,
-    request: pytest.FixtureRequest,
-) -> None:
-    look = request.node.callspec.id
-    page = new_page(cast.admin, viewport=viewport, color_scheme=scheme)
-
-    def shoot(name: str, whole: bool = True) -> None:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=FOLDER / f"{name}-{look}.png", full_page=whole)
+def test_pictures_of_models(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    page = camera.open(cast.admin)
+    # These pages poll, so the network never rests.
+    shoot = partial(camera.shoot, page)
 
     models = f"/workspaces/{cast.workspace.pk}/models"
     pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
