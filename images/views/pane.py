@@ -20,7 +20,7 @@ from ri_platform.errors import DomainError
 from workspaces.access import TABLE, Action, Actor, allows, needs
 from workspaces.models import Workspace
 
-PAGE_SIZE = 25
+PAGE_SIZE = 50
 
 
 @require_GET
