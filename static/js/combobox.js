@@ -9,6 +9,19 @@
   };
   const options = (list) => [...list.querySelectorAll("[role=option]")];
 
+  // Without script the field has the browser's own list, which a combobox must not have besides.
+  function equip() {
+    document.querySelectorAll("[data-combobox] input:not([role])").forEach((input) => {
+      input.removeAttribute("list");
+      input.setAttribute("role", "combobox");
+      input.setAttribute("aria-autocomplete", "list");
+      input.setAttribute("aria-expanded", "false");
+      input.setAttribute("aria-controls", parts(input).list.id);
+    });
+  }
+  document.addEventListener("htmx:afterSettle", equip);
+  equip();
+
   function close({ input, list }) {
     list.hidden = true;
     list.replaceChildren();
