@@ -63,8 +63,8 @@ def test_deleting_a_managed_image_by_the_documents_six_steps(
     # 6. Click Remove image: the Managed Image is removed from the RI Platform instance.
     dialog.get_by_role("button", name="Remove image").click()
     expect(page.get_by_text("The managed image old-model was removed.")).to_be_visible()
-    expect(page.get_by_role("link", name="old-model")).to_have_count(0)
-    expect(page.get_by_role("link", name="kept-model")).to_be_visible()
+    expect(page.get_by_role("link", name="old-model", exact=True)).to_have_count(0)
+    expect(page.get_by_role("link", name="kept-model", exact=True)).to_be_visible()
 
     # It could be restored until tomorrow; deleted for good, its repository goes.
     page.get_by_role("link", name="Delete old-model now").click()
@@ -84,7 +84,7 @@ def test_the_keyboard_alone_removes_an_image_and_the_focus_comes_back(
     page = new_page(cast.admin)
     page.goto(pane(cast))
     button = page.get_by_label("Actions for old-model")
-    page.get_by_role("link", name="old-model").focus()
+    page.get_by_role("link", name="old-model", exact=True).focus()
     page.keyboard.press("Tab")
     expect(button).to_be_focused()
     page.keyboard.press("Enter")

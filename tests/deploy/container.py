@@ -56,7 +56,7 @@ class Image:
         ]  # fmt: skip
         lines += [
             f"mount -t proc proc {root}/proc",
-            f"exec chroot {root} {shlex.join(inside)}",
+            f"exec /usr/sbin/chroot {root} {shlex.join(inside)}",
         ]
         return [
             "setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork",
