@@ -225,8 +225,15 @@ class LocalAWS:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAWS]:
+    with local_aws(STATE / "aws") as account:
+        yield account
+
+
+@contextmanager
+def local_aws(state: Path) -> Iterator[LocalAWS]:
+    """An AWS account of its own, for as long as it takes."""
     port = services.free_port()
-    process = services.start_aws(STATE / "aws", port)
+    process = services.start_aws(state, port)
     try:
         assert services.wait_until_answers(services.aws_health(port))
         url = f"http://127.0.0.1:{port}"

@@ -25,6 +25,8 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 WRITABLE = ("/tmp", "/var/lib/ri-platform")
 CACHE, SECRETS = "/var/cache/ri-platform", "/run/secrets"
 HOSTS_OWN = ("/etc/resolv.conf", "/etc/hosts", AUTHORITIES)
+# Its socket alone, for the folder that it lies in may be closed to the image's user.
+POSTGRES_SOCKET = "/run/postgresql/.s.PGSQL.5432"
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Image:
         inside = [
             "setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups",
             "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--",
-            *self.config["Entrypoint"], *arguments,
+            "env", f"--chdir={self.config['WorkingDir']}", *self.config["Entrypoint"], *arguments,
         ]  # fmt: skip
         lines += [
             f"mount -t proc proc {root}/proc",
@@ -101,7 +103,7 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         root = Path(run("mount", container))
         for path in (SECRETS, "/run/postgresql", "/proc", "/dev"):
             (root / path[1:]).mkdir(parents=True, exist_ok=True)
-        for path in HOSTS_OWN:
+        for path in (*HOSTS_OWN, POSTGRES_SOCKET):
             (root / path[1:]).touch()
         sizes = {
             row["names"][0].partition(":")[0]: row["size"]

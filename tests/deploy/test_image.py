@@ -23,8 +23,8 @@ from psycopg import sql
 
 from images.models import BaseImage
 from ri_platform.local import services
-from tests.conftest import LocalAWS
-from tests.deploy.container import Image, built, may_build
+from tests.conftest import LocalAWS, local_aws
+from tests.deploy.container import POSTGRES_SOCKET, Image, built, may_build
 from tests.deploy.test_compose import PLATFORM
 from tests.rabbitmq import is_here, rabbitmq
 from tests.rootfs import patched_debian
@@ -104,8 +104,11 @@ class Instance:
 
 
 @pytest.fixture
-def instance(debian: BaseImage, registry: LocalAWS, tmp_path: Path) -> Iterator[Instance]:
-    """Migrated, and every service running."""
+def instance(debian: BaseImage, tmp_path: Path) -> Iterator[Instance]:
+    """Migrated, and every service running, in an AWS account where no other instance was.
+
+    Of `debian` it takes the root file system that was made for it.
+    """
     database = connection.settings_dict
     address = services.database_url("/run/postgresql", "deployed")
     with psycopg.connect(
@@ -113,8 +116,12 @@ def instance(debian: BaseImage, registry: LocalAWS, tmp_path: Path) -> Iterator[
     ) as server:
         for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
             server.execute(sql.SQL(statement).format(sql.Identifier("deployed")))
-    with built(tmp_path / "buildah", STATE / "cache") as image, broker(address) as broker_url:
-        image.mounts[Path(str(database["HOST"]))] = "/run/postgresql"
+    with (
+        built(tmp_path / "buildah", STATE / "cache") as image,
+        broker(address) as broker_url,
+        local_aws(tmp_path / "aws") as account,
+    ):
+        image.mounts[Path(str(database["HOST"]), Path(POSTGRES_SOCKET).name)] = POSTGRES_SOCKET
         # A cache volume belongs to the image's user, and secrets can be read.
         (tmp_path / "cache").mkdir()
         os.chown(tmp_path / "cache", image.user, image.user)
@@ -126,7 +133,7 @@ def instance(debian: BaseImage, registry: LocalAWS, tmp_path: Path) -> Iterator[
             "metrics_token": METRICS_TOKEN,
         }.items():
             (tmp_path / "secrets" / name).write_text(value)
-        made = Instance(image, registry, tmp_path)
+        made = Instance(image, account, tmp_path)
         done = made.run("migrate", *PLATFORM["migrate"]["command"])
         assert done.returncode == 0, done.stderr
         try:
