@@ -35,7 +35,7 @@ check: lint  ## Lint and the fast tests: under a minute
 test: lint audit  ## Everything, with real services, the package index and a browser
 	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium xmlsec1
 	@bash tools/system_packages.sh rabbitmq-server
-	$(BIN)/pytest --durations=10
+	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
 
 format: install  ## Format the code and the templates
 	$(BIN)/ruff check --fix .

@@ -7,20 +7,20 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from ri_platform.local import services
+from tests.http_server import QuietHandler, serving
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Advisories(BaseHTTPRequestHandler):
+class Advisories(QuietHandler):
     """Knows of one vulnerability, in the package that the server names."""
 
     def do_POST(self) -> None:
@@ -44,17 +44,12 @@ class Advisories(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def advisories() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Advisories)
-    server.vulnerable = ""  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
+    with serving(Advisories) as server:
+        server.vulnerable = ""  # type: ignore[attr-defined]
+        yield server
 
 
 def audit(port: int) -> subprocess.CompletedProcess[str]:

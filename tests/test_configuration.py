@@ -132,6 +132,7 @@ def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_deployment_check_speaks_of_variables_and_falls_silent_when_all_is_well() -> None:
     bare = manage("check", "--deploy")
     assert bare.returncode == 1

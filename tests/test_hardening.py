@@ -39,6 +39,7 @@ def check_deploy(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_production_installation_passes_djangos_own_checks(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("k" * 20 + "0123456789" * 4 + "\n")
@@ -51,6 +52,7 @@ def test_a_production_installation_passes_djangos_own_checks(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_one_without_a_key_of_its_own_is_refused() -> None:
     done = check_deploy(RI_HTTPS="true")
     assert done.returncode == 1

@@ -130,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.send_error(502)
 
-    do_HEAD = do_GET  # noqa: N815 - the base class looks for this name
+    do_HEAD = do_GET
 
     def send_page(self, index: int, project: str) -> None:
         if is_forbidden(project):

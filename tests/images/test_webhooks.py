@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
 
@@ -23,6 +21,7 @@ from images.models.lease import WorkState
 from ri_platform.errors import Invalid, NotAllowed
 from tests import factories
 from tests.conftest import Cast
+from tests.http_server import QuietHandler, address_of, serving
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 
@@ -40,7 +39,7 @@ class Receiver:
 def receiver(settings: Any) -> Iterator[Receiver]:
     settings.WEBHOOKS_ALLOW_PRIVATE = True
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.got.append((dict(self.headers), body))
@@ -49,15 +48,9 @@ def receiver(settings: Any) -> Iterator[Receiver]:
                 self.send_header("Location", "/elsewhere")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Receiver(f"http://127.0.0.1:{server.server_port}/hook")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield found
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as server:
+        found = Receiver(f"{address_of(server)}/hook")
+        yield found
 
 
 def test_a_message_is_signed_so_that_the_receiver_can_tell(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from pwned_passwords_django.api import PwnedPasswords
 
 from ri_platform.address import network_of
 from tests.conftest import Cast
+from tests.http_server import QuietHandler, address_of, serving
 from tests.one_time_codes import code_of
 from workspaces import accounts, own_account
 from workspaces.access import Actor
@@ -222,7 +222,7 @@ def test_a_name_in_another_case_and_another_address_of_the_same_network_is_one_g
 BREACHED = "this one was in a breach"
 
 
-class Breaches(BaseHTTPRequestHandler):
+class Breaches(QuietHandler):
     """Answers as Have I Been Pwned's range search does: the rest of each hash, and how often it was seen."""
 
     def do_GET(self) -> None:
@@ -231,18 +231,12 @@ class Breaches(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(f"{known[5:]}:42\r\n{'0' * 35}:1\r\n".encode())
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def breaches(monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), Breaches)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
-    monkeypatch.setattr(PwnedPasswords, "api_endpoint", address)
-    yield server
-    server.shutdown()
+    with serving(Breaches) as server:
+        monkeypatch.setattr(PwnedPasswords, "api_endpoint", f"{address_of(server)}/")
+        yield server
 
 
 def test_a_password_that_was_in_a_breach_is_refused(breaches: HTTPServer, cast: Cast) -> None:

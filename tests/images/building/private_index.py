@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
+
+from tests.http_server import QuietHandler, serving
 
 # As it stands in an address; the password is s3cr/t.
 SECRET = "s3cr%2Ft"
@@ -26,7 +26,7 @@ def private_index(*files: Path) -> Iterator[str]:
         pages[f"/simple/{project}/"] = pages.get(f"/simple/{project}/", b"") + link
         pages[f"/files/{file.name}"] = file.read_bytes()
 
-    class Index(BaseHTTPRequestHandler):
+    class Index(QuietHandler):
         def do_GET(self) -> None:
             if self.headers.get("Authorization") != EXPECTED:
                 self.send_response(401)
@@ -46,13 +46,5 @@ def private_index(*files: Path) -> Iterator[str]:
         def do_HEAD(self) -> None:
             self.do_GET()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(Index) as server:
         yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from images.models import BaseImage, ManagedImage, Status
 from images.registry import connection
 from images.registry.oci import RegistryClient
 from tests.conftest import Cast, LocalAWS
+from tests.http_server import QuietHandler, address_of, serving
 from tests.images.building.wheelmaker import make_wheel
 from tests.test_main_job import ask, build_now
 
@@ -118,17 +118,13 @@ def test_a_registry_that_stores_something_else(
 def shelf(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder of wheels and its address."""
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+    class Quiet(QuietHandler, SimpleHTTPRequestHandler):
+        pass
 
     folder = tmp_path / "shelf"
     folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(partial(Quiet, directory=str(folder))) as server:
+        yield folder, address_of(server)
 
 
 def build_wheel(

@@ -6,7 +6,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from images.building.wheels import fetch, index_client
 from images.errors import FetchFailed, LeaseLost, NoWheel, ResolutionFailed, WheelInvalid
 from images.requirements import parse_pip_requirements
 from ri_platform.local.services import free_port
+from tests.http_server import QuietHandler, address_of, serving
 
 TARGET = Target("3.11")
 
@@ -159,7 +159,7 @@ def test_a_lock_without_a_fitting_wheel_names_the_library() -> None:
         parse_lock(text, Target("3.13"))
 
 
-class Files(BaseHTTPRequestHandler):
+class Files(QuietHandler):
     content = b"wheel"
     failures = 0
 
@@ -173,19 +173,11 @@ class Files(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.content)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def files() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Files)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Files) as server:
+        yield address_of(server)
 
 
 def wheel_at(address: str, content: bytes, size: int | None) -> LockedWheel:

@@ -17,11 +17,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from images.registry.permissions import iam_action
+from tests.http_server import QuietHandler, address_of, serving
 
 TARGET = "AmazonEC2ContainerRegistry_V20150921."
 MIN_PART, MAX_PART, MAX_PARTS = 5 << 20, 10 << 20, 4_200
@@ -249,7 +249,7 @@ def running() -> Iterator[ECR]:
     """A registry that answers at its `url` until the block ends."""
     ecr = ECR()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
@@ -277,18 +277,8 @@ def running() -> Iterator[ECR]:
         def _body(self) -> bytes:
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-        def log_message(self, *arguments: object) -> None:
-            """Nothing: a test tells what went wrong by itself."""
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = reply
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = reply  # noqa: N815  (http.server's names)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    ecr.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(Handler) as server:
+        ecr.url = address_of(server)
         yield ecr
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
