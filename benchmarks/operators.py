@@ -70,7 +70,7 @@ def measure(wanted: argparse.Namespace) -> None:
         for statement in FILL.split(";\n"):
             if statement.strip():
                 cursor.execute(statement, {"rows": wanted.rows})
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM ANALYZE")
     User.objects.filter(username="admin").update(is_superuser=True)
     client = Client()
     client.force_login(User.objects.get(username="admin"))

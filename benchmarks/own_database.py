@@ -24,6 +24,8 @@ def own_database(**variables: str) -> Iterator[Path]:
                 CELERY_BROKER_URL="memory://",
                 DJANGO_SETTINGS_MODULE="ri_platform.settings",
                 RI_STATE_DIR=folder,
+                # A line for each request would be measured too, and hide the figures.
+                RI_LOG_LEVEL="WARNING",
                 **variables,
             )
             yield Path(folder)

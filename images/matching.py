@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Value
+from django.db.models.functions import Concat
 from packaging.specifiers import SpecifierSet
 
 from images.models import Build, InstalledLibrary, ManagedImage, MLModel
@@ -144,10 +145,17 @@ def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
     # Counted over the libraries' rows alone; only the best become images.
     best = (
         InstalledLibrary.objects.current()
-        .filter(acceptable(wanted.requirements), build__image__in=images)
+        .filter(
+            normalized_name__in=[item.normalized_name for item in wanted.requirements],
+            build__image__in=images,
+        )
+        # One comparison of both: as conditions on each library they would make the database read the rows
+        # themselves, where the index has all that is counted.
+        .alias(pinned=Concat("normalized_name", Value("=="), "version"))
+        .filter(pinned__in=acceptable(wanted.requirements))
         .order_by()
         .values("build__image", "build__library_count", "current_of")
-        .annotate(met=Count("pk"))
+        .annotate(met=Count("*"))
         .order_by("-met", "build__library_count", "current_of")
         .values_list("build__image", flat=True)
     )
@@ -158,27 +166,17 @@ def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
     return found
 
 
-def acceptable(requirements: Sequence[PipRequirement]) -> Q:
-    """The condition that an image's library is of a version that one of the requirements accepts."""
-    there: dict[str, list[str]] = defaultdict(list)
+def acceptable(requirements: Sequence[PipRequirement]) -> list[str]:
+    """Every `library==version` in some image that one of the requirements accepts."""
+    wanted = {item.normalized_name: item for item in requirements}
     rows = (
         InstalledLibrary.objects.current()
-        .filter(normalized_name__in=[item.normalized_name for item in requirements])
+        .filter(normalized_name__in=wanted)
         .order_by()
         .values_list("normalized_name", "version")
         .distinct()
     )
-    for name, version in rows:
-        there[name].append(version)
-    condition = Q(pk__in=[])
-    for item in requirements:
-        name = item.normalized_name
-        good = [version for version in there[name] if accepts(item, version)]
-        if len(good) == len(there[name]):
-            condition |= Q(normalized_name=name)
-        elif good:
-            condition |= Q(normalized_name=name, version__in=good)
-    return condition
+    return [f"{name}=={version}" for name, version in rows if accepts(wanted[name], version)]
 
 
 def accepts(requirement: PipRequirement, version: str) -> bool:

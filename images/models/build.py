@@ -165,7 +165,8 @@ class InstalledLibrary(models.Model):
         indexes = [
             models.Index(
                 fields=["normalized_name", "current_of"],
-                include=["version"],
+                # With what matching counts by, which then fetches no row of any library.
+                include=["version", "build"],
                 condition=Q(current_of__isnull=False),
                 name="current_library_by_name",
             ),

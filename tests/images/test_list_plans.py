@@ -9,9 +9,11 @@ import pytest
 from django.db import connection
 
 from images import suggestions
+from images.matching import Wanted, match_images
 from images.models import Build, InstalledLibrary, ManagedImage
 from images.pages import LibraryFilter, page_of_images
 from images.queries import ImageFilter, list_images
+from images.requirements import parse_pip_requirements
 from tests import factories
 from tests.conftest import Cast
 
@@ -104,6 +106,20 @@ def test_suggestions_skip_through_the_index(many: None, cast: Cast) -> None:
         assert "Seq Scan" not in {node["Node Type"] for node in nodes}
         read = sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes)
         assert read < 1000, json.dumps(plan, indent=1)
+
+
+def test_matching_counts_libraries_by_index_alone(many: None, cast: Cast) -> None:
+    """An image's libraries are many and its images more: none of their rows is fetched to be counted."""
+    wanted = Wanted(parse_pip_requirements("numpy>=7\nrare\nother-3<2"))
+    plans = explained(lambda: match_images(cast.viewer, wanted))
+    counts = [node for plan in plans[:2] for node in walk(plan)]
+    ways = {
+        node["Node Type"]
+        for node in counts
+        if "installedlibrary" in node.get("Relation Name", "")
+        or "library" in node.get("Index Name", "")
+    }
+    assert ways == {"Index Only Scan"}, json.dumps(plans[:2], indent=1)
 
 
 def explained(ask: Any) -> list[dict[str, Any]]:
