@@ -62,6 +62,11 @@ def refused(method: str, target: httpx.URL, response: httpx.Response) -> Registr
             f"The registry refused {where}: {said}",
             hint=f"An operator must check this worker's role{in_ecr(method, target.path)}.",
         )
+    if "BLOB_UPLOAD_UNKNOWN" in said:
+        return RegistryUnavailable(
+            f"The registry no longer knows the upload of {where}: {said}",
+            hint="The platform tried several times; build again in a while.",
+        )
     if status == 404:
         return RegistryNotFound(f"The registry knows nothing of {where}: {said}")
     if "TAG_INVALID" in said or "immutable" in said:

@@ -125,7 +125,7 @@ class ECR:
             if repository is None:
                 return refusal(404, "NAME_UNKNOWN", not_there(name))
             if operation == "InitiateLayerUpload":
-                upload = f"upload-{len(self._uploads)}"
+                upload = f"upload-{len(self.calls)}"
                 self._uploads[upload] = []
                 return Answer(202, headers={"Location": f"/v2/{name}/blobs/uploads/{upload}"})
             if operation == "UploadLayerPart":

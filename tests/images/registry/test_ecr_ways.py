@@ -20,13 +20,21 @@ from images.errors import (
 from images.registry.connection import TokenSource
 from images.registry.control import PAGE_SIZE, SETTLE_SECONDS, RepositoryControl
 from images.registry.endpoints import registry_endpoint
-from images.registry.oci import CHUNK, MAX_PARTS, OCI_MANIFEST, RegistryClient, digest_of
+from images.registry.oci import (
+    CHUNK,
+    MAX_PARTS,
+    OCI_MANIFEST,
+    UPLOAD_ATTEMPTS,
+    RegistryClient,
+    digest_of,
+)
 from tests.images.registry import ecr_stub
 from tests.images.registry.ecr_stub import ECR, EXPIRED, THROTTLED, TOO_MANY, fault, refusal
 
 PREFIX = "rime-managed-images"
 NAME = f"{PREFIX}/image"
 NOT_FOUND = fault("RepositoryNotFoundException", ecr_stub.not_there(NAME))
+UPLOAD_UNKNOWN = refusal(404, "BLOB_UPLOAD_UNKNOWN", "The upload does not exist")
 NAME_UNKNOWN = refusal(404, "NAME_UNKNOWN", ecr_stub.not_there(NAME))
 MIB = 1 << 20
 
@@ -401,6 +409,29 @@ def test_a_token_that_ends_in_the_middle_of_a_push_is_replaced(
     ecr.expire_tokens()
     assert client.has_blob(NAME, digest_of(b"missing")) is False  # HEAD: a 403 without a word
     assert ecr.operations.count("GetAuthorizationToken") == 3
+
+
+@pytest.mark.parametrize("operation", ["UploadLayerPart", "CompleteLayerUpload"])
+def test_an_upload_that_was_forgotten_begins_anew(
+    ecr: ECR, client: RegistryClient, tmp_path: Path, operation: str
+) -> None:
+    """An upload ends with a part of the service that restarts, or with time."""
+    repository = ecr.has(NAME)
+    ecr.instead(operation, UPLOAD_UNKNOWN)
+    digest, size, source = layer(tmp_path, 12 * MIB)
+    client.upload_blob(NAME, digest, size, source)
+    assert repository.blobs == {digest}
+    assert ecr.operations.count("InitiateLayerUpload") == 2
+
+
+def test_an_upload_that_is_forgotten_each_time_is_given_up(
+    ecr: ECR, client: RegistryClient, tmp_path: Path
+) -> None:
+    ecr.has(NAME)
+    ecr.instead("UploadLayerPart", *[UPLOAD_UNKNOWN] * 10)
+    with pytest.raises(RegistryUnavailable, match="no longer knows the upload"):
+        client.upload_blob(NAME, *layer(tmp_path, MIB))
+    assert ecr.operations.count("InitiateLayerUpload") == UPLOAD_ATTEMPTS
 
 
 def test_a_token_that_is_never_taken_is_not_asked_for_without_end(
