@@ -252,6 +252,7 @@ def test_pictures(camera: Camera, cast: Cast, base: BaseImage) -> None:
         ("image-libraries", f"{pane}/image/credit-scoring/libraries"),
         ("image-builds", f"{pane}/image/credit-scoring/builds"),
         ("image-revisions", f"{pane}/image/credit-scoring/revisions"),
+        ("image-no-models", f"{pane}/image/credit-scoring/models"),
         ("image-no-libraries", f"{pane}/image/pricing-lightgbm/libraries"),
         ("image-no-revisions", f"{pane}/image/fraud-graph/revisions"),
         ("image-building", f"{pane}/image/pricing-lightgbm"),
@@ -353,6 +354,7 @@ def test_pictures_of_models(camera: Camera, cast: Cast, base: BaseImage) -> None
         ("swap-build", f"{one}/swap/build"),
         ("pane-removed", pane),
         ("remove-used", f"{pane}/image/credit-scoring/remove"),
+        ("image-models", f"{pane}/image/credit-scoring/models"),
     ):
         page.goto(path)
         shoot(name)
