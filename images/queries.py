@@ -48,7 +48,7 @@ class ImageFilter:
         texts = [text.strip()[:300] for text in libraries if text.strip()][:MAX_LIBRARIES]
         parsed = {text: LibraryFilter.parse(text) for text in texts}
         return cls(
-            search=search.strip()[:128].replace("\x00", ""),
+            search=search.strip()[:128],
             status=status if status in Status.values else "",
             sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
             libraries=tuple(dict.fromkeys(item for item in parsed.values() if item)),

@@ -66,6 +66,24 @@ class BodyLimitMiddleware:
         return self.get_response(request)
 
 
+class NulMiddleware:
+    """Refuse an address with a NUL character: PostgreSQL's text has none, so it can name nothing here."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return error_response(
+                request,
+                Invalid(
+                    "The address has a NUL character (%00), which nothing here has.",
+                    hint="Leave it out.",
+                ),
+            )
+        return self.get_response(request)
+
+
 class PrivatePagesMiddleware:
     """What a signed-in reader sees is theirs: no shared cache keeps it, and a browser asks anew."""
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from images.models import BaseImage
 from ri_platform.address import client_address
 from tests.conftest import Cast
+from tests.test_admin_matrix import operator_of
 from workspaces import limits, tokens
 from workspaces.access import Actor
 from workspaces.models import FailedAuthentication
@@ -116,6 +117,21 @@ def test_another_host_is_refused_in_a_sentence() -> None:
     answer = Client().get("/signin", headers={"Host": "evil.example"})
     assert answer.status_code == 400
     assert b"The request cannot be taken as it is." in answer.content
+
+
+def test_an_address_with_a_nul_is_refused_in_a_sentence(cast: Cast) -> None:
+    """PostgreSQL refuses it, and what does is told as an error of ours."""
+    operator = operator_of(cast)
+    pane = reverse("images", args=[cast.workspace.pk])
+    for address in (
+        "/django-admin/images/build/?state__exact=queued%00",
+        "/django-admin/images/taskdue/a%00b/change/",
+        f"{pane}?q=%00",
+        "/%00",
+    ):
+        answer = operator.get(address)
+        assert answer.status_code == 400, address
+        assert b"has a NUL character" in answer.content
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_looked_at(

@@ -29,7 +29,7 @@ HISTORY = 50
 @needs(Action.SEE_MODELS)
 def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     actor = Actor.of(request)
-    search = request.GET.get("q", "").strip()[:120].replace("\x00", "")
+    search = request.GET.get("q", "").strip()[:120]
     found = model_operations.list_models(workspace, search)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     rows = [

@@ -32,7 +32,7 @@ BUILDS = 20
 @needs(Action.SWAP_IMAGE)
 def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     """Images by how well they have what the model needs."""
-    search = request.GET.get("q", "").strip()[:128].replace("\x00", "")
+    search = request.GET.get("q", "").strip()[:128]
     found = (
         match_images(Actor.of(request).user, wanted_by_model(model, search), limit=SHOWN + 1)
         if settings.IMAGE_REGISTRY_ENABLED

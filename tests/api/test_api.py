@@ -62,7 +62,7 @@ def test_a_wrong_field_is_named(
     ("method", "path", "body", "status"),
     [
         ("GET", "/v1/images/nobody", None, 404),
-        ("GET", "/v1/images/%00", None, 404),
+        ("GET", "/v1/images/%00", None, 400),
         ("DELETE", "/v1/images/nobody", None, 404),
         ("POST", "/v1/images/list", {"pageToken": "made-up"}, 400),
         ("POST", "/v1/images/list", {"pageSize": 0}, 400),

@@ -103,7 +103,7 @@ def test_libraries_narrow_the_list_by_name_and_version_with_everything_else(
     assert 'href="?library=numpy"' in page
 
 
-@pytest.mark.parametrize("text", ["pandas>2", "pandas==", "==2", "a b", "x\x00", "pandas==2;3"])
+@pytest.mark.parametrize("text", ["pandas>2", "pandas==", "==2", "a b", "pandas==2;3"])
 def test_a_filter_that_names_no_library_is_told(text: str, cast: Cast, base: BaseImage) -> None:
     factories.make_image("aa", base=base)
     page = cast.client(cast.member).get(url(cast), {"library": text})
