@@ -155,15 +155,14 @@ def score(
         headers.write_text(json.dumps({"Cookie": cookie} if path != "/signin" else {}))
         scores: dict[str, list[float]] = {category: [] for category in CATEGORIES}
         for _ in range(runs):
-            subprocess.run(
+            run_patiently(
                 [
                     *command, f"{address}{path}", "--quiet", "--preset=desktop", "--output=json",
                     f"--output-path={report}", f"--extra-headers={headers}",
                     f"--only-categories={','.join(CATEGORIES)}",
                     f"--chrome-flags=--headless=new {' '.join(FLAGS)}",
                 ],
-                check=True,
-                env={**os.environ, "CHROME_PATH": chromium_path()},
+                {**os.environ, "CHROME_PATH": chromium_path()},
             )  # fmt: skip
             found = json.loads(report.read_text())
             assert found["finalDisplayedUrl"].endswith(path), found["finalDisplayedUrl"]
@@ -174,6 +173,13 @@ def score(
         for audit in found["audits"].values():
             if audit["score"] == 0 and audit["scoreDisplayMode"] == "binary":
                 print(f"    {audit['id']}: {audit['title']}")
+
+
+def run_patiently(command: list[str], environment: dict[str, str]) -> None:
+    """Lighthouse now and then gets no trace of a page (NO_NAVSTART), and asks to be run again."""
+    for attempt in range(4):
+        if subprocess.run(command, check=attempt == 3, env=environment).returncode == 0:
+            return
 
 
 if __name__ == "__main__":
