@@ -24,8 +24,8 @@ fi
 # pip's own settings decide where packages come from, so that uv asks the same index.
 index=$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)
 index="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$index}}"
-# Bytecode is made now, in as many processes as there are cores: some systems never let Python write it later.
 # Left alone, uv trusts a list of its own and not what an administrator added to the system's.
 if [ -e /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"; fi
+# Bytecode is made now, in as many processes as there are cores: some systems never let Python write it later.
 ${index:+env UV_DEFAULT_INDEX="$index"} .venv/bin/uv pip sync --quiet --no-config --compile-bytecode --python .venv/bin/python --require-hashes "$wanted"
 touch .venv/.installed
