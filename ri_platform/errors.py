@@ -52,6 +52,20 @@ class Unauthenticated(DomainError):
     status = 401
 
 
+class RequestTimeout(DomainError):
+    """The client did not send all of its request in time (RFC 9110, 15.5.9)."""
+
+    code = "request_timeout"
+    status = 408
+
+
+class TooLarge(DomainError):
+    """The request's body is larger than anything that is taken here (RFC 9110, 15.5.14)."""
+
+    code = "too_large"
+    status = 413
+
+
 class TooManyRequests(DomainError):
     """Somebody asks too often; `retry_after` says when it may be tried again."""
 

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
+from ri_platform import request_bodies
 from ri_platform.errors import (
     DomainError,
     Invalid,
     MethodNotAllowed,
     NotAllowed,
     NotFound,
+    RequestTimeout,
+    TooLarge,
     TooManyRequests,
+    Unavailable,
 )
 
 # google.rpc.Code, which the public client expects beside the HTTP status.
@@ -27,7 +30,9 @@ _GRPC_CODES = {
     403: 7,
     404: 5,
     405: 12,
+    408: 4,
     409: 6,
+    413: 3,
     422: 9,
     429: 8,
     500: 13,
@@ -40,7 +45,9 @@ TITLES = {
     401: "Please sign in",
     403: "This is not yours to do",
     404: "Nothing is here",
+    408: "The request took too long",
     409: "That no longer fits",
+    413: "That is too large",
     422: "The build cannot succeed",
     429: "Too many requests",
     500: "Something went wrong on our side",
@@ -50,20 +57,38 @@ TITLES = {
 
 
 class BodyLimitMiddleware:
-    """Refuse a large body before it is read: Django's own limit leaves out files in a form, and spools those.
+    """Answer a request whose body was not taken, in the form that the client reads.
 
-    WSGI reads no body without a length, so the header is enough.
+    `ri_platform.request_bodies` decides that before a thread is taken, and closes the connection.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if not length.isdecimal() or len(length) > 18 or int(length) > limit:
-            return bad_request(request, RequestDataTooBig())
-        return self.get_response(request)
+        reason = request.META.get("asgi.scope", {}).get(request_bodies.REFUSAL)
+        if reason is None:
+            return self.get_response(request)
+        response = error_response(request, refusal_of_body(reason))
+        # What is left of the body is not read, so nothing can follow it on this connection.
+        response["Connection"] = "close"
+        return response
+
+
+def refusal_of_body(reason: str) -> DomainError:
+    if reason == request_bodies.TOO_SLOW:
+        seconds = settings.REQUEST_BODY_SECONDS
+        return RequestTimeout(
+            f"The request's body did not arrive within {seconds} seconds.", hint="Send it again."
+        )
+    if reason == request_bodies.TOO_MANY:
+        return Unavailable(
+            "Too many large requests are arriving at this moment.",
+            hint="Send it again in a few seconds.",
+            retry_after=5,
+        )
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 1_000_000
+    return TooLarge(f"The request's body is larger than {limit:g} MB.", hint="Send less at once.")
 
 
 class NulMiddleware:
@@ -176,12 +201,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's `handler400`: a host that is not ours, or a body that is too large."""
+    """Django's `handler400`: a host that is not ours, or a form with too many fields."""
     return error_response(
         request,
         Invalid(
             "The request cannot be taken as it is.",
-            hint="Its body may be too large, or its address not one of this instance.",
+            hint="Its form may have too many fields, or its address is not one of this instance.",
         ),
     )
 

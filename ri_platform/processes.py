@@ -16,10 +16,14 @@ THREADS = 8
 
 
 def web(port: int, host: str = "127.0.0.1") -> list[str]:
-    """Django's WSGI application under granian: one process, so that its metrics are whole; add replicas."""
+    """The ASGI application under granian: one process, so that its metrics are whole; add replicas.
+
+    A request's headers have ten seconds to arrive; `ri_platform.request_bodies` limits bodies.
+    """
     return [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--blocking-threads", str(THREADS), "--log-level", "warning", "ri_platform.wsgi:application",
+        sys.executable, "-m", "granian", "--interface", "asgi", "--host", host, "--port", str(port),
+        "--http", "1", "--no-ws", "--http1-header-read-timeout", "10000", "--workers-kill-timeout", "15",
+        "--log-level", "warning", "ri_platform.asgi:application",
     ]  # fmt: skip
 
 

@@ -237,6 +237,18 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 }  # fmt: skip
 # A pasted requirements file is far below this; larger bodies are refused before they are read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+REQUEST_BODY_SECONDS = env.integer(
+    "RI_REQUEST_BODY_SECONDS",
+    30,
+    minimum=1,
+    help="Seconds that a request's body may take to arrive. It is answered with 408 after that.",
+)
+REQUEST_BODIES_BYTES = 1_000_000 * env.integer(
+    "RI_REQUEST_BODIES_MB",
+    100,
+    minimum=4,
+    help="Memory in MB for request bodies that are being received. A request beyond it is answered with 503.",
+)
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "ri_platform.middleware.csrf_failure"

@@ -1,0 +1,31 @@
+"""The web process's ASGI application: whole requests in front, Django's WSGI application in threads behind.
+
+Django's own ASGI handler would give each request a thread and a database connection of its own, without
+a bound. A fixed number of threads keeps their connections and bounds the work that is done at once.
+"""
+
+from typing import Any, cast
+
+from a2wsgi import WSGIMiddleware
+from django.conf import settings
+
+from ri_platform.processes import THREADS
+from ri_platform.request_bodies import BufferedBodies
+from ri_platform.wsgi import application as wsgi_application
+
+# How many pieces of an answer may wait for a slow reader before the thread waits, too: static files are the
+# only answers in pieces that a stranger gets, and the largest has fewer pieces than this.
+WAITING_PIECES = 128
+
+application = BufferedBodies(
+    # The library and Django name the types of the same protocols differently.
+    cast(
+        Any,
+        WSGIMiddleware(
+            cast(Any, wsgi_application), workers=THREADS, send_queue_size=WAITING_PIECES
+        ),
+    ),
+    body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    body_seconds=settings.REQUEST_BODY_SECONDS,
+    total_bytes=settings.REQUEST_BODIES_BYTES,
+)
