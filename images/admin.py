@@ -45,13 +45,8 @@ class ManagedImageAdmin(ReadOnlyAdmin):
     search_fields = ("name",)
     list_select_related = ("created_by",)
     readonly_fields = ("all_builds",)
+    linked_by = ("current_build__base_image",)
     actions = ("remove_images", "rebuild")
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """The page of a base image leads to the images that stand on it."""
-        if lookup == "current_build__base_image":
-            return True
-        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     @admin.display(description="Builds")
     def all_builds(self, image: ManagedImage) -> str:
@@ -80,6 +75,7 @@ class BuildAdmin(ReadOnlyAdmin):
     search_fields = ("image__name",)
     list_select_related = ("image",)
     readonly_fields = ("log",)
+    linked_by = ("image",)
     actions = ("retry", "wake", "cancel")
     ordering = ("-pk",)
 
@@ -146,6 +142,7 @@ class BaseImageAdmin(ReadOnlyAdmin):
     list_select_related = ("built_on",)
     list_filter = ("state", "image_type", "python_version")
     search_fields = ("platform_version", "source")
+    linked_by = ("built_on",)
     actions = ("retire",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -96,7 +96,7 @@ class SpecForm(forms.Form):
         try:
             found = parse_pip_requirements(self.cleaned_data["pip_requirements"])
         except RequirementErrors as error:
-            raise ValidationError([str(problem) for problem in error.problems]) from error
+            raise ValidationError(error.sentences) from error
         if not found:
             raise ValidationError("Name at least one library.")
         return found
@@ -105,7 +105,7 @@ class SpecForm(forms.Form):
         try:
             return parse_os_packages(self.cleaned_data["os_packages"])
         except RequirementErrors as error:
-            raise ValidationError([str(problem) for problem in error.problems]) from error
+            raise ValidationError(error.sentences) from error
 
     def command(self, name: str) -> CreateImage:
         return CreateImage(
@@ -193,7 +193,7 @@ class ModelForm(forms.Form):
                 values.get("requirements", ""), values.get("python_version", "")
             )
         except RequirementErrors as error:
-            self.add_error(field, [str(problem) for problem in error.problems])
+            self.add_error(field, error.sentences)
         return values
 
     def command(self) -> EditModel:

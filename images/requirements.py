@@ -27,6 +27,9 @@ from ri_platform.errors import Invalid
 
 MAX_LINE = 500
 MAX_REQUIREMENTS = 500
+# Lines that are read of a text, and problems that are told.
+MAX_LINES = 5_000
+MAX_TOLD = 10
 T = TypeVar("T")
 
 # PEP 508's names and extras, ASCII only: `\w` would let other scripts in.
@@ -79,13 +82,16 @@ class LineProblem:
 
 
 class RequirementErrors(Invalid):
-    """One or more lines cannot be taken; all of them are told at once."""
+    """One or more lines cannot be taken. The first ten are told, and how many more there are."""
 
     code = "invalid_requirements"
 
     def __init__(self, problems: Sequence[LineProblem], *, field: str) -> None:
         self.problems = list(problems)
-        super().__init__(" ".join(str(problem) for problem in problems), field=field)
+        self.sentences = [str(problem) for problem in self.problems[:MAX_TOLD]]
+        if len(self.problems) > MAX_TOLD:
+            self.sentences.append(f"And {len(self.problems) - MAX_TOLD} more.")
+        super().__init__(" ".join(self.sentences), field=field)
 
 
 def parse_pip_requirements(text: str) -> list[PipRequirement]:
@@ -156,7 +162,11 @@ def parse_lines(
     problems: list[LineProblem] = []
     first_seen: dict[Hashable, int] = {}
     # Only \n and \r\n end a line; str.splitlines would also split at characters nobody sees.
-    for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+    lines = text.replace("\r\n", "\n").split("\n")
+    if len(lines) > MAX_LINES:
+        message = f"A list takes at most {MAX_LINES} lines, and this one has {len(lines)}."
+        raise RequirementErrors([LineProblem(MAX_LINES + 1, "", message)], field=field)
+    for number, raw in enumerate(lines, start=1):
         line = _COMMENT.sub("", raw).strip(" \t")
         if not line:
             continue

@@ -149,12 +149,30 @@ def refuse_address(url: str) -> None:
         )
 
 
+# Addresses that lead to no host of the internet, though Python's `is_global` holds for them: deprecated
+# site-local (RFC 3879), IPv4-compatible (RFC 4291, 2.5.5.1), local NAT64 (RFC 8215), and what is assigned to
+# protocols (RFC 6890), of which some clouds answer one from inside a machine.
+NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("fec0::/10", "::/96", "64:ff9b:1::/48", "192.0.0.0/24", "192.88.99.0/24")
+)
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """False also for an IPv6 address that carries a private IPv4 one (RFC 4291, 6052, 3056)."""
+    """False also for an IPv6 address that carries a private IPv4 one (RFC 4291, 6052, 3056, 4380)."""
     if isinstance(address, ipaddress.IPv6Address):
-        carried = address.ipv4_mapped or address.sixtofour
-        if address in ipaddress.ip_network("64:ff9b::/96"):
-            carried = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if carried is not None:
-            return is_public(carried)
-    return address.is_global and not address.is_multicast
+        carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if address in NAT64:
+            carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if not all(is_public(inner) for inner in carried if inner is not None):
+            return False
+        if address.ipv4_mapped:
+            return True
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not any(
+            address in network for network in NOT_PUBLIC if network.version == address.version
+        )
+    )

@@ -23,7 +23,7 @@ def csp_report(request: HttpRequest) -> HttpResponse:
     try:
         report = json.loads(body).get("csp-report", {})
         told = {name: str(report[name])[:200] for name in TOLD if name in report}
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         told = {}
     if told:
         logger.warning("The browser refused something on a page: %s", json.dumps(told))

@@ -110,7 +110,10 @@ class NulMiddleware:
 
 
 class PrivatePagesMiddleware:
-    """What a signed-in reader sees is theirs: no shared cache keeps it, and a browser asks anew."""
+    """What a signed-in reader sees is theirs: no shared cache keeps it, and a browser asks anew.
+
+    Nothing stores an answer of the API: it may hold a secret that is told once.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -118,8 +121,11 @@ class PrivatePagesMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         user = getattr(request, "user", None)
-        if user is not None and user.is_authenticated and "Cache-Control" not in response:
-            response["Cache-Control"] = "private, no-cache"
+        if "Cache-Control" not in response:
+            if request.path.startswith("/v1/"):
+                response["Cache-Control"] = "no-store"
+            elif user is not None and user.is_authenticated:
+                response["Cache-Control"] = "private, no-cache"
         return response
 
 

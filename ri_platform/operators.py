@@ -72,6 +72,18 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     list_per_page = list_max_show_all = 50
     # Counts beside each filter would read the whole table once for each.
     show_facets = admin.ShowFacets.NEVER
+    # Relations that pages of other models link to this list by (`link_to`).
+    linked_by: tuple[str, ...] = ()
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only what a page offers: its filters, and the links from other lists.
+
+        Django allows any field of the model and any comparison, also of fields that are not shown. An
+        address such as `?password__startswith=…` would find out a secret letter by letter.
+        """
+        offered = {getattr(item, "parameter_name", item) for item in self.list_filter}
+        field = lookup.partition("__")[0]
+        return lookup in self.linked_by or field in offered
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

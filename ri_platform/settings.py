@@ -110,9 +110,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "workspaces.own_account.SeenMiddleware",
     "workspaces.zones.TimeZoneMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "ri_platform.middleware.PrivatePagesMiddleware",
@@ -217,6 +217,15 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 86_400 * env.integer(
+    "RI_SESSION_DAYS", 14, minimum=1, help="Days after which a session that is not used ends."
+)
+SESSION_MAX_DAYS = env.integer(
+    "RI_SESSION_MAX_DAYS",
+    30,
+    minimum=1,
+    help="Days after which every session ends, however much it is used.",
+)
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -304,6 +313,7 @@ MFA_FORMS = {
     "authenticate_webauthn": "workspaces.sign_in.forms.PasskeySecondStepForm",
     "edit_webauthn": "workspaces.sign_in.forms.RenamePasskeyForm",
     "login_webauthn": "workspaces.sign_in.forms.PasskeySignInForm",
+    "reauthenticate_webauthn": "workspaces.sign_in.forms.PasskeyConfirmationForm",
 }
 MFA_TOTP_ISSUER = "RI Platform"
 MFA_TOTP_TOLERANCE = 1

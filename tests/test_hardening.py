@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from django.utils import timezone
 from images.models import BaseImage
 from ri_platform.address import client_address
 from tests.conftest import Cast
+from tests.one_time_codes import code_of
 from tests.test_admin_matrix import operator_of
 from workspaces import limits, tokens
 from workspaces.access import Actor
-from workspaces.models import FailedAuthentication
+from workspaces.models import AuditEvent, FailedAuthentication
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -179,7 +181,7 @@ def test_what_a_browser_refused_is_told_in_one_escaped_line(
     assert answer.status_code == 204
     assert "forged line" in caplog.text
     assert "\nforged" not in caplog.text
-    for nonsense in (b"", b"[]", b'"x"', b'{"csp-report": 3}', b"\xff" * 20_000):
+    for nonsense in (b"", b"[]", b'"x"', b'{"csp-report": 3}', b"\xff" * 20_000, b"[" * 9_999):
         assert client.post("/csp-report", nonsense, content_type="x/y").status_code == 204
 
 
@@ -201,13 +203,70 @@ def test_guessing_passwords_is_slowed_down_without_keeping_the_owner_out(cast: C
     assert b"The username or the password is wrong" in sign_in("viewer", "guess").content
 
 
+def test_wrong_passwords_of_one_person_keep_no_colleague_at_the_same_address_out(
+    cast: Cast, settings: Any
+) -> None:
+    """Behind a NAT, a whole office has one address."""
+    cast.member.set_password("correct horse battery staple")
+    cast.member.save()
+    for number in range(settings.MAX_FAILED_AUTHENTICATIONS + 5):
+        sign_in(f"user-{number // 4}", "guess")
+    assert sign_in("member", "correct horse battery staple").status_code == 302
+
+
 def test_trying_one_password_on_many_accounts_is_slowed_down_too(cast: Cast, settings: Any) -> None:
-    settings.MAX_FAILED_AUTHENTICATIONS = 6
-    said = [sign_in(f"user-{number}", "guess").content for number in range(7)]
-    assert b"is wrong" in said[5]
-    assert b"Too many attempts" in said[6]
+    settings.MAX_FAILED_AUTHENTICATIONS = 2
+    for number in range(2):
+        sign_in(f"user-{number}", "guess")
+    # From now on this address may try each account once a minute.
+    assert b"is wrong" in sign_in("user-2", "guess").content
+    assert b"Too many attempts" in sign_in("user-2", "guess").content
+    for number in range(3, 20):
+        sign_in(f"user-{number}", "guess")
+    assert b"Too many attempts" in sign_in("user-20", "guess").content
     FailedAuthentication.objects.update(window_ends_at=timezone.now() - timedelta(minutes=2))
     assert b"is wrong" in sign_in("user-8", "guess").content
     FailedAuthentication.objects.update(window_ends_at=timezone.now() - timedelta(minutes=2))
     assert limits.forget_old_failures() > 0
     assert not FailedAuthentication.objects.exists()
+
+
+def test_what_is_shown_once_is_stored_nowhere(cast: Cast, base: BaseImage) -> None:
+    """A browser's cache and its list of visited pages would keep it otherwise (RFC 9111, 5.2.2.5)."""
+    member, admin = cast.confirmed_client(cast.member), cast.client(cast.admin)
+    member.get(reverse("mfa_activate_totp"))
+    member.post(reverse("mfa_activate_totp"), {"code": code_of(member.session["mfa.totp.secret"])})
+    secret = tokens.create_token(Actor(cast.admin), cast.workspace, "t").secret
+    answers = {
+        "authenticator": cast.confirmed_client(cast.viewer).get(reverse("mfa_activate_totp")),
+        "recovery codes": member.get(reverse("mfa_view_recovery_codes")),
+        "recovery codes, new": member.get(reverse("mfa_generate_recovery_codes")),
+        "recovery codes, file": member.get(reverse("mfa_download_recovery_codes")),
+        "token": member.post(
+            reverse("tokens", args=[cast.workspace.pk]), {"name": "laptop", "expiry_days": "9"}
+        ),
+        "password link": admin.post(reverse("reset_password", args=[cast.viewer.pk])),
+        "API": Client().get("/v1/images", headers={"rime-api-key": secret}),
+    }
+    for name, answer in answers.items():
+        assert answer.status_code == 200, name
+        assert "no-store" in answer["Cache-Control"], name
+
+
+def test_a_session_ends_after_its_longest_time_however_much_it_is_used(
+    cast: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.member.set_password("correct horse battery staple")
+    cast.member.save()
+    client = Client()
+    client.post(
+        reverse("account_login"), {"login": "member", "password": "correct horse battery staple"}
+    )
+    begun = time.time()
+    for day in range(1, settings.SESSION_MAX_DAYS):
+        monkeypatch.setattr(time, "time", lambda day=day: begun + day * 86_400)
+        assert client.get(reverse("workspaces")).status_code == 200
+    monkeypatch.setattr(time, "time", lambda: begun + settings.SESSION_MAX_DAYS * 86_400 + 1)
+    answer = client.get(reverse("workspaces"), follow=True)
+    assert b"Your session has ended after 30 days. Please sign in again." in answer.content
+    assert AuditEvent.objects.filter(event="session.ended", username="member").exists()

@@ -90,6 +90,7 @@ class MembershipAdmin(ReadOnlyAdmin):
     list_filter = ("role",)
     list_select_related = ("user", "workspace")
     search_fields = ("user__username", "workspace__name")
+    linked_by = ("workspace",)
     ordering = ("-pk",)
 
 

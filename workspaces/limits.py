@@ -17,6 +17,13 @@ from workspaces.models import FailedAuthentication
 WINDOW = timedelta(minutes=1)
 
 
+def has_failed(key: str, times: int) -> bool:
+    """Whether `key` has failed at least `times` times in the window that is running."""
+    return FailedAuthentication.objects.filter(
+        key=key[:200], window_ends_at__gt=timezone.now(), failures__gte=times
+    ).exists()
+
+
 def refuse_after_failures(key: str, limit: int, sentence: str) -> None:
     """Raise `TooManyRequests` if `key` has failed `limit` times in the window that is running."""
     now = timezone.now()

@@ -8,6 +8,9 @@ from typing import Any
 
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
@@ -57,14 +60,26 @@ def record(event: str, actor: Actor, **details: Any) -> None:
 
 
 class SeenMiddleware:
-    """Note now and then that a session is in use, and from where."""
+    """Note now and then that a session is in use, and from where; end it after its longest time.
+
+    Use prolongs a session (`SESSION_COOKIE_AGE`), so one that is used every day would never end by itself.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return self.get_response(request)
         now = int(time.time())
-        if request.user.is_authenticated and request.session.get("seen_at", 0) < now - SEEN_EVERY:
+        # Sessions from before there was a longest time begin with their next request.
+        if now - request.session.setdefault("begun_at", now) > settings.SESSION_MAX_DAYS * 86_400:
+            logout(request)
+            messages.info(
+                request,
+                f"Your session has ended after {settings.SESSION_MAX_DAYS} days. Please sign in again.",
+            )
+        elif request.session.get("seen_at", 0) < now - SEEN_EVERY:
             request.session["seen_at"] = now
             UserSession.objects.filter(session_key=request.session.session_key).update(
                 last_seen_at=timezone.now(), ip=client_address(request) or "::"

@@ -23,7 +23,7 @@ from workspaces.models import User
 
 @receiver(user_logged_in)
 def signed_in(sender: object, request: HttpRequest, user: User, **signal: Any) -> None:
-    request.session["seen_at"] = int(time.time())
+    request.session["begun_at"] = request.session["seen_at"] = int(time.time())
     records = get_authentication_records(request, user)
     by = [str(record.get("type") or record["method"]) for record in records]
     audit.record_sign_in("session.started", user.username, address_of(request), user, by=by)

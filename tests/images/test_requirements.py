@@ -128,3 +128,20 @@ def test_os_packages_that_mean_something_else_are_refused(line: str) -> None:
 def test_an_os_package_takes_no_option_for_a_name() -> None:
     with pytest.raises(ValueError, match="not the name"):
         os_package("--allow-unauthenticated")
+
+
+def test_of_many_problems_the_first_ten_are_told_and_how_many_more_there_are() -> None:
+    with pytest.raises(RequirementErrors) as caught:
+        parse_pip_requirements("!\n" * 48)
+    assert len(caught.value.sentences) == 11
+    assert caught.value.sentences[0].startswith("Line 1: ")
+    assert caught.value.sentences[-1] == "And 38 more."
+    assert str(caught.value).endswith("And 38 more.")
+
+
+def test_a_text_of_very_many_lines_is_refused_without_reading_them() -> None:
+    with pytest.raises(RequirementErrors) as caught:
+        parse_pip_requirements("!\n" * 49_000)
+    assert caught.value.sentences == [
+        "Line 5001: A list takes at most 5000 lines, and this one has 49001."
+    ]

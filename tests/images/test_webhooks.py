@@ -168,12 +168,22 @@ def test_an_address_that_does_not_answer_is_told(
     [
         "http://127.0.0.1/", "http://localhost/", "https://10.0.0.1/", "http://169.254.169.254/x",
         "http://[::1]/", "http://[::ffff:10.0.0.1]/", "ftp://example.org/", "https://a:b@example.org/",
-        "not a url", "https://", "http://0x7f.1:99999/",
+        "not a url", "https://", "http://0x7f.1:99999/", "http://[64:ff9b:1::a00:1]/",
+        "http://[64:ff9b::a00:1]/", "http://[::a00:1]/", "http://[fec0::1]/", "http://192.0.0.192/",
+        "http://[2002:a00:1::1]/", "http://[ff0e::1]/", "http://[::]/", "http://0.0.0.0/",
+        "http://[fe80::1]/", "http://100.64.0.1/", "http://192.88.99.1/",
     ],
 )  # fmt: skip
 def test_an_address_that_is_private_or_none_is_refused(url: str, cast: Cast) -> None:
     with pytest.raises(Invalid):
         webhooks.create_webhook(Actor(cast.admin), url, [])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://1.1.1.1/", "https://[2606:4700::1111]/", "https://[::ffff:1.1.1.1]/x"]
+)
+def test_a_public_address_is_taken(url: str, cast: Cast) -> None:
+    webhooks.create_webhook(Actor(cast.admin), url, [])
 
 
 def test_a_name_that_leads_into_a_private_network_is_refused_when_sending(

@@ -151,6 +151,36 @@ def test_a_wrong_second_step_is_a_failed_sign_in(guarded: User) -> None:
     assert failures()[1:] == [("member", {"by": ["webauthn"]}), ("", {"by": ["webauthn"]})]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"id": "x"}', '{"id": 5}', "[]", "null", '"x"', "{", '{"id": "AAAA", "rawId": []}',
+        PASSKEY_ANSWER.replace('"AAAA"', "5"), PASSKEY_ANSWER.replace('"e30"', '"!"'),
+        PASSKEY_ANSWER.replace('"e30"', '"W10"'), PASSKEY_ANSWER.replace("A" * 50, "_" * 200),
+        PASSKEY_ANSWER.replace('"userHandle": "AAAA"', f'"userHandle": "{"OTk5" * 20}"'),
+        "[" * 100_000, f'{{"id": "{"x" * 100_000}"}}',
+    ],
+)  # fmt: skip
+def test_a_passkeys_answer_that_no_browser_sends_is_refused_wherever_one_is_asked_for(
+    answer: str, guarded: User
+) -> None:
+    """Signing in with it, as the second step, to confirm, and to add one."""
+    confirmed = sign_in()
+    confirmed.post(reverse("mfa_authenticate"), {"code": code_of(KEY)})
+    confirmed.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    clients = {
+        "mfa_login_webauthn": Client(headers={"X-Requested-With": "XMLHttpRequest"}),
+        "mfa_authenticate": sign_in(),
+        "mfa_reauthenticate_webauthn": confirmed,
+        "mfa_add_webauthn": confirmed,
+    }
+    for route, client in clients.items():
+        client.get(reverse(route))
+        said = client.post(reverse(route), {"credential": answer, "name": "Key"})
+        assert said.status_code in (200, 302), route
+    assert not Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN).exists()
+
+
 def test_a_deactivated_account_that_knows_its_password_is_one_failed_sign_in(cast: Cast) -> None:
     User.objects.filter(pk=cast.member.pk).update(is_active=False)
     assert SESSION_KEY not in sign_in().session

@@ -20,12 +20,14 @@ from django.http import HttpRequest, HttpResponse
 from ri_platform.address import client_address, network_of
 from ri_platform.errors import TooManyRequests
 from workspaces import audit
-from workspaces.limits import count_failure, refuse_after_failures
+from workspaces.limits import count_failure, has_failed, refuse_after_failures
 from workspaces.models import User
 from workspaces.sign_in import single_sign_on
 
 logger = logging.getLogger(__name__)
 
+# How many times `MAX_FAILED_AUTHENTICATIONS` an address may fail with passwords at all.
+BOUND_OF_AN_ADDRESS = 10
 TOO_MANY = "Too many attempts with a wrong password came from your address."
 
 
@@ -49,7 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return client_address(request) or "::"
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """After some failures an address has to wait with this account, and after more with any.
+        """After some failures with an account, an address has to wait with that account.
 
         By account alone, as the library counts, somebody could keep its owner out.
         """
@@ -75,12 +77,19 @@ class AccountAdapter(DefaultAccountAdapter):
         return answer
 
     def _limits(self, request: HttpRequest, credentials: dict[str, Any]) -> dict[str, int]:
-        """Names are taken in any case, so they count in any; and who has one address of IPv6 has many."""
+        """How many failures each key may have in a minute.
+
+        Many people share an address behind a NAT, and one of them must not keep the others out. So an address
+        with many failures may still try each account once a minute, up to a bound that protects the server:
+        checking a password takes a tenth of a second. Names are taken in any case, so they count in any.
+        """
         address = network_of(client_address(request))
         username = credentials.get("username", "").lower()
+        here, everywhere = f"signin {address} {username}", f"signin {address}"
+        suspicious = has_failed(everywhere, settings.MAX_FAILED_AUTHENTICATIONS)
         return {
-            f"signin {address} {username}": settings.MAX_FAILED_SIGN_INS,
-            f"signin {address}": settings.MAX_FAILED_AUTHENTICATIONS,
+            here: 1 if suspicious else settings.MAX_FAILED_SIGN_INS,
+            everywhere: settings.MAX_FAILED_AUTHENTICATIONS * BOUND_OF_AN_ADDRESS,
         }
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from allauth.core import context
+from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
     EditWebAuthnForm,
     LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
 )
+from cryptography.exceptions import UnsupportedAlgorithm
 from django import forms
 
 from ri_platform.address import client_address
@@ -19,16 +25,72 @@ from workspaces import audit, own_account
 from workspaces.access import Actor
 
 NAME_LENGTH = 100
+# Characters; the longest real ones, with attestation certificates, have some 10,000.
+ANSWER_LENGTH = 50_000
 
 
-class Refusals:
+# What the library's parsers of JSON, CBOR and COSE raise for data that no authenticator makes.
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    UnsupportedAlgorithm,
+    struct.error,
+)
+
+
+@contextmanager
+def refusing_what_is_unreadable() -> Iterator[None]:
+    """Have a passkey's answer that cannot be read refused as a wrong one is.
+
+    The library expects the shape that browsers send, and whoever is at the other end can send anything.
+    """
+    try:
+        yield
+    except forms.ValidationError:
+        raise
+    except UNREADABLE as error:
+        raise get_adapter().validation_error("incorrect_code") from error
+
+
+class AnswerField(forms.JSONField):
+    """A passkey's answer, as the browser's script sends it."""
+
+    widget = forms.HiddenInput
+
+    def to_python(self, value: Any) -> Any:
+        with refusing_what_is_unreadable():
+            if isinstance(value, str) and len(value) > ANSWER_LENGTH:
+                raise ValueError
+            return super().to_python(value)
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Nothing is shown again: an answer counts once, for the challenge that it answers."""
+        return initial
+
+
+class ReadableAnswer(forms.Form):
+    """A form whose `credential` is a passkey's answer."""
+
+    credential = AnswerField()
+
+    def clean_credential(self) -> Authenticator:
+        with refusing_what_is_unreadable():
+            accepted: Authenticator = super().clean_credential()  # type: ignore[misc]
+        return accepted
+
+
+class Refusals(ReadableAnswer):
     """A form whose `credential` is a passkey's answer: one that is refused is a failed sign-in."""
 
     user: Any
 
     def clean_credential(self) -> Authenticator:
         try:
-            accepted: Authenticator = super().clean_credential()  # type: ignore[misc]
+            accepted = super().clean_credential()
         except forms.ValidationError:
             name = self.user.get_username() if self.user else ""
             audit.record_sign_in(
@@ -46,8 +108,18 @@ class PasskeySecondStepForm(Refusals, AuthenticateWebAuthnForm):
     """A passkey after the password."""
 
 
+class PasskeyConfirmationForm(ReadableAnswer, ReauthenticateWebAuthnForm):
+    """A passkey where somebody who is signed in confirms who they are."""
+
+
 class AddPasskeyForm(AddWebAuthnForm):
     name = forms.CharField(required=False, max_length=NAME_LENGTH)
+    credential = AnswerField()
+
+    def clean(self) -> dict[str, Any]:
+        with refusing_what_is_unreadable():
+            values: dict[str, Any] = super().clean()
+        return values
 
 
 class RenamePasskeyForm(EditWebAuthnForm):

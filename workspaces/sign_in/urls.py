@@ -19,6 +19,7 @@ from allauth.socialaccount.providers.openid_connect import views as oidc
 from allauth.socialaccount.providers.saml import views as saml
 from django.db import transaction
 from django.urls import path
+from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
 from workspaces.access import Action, needs, public
@@ -28,8 +29,11 @@ from workspaces.views import own_account
 
 
 def own(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A view of somebody's own account; what it changes and its audit event are one transaction."""
-    return needs(Action.MANAGE_OWN_ACCOUNT)(transaction.atomic(view))
+    """A view of somebody's own account; what it changes and its audit event are one transaction.
+
+    No browser stores its pages, since some show a secret: recovery codes, an authenticator's key.
+    """
+    return needs(Action.MANAGE_OWN_ACCOUNT)(never_cache(transaction.atomic(view)))
 
 
 OIDC = "signin/oidc/<str:provider_id>"
