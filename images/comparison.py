@@ -88,19 +88,22 @@ def revision_named(user: User, text: str) -> Build:
     Raises `NotFound`.
     """
     name, _, tag = text.strip().partition(":")
+    number = tag.removeprefix("build-")
+    if tag and not (number.isdecimal() and len(number) < 10):
+        operations.image_named(user, name)
+        raise NotFound(f"{name} has no revision {tag}.")
+    return revision_of(user, name, int(number) if tag else None)
+
+
+def revision_of(user: User, name: str, number: int | None) -> Build:
+    """The build of this number, if it succeeded; without a number the current one. Raises `NotFound`."""
     image = operations.image_named(user, name)
-    if not tag:
+    if number is None:
         if image.current_build is None:
             raise NotFound(f"No build of {name} has succeeded yet.")
         return image.current_build
-    number = tag.removeprefix("build-")
-    found = None
-    if number.isdecimal() and len(number) < 10:
-        found = (
-            image.builds.select_related("base_image", "image")
-            .filter(number=int(number), state=WorkState.SUCCEEDED)
-            .first()
-        )
+    good = image.builds.select_related("base_image", "image").filter(state=WorkState.SUCCEEDED)
+    found = good.filter(number=number).first() if 0 < number < 2**31 else None
     if found is None:
-        raise NotFound(f"{name} has no revision {tag}.")
+        raise NotFound(f"{name} has no revision build-{number}.")
     return found

@@ -18,13 +18,14 @@ from images.models.lease import WorkState
 from images.operations import (
     CreateImage,
     base_image_for,
+    image_named,
     refuse_unavailable,
     require_enabled,
 )
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces import audit
 from workspaces.access import Action, Actor, require
-from workspaces.models import Workspace
+from workspaces.models import User, Workspace
 
 
 def rebuild_image(
@@ -80,6 +81,18 @@ def propose_alteration(
         record("image.alteration_proposed", actor, image, workspace, wanted=wanted.spec)
         wake.after_commit(wake.Task.RESOLVE_ALTERATION, alteration.pk)
     return alteration
+
+
+def alteration_of(user: User, name: str, alteration_id: int) -> Alteration:
+    """An open alteration of the image of this name. Raises `NotFound`."""
+    image = image_named(user, name)
+    rows = image.alterations.select_related("image__current_build", "base_image")
+    found = rows.filter(pk=alteration_id).first() if 0 < alteration_id < 2**63 else None
+    if found is None:
+        raise NotFound(
+            "This alteration is no longer open.", hint="It was built, or is older than a day."
+        )
+    return found
 
 
 def alter_image(

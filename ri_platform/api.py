@@ -6,8 +6,10 @@ hold strings and numbers only, since the public client reads them as a Python li
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import HttpError, ValidationError
@@ -21,10 +23,15 @@ from ri_platform.middleware import error_response
 Text = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
-class Camel(Schema):
-    """A schema whose fields are snake_case here and camelCase outside."""
+M = TypeVar("M", bound=Model)
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+class Camel(Schema):
+    """A schema of snake_case fields here and camelCase outside; the text below a field describes it."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 class ErrorDetail(Camel):
@@ -56,6 +63,18 @@ class InvalidRequest(Invalid):
     @property
     def details(self) -> list[dict[str, str]]:
         return [{"reason": self.code, "field": field} for field, _ in self.problems]
+
+
+def page_of(
+    rows: QuerySet[M], size: int, token: str, key: Callable[[M], object]
+) -> tuple[list[M], str]:
+    """The first `size` of `rows`, and the token that leads to the page after them.
+
+    On the last page that is `token`, the one that was asked with, as the clients expect.
+    """
+    found = list(rows[: size + 1])
+    shown = found[:size]
+    return shown, str(key(shown[-1])) if len(found) > size else token
 
 
 def router(tag: str) -> Router:

@@ -5,13 +5,24 @@ from django.contrib import admin
 from django.urls import include, path
 from ninja import NinjaAPI
 
-from images.api import compatibility, endpoints, models, webhooks
+from images.api import (
+    alterations,
+    builds,
+    compatibility,
+    contents,
+    downloads,
+    endpoints,
+    models,
+    registry_status,
+    removal,
+    webhooks,
+)
 from ri_platform.api import install_error_handlers
 from ri_platform.csp_report import csp_report
 from ri_platform.health import healthz, readyz
 from ri_platform.metrics import metrics
 from workspaces import api as workspaces_api
-from workspaces import people_api
+from workspaces import organization_api, people_api
 from workspaces.access import public
 
 api = NinjaAPI(
@@ -26,11 +37,19 @@ api = NinjaAPI(
     urls_namespace="api",
 )
 install_error_handlers(api)
+# Verbs of images come before `/images/{name}`, which would match them, too.
+api.add_router("/v1", alterations.routes)
+api.add_router("/v1", removal.routes)
 api.add_router("/v1", endpoints.routes)
+api.add_router("/v1", builds.routes)
+api.add_router("/v1", contents.routes)
+api.add_router("/v1", downloads.routes)
+api.add_router("/v1", registry_status.routes)
 api.add_router("/v1", models.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
 api.add_router("/v1", people_api.routes)
+api.add_router("/v1", organization_api.routes)
 api.add_router("/v1", compatibility.routes)
 
 urlpatterns = [

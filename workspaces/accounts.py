@@ -13,6 +13,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
@@ -140,6 +141,14 @@ def remove_second_factors(actor: Actor, user: User) -> User:
         record("account.second_factors_removed", actor, locked, sessions_ended=sessions.count())
         get_adapter().end_sessions(sessions)
     return locked
+
+
+def search(words: str) -> QuerySet[User]:
+    """Accounts by name; with `words`, those whose name or address has them."""
+    users = User.objects.order_by("username")
+    if words := words.strip()[:100].replace("\x00", ""):
+        users = users.filter(Q(username__icontains=words) | Q(email__icontains=words))
+    return users
 
 
 def account_of(actor: Actor, user_id: int) -> User:

@@ -10,10 +10,10 @@ from django.urls import reverse
 from ninja import Query
 from pydantic import Field
 
-from ri_platform.api import ERRORS, Camel, Text, router
+from ri_platform.api import ERRORS, Camel, Text, page_of, router
 from workspaces import accounts, members
 from workspaces.access import Action, Actor
-from workspaces.api import Nothing, guarded
+from workspaces.api import Id, Nothing, guarded
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 
 routes = router("Members and accounts")
@@ -29,6 +29,31 @@ class MemberOut(Camel):
 
 class MembersOut(Camel):
     users: list[MemberOut]
+
+
+class CandidatesIn(Camel):
+    """Whom to look for."""
+
+    search: Text = Field("", max_length=100)
+    """How the username, e-mail address, first or last name begins."""
+
+
+class CandidateOut(Camel):
+    """An account that could become a member."""
+
+    user_id: int
+    """The account's number, as adding members takes it."""
+    user_name: str
+    """Its username."""
+    email: str
+    """Its e-mail address; may be empty."""
+
+
+class CandidatesOut(Camel):
+    """At most a hundred accounts."""
+
+    users: list[CandidateOut]
+    """By username."""
 
 
 class MembersIn(Camel):
@@ -58,13 +83,29 @@ class AccountsOut(Camel):
 
 
 class AccountsIn(Camel):
+    """Which page of the accounts, and whom to look for."""
+
     page_token: Text = ""
+    """The `nextPageToken` of the former page; empty for the first."""
+    search: Text = Field("", max_length=100)
+    """A part of the username or the e-mail address."""
 
 
 class AccountIn(Camel):
     user_name: Text
     email: Text = ""
     role: InstanceRole = InstanceRole.BASIC
+
+
+class OwnAccountOut(AccountOut):
+    """The account that a token acts for, and the token itself."""
+
+    workspace_id: Id
+    """The token's workspace."""
+    token_name: str
+    """The token's name."""
+    token_expiration_time: datetime
+    """When the token expires."""
 
 
 class AccountRoleIn(Camel):
@@ -85,6 +126,24 @@ def list_members(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
     """A workspace's members by name."""
     found = workspace.memberships.select_related("user").order_by("user__username")
     return {"users": [member_described(membership) for membership in found]}
+
+
+@routes.get(
+    "/workspace/{workspace_id}/users:candidates",
+    response={200: CandidatesOut, **ERRORS},
+    summary="Find accounts to add as members",
+)
+@guarded(Action.MANAGE_MEMBERS)
+def list_candidates(
+    request: HttpRequest, workspace: Workspace, asked: Query[CandidatesIn]
+) -> dict[str, Any]:
+    """Active accounts that are no members yet."""
+    found = members.candidates(workspace, asked.search)[:PAGE_SIZE]
+    return {
+        "users": [
+            {"user_id": user.pk, "user_name": user.username, "email": user.email} for user in found
+        ]
+    }
 
 
 @routes.post(
@@ -130,13 +189,9 @@ def remove_member(request: HttpRequest, workspace: Workspace, user_id: int) -> d
 @guarded(Action.SEE_ORGANIZATION)
 def list_accounts(request: HttpRequest, asked: Query[AccountsIn]) -> dict[str, Any]:
     """All accounts of the instance by name, in pages."""
-    users = User.objects.filter(username__gt=asked.page_token).order_by("username")
-    found = list(users[: PAGE_SIZE + 1])
-    more = len(found) > PAGE_SIZE
-    return {
-        "users": [account_described(user) for user in found[:PAGE_SIZE]],
-        "next_page_token": found[PAGE_SIZE - 1].username if more else asked.page_token,
-    }
+    users = accounts.search(asked.search).filter(username__gt=asked.page_token)
+    found, token = page_of(users, PAGE_SIZE, asked.page_token, lambda user: user.username)
+    return {"users": [account_described(user) for user in found], "next_page_token": token}
 
 
 @routes.post("/users", response={200: AccountOut, **ERRORS}, summary="Create an account")
@@ -172,6 +227,35 @@ def remove_second_factors(request: HttpRequest, user_id: int) -> dict[str, Any]:
     """For who lost their phone or key: the password suffices from then on, and open sessions end."""
     actor = Actor.of(request)
     accounts.remove_second_factors(actor, accounts.account_of(actor, user_id))
+    return {}
+
+
+@routes.get(
+    "/users/me", response={200: OwnAccountOut, **ERRORS}, summary="Get the account of the token"
+)
+@guarded(Action.SEE_WORKSPACES)
+def get_own_account(request: HttpRequest) -> dict[str, Any]:
+    """Whom the token acts for, in which workspace, and until when."""
+    actor = Actor.of(request)
+    assert actor.token is not None
+    return {
+        **account_described(actor.user),
+        "workspace_id": {"uuid": actor.token.workspace_id},
+        "token_name": actor.token.name,
+        "token_expiration_time": actor.token.expires_at,
+    }
+
+
+@routes.post(
+    "/users/{user_id}:reactivate",
+    response={200: Nothing, **ERRORS},
+    summary="Reactivate an account",
+)
+@guarded(Action.MANAGE_ACCOUNTS)
+def reactivate_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
+    """It can sign in again; its tokens that have not expired work again, too."""
+    actor = Actor.of(request)
+    accounts.reactivate_account(actor, accounts.account_of(actor, user_id))
     return {}
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from ninja import Query
 
 from images import operations, removal, revisions
 from images.api import present, schemas
+from images.api.alterations import altered
+from images.api.present import image_and_job
 from images.matching import Wanted, match_images
-from images.models import BaseImage, Build
+from images.models import BaseImage
 from images.pages import LibraryFilter, page_of_images
 from images.queries import newest_python
 from images.requirements import os_packages, pip_requirements
-from images.specs import os_packages_of, pip_requirements_of
 from ri_platform.api import ERRORS, router
-from ri_platform.errors import Invalid, NotFound
+from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
 from workspaces.api import Nothing, guarded
 
@@ -110,6 +111,19 @@ def rebuild(request: HttpRequest, name: str) -> dict[str, Any]:
     return image_and_job(revisions.rebuild_image(actor, operations.image_named(actor.user, name)))
 
 
+@routes.post(
+    "/images/{name}:buildFromSource",
+    response={200: schemas.ImageAndJob, **ERRORS},
+    summary="Build an image from source",
+)
+@guarded(Action.BUILD_FROM_SOURCE)
+def build_from_source(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Builds an image again, now with source builds for libraries that have no wheel; it stays so."""
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    return image_and_job(revisions.build_from_source(actor, image))
+
+
 @routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
 @guarded(Action.CANCEL_BUILD)
 def cancel(request: HttpRequest, name: str) -> dict[str, Any]:
@@ -146,29 +160,7 @@ def alter_image(request: HttpRequest, name: str, wanted: schemas.AlterImageIn) -
     """Makes a new revision of an image; what is left out stays, and the present one stays usable."""
     actor = Actor.of(request)
     image = operations.image_named(actor.user, name)
-    given = wanted.model_fields_set
-    libraries, packages = pip_requirements_of(image.spec), os_packages_of(image.spec)
-    if wanted.pip_requirements is not None:
-        libraries = pip_requirements(
-            (item.name, item.version_specifier) for item in wanted.pip_requirements
-        )
-    if wanted.package_requirements is not None:
-        packages = os_packages(
-            (item.name, item.version_specifier) for item in wanted.package_requirements
-        )
-    if not given:
-        raise Invalid("Nothing was said that would be altered.")
-    if not (libraries or packages):
-        raise Invalid("Name at least one library.", field="pipRequirements")
-    command = operations.CreateImage(
-        name=name,
-        image_type=wanted.image_type or image.image_type,
-        python_version=wanted.python_version or image.python_version,
-        pip_requirements=libraries,
-        os_packages=packages,
-        allow_source=image.allow_source if wanted.allow_source is None else wanted.allow_source,
-    )
-    return image_and_job(revisions.alter_image_unseen(actor, image, command))
+    return image_and_job(revisions.alter_image_unseen(actor, image, altered(image, wanted)))
 
 
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")
@@ -182,52 +174,6 @@ def delete_image(request: HttpRequest, name: str) -> dict[str, Any]:
 
 
 @routes.get(
-    "/images/{name}/builds", response={200: schemas.BuildsOut, **ERRORS}, summary="List builds"
-)
-@guarded(Action.SEE_IMAGES)
-def list_builds(request: HttpRequest, name: str) -> dict[str, Any]:
-    """The image's newest hundred builds, newest first."""
-    image = operations.image_named(Actor.of(request).user, name)
-    builds = image.builds.select_related("base_image")[:100]
-    return {"builds": [present.build(build) for build in builds]}
-
-
-@routes.get(
-    "/images/{name}/builds/{number}/log",
-    response={200: schemas.LogOut, **ERRORS},
-    summary="Read a build's log",
-)
-@guarded(Action.SEE_IMAGES)
-def read_log(
-    request: HttpRequest,
-    name: str,
-    number: int,
-    asked: Query[schemas.LogIn],
-) -> dict[str, Any]:
-    """What the log holds after an offset; ask again with the answer's until it is done."""
-    build = build_of(request, name, number)
-    text = "".join(chunk.text for chunk in build.log_chunks.filter(offset__gte=asked.after))
-    return {"text": text, "offset": asked.after + len(text), "done": not build.is_active}
-
-
-@routes.get(
-    "/images/{name}/lock",
-    response={200: str, **ERRORS},
-    summary="Get the lock",
-    openapi_extra={
-        "responses": {200: {"content": {"application/toml": {"schema": {"type": "string"}}}}}
-    },
-)
-@guarded(Action.SEE_IMAGES)
-def get_lock(request: HttpRequest, name: str) -> HttpResponse:
-    """The lock of the current build: a pylock.toml (PEP 751)."""
-    image = operations.image_named(Actor.of(request).user, name)
-    if image.current_build is None:
-        raise NotFound("No build of this image has succeeded yet, so it has no lock.")
-    return HttpResponse(image.current_build.lock, content_type="application/toml")
-
-
-@routes.get(
     "/base-images", response={200: schemas.BaseImages, **ERRORS}, summary="List base images"
 )
 @guarded(Action.SEE_IMAGES)
@@ -237,22 +183,5 @@ def list_base_images(request: HttpRequest) -> dict[str, Any]:
     return {"images": present.base_images(BaseImage.objects.current())}
 
 
-def build_of(request: HttpRequest, name: str, number: int) -> Build:
-    image = operations.image_named(Actor.of(request).user, name)
-    build = image.builds.filter(number=number).first() if 0 < number < 2**31 else None
-    if build is None:
-        raise NotFound(f"{name} has no build {number}.")
-    return build
-
-
 def one_image(request: HttpRequest, name: str) -> dict[str, Any]:
     return {"image": present.detail(operations.image_named(Actor.of(request).user, name))}
-
-
-def image_and_job(build: Build) -> dict[str, Any]:
-    image = build.image
-    image.refresh_from_db()
-    return {
-        "image": present.detail(image),
-        "job": {"job_id": str(build.pk), "creation_time": build.created_at},
-    }

@@ -149,6 +149,18 @@ def build_image(request: HttpRequest, model: MLModel, wanted: BuildFittingIn) ->
     return one(model)
 
 
+@routes.post(
+    "/models/{model_id}/image:stopWaiting",
+    response={200: OneModel, **ERRORS},
+    summary="Call off a swap that waits",
+)
+@guarded(Action.SWAP_IMAGE)
+def stop_waiting(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+    """The model stays on the image that it runs on; what it waited for is built all the same."""
+    swaps.stop_waiting(Actor.of(request), model)
+    return one(model)
+
+
 @routes.get(
     "/models/{model_id}/matches",
     response={200: ModelMatches, **ERRORS},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 
 from images import progress
-from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
+from images.comparison import Differences
+from images.models import BaseImage, Build, InstalledLibrary, Lease, ManagedImage, Status
 from images.models.lease import WorkState
 from images.references import pull_reference, repository_of
 from images.specs import allows_source, os_packages_of, pip_requirements_of
@@ -45,22 +46,8 @@ def image(row: ManagedImage, libraries: list[dict[str, str]]) -> dict[str, Any]:
         "rime_tag": base.platform_version if base else "",
         "repo_uri": uri(repository_of(row)),
         "status": f"STATUS_{row.status}",
-        "package_requirements": [
-            {
-                "name": package.name,
-                "version_specifier": package.version,
-                "package_type": "PACKAGE_TYPE_APT",
-            }
-            for package in os_packages_of(row.spec)
-        ],
-        "pip_requirements": [
-            {"name": with_extras(item.name, item.extras), "version_specifier": item.specifier}
-            for item in pip_requirements_of(row.spec)
-        ],
+        **spec(row.spec),
         "pip_libraries": libraries,
-        "python_version": row.python_version,
-        "image_type": row.image_type,
-        "allow_source": allows_source(row.spec),
         "digest": current.manifest_digest if current else "",
         "pull_reference": pull_reference(row, current) if current else "",
         "size_bytes": current.size_bytes if current else 0,
@@ -108,14 +95,28 @@ def base_image(row: BaseImage, children: list[str]) -> dict[str, Any]:
 BASE_STATUS = {WorkState.SUCCEEDED.value: "STATUS_READY", WorkState.FAILED.value: "STATUS_FAILED"}
 
 
+def spec(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What an image was asked to contain."""
+    return {
+        "package_requirements": [
+            {
+                "name": package.name,
+                "version_specifier": package.version,
+                "package_type": "PACKAGE_TYPE_APT",
+            }
+            for package in os_packages_of(wanted)
+        ],
+        "pip_requirements": [
+            {"name": with_extras(item.name, item.extras), "version_specifier": item.specifier}
+            for item in pip_requirements_of(wanted)
+        ],
+        "python_version": wanted["python_version"],
+        "image_type": wanted["image_type"],
+        "allow_source": allows_source(wanted),
+    }
+
+
 def build(row: Build) -> dict[str, Any]:
-    error = None
-    if row.error_code:
-        error = {
-            "reason": row.error_code,
-            "message": row.error_message,
-            "hint": row.error_hint,
-        }
     return {
         "number": row.number,
         "state": row.state,
@@ -128,7 +129,34 @@ def build(row: Build) -> dict[str, Any]:
         "digest": row.manifest_digest,
         "size_bytes": row.size_bytes,
         "pushed_bytes": row.pushed_bytes,
-        "error": error,
+        "error": problem(row),
+    }
+
+
+def image_and_job(build: Build) -> dict[str, Any]:
+    """The image of a build that was just asked for, and the build as the original's job."""
+    image = build.image
+    image.refresh_from_db()
+    return {
+        "image": detail(image),
+        "job": {"job_id": str(build.pk), "creation_time": build.created_at},
+    }
+
+
+def problem(work: Lease) -> dict[str, str] | None:
+    """Why work failed, if it did."""
+    if not work.error_code:
+        return None
+    return {"reason": work.error_code, "message": work.error_message, "hint": work.error_hint}
+
+
+def differences(found: Differences) -> dict[str, Any]:
+    """What differs, with what only the left side has as removed, and what only the right has as added."""
+    return {
+        "added": [vars(change) for change in found.only_right],
+        "removed": [vars(change) for change in found.only_left],
+        "changed": [vars(change) for change in found.changed],
+        "same": found.same,
     }
 
 

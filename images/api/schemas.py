@@ -86,12 +86,6 @@ class PageIn(Camel):
     page_size: int = Field(20, ge=1, le=200)
 
 
-class LogIn(Camel):
-    """`after` is an offset in characters, as the former answer gave it."""
-
-    after: int = Field(0, ge=0, le=2_000_000_000)
-
-
 class ListImagesIn(PageIn):
     """The filters count with the first page only; the token carries them."""
 
@@ -208,10 +202,6 @@ class ImagesPage(Camel):
 
     images: list[ImageOut]
     next_page_token: str
-
-
-class BuildsOut(Camel):
-    builds: list[BuildOut]
 
 
 class LogOut(Camel):

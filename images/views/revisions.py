@@ -10,7 +10,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from images import operations, revisions
 from images.forms import SpecForm, spec_initial
 from images.lockdiff import changes
-from images.models import Alteration
 from images.models.lease import WorkState
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError, NotFound
@@ -93,7 +92,7 @@ def alteration(
 ) -> HttpResponse:
     """What an alteration changes, once it is resolved, and the button that builds it."""
     operations.require_enabled()
-    proposed = proposal(request, name, alteration_id)
+    proposed = revisions.alteration_of(Actor.of(request).user, name, alteration_id)
     current = proposed.image.current_build
     resolved = proposed.state == WorkState.SUCCEEDED
     context = {
@@ -115,20 +114,6 @@ def alteration(
 def build_alteration(
     request: HttpRequest, workspace: Workspace, name: str, alteration_id: int
 ) -> HttpResponse:
-    proposed = proposal(request, name, alteration_id)
+    proposed = revisions.alteration_of(Actor.of(request).user, name, alteration_id)
     revisions.alter_image(Actor.of(request), proposed, workspace=workspace)
     return redirect("image", workspace_id=workspace.pk, name=name)
-
-
-def proposal(request: HttpRequest, name: str, alteration_id: int) -> Alteration:
-    image = operations.image_named(Actor.of(request).user, name)
-    found = (
-        image.alterations.select_related("image__current_build", "base_image")
-        .filter(pk=alteration_id)
-        .first()
-    )
-    if found is None:
-        raise NotFound(
-            "This alteration is no longer open.", hint="It was built, or is older than a day."
-        )
-    return found

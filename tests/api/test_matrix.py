@@ -74,10 +74,14 @@ def test_each_role_gets_what_the_table_says(
             assignment_id=1,
             customer_name="instance",
             limit="LICENSE_LIMIT_EXPIRATION",
+            alteration_id=factories.make_alteration(image).pk,
         )
+        if path == "/v1/images:compare":
+            address += f"?left={image.name}&right={image.name}"
         # The shape is looked at before the role.
         body = {
             "name": f"Of {person.username}",
+            "timeZone": "UTC",
             "url": "https://example.org/",
             "userName": f"by-{person.username}",
             "userIds": [somebody.pk],

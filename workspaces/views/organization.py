@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,10 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
-from workspaces import accounts, audit, organization, tokens
+from workspaces import accounts, audit, audit_export, organization, tokens
 from workspaces.access import TABLE, Action, Actor, allows, needs
 from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm, OrganizationForm
-from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
+from workspaces.models import ApiToken, Organization, User, Workspace
 
 PAGE_SIZE = 50
 
@@ -51,11 +48,8 @@ def general(request: HttpRequest) -> HttpResponse:
 @needs(Action.SEE_ORGANIZATION)
 @require_GET
 def account_list(request: HttpRequest) -> HttpResponse:
-    search = request.GET.get("q", "").strip()[:100].replace("\x00", "")
-    users = User.objects.order_by("username")
-    if search:
-        users = users.filter(Q(username__icontains=search) | Q(email__icontains=search))
-    page = Paginator(users, PAGE_SIZE).get_page(request.GET.get("page"))
+    search = request.GET.get("q", "").strip()[:100]
+    page = Paginator(accounts.search(search), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "section": "organization",
         "pane": "accounts",
@@ -226,52 +220,8 @@ def export_audit_log(request: HttpRequest) -> StreamingHttpResponse:
         raise Invalid(
             "These filters cannot be read.", hint="Choose them on the page of the audit log."
         )
-    wanted = filters_of(form)
-    audit.record(
-        "audit.exported",
-        Actor.of(request),
-        object_type="audit_log",
-        object_name="audit log",
-        details={name: str(value) for name, value in wanted.items() if value},
-    )
-    rows = csv_rows(audit.events(**wanted).iterator(chunk_size=2000))
-    response = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="audit-log.csv"'
-    return response
+    return audit_export.export(Actor.of(request), filters_of(form))
 
 
 def filters_of(form: AuditFilterForm) -> dict[str, Any]:
     return form.cleaned_data if form.is_bound and form.is_valid() else {}
-
-
-COLUMNS: dict[str, Callable[[AuditEvent], object]] = {
-    "time": lambda event: event.at.isoformat(),
-    "event": lambda event: event.event,
-    "user": lambda event: event.username,
-    "role": lambda event: event.role,
-    "token": lambda event: event.token_name,
-    "address": lambda event: event.address or "",
-    "object type": lambda event: event.object_type,
-    "object": lambda event: event.object_name,
-    "workspace": lambda event: event.workspace_name,
-    "details": lambda event: event.details_text,
-}
-
-
-class Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, value: str) -> str:
-        return value
-
-
-def csv_rows(events: Iterator[AuditEvent]) -> Iterator[str]:
-    writer = csv.writer(Echo())
-    yield writer.writerow(list(COLUMNS))
-    for event in events:
-        yield writer.writerow([safe_cell(str(cell(event))) for cell in COLUMNS.values()])
-
-
-def safe_cell(text: str) -> str:
-    """A spreadsheet takes a cell that begins like this for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,115 @@
+"""REST for alterations: propose one, see what it changes, build it. Each calls the console's operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from images import operations, revisions
+from images.api import alteration_schemas, present, schemas
+from images.api.present import image_and_job
+from images.comparison import Differences
+from images.lockdiff import locked_versions
+from images.models import Alteration, ManagedImage
+from images.models.lease import WorkState
+from images.operations import CreateImage
+from images.requirements import os_packages, pip_requirements
+from images.specs import os_packages_of, pip_requirements_of
+from ri_platform.api import ERRORS, router
+from ri_platform.errors import Invalid
+from workspaces.access import Action, Actor
+from workspaces.api import guarded
+
+routes = router("Alterations")
+
+
+@routes.post(
+    "/images/{name}:preview",
+    response={200: alteration_schemas.OneAlteration, **ERRORS},
+    summary="Preview an alteration",
+)
+@guarded(Action.ALTER_IMAGE)
+def preview_alteration(
+    request: HttpRequest, name: str, wanted: schemas.AlterImageIn
+) -> dict[str, Any]:
+    """Resolves what an alteration would change, in the background; nothing is built, the image stays.
+
+    Ask for the alteration until its state is `succeeded` or `failed`. It is open for a day.
+    """
+    actor = Actor.of(request)
+    image = operations.image_named(actor.user, name)
+    return one(revisions.propose_alteration(actor, image, altered(image, wanted)))
+
+
+@routes.post(
+    "/images/{name}/alterations/{alteration_id}:build",
+    response={200: schemas.ImageAndJob, **ERRORS},
+    summary="Build an alteration",
+)
+@guarded(Action.ALTER_IMAGE)
+def build_alteration(request: HttpRequest, name: str, alteration_id: int) -> dict[str, Any]:
+    """Makes it the image's and builds just what was resolved: what was shown is what is built."""
+    actor = Actor.of(request)
+    proposed = revisions.alteration_of(actor.user, name, alteration_id)
+    return image_and_job(revisions.alter_image(actor, proposed))
+
+
+@routes.get(
+    "/images/{name}/alterations/{alteration_id}",
+    response={200: alteration_schemas.OneAlteration, **ERRORS},
+    summary="Get an alteration",
+)
+@guarded(Action.ALTER_IMAGE)
+def get_alteration(request: HttpRequest, name: str, alteration_id: int) -> dict[str, Any]:
+    """An open alteration, with what it changes once that is resolved."""
+    return one(revisions.alteration_of(Actor.of(request).user, name, alteration_id))
+
+
+def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> CreateImage:
+    """What the image is to contain: what is given, and else what it was asked for. Raises `Invalid`."""
+    libraries, packages = pip_requirements_of(image.spec), os_packages_of(image.spec)
+    if wanted.pip_requirements is not None:
+        libraries = pip_requirements(
+            (item.name, item.version_specifier) for item in wanted.pip_requirements
+        )
+    if wanted.package_requirements is not None:
+        packages = os_packages(
+            (item.name, item.version_specifier) for item in wanted.package_requirements
+        )
+    if not wanted.model_fields_set:
+        raise Invalid("Nothing was said that would be altered.")
+    if not (libraries or packages):
+        raise Invalid("Name at least one library.", field="pipRequirements")
+    return CreateImage(
+        name=image.name,
+        image_type=wanted.image_type or image.image_type,
+        python_version=wanted.python_version or image.python_version,
+        pip_requirements=libraries,
+        os_packages=packages,
+        allow_source=image.allow_source if wanted.allow_source is None else wanted.allow_source,
+    )
+
+
+def one(proposed: Alteration) -> dict[str, Any]:
+    return {"alteration": described(proposed)}
+
+
+def described(proposed: Alteration) -> dict[str, Any]:
+    """An alteration as the API tells it; `changes` are known once it is resolved."""
+    current = proposed.image.current_build
+    resolved = None
+    if proposed.state == WorkState.SUCCEEDED:
+        before = locked_versions(current.lock if current else "")
+        resolved = Differences.between(before, locked_versions(proposed.lock))
+    return {
+        "id": proposed.pk,
+        "image_name": proposed.image.name,
+        "state": proposed.state,
+        "changes": present.differences(resolved) if resolved else None,
+        **present.spec(proposed.spec),
+        "base_image": str(proposed.base_image),
+        "error": present.problem(proposed),
+        "creation_time": proposed.created_at,
+        "completion_time": proposed.finished_at,
+    }

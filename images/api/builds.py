@@ -1,0 +1,122 @@
+"""REST for an image's builds: list them, look at one, read its log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Query
+from pydantic import Field
+
+from images import operations, progress
+from images.api import present, schemas
+from images.forecast import Forecast
+from images.models import Build
+from ri_platform.api import ERRORS, Camel, page_of, router
+from ri_platform.errors import NotFound
+from workspaces.access import Action, Actor
+from workspaces.api import guarded
+
+routes = router("Builds")
+
+
+class BuildsPageIn(Camel):
+    """Which page of the builds."""
+
+    page_token: str = Field("", max_length=20, pattern=r"^[0-9]*$")
+    """The `nextPageToken` of the former page; empty for the first."""
+    page_size: int = Field(100, ge=1, le=1000)
+    """At most so many builds."""
+
+
+class BuildsPage(Camel):
+    """A page of an image's builds, newest first."""
+
+    builds: list[schemas.BuildOut]
+    """The builds of this page."""
+    next_page_token: str
+    """Asks for the next page. On the last page it is the token that was asked with."""
+
+
+class Outlook(Camel):
+    """What a build waits for, and how long it still takes."""
+
+    waiting_for: str
+    """Why it has not started, as a sentence; empty once it has."""
+    builds_ahead: int | None = None
+    """How many builds start before it; absent once it runs, or where it waits for something else."""
+    seconds_left: float | None = None
+    """Seconds until it is ready, by what recent builds took; absent where too little is known."""
+
+
+class OneBuild(Camel):
+    """A build."""
+
+    build: schemas.BuildOut
+    """The build."""
+    outlook: Outlook | None = None
+    """While it is queued or running."""
+
+
+class LogIn(Camel):
+    """From where the log is read."""
+
+    after: int = Field(0, ge=0, le=2_000_000_000)
+    """An offset in characters, as the former answer gave it."""
+
+
+@routes.get("/images/{name}/builds", response={200: BuildsPage, **ERRORS}, summary="List builds")
+@guarded(Action.SEE_IMAGES)
+def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> dict[str, Any]:
+    """Every attempt to build the image, newest first, in pages."""
+    image = operations.image_named(Actor.of(request).user, name)
+    rows = image.builds.select_related("base_image").defer("lock")
+    if asked.page_token:
+        rows = rows.filter(number__lt=min(int(asked.page_token), 2**31 - 1))
+    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.number)
+    return {"builds": [present.build(build) for build in found], "next_page_token": token}
+
+
+@routes.get(
+    "/images/{name}/builds/{number}", response={200: OneBuild, **ERRORS}, summary="Get a build"
+)
+@guarded(Action.SEE_IMAGES)
+def get_build(request: HttpRequest, name: str, number: int) -> dict[str, Any]:
+    """One attempt with its steps; while it waits or runs, also how long it still takes."""
+    build = build_of(request, name, number)
+    outlook = None
+    if build.is_active:
+        forecast = Forecast.read().by_image().get(build.image_id)
+        outlook = {
+            "waiting_for": progress.waiting_for(build.image, build),
+            "builds_ahead": forecast.ahead if forecast else None,
+            "seconds_left": forecast.seconds if forecast else None,
+        }
+    return {"build": present.build(build), "outlook": outlook}
+
+
+@routes.get(
+    "/images/{name}/builds/{number}/log",
+    response={200: schemas.LogOut, **ERRORS},
+    summary="Read a build's log",
+)
+@guarded(Action.SEE_IMAGES)
+def read_build_log(
+    request: HttpRequest,
+    name: str,
+    number: int,
+    asked: Query[LogIn],
+) -> dict[str, Any]:
+    """What the log holds after an offset; ask again with the answer's until it is done."""
+    build = build_of(request, name, number)
+    text = "".join(chunk.text for chunk in build.log_chunks.filter(offset__gte=asked.after))
+    return {"text": text, "offset": asked.after + len(text), "done": not build.is_active}
+
+
+def build_of(request: HttpRequest, name: str, number: int) -> Build:
+    image = operations.image_named(Actor.of(request).user, name)
+    rows = image.builds.select_related("base_image", "image")
+    build = rows.filter(number=number).first() if 0 < number < 2**31 else None
+    if build is None:
+        raise NotFound(f"{name} has no build {number}.")
+    return build

@@ -1,0 +1,193 @@
+"""REST for looking into images: origins of libraries, models that run on one, comparisons, suggestions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Query
+from pydantic import Field
+
+from images import operations, suggestions
+from images.api import present
+from images.api.alteration_schemas import ComparisonOut
+from images.api.downloads import RevisionIn
+from images.comparison import Comparison, revision_of
+from images.models import Build
+from images.origins import origins
+from images.use import use_of
+from ri_platform.api import ERRORS, Camel, router
+from ri_platform.errors import NotFound
+from workspaces.access import Action, Actor
+from workspaces.api import Id, guarded
+from workspaces.models import User
+
+routes = router("Contents of images")
+MODELS_SHOWN = 200
+
+
+class CompareIn(Camel):
+    """The two sides, each the current build of an image, or one that succeeded."""
+
+    left: str = Field(min_length=1, max_length=140, examples=["churn@3"])
+    """The left side: an image's name, with `@` and the number of a build for another than the current one."""
+    right: str = Field(min_length=1, max_length=140, examples=["churn"])
+    """The right side, as the left."""
+
+
+class SuggestIn(Camel):
+    """What has been typed so far."""
+
+    text: str = Field("", max_length=300)
+    """The beginning of a library's name, or after `==` of its version; of images, a part of the name."""
+
+
+class SuggestionsOut(Camel):
+    """At most eight."""
+
+    suggestions: list[str]
+    """What the text may become."""
+
+
+class OriginOut(Camel):
+    """An installed library, and where it came from."""
+
+    name: str
+    """Its name."""
+    version: str
+    """The version that is installed."""
+    requirement: str
+    """As it was asked for; empty if it was not."""
+    through: list[str]
+    """The libraries that require it."""
+    in_base: bool
+    """Whether the base image has it at this version."""
+
+
+class OriginsOut(Camel):
+    """The libraries of a build."""
+
+    build: int
+    """The number of the build."""
+    libraries: list[OriginOut]
+    """By name."""
+
+
+class UsingModel(Camel):
+    """A model that runs on the image."""
+
+    model_id: Id
+    """The model."""
+    workspace_id: Id
+    """The workspace that it stands in."""
+    name: str
+    """The model's name."""
+    build: int | None = None
+    """The build that it is pinned to; without one it follows the current build."""
+
+
+class UseOut(Camel):
+    """Which models run on an image."""
+
+    models: list[UsingModel]
+    """The first 200 of those in workspaces that the token's user sees, by workspace and name."""
+    others: int
+    """How many more there are."""
+
+
+@routes.get(
+    "/images:compare", response={200: ComparisonOut, **ERRORS}, summary="Compare two images"
+)
+@guarded(Action.SEE_IMAGES)
+def compare_images(request: HttpRequest, asked: Query[CompareIn]) -> dict[str, Any]:
+    """What differs between two images, or two builds of one: libraries, OS packages, what was asked for."""
+    operations.require_enabled()
+    user = Actor.of(request).user
+    found = Comparison(side(user, asked.left, "left"), side(user, asked.right, "right"))
+    return {
+        "left": revision(found.left),
+        "right": revision(found.right),
+        "libraries": present.differences(found.libraries),
+        "os_packages": present.differences(found.os_packages),
+    }
+
+
+@routes.get("/images:suggest", response={200: SuggestionsOut, **ERRORS}, summary="Suggest images")
+@guarded(Action.SEE_IMAGES)
+def suggest_images(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str, Any]:
+    """Names of images with a build that succeeded which contain a text."""
+    operations.require_enabled()
+    name = asked.text.partition(":")[0]
+    return {"suggestions": suggestions.images(Actor.of(request).user, name)}
+
+
+@routes.get(
+    "/libraries:suggest", response={200: SuggestionsOut, **ERRORS}, summary="Suggest libraries"
+)
+@guarded(Action.SEE_IMAGES)
+def suggest_libraries(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str, Any]:
+    """Libraries that are installed in some image, and their versions, as `name` or `name==version`."""
+    operations.require_enabled()
+    return {"suggestions": suggestions.libraries(asked.text)}
+
+
+@routes.get(
+    "/images/{name}/libraries",
+    response={200: OriginsOut, **ERRORS},
+    summary="List an image's libraries",
+)
+@guarded(Action.SEE_IMAGES)
+def list_libraries(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> dict[str, Any]:
+    """What is installed, and whether it was asked for, is required by another library, or is the base's."""
+    build = revision_of(Actor.of(request).user, name, asked.build)
+    return {"build": build.number, "libraries": [vars(item) for item in origins(build)]}
+
+
+@routes.get(
+    "/images/{name}/models",
+    response={200: UseOut, **ERRORS},
+    summary="List the models on an image",
+)
+@guarded(Action.SEE_IMAGES)
+def list_models_on_image(request: HttpRequest, name: str) -> dict[str, Any]:
+    """The models that run on it; those of workspaces that the token's user does not see are only counted."""
+    user = Actor.of(request).user
+    use = use_of(operations.image_named(user, name), user, shown=MODELS_SHOWN)
+    return {
+        "models": [
+            {
+                "model_id": {"uuid": item.model_id},
+                "workspace_id": {"uuid": item.model.workspace_id},
+                "name": item.model.name,
+                "build": item.build_number,
+            }
+            for item in use.models
+        ],
+        "others": use.others,
+    }
+
+
+def side(user: User, text: str, field: str) -> Build:
+    """The build that `name` or `name@number` stands for. Raises `NotFound` with the field that named it."""
+    name, at, number = text.strip().partition("@")
+    if at and not (number.isdecimal() and number.isascii() and 0 < len(number) < 10):
+        raise NotFound(f"{number!r} is not the number of a build.", field=field)
+    try:
+        return revision_of(user, name, int(number) if at else None)
+    except NotFound as error:
+        raise NotFound(error.message, hint=error.hint, field=field) from error
+
+
+def revision(build: Build) -> dict[str, Any]:
+    asked = present.spec(build.spec)
+    return {
+        "image_name": build.image.name,
+        "build": build.number,
+        "digest": build.manifest_digest,
+        "base_image": str(build.base_image),
+        "python_version": asked["python_version"],
+        "size_bytes": build.size_bytes,
+        "pip_requirements": asked["pip_requirements"],
+        "package_requirements": asked["package_requirements"],
+        "creation_time": build.created_at,
+    }

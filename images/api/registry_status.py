@@ -1,0 +1,128 @@
+"""REST for whether the image registry works, as its workers have seen it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from images import upgrades
+from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
+from images.models.contact import Identity
+from images.references import effective_prefix
+from ri_platform.api import ERRORS, Camel, router
+from workspaces.access import Action
+from workspaces.api import guarded
+
+routes = router("Image registry")
+
+
+class ContactOut(Camel):
+    """How one of the two AWS identities last spoke with the registry."""
+
+    identity: Identity
+    """`registry` manages repositories, `builds` pulls and pushes."""
+    working: bool
+    """Whether its last attempt succeeded."""
+    problem: str
+    """What went wrong, as a sentence; empty if nothing did."""
+    attempt_time: datetime | None = None
+    """When it last tried; absent if its workers have not reported yet."""
+    success_time: datetime | None = None
+    """When it last succeeded."""
+
+
+class BuildHostOut(Camel):
+    """A machine with builds workers that has reported within the last hour."""
+
+    name: str
+    """Its host name."""
+    os_packages_problem: str
+    """Why it cannot install OS packages; empty if it can."""
+    source_builds_problem: str
+    """Why it cannot build from source; empty if it can."""
+    report_time: datetime
+    """When it last reported."""
+
+
+class UpgradeOut(Camel):
+    """How far the images on a base image that has moved on are."""
+
+    base_image: str
+    """The new base image, with its platform version."""
+    total: int
+    """Images of its kind."""
+    behind: int
+    """Those that are still to be brought up to date."""
+    failed: int
+    """Those whose build on it failed."""
+
+
+class RegistryOut(Camel):
+    """The configuration of the image registry, and whether it works."""
+
+    enabled: bool
+    """Whether managed images are turned on here."""
+    external_images_allowed: bool
+    """Whether models may run on images that the platform did not build."""
+    repository_prefix: str
+    """The prefix of all repositories, outside which nothing is acted on."""
+    region: str
+    """The AWS region."""
+    image_count: int
+    """How many managed images there are."""
+    contacts: list[ContactOut]
+    """The two AWS identities."""
+    build_hosts: list[BuildHostOut]
+    """The machines with builds workers, by name."""
+    upgrades: list[UpgradeOut]
+    """Base images that some of their images are not on yet."""
+
+
+@routes.get(
+    "/image-registry",
+    response={200: RegistryOut, **ERRORS},
+    summary="Get the state of the image registry",
+)
+@guarded(Action.SEE_ORGANIZATION)
+def get_image_registry(request: HttpRequest) -> dict[str, Any]:
+    """Configuration, last contact with AWS, what the builds workers can do, and how far upgrades are."""
+    contacts = {contact.identity: contact for contact in AwsContact.objects.all()}
+    return {
+        "enabled": settings.IMAGE_REGISTRY_ENABLED,
+        "external_images_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
+        "repository_prefix": effective_prefix(),
+        "region": settings.AWS_REGION,
+        "image_count": ManagedImage.objects.existing().count(),
+        "contacts": [contact_described(value, contacts.get(value)) for value in Identity.values],
+        "build_hosts": [
+            {
+                "name": host.name,
+                "os_packages_problem": host.os_packages_problem,
+                "source_builds_problem": host.source_builds_problem,
+                "report_time": host.seen_at,
+            }
+            for host in BuildHost.objects.alive().order_by("name")
+        ],
+        "upgrades": [
+            {
+                "base_image": str(item.base),
+                "total": item.total,
+                "behind": item.behind,
+                "failed": item.failed,
+            }
+            for item in upgrades.progress(BaseImage.objects.current())
+        ],
+    }
+
+
+def contact_described(identity: str, contact: AwsContact | None) -> dict[str, Any]:
+    return {
+        "identity": identity,
+        "working": contact is not None and not contact.problem,
+        "problem": contact.problem if contact else "",
+        "attempt_time": contact.tried_at if contact else None,
+        "success_time": contact.succeeded_at if contact else None,
+    }

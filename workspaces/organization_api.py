@@ -1,0 +1,227 @@
+"""REST for the whole instance: its settings, all API access tokens, and the audit log."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja import Query
+from pydantic import Field
+
+from ri_platform.api import ERRORS, Camel, Text, page_of, router
+from ri_platform.errors import Invalid
+from workspaces import audit, audit_export, organization, tokens
+from workspaces.access import Action, Actor
+from workspaces.api import TokenOut, guarded, token_described
+from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
+
+routes = router("Organization")
+UUID_OR_NOTHING = r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"
+
+
+class OrganizationOut(Camel):
+    """The instance, which is one organization."""
+
+    time_zone: str
+    """For readers of the console whose browser does not say where they are; a name of the tz database."""
+    version: str
+    """The platform's version."""
+    workspace_count: int
+    """How many workspaces there are."""
+    account_count: int
+    """How many accounts can sign in."""
+    token_count: int
+    """How many API access tokens have not expired."""
+    token_limit: int
+    """How many of them there may be."""
+
+
+class OrganizationIn(Camel):
+    """What may be changed of it."""
+
+    time_zone: Text = Field(max_length=64, examples=["Europe/Berlin"])
+    """A name of the tz database."""
+
+
+class TokensPageIn(Camel):
+    """Which page of the tokens."""
+
+    page_token: str = Field("", max_length=36, pattern=UUID_OR_NOTHING)
+    """The `nextPageToken` of the former page; empty for the first."""
+    page_size: int = Field(100, ge=1, le=1000)
+    """At most so many tokens."""
+
+
+class TokensPage(Camel):
+    """A page of API access tokens."""
+
+    api_token_infos: list[TokenOut]
+    """The tokens of this page; none tells its secret."""
+    next_page_token: str
+    """Asks for the next page. On the last page it is the token that was asked with."""
+
+
+class AuditFilters(Camel):
+    """Which events; without any, all that are kept."""
+
+    event: Text = Field("", max_length=64, examples=["image."])
+    """An event, or how one begins: `image.` for all that was done with images."""
+    user_name: Text = Field("", max_length=150, examples=["ada"])
+    """The account that acted."""
+    object_name: Text = Field("", max_length=255, examples=["churn"])
+    """What was acted on, by its name at that time."""
+    since: date | None = None
+    """The first day, in UTC."""
+    until: date | None = None
+    """The last day, in UTC."""
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """As `audit.events` takes them."""
+        return {
+            "event": self.event,
+            "username": self.user_name,
+            "object_name": self.object_name,
+            "since": self.since,
+            "until": self.until,
+        }
+
+
+class AuditPageIn(AuditFilters):
+    """Which events, and which page of them. Send the filters with each page."""
+
+    page_token: str = Field("", max_length=20, pattern=r"^[0-9]*$")
+    """The `nextPageToken` of the former page; empty for the first."""
+    page_size: int = Field(100, ge=1, le=1000)
+    """At most so many events."""
+
+
+class AuditEventOut(Camel):
+    """A change that somebody made. Names are as they were then."""
+
+    id: int
+    """Its number; later events have greater ones."""
+    event: str
+    """What was done, as `image.removed`."""
+    time: datetime
+    """When it was done."""
+    user_name: str
+    """The account that did it; empty for the platform itself."""
+    role: str
+    """The account's instance role at that time."""
+    token_name: str
+    """The API access token that it came with; empty for the console."""
+    address: str | None = None
+    """The address that it came from."""
+    object_type: str
+    """What kind of thing it was done to."""
+    object_name: str
+    """Its name."""
+    workspace_name: str
+    """The workspace in which it was done; empty if in none."""
+    details: dict[str, Any]
+    """More about it, by event."""
+
+
+class AuditPage(Camel):
+    """A page of events, newest first."""
+
+    events: list[AuditEventOut]
+    """The events of this page."""
+    next_page_token: str
+    """Asks for the next page. On the last page it is the token that was asked with."""
+
+
+@routes.get(
+    "/organization", response={200: OrganizationOut, **ERRORS}, summary="Get the organization"
+)
+@guarded(Action.SEE_ORGANIZATION)
+def get_organization(request: HttpRequest) -> dict[str, Any]:
+    """What holds for the whole instance."""
+    return organization_described(Organization.get())
+
+
+@routes.patch(
+    "/organization", response={200: OrganizationOut, **ERRORS}, summary="Change the organization"
+)
+@guarded(Action.EDIT_ORGANIZATION)
+def edit_organization(request: HttpRequest, wanted: OrganizationIn) -> dict[str, Any]:
+    """Sets the time zone."""
+    changed = organization.change_time_zone(Actor.of(request), wanted.time_zone)
+    return organization_described(changed)
+
+
+@routes.get(
+    "/organization/api-tokens",
+    response={200: TokensPage, **ERRORS},
+    summary="List all API access tokens",
+)
+@guarded(Action.SEE_ORGANIZATION)
+def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[str, Any]:
+    """Those of all workspaces, in pages."""
+    rows = ApiToken.objects.select_related("user").order_by("pk")
+    if asked.page_token:
+        rows = rows.filter(pk__gt=UUID(asked.page_token))
+    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
+    return {"api_token_infos": [token_described(row) for row in found], "next_page_token": token}
+
+
+@routes.get(
+    "/audit-events", response={200: AuditPage, **ERRORS}, summary="List events of the audit log"
+)
+@guarded(Action.SEE_AUDIT_LOG)
+def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[str, Any]:
+    """What was changed and by whom, newest first, in pages."""
+    rows = audit.events(**checked(asked).wanted)
+    if asked.page_token:
+        rows = rows.filter(pk__lt=min(int(asked.page_token), 2**63 - 1))
+    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
+    return {"events": [event_described(event) for event in found], "next_page_token": token}
+
+
+@routes.get(
+    "/audit-events:export",
+    response={200: str, **ERRORS},
+    summary="Export the audit log as CSV",
+    openapi_extra={"responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}},
+)
+@guarded(Action.SEE_AUDIT_LOG)
+def export_audit_events(request: HttpRequest, asked: Query[AuditFilters]) -> StreamingHttpResponse:
+    """All events that the filters let through, in one file. That somebody took them is an event, too."""
+    return audit_export.export(Actor.of(request), checked(asked).wanted)
+
+
+def checked(filters: AuditFilters) -> AuditFilters:
+    if filters.since and filters.until and filters.since > filters.until:
+        raise Invalid("The first day comes after the last.", field="since")
+    return filters
+
+
+def organization_described(found: Organization) -> dict[str, Any]:
+    return {
+        "time_zone": found.time_zone,
+        "version": settings.VERSION,
+        "workspace_count": Workspace.objects.count(),
+        "account_count": User.objects.filter(is_active=True).count(),
+        "token_count": tokens.living_tokens().count(),
+        "token_limit": tokens.limit(),
+    }
+
+
+def event_described(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "id": event.pk,
+        "event": event.event,
+        "time": event.at,
+        "user_name": event.username,
+        "role": event.role,
+        "token_name": event.token_name,
+        "address": event.address,
+        "object_type": event.object_type,
+        "object_name": event.object_name,
+        "workspace_name": event.workspace_name,
+        "details": event.details,
+    }
