@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+# What a 401 tells of how to come again: the header WWW-Authenticate (RFC 9110, 11.6.1; RFC 6750, 3).
+CHALLENGE = 'Bearer realm="RI Platform"'
+
 
 class DomainError(Exception):
     """Base of every error that is shown to somebody.
@@ -50,6 +53,11 @@ class Unauthenticated(DomainError):
 
     code = "unauthenticated"
     status = 401
+
+    def __init__(self, message: str, *, hint: str = "", given: bool) -> None:
+        """`given` says that a token came with the request, but not one that counts."""
+        super().__init__(message, hint=hint)
+        self.challenge = CHALLENGE + (', error="invalid_token"' if given else "")
 
 
 class RequestTimeout(DomainError):

@@ -21,6 +21,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import REGISTRY
 
+from ri_platform.errors import CHALLENGE
+
 logger = logging.getLogger(__name__)
 
 WITHOUT_TOKEN = "Metrics take the token of RI_METRICS_TOKEN, as a bearer.\n"  # noqa: S105  (a sentence)
@@ -91,7 +93,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not settings.METRICS_TOKEN:
         return HttpResponse("RI_METRICS_TOKEN is not set.\n", "text/plain", status=404)
     if not authorized(request.headers.get("Authorization", "")):
-        return HttpResponse(WITHOUT_TOKEN, "text/plain", status=401)
+        refusal = HttpResponse(WITHOUT_TOKEN, "text/plain", status=401)
+        refusal["WWW-Authenticate"] = CHALLENGE
+        return refusal
     return HttpResponse(exposed(REGISTRY, FACTS), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -127,7 +131,7 @@ def serve() -> None:
 def application(environ: dict[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
     """WSGI. Takes the token where one is set; where none is, whoever reaches the port may read."""
     if settings.METRICS_TOKEN and not authorized(environ.get("HTTP_AUTHORIZATION", "")):
-        start("401 Unauthorized", [("Content-Type", "text/plain")])
+        start("401 Unauthorized", [("Content-Type", "text/plain"), ("WWW-Authenticate", CHALLENGE)])
         return [WITHOUT_TOKEN.encode()]
     start("200 OK", [("Content-Type", CONTENT_TYPE_LATEST)])
     return [exposed(REGISTRY)]

@@ -20,6 +20,7 @@ from ri_platform.errors import (
     RequestTimeout,
     TooLarge,
     TooManyRequests,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -172,6 +173,8 @@ def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
         answer = JsonResponse(body, status=error.status)
         if error.retry_after is not None:
             answer["Retry-After"] = str(error.retry_after)
+        if isinstance(error, Unauthenticated):
+            answer["WWW-Authenticate"] = error.challenge
         return answer
     context = {"error": error, "title": TITLES.get(error.status, TITLES[500])}
     if wants_fragment(request):

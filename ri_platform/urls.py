@@ -24,6 +24,7 @@ from ri_platform.metrics import metrics
 from workspaces import api as workspaces_api
 from workspaces import organization_api, people_api
 from workspaces.access import public
+from workspaces.token_auth import ApiKey, Bearer
 
 api = NinjaAPI(
     title="RI Platform: Managed Image Registry",
@@ -33,7 +34,7 @@ api = NinjaAPI(
     openapi_url="/api/openapi.json",
     docs_url="/api/docs",
     docs_decorator=public,
-    auth=workspaces_api.TokenAuth(),
+    auth=[ApiKey(), Bearer()],
     urls_namespace="api",
 )
 install_error_handlers(api)

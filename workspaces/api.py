@@ -9,27 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja.security import APIKeyHeader
 from pydantic import Field
 
-from ri_platform.address import client_address
 from ri_platform.api import ERRORS, Camel, Text, router
 from workspaces import operations, tokens
 from workspaces.access import LOCATED, Action, Actor, needs, visible_workspace
 from workspaces.models import ApiToken, Workspace
 
 routes = router("Workspaces and tokens")
-
-
-class TokenAuth(APIKeyHeader):
-    """The header `rime-api-key` with an API access token; the request then is its user's."""
-
-    param_name = "rime-api-key"
-
-    def authenticate(self, request: HttpRequest, key: str | None) -> ApiToken:
-        token = tokens.authenticate(key or "", client_address(request))
-        request.user, request.api_token = token.user, token  # type: ignore[attr-defined]
-        return token
 
 
 class Id(Camel):

@@ -172,7 +172,8 @@ def authenticate(secret: str, address: str | None) -> ApiToken:
         raise Unauthenticated(
             "The API access token is missing, wrong, expired or revoked.",
             hint="Create one under API Access Tokens in a workspace's settings, and send it in the "
-            "header rime-api-key.",
+            "header rime-api-key, or as Authorization: Bearer.",
+            given=bool(secret),
         )
     if token.last_used_at is None or (now - token.last_used_at).total_seconds() > LAST_USE_SECONDS:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

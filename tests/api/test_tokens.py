@@ -72,6 +72,45 @@ def test_many_failures_from_one_address_hold_up_that_one_and_no_good_token(
     assert status_with("ri_guess", address="192.0.2.7") == 401
 
 
+def answer_to(**headers: str) -> Any:
+    return Client().get("/v1/users/me", headers=headers)
+
+
+def test_a_token_may_come_as_a_bearer(cast: Cast, token_for: Callable[[User], str]) -> None:
+    secret = token_for(cast.member)
+    for header in (f"Bearer {secret}", f"bearer  {secret}"):
+        answer = answer_to(Authorization=header)
+        assert (answer.status_code, answer.json()["userName"]) == (200, "member")
+    assert answer_to(Authorization=f"Basic {secret}").status_code == 401
+    assert answer_to(Authorization=secret).status_code == 401
+
+
+def test_the_originals_header_comes_before_a_bearer(
+    cast: Cast, token_for: Callable[[User], str]
+) -> None:
+    mine, other = token_for(cast.member), token_for(cast.viewer)
+    both = {"rime-api-key": mine, "Authorization": f"Bearer {other}"}
+    assert answer_to(**both).json()["userName"] == "member"
+    # What a proxy in front of the public client set says nothing about the client's own key.
+    assert answer_to(**{**both, "Authorization": "Bearer of.a.proxy"}).status_code == 200
+    assert answer_to(**{**both, "rime-api-key": "ri_wrong"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "challenge"),
+    [
+        ({}, 'Bearer realm="RI Platform"'),
+        ({"Authorization": "Basic eDp5"}, 'Bearer realm="RI Platform"'),
+        ({"rime-api-key": "x"}, 'Bearer realm="RI Platform", error="invalid_token"'),
+        ({"Authorization": "Bearer x"}, 'Bearer realm="RI Platform", error="invalid_token"'),
+    ],
+)
+def test_a_401_says_how_to_come_again(headers: dict[str, str], challenge: str, cast: Cast) -> None:
+    answer = answer_to(**headers)
+    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, challenge)
+    assert set(answer.json()) == {"code", "message", "details"}
+
+
 def test_the_limit_and_the_names(cast: Cast, settings: Any) -> None:
     settings.MAX_API_TOKENS = 2
     tokens.create_token(Actor(cast.member), cast.workspace, "one")

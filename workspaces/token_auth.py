@@ -1,0 +1,49 @@
+"""How requests bring an API access token: in the original's header, or as a Bearer (RFC 6750)."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from ninja.security import APIKeyHeader, HttpBearer
+
+from ri_platform.address import client_address
+from workspaces import tokens
+from workspaces.models import ApiToken
+
+HEADER = "rime-api-key"
+
+
+def presented(request: HttpRequest) -> str:
+    """The token that a request brings, empty if none.
+
+    The original's header comes first: its client may stand behind something that sets `Authorization`.
+    """
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    return request.headers.get(HEADER) or (bearer.strip() if scheme.lower() == "bearer" else "")
+
+
+def authenticate(request: HttpRequest) -> ApiToken:
+    """The request's token; the request then is its user's. Raises `Unauthenticated`, `TooManyRequests`."""
+    token = tokens.authenticate(presented(request), client_address(request))
+    request.user, request.api_token = token.user, token  # type: ignore[attr-defined]
+    return token
+
+
+class ApiKey(APIKeyHeader):
+    """The token in the header `rime-api-key`, as published; whatever brings it is found here as well."""
+
+    param_name = HEADER
+    openapi_description = "The header of the original's clients."
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> ApiToken:
+        return authenticate(request)
+
+
+class Bearer(HttpBearer):
+    """The token in `Authorization: Bearer`, as published. `ApiKey` comes first and has looked there, too."""
+
+    openapi_description = (
+        "The same token, as most tools send one. The header `rime-api-key` comes first."
+    )
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
+        return authenticate(request)
