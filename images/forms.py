@@ -14,6 +14,7 @@ from images.models.managed_image import name_validator
 from images.operations import CreateImage
 from images.queries import base_images_for_form
 from images.requirements import (
+    MAX_REQUIREMENTS_TEXT,
     OSPackage,
     PipRequirement,
     RequirementErrors,
@@ -22,8 +23,8 @@ from images.requirements import (
     parse_pip_requirements,
 )
 from images.specs import os_packages_of, pip_requirements_of
+from ri_platform.text import OneLineField
 
-MAX_REQUIREMENTS_TEXT = 100_000
 MONOSPACE = {"class": "form-control font-monospace", "spellcheck": "false", "autocomplete": "off"}
 
 
@@ -119,7 +120,7 @@ class SpecForm(forms.Form):
 
 
 class NewImageForm(SpecForm):
-    name = forms.CharField(
+    name = OneLineField(
         min_length=2,
         max_length=128,
         validators=[name_validator],
@@ -144,7 +145,7 @@ def spec_initial(image: ManagedImage) -> dict[str, Any]:
 class ModelForm(forms.Form):
     """What a model is and needs; requirements are typed, or uploaded as a file."""
 
-    name = forms.CharField(
+    name = OneLineField(
         max_length=120,
         widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
     )
@@ -206,7 +207,7 @@ class ModelForm(forms.Form):
 
 
 class FittingImageForm(forms.Form):
-    name = forms.CharField(
+    name = OneLineField(
         label="Name of the new image",
         min_length=2,
         max_length=128,
@@ -217,7 +218,7 @@ class FittingImageForm(forms.Form):
 
 
 class ExternalImageForm(forms.Form):
-    reference = forms.CharField(
+    reference = OneLineField(
         label="Image reference",
         max_length=512,
         widget=forms.TextInput(
@@ -225,7 +226,7 @@ class ExternalImageForm(forms.Form):
         ),
         help_text="By digest (image@sha256:…), it stays the same image whatever is pushed later.",
     )
-    pull_secret = forms.CharField(
+    pull_secret = OneLineField(
         label="Pull secret",
         required=False,
         max_length=253,

@@ -38,9 +38,12 @@ class EditModel:
                 hint=f"Choose from {', '.join(PythonVersion.values)}.",
                 field="python_version",
             )
+        name = self.name.strip()
+        if not name:
+            raise Invalid("A model needs a name.", field="name")
         parsed = parse_model_requirements(self.requirements, self.python_version)
         return {
-            "name": self.name,
+            "name": name,
             "description": self.description,
             "python_version": self.python_version,
             "requirements": self.requirements,

@@ -30,6 +30,8 @@ MAX_REQUIREMENTS = 500
 # Lines that are read of a text, and problems that are told.
 MAX_LINES = 5_000
 MAX_TOLD = 10
+# Of all the lines together.
+MAX_REQUIREMENTS_TEXT = 100_000
 T = TypeVar("T")
 
 # PEP 508's names and extras, ASCII only: `\w` would let other scripts in.

@@ -7,20 +7,22 @@ hold strings and numbers only, since the public client reads them as a Python li
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import HttpError, ValidationError
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.middleware import error_response
+from ri_platform.text import ONE_LINE, REFUSALS, SEVERAL_LINES
 
-# PostgreSQL's text knows no NUL; nothing that anybody names holds one.
-Text = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
+# Kinds of text, whose length is the field's own to limit (`Field(max_length=…)`), mostly by `column_length`.
+Line = Annotated[str, StringConstraints(pattern=ONE_LINE)]
+Lines = Annotated[str, StringConstraints(pattern=SEVERAL_LINES)]
 
 
 M = TypeVar("M", bound=Model)
@@ -35,16 +37,23 @@ class Camel(Schema):
 
 
 class ErrorDetail(Camel):
-    reason: str
-    field: str
+    """What an error is about."""
+
+    reason: str = Field(examples=["conflict"])
+    """A stable code, which never changes."""
+    field: str = Field(examples=["name"])
+    """The field of the request; empty if it is about none."""
 
 
 class Error(Camel):
-    """What went wrong: a google.rpc.Code, a sentence, and the stable reason with the field it is about."""
+    """What went wrong."""
 
-    code: int
-    message: str
+    code: int = Field(examples=[6])
+    """A google.rpc.Code."""
+    message: str = Field(examples=["There is a managed image named churn already."])
+    """What is wrong and what to do, in sentences."""
     details: list[ErrorDetail]
+    """The reason, and of a malformed request each field with a problem."""
 
 
 # What any endpoint may answer beside its own.
@@ -77,7 +86,13 @@ def page_of(
     return shown, str(key(shown[-1])) if len(found) > size else token
 
 
-def router(tag: str) -> Router:
+# Tag → what its endpoints are about, for the documentation.
+TAGS: dict[str, str] = {}
+
+
+def router(tag: str, description: str) -> Router:
+    """A router whose endpoints stand under `tag`, which `description` explains in the documentation."""
+    TAGS[tag] = description
     return Router(tags=[tag], by_alias=True, exclude_none=True)
 
 
@@ -85,7 +100,7 @@ def install_error_handlers(api: NinjaAPI) -> None:
     """Have the framework's own complaints answered in the shape of ours."""
 
     def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-        problems = [(field_of(item["loc"]), str(item["msg"])) for item in error.errors]
+        problems = [(field_of(item["loc"]), refusal_of(item)) for item in error.errors]
         return error_response(request, InvalidRequest(problems[:20]))
 
     def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
@@ -97,6 +112,12 @@ def install_error_handlers(api: NinjaAPI) -> None:
     api.exception_handler(ValidationError)(invalid)
     api.exception_handler(HttpError)(unreadable)
     api.exception_handler(DomainError)(ours)
+
+
+def refusal_of(problem: dict[str, Any]) -> str:
+    """What is wrong with a value, without the full stop; of a pattern its own words."""
+    pattern = problem.get("ctx", {}).get("pattern", "")
+    return REFUSALS.get(pattern, str(problem["msg"]).rstrip("."))
 
 
 def field_of(location: tuple[str | int, ...]) -> str:

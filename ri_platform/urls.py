@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
-from ninja import NinjaAPI
 
 from images.api import (
     alterations,
@@ -21,16 +20,20 @@ from ri_platform.api import install_error_handlers
 from ri_platform.csp_report import csp_report
 from ri_platform.health import healthz, readyz
 from ri_platform.metrics import metrics
+from ri_platform.openapi import Api
 from workspaces import api as workspaces_api
 from workspaces import organization_api, people_api
-from workspaces.access import public
+from workspaces.access import ANY_ACCOUNT, TABLE, public
 from workspaces.token_auth import ApiKey, Bearer
 
-api = NinjaAPI(
+api = Api(
     title="RI Platform: Managed Image Registry",
     version=settings.VERSION,
-    description="Container images with each model's dependencies. Every request carries an API access token "
-    "in the header `rime-api-key`.",
+    description="Container images with each model's dependencies. Every request carries an API access "
+    "token, in the header `rime-api-key` or as `Authorization: Bearer`. Requests and answers are JSON in "
+    "camelCase, times are RFC 3339, and all errors have one shape (`Error`).",
+    servers=[{"url": "/", "description": "This instance."}],
+    refuses=lambda view: TABLE[view.needs].instance != ANY_ACCOUNT,
     openapi_url="/api/openapi.json",
     docs_url="/api/docs",
     docs_decorator=public,

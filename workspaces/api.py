@@ -11,63 +11,108 @@ from uuid import UUID
 from django.http import HttpRequest
 from pydantic import Field
 
-from ri_platform.api import ERRORS, Camel, Text, router
+from ri_platform.api import ERRORS, Camel, Line, Lines, router
+from ri_platform.text import column_length
 from workspaces import operations, tokens
 from workspaces.access import LOCATED, Action, Actor, needs, visible_workspace
 from workspaces.models import ApiToken, Workspace
 
-routes = router("Workspaces and tokens")
+routes = router(
+    "Workspaces and tokens",
+    "Where people organize their work, and the tokens that programs come with.",
+)
 
 
 class Id(Camel):
     """An identifier as the original wraps it."""
 
     uuid: UUID
+    """A UUID (RFC 9562)."""
 
 
 class TokenIn(Camel):
-    name: Text
+    """A new token."""
+
+    name: Line = Field(
+        min_length=1, max_length=column_length(ApiToken, "name"), examples=["nightly-training"]
+    )
+    """What will use it; unique among one's tokens of a workspace."""
     workspace_id: Id | None = None
-    expiry_days: int | None = Field(None, ge=1, le=100_000)
+    """The workspace; left out for that of the token which asks."""
+    expiry_days: int | None = Field(None, ge=1, le=100_000, examples=[90])
+    """How many days it lives; left out for as many as it may."""
 
 
 class TokenMade(Camel):
-    """`fullApiToken` is told this once."""
+    """A token just made."""
 
     id: Id
-    full_api_token: str
+    """The token's identifier."""
+    full_api_token: str = Field(examples=["ri_" + "5c3f9a70" * 8])
+    """The token itself. It is told this once."""
     expiration_time: datetime
+    """When it expires."""
 
 
 class TokenOut(Camel):
+    """An API access token, without its secret."""
+
     id: Id
-    name: str
+    """The token's identifier."""
+    name: str = Field(examples=["nightly-training"])
+    """What it was named."""
     suffix: str
+    """The last four characters of the token."""
     workspace_id: Id
+    """The workspace that it is for."""
     user_name: str
+    """The account that it acts for."""
     creation_time: datetime
+    """When it was created."""
     expiration_time: datetime
+    """When it expires."""
     last_use_time: datetime | None = None
+    """When it was last used, to the minute."""
 
 
 class TokensOut(Camel):
+    """API access tokens."""
+
     api_token_infos: list[TokenOut]
+    """The newest first."""
 
 
 class WorkspaceOut(Camel):
+    """A workspace."""
+
     workspace_id: Id
-    name: str
-    description: str
+    """The workspace's identifier."""
+    name: str = Field(examples=["Pricing"])
+    """Its name, which is unique on the instance."""
+    description: str = Field(examples=["Models that set prices."])
+    """What it is for."""
     creation_time: datetime
+    """When it was created."""
 
 
 class WorkspacesOut(Camel):
+    """Workspaces."""
+
     workspaces: list[WorkspaceOut]
+    """By name."""
 
 
 class WorkspaceIn(Camel):
-    name: Text = Field(min_length=1, max_length=120)
-    description: Text = Field("", max_length=2000)
+    """What people say of a workspace."""
+
+    name: Line = Field(
+        min_length=1, max_length=column_length(Workspace, "name"), examples=["Pricing"]
+    )
+    """Its name, which is unique on the instance."""
+    description: Lines = Field(
+        "", max_length=column_length(Workspace, "description"), examples=["Models that set prices."]
+    )
+    """What it is for."""
 
 
 class Nothing(Camel):

@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.core.validators import MaxValueValidator
 
+from ri_platform.text import OneLineField
 from workspaces.models import InstanceRole, Workspace, WorkspaceRole
 from workspaces.operations import EditWorkspace
 
@@ -45,7 +46,7 @@ class OrganizationForm(forms.Form):
 
 
 class WorkspaceForm(forms.Form):
-    name = forms.CharField(
+    name = OneLineField(
         max_length=Workspace._meta.get_field("name").max_length,
         widget=forms.TextInput(attrs={"class": "form-control"}),
     )
@@ -66,7 +67,7 @@ class MemberForm(forms.Form):
 
 
 class AccountForm(forms.Form):
-    username = forms.CharField(
+    username = OneLineField(
         max_length=150,
         widget=forms.TextInput(
             attrs={"class": "form-control", "autocomplete": "off", "autocapitalize": "none"}
@@ -90,7 +91,7 @@ class AccountRoleForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(
+    name = OneLineField(
         max_length=120,
         widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
         help_text="What will use it, for example nightly-training.",
@@ -110,18 +111,18 @@ class TokenForm(forms.Form):
 
 
 class AuditFilterForm(forms.Form):
-    event = forms.CharField(
+    event = OneLineField(
         required=False,
         max_length=64,
         widget=forms.TextInput(attrs={"class": "form-control", "placeholder": "image.removed"}),
     )
-    username = forms.CharField(
+    username = OneLineField(
         label="User",
         required=False,
         max_length=150,
         widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
     )
-    object_name = forms.CharField(
+    object_name = OneLineField(
         label="Object",
         required=False,
         max_length=255,

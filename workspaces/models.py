@@ -21,12 +21,16 @@ else:
 
 
 class InstanceRole(models.TextChoices):
+    """What an account may do on the whole instance."""
+
     ORGANIZATION_ADMINISTRATOR = "org_admin", "Organization Administrator"
     SUPPORT = "support", "Support user"
     BASIC = "basic", "Basic user"
 
 
 class WorkspaceRole(models.TextChoices):
+    """What a member may do in a workspace."""
+
     ADMINISTRATOR = "admin", "Workspace administrator"
     VP = "vp", "Workspace VP user"
     MEMBER = "member", "Workspace member"

@@ -11,14 +11,23 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Query
 from pydantic import Field
 
-from ri_platform.api import ERRORS, Camel, Text, page_of, router
+from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.errors import Invalid
+from ri_platform.text import column_length
 from workspaces import audit, audit_export, organization, tokens
 from workspaces.access import Action, Actor
 from workspaces.api import TokenOut, guarded, token_described
 from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
 
-routes = router("Organization")
+routes = router(
+    "Organization", "What holds for the whole instance, and the audit log of what anybody changed."
+)
+CSV = {
+    "text/csv": {
+        "schema": {"type": "string"},
+        "example": "time,event,user,role,token,address,object type,object,workspace,details\r\n",
+    }
+}
 UUID_OR_NOTHING = r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"
 
 
@@ -42,7 +51,9 @@ class OrganizationOut(Camel):
 class OrganizationIn(Camel):
     """What may be changed of it."""
 
-    time_zone: Text = Field(max_length=64, examples=["Europe/Berlin"])
+    time_zone: Line = Field(
+        max_length=column_length(Organization, "time_zone"), examples=["Europe/Berlin"]
+    )
     """A name of the tz database."""
 
 
@@ -67,11 +78,13 @@ class TokensPage(Camel):
 class AuditFilters(Camel):
     """Which events; without any, all that are kept."""
 
-    event: Text = Field("", max_length=64, examples=["image."])
+    event: Line = Field("", max_length=column_length(AuditEvent, "event"), examples=["image."])
     """An event, or how one begins: `image.` for all that was done with images."""
-    user_name: Text = Field("", max_length=150, examples=["ada"])
+    user_name: Line = Field("", max_length=column_length(AuditEvent, "username"), examples=["ada"])
     """The account that acted."""
-    object_name: Text = Field("", max_length=255, examples=["churn"])
+    object_name: Line = Field(
+        "", max_length=column_length(AuditEvent, "object_name"), examples=["churn"]
+    )
     """What was acted on, by its name at that time."""
     since: date | None = None
     """The first day, in UTC."""
@@ -110,7 +123,7 @@ class AuditEventOut(Camel):
     """When it was done."""
     user_name: str
     """The account that did it; empty for the platform itself."""
-    role: str
+    role: str = Field(examples=["org_admin"])
     """The account's instance role at that time."""
     token_name: str
     """The API access token that it came with; empty for the console."""
@@ -122,7 +135,7 @@ class AuditEventOut(Camel):
     """Its name."""
     workspace_name: str
     """The workspace in which it was done; empty if in none."""
-    details: dict[str, Any]
+    details: dict[str, Any] = Field(examples=[{"image_type": "all", "python_version": "3.11"}])
     """More about it, by event."""
 
 
@@ -186,7 +199,9 @@ def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[s
     "/audit-events:export",
     response={200: str, **ERRORS},
     summary="Export the audit log as CSV",
-    openapi_extra={"responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}},
+    openapi_extra={
+        "responses": {200: {"description": "A table with a line for each event.", "content": CSV}}
+    },
 )
 @guarded(Action.SEE_AUDIT_LOG)
 def export_audit_events(request: HttpRequest, asked: Query[AuditFilters]) -> StreamingHttpResponse:

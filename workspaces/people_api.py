@@ -10,31 +10,41 @@ from django.urls import reverse
 from ninja import Query
 from pydantic import Field
 
-from ri_platform.api import ERRORS, Camel, Text, page_of, router
+from ri_platform.api import ERRORS, Camel, Line, page_of, router
+from ri_platform.text import column_length
 from workspaces import accounts, members
 from workspaces.access import Action, Actor
 from workspaces.api import Id, Nothing, guarded
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 
-routes = router("Members and accounts")
+routes = router("Members and accounts", "Who is in a workspace, and who is on the instance.")
 PAGE_SIZE = 100
 
 
 class MemberOut(Camel):
+    """A member of a workspace."""
+
     user_id: int
+    """The account's number."""
     user_name: str
+    """The username."""
     email: str
+    """The e-mail address; may be empty."""
     role: WorkspaceRole
+    """The role in the workspace."""
 
 
 class MembersOut(Camel):
+    """Members of a workspace."""
+
     users: list[MemberOut]
+    """By username."""
 
 
 class CandidatesIn(Camel):
     """Whom to look for."""
 
-    search: Text = Field("", max_length=100)
+    search: Line = Field("", max_length=100, examples=["ad"])
     """How the username, e-mail address, first or last name begins."""
 
 
@@ -57,44 +67,67 @@ class CandidatesOut(Camel):
 
 
 class MembersIn(Camel):
-    user_ids: list[int] = Field(min_length=1, max_length=100)
+    """Whom to add."""
+
+    user_ids: list[int] = Field(min_length=1, max_length=100, examples=[[42]])
+    """The numbers of accounts, as finding candidates tells them."""
     role: WorkspaceRole = WorkspaceRole.MEMBER
+    """The role that they get."""
 
 
 class MemberRoleIn(Camel):
+    """The new role."""
+
     role: WorkspaceRole
+    """The role in the workspace."""
 
 
 class AccountOut(Camel):
+    """An account."""
+
     id: int
+    """The account's number."""
     user_name: str
+    """The username."""
     email: str
+    """The e-mail address; may be empty."""
     role: InstanceRole
+    """The role on the instance."""
     active: bool
+    """Whether it can sign in."""
     creation_time: datetime
+    """When it was created."""
     last_sign_in_time: datetime | None = None
+    """When it last signed in."""
 
 
 class AccountsOut(Camel):
-    """The last page's token is the one that was asked with."""
+    """A page of accounts."""
 
     users: list[AccountOut]
+    """The accounts of this page, by username."""
     next_page_token: str
+    """Asks for the next page. On the last page it is the token that was asked with."""
 
 
 class AccountsIn(Camel):
     """Which page of the accounts, and whom to look for."""
 
-    page_token: Text = ""
+    page_token: Line = Field("", max_length=column_length(User, "username"))
     """The `nextPageToken` of the former page; empty for the first."""
-    search: Text = Field("", max_length=100)
+    search: Line = Field("", max_length=100, examples=["ada"])
     """A part of the username or the e-mail address."""
 
 
 class AccountIn(Camel):
-    user_name: Text
-    email: Text = ""
+    """A new account."""
+
+    user_name: Line = Field(min_length=1, max_length=column_length(User, "username"))
+    """Up to 150 letters, digits and `@`, `.`, `+`, `-`, `_`; unique in any case."""
+    email: Line = Field("", max_length=column_length(User, "email"))
+    """The e-mail address; may be left out."""
     role: InstanceRole = InstanceRole.BASIC
+    """The role on the instance."""
 
 
 class OwnAccountOut(AccountOut):
@@ -109,13 +142,17 @@ class OwnAccountOut(AccountOut):
 
 
 class AccountRoleIn(Camel):
+    """The new role."""
+
     role: InstanceRole
+    """The role on the instance."""
 
 
 class PasswordLink(Camel):
-    """The path of a page where a password can be chosen, once. It is told this once."""
+    """A page where a password can be chosen, once. It is told this once."""
 
-    path: str
+    path: str = Field(examples=["/password/NDI/d0x1y2-9f86d081884c7d659a2feaa0c55ad015"])
+    """Its path on this instance."""
 
 
 @routes.get(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from images.api.schemas import PackageRequirement, PipRequirement, Problem
 from images.models import ImageType
 from ri_platform.api import Camel
@@ -12,7 +14,7 @@ from ri_platform.api import Camel
 class LibraryChange(Camel):
     """A library or package that differs; an empty version means that it is not there."""
 
-    name: str
+    name: str = Field(examples=["pandas"])
     """Its normalized name."""
     before: str
     """The version on the left side, or before."""
@@ -40,7 +42,7 @@ class AlterationOut(Camel):
     """Its number, unique on the instance."""
     image_name: str
     """The image that it would alter."""
-    state: str
+    state: str = Field(examples=["succeeded"])
     """`queued`, `running`, `succeeded` (it can be built) or `failed`."""
     changes: Changes | None = None
     """What it changes in the image's lock, once it is resolved."""

@@ -21,7 +21,9 @@ from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
 from workspaces.api import guarded
 
-routes = router("Alterations")
+routes = router(
+    "Alterations", "See what another spec would change in an image, and then build just that."
+)
 
 
 @routes.post(

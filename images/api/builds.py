@@ -17,7 +17,7 @@ from ri_platform.errors import NotFound
 from workspaces.access import Action, Actor
 from workspaces.api import guarded
 
-routes = router("Builds")
+routes = router("Builds", "Every attempt to build an image, with its steps and its log.")
 
 
 class BuildsPageIn(Camel):

@@ -3,45 +3,61 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest
+from pydantic import Field, StringConstraints
 
-from ri_platform.api import ERRORS, Camel, Text, router
+from ri_platform.api import ERRORS, Camel, Line, router
 from workspaces.access import Action
 from workspaces.api import guarded
 
-routes = router("Compatibility")
+routes = router("Compatibility", "What the public client asks before anything else.")
 
+Word = Annotated[Line, StringConstraints(max_length=200)]
 # Nothing here expires; the client wants a date all the same.
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class RimeInfo(Camel):
-    """`clusterInfoVersion` is the version of the public client that this server answers to."""
+    """Which versions the server has."""
 
     cluster_info_version: str
+    """The version of the public client that this server answers to."""
     customer_name: str
+    """A name that the client asks for limits with."""
     expiration_time: datetime
+    """When a licence would end; nothing expires here."""
     grace_period_end_time: datetime
+    """As `expirationTime`."""
     build_version: str
+    """The platform's own version."""
 
 
 class LimitStatus(Camel):
-    limit: str
+    """How a limit stands."""
+
+    limit: str = Field(examples=["LICENSE_LIMIT_EXPIRATION"])
+    """The limit that was asked for."""
     limit_status: Literal["STATUS_OK"]
+    """Nothing is licensed here, so every limit is far away."""
     limit_value: str
+    """The limit; zero, for there is none."""
     current_value: str
+    """How much of it is used."""
 
 
 class LimitStatusOut(Camel):
+    """How a limit stands."""
+
     limit_status: LimitStatus
+    """The limit."""
 
 
 @routes.get("/rime-info", response={200: RimeInfo, **ERRORS}, summary="Tell the versions")
 @guarded(Action.SEE_IMAGES)
-def rime_info(request: HttpRequest) -> dict[str, Any]:
+def get_rime_info(request: HttpRequest) -> dict[str, Any]:
     """The client refuses a server whose version is behind its own."""
     return {
         "cluster_info_version": settings.COMPATIBILITY_VERSION,
@@ -58,7 +74,7 @@ def rime_info(request: HttpRequest) -> dict[str, Any]:
     summary="Tell how a limit stands",
 )
 @guarded(Action.SEE_IMAGES)
-def limit_status(request: HttpRequest, customer_name: Text, limit: Text) -> dict[str, Any]:
+def get_limit_status(request: HttpRequest, customer_name: Word, limit: Word) -> dict[str, Any]:
     """Nothing is licensed here, so every limit is far away."""
     return {
         "limit_status": {

@@ -16,29 +16,31 @@ from images.comparison import Comparison, revision_of
 from images.models import Build
 from images.origins import origins
 from images.use import use_of
-from ri_platform.api import ERRORS, Camel, router
+from ri_platform.api import ERRORS, Camel, Line, router
 from ri_platform.errors import NotFound
 from workspaces.access import Action, Actor
 from workspaces.api import Id, guarded
 from workspaces.models import User
 
-routes = router("Contents of images")
+routes = router(
+    "Contents of images", "What is in images, who uses them, and how two of them differ."
+)
 MODELS_SHOWN = 200
 
 
 class CompareIn(Camel):
     """The two sides, each the current build of an image, or one that succeeded."""
 
-    left: str = Field(min_length=1, max_length=140, examples=["churn@3"])
+    left: Line = Field(min_length=1, max_length=140, examples=["churn@3"])
     """The left side: an image's name, with `@` and the number of a build for another than the current one."""
-    right: str = Field(min_length=1, max_length=140, examples=["churn"])
+    right: Line = Field(min_length=1, max_length=140, examples=["churn"])
     """The right side, as the left."""
 
 
 class SuggestIn(Camel):
     """What has been typed so far."""
 
-    text: str = Field("", max_length=300)
+    text: Line = Field("", max_length=300, examples=["pan"])
     """The beginning of a library's name, or after `==` of its version; of images, a part of the name."""
 
 
@@ -52,7 +54,7 @@ class SuggestionsOut(Camel):
 class OriginOut(Camel):
     """An installed library, and where it came from."""
 
-    name: str
+    name: str = Field(examples=["numpy"])
     """Its name."""
     version: str
     """The version that is installed."""
@@ -80,7 +82,7 @@ class UsingModel(Camel):
     """The model."""
     workspace_id: Id
     """The workspace that it stands in."""
-    name: str
+    name: str = Field(examples=["Churn 2026"])
     """The model's name."""
     build: int | None = None
     """The build that it is pinned to; without one it follows the current build."""
@@ -137,7 +139,9 @@ def suggest_libraries(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str
     summary="List an image's libraries",
 )
 @guarded(Action.SEE_IMAGES)
-def list_libraries(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> dict[str, Any]:
+def list_image_libraries(
+    request: HttpRequest, name: str, asked: Query[RevisionIn]
+) -> dict[str, Any]:
     """What is installed, and whether it was asked for, is required by another library, or is the base's."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     return {"build": build.number, "libraries": [vars(item) for item in origins(build)]}
@@ -149,7 +153,7 @@ def list_libraries(request: HttpRequest, name: str, asked: Query[RevisionIn]) ->
     summary="List the models on an image",
 )
 @guarded(Action.SEE_IMAGES)
-def list_models_on_image(request: HttpRequest, name: str) -> dict[str, Any]:
+def list_image_models(request: HttpRequest, name: str) -> dict[str, Any]:
     """The models that run on it; those of workspaces that the token's user does not see are only counted."""
     user = Actor.of(request).user
     use = use_of(operations.image_named(user, name), user, shown=MODELS_SHOWN)

@@ -16,7 +16,7 @@ from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action, Actor
 from workspaces.api import guarded
 
-routes = router("Lock, SBOM and provenance")
+routes = router("Lock, SBOM and provenance", "What belongs to a build beside its image, as files.")
 
 
 class RevisionIn(Camel):
@@ -26,19 +26,25 @@ class RevisionIn(Camel):
     """The number of a build that succeeded; without it the current one."""
 
 
-def of_type(media_type: str, kind: str) -> dict[str, Any]:
+def of_type(media_type: str, kind: str, description: str, example: Any) -> dict[str, Any]:
     """What OpenAPI says of a file instead of JSON."""
-    return {"responses": {200: {"content": {media_type: {"schema": {"type": kind}}}}}}
+    content = {media_type: {"schema": {"type": kind}, "example": example}}
+    return {"responses": {200: {"description": description, "content": content}}}
 
 
 @routes.get(
     "/images/{name}/lock",
     response={200: str, **ERRORS},
     summary="Get the lock",
-    openapi_extra=of_type("application/toml", "string"),
+    openapi_extra=of_type(
+        "application/toml",
+        "string",
+        "A pylock.toml.",
+        'lock-version = "1.0"\n\n[[packages]]\nname = "pandas"\nversion = "2.3.3"\n',
+    ),
 )
 @guarded(Action.SEE_IMAGES)
-def get_lock(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
+def get_image_lock(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
     """The lock of a build: a pylock.toml (PEP 751)."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     return HttpResponse(build.lock, content_type="application/toml")
@@ -48,10 +54,15 @@ def get_lock(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpR
     "/images/{name}/sbom",
     response={200: dict[str, Any], **ERRORS},
     summary="Get the SBOM",
-    openapi_extra=of_type(attestations.CYCLONEDX, "object"),
+    openapi_extra=of_type(
+        attestations.CYCLONEDX,
+        "object",
+        "A CycloneDX document.",
+        {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []},
+    ),
 )
 @guarded(Action.SEE_IMAGES)
-def get_sbom(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
+def get_image_sbom(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
     """What is in a build's image, as the registry holds it too (CycloneDX 1.6)."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     facts = attestations.recorded_facts(build, repository_of(build.image))
@@ -62,10 +73,18 @@ def get_sbom(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpR
     "/images/{name}/provenance",
     response={200: dict[str, Any], **ERRORS},
     summary="Get the provenance",
-    openapi_extra=of_type(attestations.IN_TOTO, "object"),
+    openapi_extra=of_type(
+        attestations.IN_TOTO,
+        "object",
+        "An in-toto Statement.",
+        {
+            "_type": "https://in-toto.io/Statement/v1",
+            "predicateType": "https://slsa.dev/provenance/v1",
+        },
+    ),
 )
 @guarded(Action.SEE_IMAGES)
-def get_provenance(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
+def get_image_provenance(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
     """How a build's image came to be, as the registry holds it too (in-toto Statement, SLSA v1)."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     facts = attestations.recorded_facts(build, repository_of(build.image))

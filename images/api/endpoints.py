@@ -7,11 +7,10 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query
 
-from images import operations, removal, revisions
+from images import matching, operations, removal, revisions
 from images.api import present, schemas
 from images.api.alterations import altered
 from images.api.present import image_and_job
-from images.matching import Wanted, match_images
 from images.models import BaseImage
 from images.pages import LibraryFilter, page_of_images
 from images.queries import newest_python
@@ -21,7 +20,9 @@ from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
 from workspaces.api import Nothing, guarded
 
-routes = router("Managed images")
+routes = router(
+    "Managed images", "Images that users define: find, create, alter, build and remove them."
+)
 
 # Verbs come before `/images/{name}`, which would match them, too.
 
@@ -53,16 +54,16 @@ def page(
 
 @routes.post("/images:match", response={200: schemas.Matches, **ERRORS}, summary="Match images")
 @guarded(Action.SEE_IMAGES)
-def match(request: HttpRequest, wanted: schemas.MatchIn) -> dict[str, Any]:
+def match_images(request: HttpRequest, wanted: schemas.MatchIn) -> dict[str, Any]:
     """READY images that meet the requirements, best first; then what meets some, with what is missing."""
     operations.require_enabled()
-    looked_for = Wanted(
+    looked_for = matching.Wanted(
         pip_requirements((item.name, item.version_specifier) for item in wanted.pip_requirements),
         os_packages((item.name, item.version_specifier) for item in wanted.package_requirements),
         wanted.image_type or "",
         wanted.python_version,
     )
-    found = match_images(Actor.of(request).user, looked_for, limit=wanted.limit)
+    found = matching.match_images(Actor.of(request).user, looked_for, limit=wanted.limit)
     shown = present.images([item.image for item in found])
     return {
         "matches": [
@@ -105,7 +106,7 @@ def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[st
     "/images/{name}:rebuild", response={200: schemas.ImageAndJob, **ERRORS}, summary="Rebuild"
 )
 @guarded(Action.REBUILD_IMAGE)
-def rebuild(request: HttpRequest, name: str) -> dict[str, Any]:
+def rebuild_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Resolves and builds an image anew from what it was asked for; the present one stays usable."""
     actor = Actor.of(request)
     return image_and_job(revisions.rebuild_image(actor, operations.image_named(actor.user, name)))
@@ -126,7 +127,7 @@ def build_from_source(request: HttpRequest, name: str) -> dict[str, Any]:
 
 @routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
 @guarded(Action.CANCEL_BUILD)
-def cancel(request: HttpRequest, name: str) -> dict[str, Any]:
+def cancel_build(request: HttpRequest, name: str) -> dict[str, Any]:
     """Stops the build that is under way."""
     actor = Actor.of(request)
     revisions.cancel_build(actor, operations.image_named(actor.user, name))
@@ -137,7 +138,7 @@ def cancel(request: HttpRequest, name: str) -> dict[str, Any]:
     "/images/{name}:rollBack", response={200: schemas.ImageAndJob, **ERRORS}, summary="Roll back"
 )
 @guarded(Action.ROLL_BACK_IMAGE)
-def roll_back(request: HttpRequest, name: str, wanted: schemas.RollBackIn) -> dict[str, Any]:
+def roll_back_image(request: HttpRequest, name: str, wanted: schemas.RollBackIn) -> dict[str, Any]:
     """Makes an earlier build's image current again."""
     actor = Actor.of(request)
     image = operations.image_named(actor.user, name)
@@ -165,7 +166,7 @@ def alter_image(request: HttpRequest, name: str, wanted: schemas.AlterImageIn) -
 
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")
 @guarded(Action.REMOVE_IMAGE)
-def delete_image(request: HttpRequest, name: str) -> dict[str, Any]:
+def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Takes an image from the instance, for every workspace. Organization Administrators may."""
     actor = Actor.of(request)
     operations.image_named(actor.user, name)

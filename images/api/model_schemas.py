@@ -5,33 +5,51 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from images.models import AssignmentState, PythonVersion
+from images.models import Assignment, AssignmentState, ManagedImage, MLModel, PythonVersion
+from images.requirements import MAX_REQUIREMENTS_TEXT
 from images.swaps import Choice, ExternalChoice, ManagedChoice
-from ri_platform.api import Camel, Text
+from ri_platform.api import Camel, Line, Lines
+from ri_platform.text import column_length
 from workspaces.api import Id
 
 
 class PullSecret(Camel):
-    """The name of the secret that an external image is pulled with."""
+    """The secret that an external image is pulled with."""
 
-    name: Text
+    name: Line = Field(
+        max_length=column_length(Assignment, "pull_secret"), examples=["team-registry"]
+    )
+    """The secret's name where the model runs, not the secret itself."""
 
 
 class CustomImage(Camel):
-    """An image that the platform did not build, by reference, as the original's `customImage`."""
+    """An image that the platform did not build, as the original's `customImage`."""
 
-    name: Text = Field(min_length=1)
+    name: Line = Field(
+        min_length=1,
+        max_length=column_length(Assignment, "external_reference"),
+        examples=["registry.example.com/team/image:1.2"],
+    )
+    """The reference by which it is pulled."""
     pull_secret: PullSecret | None = None
+    """The secret that it is pulled with, if it needs one."""
 
 
 class ImageChoice(Camel):
-    """A managed image by name, perhaps pinned to one of its builds, or an external one; one of the two."""
+    """A managed image, perhaps pinned to one of its builds, or an external one; one of the two."""
 
-    managed_image_name: Text | None = None
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"managedImageName": "churn", "build": 3}}
+    )
+
+    managed_image_name: Line | None = Field(None, max_length=column_length(ManagedImage, "name"))
+    """The managed image's name."""
     build: int | None = Field(None, ge=1, le=2_000_000_000)
+    """The number of the build to stay on; without it the current build is followed."""
     custom_image: CustomImage | None = None
+    """The external image."""
 
     @model_validator(mode="after")
     def is_one(self) -> ImageChoice:
@@ -50,106 +68,170 @@ class ImageChoice(Camel):
 
 
 class RunTimeInfo(Camel):
-    """The original's `runTimeInfo`, of which the image is looked at."""
+    """The original's `runTimeInfo`, of which only the image is looked at."""
 
     custom_image: ImageChoice
+    """The image to run on."""
 
 
 class ValidateImageIn(Camel):
+    """What would run on an image."""
+
     run_time_info: RunTimeInfo
+    """As the original's clients send it."""
 
 
 class ModelIn(Camel):
-    """`requirements` is text, as in a requirements.txt, with environment markers where they are needed."""
+    """A new model."""
 
-    name: Text = Field(min_length=1, max_length=120)
-    description: Text = Field("", max_length=2000)
+    name: Line = Field(
+        min_length=1, max_length=column_length(MLModel, "name"), examples=["Churn 2026"]
+    )
+    """Its name, which is unique in its workspace."""
+    description: Lines = Field("", max_length=column_length(MLModel, "description"))
+    """What it is for."""
     python_version: PythonVersion | None = None
-    requirements: str = Field("", max_length=100_000, pattern=r"^[^\x00]*$")
+    """The Python version that it needs, as `X.Y`; left out for the newest there is."""
+    requirements: Lines = Field("", max_length=MAX_REQUIREMENTS_TEXT)
+    """Text as in a requirements.txt, with environment markers where they are needed."""
     image: ImageChoice | None = None
+    """The image that it runs on; without one it has none for now."""
 
 
 class ModelPatch(Camel):
     """What is left out stays as it is."""
 
-    name: Text | None = Field(None, min_length=1, max_length=120)
-    description: Text | None = Field(None, max_length=2000)
+    name: Line | None = Field(
+        None, min_length=1, max_length=column_length(MLModel, "name"), examples=["Churn 2026"]
+    )
+    """Its name, which is unique in its workspace."""
+    description: Lines | None = Field(None, max_length=column_length(MLModel, "description"))
+    """What it is for."""
     python_version: PythonVersion | None = None
-    requirements: str | None = Field(None, max_length=100_000, pattern=r"^[^\x00]*$")
+    """The Python version that it needs, as `X.Y`."""
+    requirements: Lines | None = Field(None, max_length=MAX_REQUIREMENTS_TEXT)
+    """Text as in a requirements.txt, in place of the present one."""
 
 
 class AssignmentOut(Camel):
-    """An image that a model runs on, ran on, or waits for; `standing` says whether it can be used."""
+    """An image that a model runs on, ran on, or waits for."""
 
     id: int
+    """Its number in the model's history."""
     state: AssignmentState
+    """`current`, `waiting` or `past`."""
     standing: Literal["USABLE", "BUILDING", "FAILED", "REMOVED", "BLOCKED"]
+    """Whether it can be used now."""
     managed_image_name: str | None = None
+    """The managed image's name."""
     build: int | None = None
+    """The build that it is pinned to."""
     custom_image: CustomImage | None = None
+    """The external image."""
     assigned_by: str
+    """The account that chose it; empty if that is gone."""
     creation_time: datetime
+    """When it was chosen."""
     begin_time: datetime | None = None
+    """When the model began to run on it."""
     end_time: datetime | None = None
+    """When the model ceased to."""
 
 
 class ModelOut(Camel):
-    """`image` is what the model runs on, `nextImage` what it waits for."""
+    """A model."""
 
     model_id: Id
+    """The model's identifier."""
     workspace_id: Id
-    name: str
+    """The workspace that it stands in."""
+    name: str = Field(examples=["Churn 2026"])
+    """Its name."""
     description: str
+    """What it is for."""
     python_version: str
+    """The Python version that it needs, as `X.Y`."""
     requirements: str
+    """What it needs, as its people wrote it."""
     image: AssignmentOut | None = None
+    """What it runs on."""
     next_image: AssignmentOut | None = None
+    """What it waits for, and swaps to when that is ready."""
     creation_time: datetime
+    """When it was created."""
     update_time: datetime
+    """When it was last changed."""
     last_use_time: datetime | None = None
+    """When its image was last asked for, to the minute."""
 
 
 class OneModel(Camel):
+    """A model."""
+
     model: ModelOut
+    """The model."""
 
 
 class ModelsOut(Camel):
+    """The models of a workspace."""
+
     models: list[ModelOut]
+    """By name."""
 
 
 class HistoryOut(Camel):
+    """The images of a model."""
+
     images: list[AssignmentOut]
+    """Newest first."""
 
 
 class BuildFittingIn(Camel):
-    """The name of the image to build."""
+    """The image to build."""
 
-    name: Text
+    name: Line = Field(min_length=1, max_length=column_length(ManagedImage, "name"))
+    """The new image's name."""
 
 
 class ResolvedOut(Camel):
-    """What to pull. `digest` is empty for an external image that is referred to by tag."""
+    """What to pull."""
 
     reference: str
+    """The reference to pull by."""
     digest: str
+    """The manifest's digest; empty for an external image that is referred to by tag."""
     pull_secret: PullSecret | None = None
+    """The secret that an external image is pulled with."""
     managed_image_name: str | None = None
+    """The managed image's name."""
     build: int | None = None
+    """The number of the build."""
 
 
 class ModelMatch(Camel):
-    """An image by how well it suits a model; `missing` and `conflicting` it does not meet."""
+    """An image by how well it suits a model."""
 
     managed_image_name: str
+    """The image's name."""
     satisfies: bool
+    """Whether it has all that the model needs."""
     library_count: int
+    """How many libraries it has."""
     missing: list[str]
+    """Requirements of which it has no version."""
     conflicting: list[str]
+    """Requirements of which it has another version."""
 
 
 class ModelMatches(Camel):
+    """Images by how well they suit a model."""
+
     matches: list[ModelMatch]
+    """The best first."""
 
 
 class MatchLimit(Camel):
+    """How many."""
+
     limit: int = Field(20, ge=1, le=100)
+    """At most so many images."""

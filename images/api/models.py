@@ -30,7 +30,9 @@ from workspaces.access import Action, Actor
 from workspaces.api import Nothing, guarded
 from workspaces.models import Workspace
 
-routes = router("Models")
+routes = router(
+    "Models", "What runs on images: each model stands in a workspace and runs on one image."
+)
 
 
 @routes.post(
@@ -98,7 +100,7 @@ def remove_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     "/models/{model_id}/image", response={200: ResolvedOut, **ERRORS}, summary="Resolve the image"
 )
 @guarded(Action.RESOLVE_IMAGE)
-def resolve_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+def resolve_model_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     """What to pull to run the model now, by digest. 503 with `Retry-After` while its first build goes on."""
     return resolved_as_json(resolving.resolve(model))
 
@@ -107,7 +109,7 @@ def resolve_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     "/models/{model_id}/image", response={200: OneModel, **ERRORS}, summary="Swap the image"
 )
 @guarded(Action.SWAP_IMAGE)
-def swap_image(request: HttpRequest, model: MLModel, wanted: ImageChoice) -> dict[str, Any]:
+def swap_model_image(request: HttpRequest, model: MLModel, wanted: ImageChoice) -> dict[str, Any]:
     """At once; or as `nextImage` as soon as it is ready, if it is being built for the first time."""
     swaps.swap_image(Actor.of(request), model, wanted.choice)
     return one(model)
@@ -119,7 +121,7 @@ def swap_image(request: HttpRequest, model: MLModel, wanted: ImageChoice) -> dic
     summary="List a model's images",
 )
 @guarded(Action.SEE_MODELS)
-def list_history(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+def list_model_image_history(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     """The newest hundred that it has run on, runs on or waits for, newest first."""
     history = Assignment.objects.with_image().filter(model=model)[:100]
     return {"images": [assignment_described(item) for item in history]}
@@ -131,7 +133,9 @@ def list_history(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     summary="Swap back",
 )
 @guarded(Action.SWAP_IMAGE)
-def swap_back(request: HttpRequest, model: MLModel, assignment_id: int) -> dict[str, Any]:
+def swap_model_image_back(
+    request: HttpRequest, model: MLModel, assignment_id: int
+) -> dict[str, Any]:
     """To an image of the model's history."""
     swaps.swap_back(Actor.of(request), model, assignment_id)
     return one(model)
@@ -143,7 +147,9 @@ def swap_back(request: HttpRequest, model: MLModel, assignment_id: int) -> dict[
     summary="Build an image that fits",
 )
 @guarded(Action.SWAP_IMAGE)
-def build_image(request: HttpRequest, model: MLModel, wanted: BuildFittingIn) -> dict[str, Any]:
+def build_image_for_model(
+    request: HttpRequest, model: MLModel, wanted: BuildFittingIn
+) -> dict[str, Any]:
     """With just the model's requirements; it is swapped to when it is ready."""
     swaps.build_one_that_fits(Actor.of(request), model, wanted.name)
     return one(model)
@@ -155,7 +161,7 @@ def build_image(request: HttpRequest, model: MLModel, wanted: BuildFittingIn) ->
     summary="Call off a swap that waits",
 )
 @guarded(Action.SWAP_IMAGE)
-def stop_waiting(request: HttpRequest, model: MLModel) -> dict[str, Any]:
+def stop_waiting_for_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     """The model stays on the image that it runs on; what it waited for is built all the same."""
     swaps.stop_waiting(Actor.of(request), model)
     return one(model)
@@ -167,7 +173,9 @@ def stop_waiting(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     summary="Match images to a model",
 )
 @guarded(Action.SEE_MODELS)
-def match_model(request: HttpRequest, model: MLModel, asked: Query[MatchLimit]) -> dict[str, Any]:
+def match_images_to_model(
+    request: HttpRequest, model: MLModel, asked: Query[MatchLimit]
+) -> dict[str, Any]:
     """Images by how well they have what the model needs, best first."""
     found = match_images(Actor.of(request).user, wanted_by_model(model), limit=asked.limit)
     return {

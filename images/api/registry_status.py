@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from pydantic import Field
 
 from images import upgrades
 from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
@@ -16,7 +17,9 @@ from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action
 from workspaces.api import guarded
 
-routes = router("Image registry")
+routes = router(
+    "Image registry", "Whether the image registry works, for Organization Administrators."
+)
 
 
 class ContactOut(Camel):
@@ -37,7 +40,7 @@ class ContactOut(Camel):
 class BuildHostOut(Camel):
     """A machine with builds workers that has reported within the last hour."""
 
-    name: str
+    name: str = Field(examples=["builder-1"])
     """Its host name."""
     os_packages_problem: str
     """Why it cannot install OS packages; empty if it can."""

@@ -12,17 +12,20 @@ from pydantic import Field
 from images import operations, removal
 from images.api import present, schemas
 from images.models import ManagedImage
-from ri_platform.api import ERRORS, Camel, page_of, router
+from ri_platform.api import ERRORS, Camel, Line, page_of, router
+from ri_platform.text import column_length
 from workspaces.access import Action, Actor
 from workspaces.api import Nothing, guarded
 
-routes = router("Removed images")
+routes = router(
+    "Removed images", "Images that were removed can be restored for a while, or deleted for good."
+)
 
 
 class RemovedPageIn(Camel):
     """Which page of the removed images."""
 
-    page_token: str = Field("", max_length=128)
+    page_token: Line = Field("", max_length=column_length(ManagedImage, "name"))
     """The `nextPageToken` of the former page; empty for the first."""
     page_size: int = Field(100, ge=1, le=1000)
     """At most so many images."""

@@ -8,9 +8,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from images.models import ImageType
-from images.requirements import MAX_REQUIREMENTS
-from ri_platform.api import Camel, Text
+from images.models import ImageType, InstalledLibrary, ManagedImage
+from images.requirements import MAX_LINE, MAX_REQUIREMENTS
+from ri_platform.api import Camel, Line
+from ri_platform.text import column_length
+
+PYTHON_VERSION = column_length(ManagedImage, "python_version")
 
 
 class ApiStatus(StrEnum):
@@ -24,211 +27,318 @@ class ApiStatus(StrEnum):
 
 
 class PipRequirement(Camel):
-    """A library; `versionSpecifier` is PEP 440, or a bare version, which means `==`."""
+    """A library that is asked for."""
 
-    name: Text
-    version_specifier: Text = ""
+    name: Line = Field(min_length=1, max_length=MAX_LINE, examples=["pandas"])
+    """The library's name, with extras in brackets where they are wanted."""
+    version_specifier: Line = Field("", max_length=MAX_LINE, examples=[">=2,<3"])
+    """PEP 440, or a bare version, which means `==`; empty for any version."""
 
 
 class PackageRequirement(Camel):
-    """A package of the base image's operating system, whatever type a client names."""
+    """A package of the base image's operating system."""
 
-    name: Text
-    version_specifier: Text = ""
+    name: Line = Field(min_length=1, max_length=MAX_LINE, examples=["libgomp1"])
+    """The package's name, as its system knows it."""
+    version_specifier: Line = Field("", max_length=MAX_LINE)
+    """The version, bare or after `==`; empty for any."""
     package_type: Literal[
         "PACKAGE_TYPE_UNSPECIFIED", "PACKAGE_TYPE_APT", "PACKAGE_TYPE_ROCKYLINUX"
     ] = "PACKAGE_TYPE_UNSPECIFIED"
+    """Taken from clients whatever it says; the base image's system decides."""
 
 
 class SpecIn(Camel):
+    """What an image is to contain."""
+
     pip_requirements: list[PipRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
+    """The libraries to install."""
     package_requirements: list[PackageRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
-    python_version: Text = ""
+    """The OS packages to install."""
+    python_version: Line = Field("", max_length=PYTHON_VERSION)
+    """As `X.Y`; empty for the newest that the platform provides for the image type."""
     image_type: ImageType = ImageType.ALL
+    """The use case of the base image."""
     allow_source: bool = False
+    """Whether libraries without a wheel may be built from source, which runs their own build code."""
 
 
 class CreateImageIn(SpecIn):
-    """Without a Python version the newest is taken that the platform provides for the image type."""
+    """A new image. It needs at least one library or OS package."""
 
-    name: Text
+    name: Line = Field(min_length=1, max_length=column_length(ManagedImage, "name"))
+    """2 to 128 lower-case letters and digits, with single `-` or `_` between them. It cannot be changed."""
 
 
 class AlterImageIn(Camel):
     """What is left out stays as it is."""
 
     pip_requirements: list[PipRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
+    """The libraries to install, in place of the present ones."""
     package_requirements: list[PackageRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
-    python_version: Text | None = None
+    """The OS packages to install, in place of the present ones."""
+    python_version: Line | None = Field(None, max_length=PYTHON_VERSION)
+    """As `X.Y`."""
     image_type: ImageType | None = None
+    """The use case of the base image."""
     allow_source: bool | None = None
+    """Whether libraries without a wheel may be built from source."""
 
 
 class RollBackIn(Camel):
-    """The number of an earlier build that succeeded."""
+    """Which build to go back to."""
 
     build: int = Field(ge=1, le=2_000_000_000)
+    """The number of an earlier build that succeeded."""
 
 
 class LibraryFilterIn(Camel):
-    name: Text
-    version: Text = ""
+    """A library that must be installed."""
+
+    name: Line = Field(
+        min_length=1, max_length=column_length(InstalledLibrary, "name"), examples=["pandas"]
+    )
+    """Its name, in any spelling (PEP 503)."""
+    version: Line = Field("", max_length=column_length(InstalledLibrary, "version"))
+    """The version, as PEP 440 compares; empty for any."""
 
 
 class PageIn(Camel):
-    """Without a token, the first page."""
+    """Which page."""
 
     page_token: str = Field("", max_length=20_000)
+    """The `nextPageToken` of the former page; empty for the first."""
     page_size: int = Field(20, ge=1, le=200)
+    """At most so many images."""
 
 
 class ListImagesIn(PageIn):
-    """The filters count with the first page only; the token carries them."""
+    """Which page, and which images."""
 
     pip_libraries: list[LibraryFilterIn] = Field(default_factory=list, max_length=50)
+    """All of them must be installed. They count with the first page; the token carries them on."""
 
 
 class MatchIn(Camel):
-    """Without an image type or a Python version, images of any are looked at."""
+    """What an image must have."""
 
     pip_requirements: list[PipRequirement] = Field(min_length=1, max_length=MAX_REQUIREMENTS)
+    """The libraries that must be installed."""
     package_requirements: list[PackageRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
-    python_version: Text = ""
+    """The OS packages that must have been asked for."""
+    python_version: Line = Field("", max_length=PYTHON_VERSION)
+    """As `X.Y`; empty for any."""
     image_type: ImageType | None = None
+    """The use case of the base image; left out for any."""
     limit: int = Field(20, ge=1, le=100)
+    """At most so many images."""
 
 
 class ImageReference(Camel):
-    name: str
+    """An image by name."""
+
+    name: str = Field(examples=["all-python3.11"])
+    """The image's name; of a base image its type and Python version, or where it comes from."""
     reference_type: Literal["REFERENCE_TYPE_MANAGED"] = "REFERENCE_TYPE_MANAGED"
+    """The kind of the name."""
 
 
 class PipLibrary(Camel):
     """A library that is really installed."""
 
-    name: str
+    name: str = Field(examples=["pandas"])
+    """Its name."""
     version: str
+    """Its version."""
 
 
 class Problem(Camel):
-    """Why a build failed: a stable reason, a sentence, and what to do."""
+    """Why work failed."""
 
-    reason: str
+    reason: str = Field(examples=["resolution_failed"])
+    """A stable code."""
     message: str
+    """What is wrong, as a sentence."""
     hint: str
+    """What to do; may be empty."""
 
 
 class Step(Camel):
-    """A phase of a build; `state` is waiting, running, done or failed."""
+    """A phase of a build."""
 
-    label: str
-    state: str
+    label: str = Field(examples=["Resolve"])
+    """Its name."""
+    state: str = Field(examples=["done"])
+    """`waiting`, `running`, `done` or `failed`."""
     seconds: float | None = None
+    """How long it took, or has been taking."""
 
 
 class BuildOut(Camel):
     """One attempt to build an image. Sizes are in bytes, compressed."""
 
     number: int
-    state: str
-    reason: str
+    """Counts within the image; the tag in the registry is `build-<number>`."""
+    state: str = Field(examples=["succeeded"])
+    """`queued`, `running`, `succeeded`, `failed` or `cancelled`."""
+    reason: str = Field(examples=["alter"])
+    """Why it was asked for: `create`, `rebuild`, `alter`, `roll_back` or `upgrade`."""
     base_image: str
+    """The base image that it stands on, with its platform version."""
     creation_time: datetime
+    """When it was asked for."""
     start_time: datetime | None = None
+    """When a worker began."""
     completion_time: datetime | None = None
+    """When it ended."""
     steps: list[Step]
+    """Its phases in their order; they overlap."""
     digest: str
+    """The digest of its manifest; empty unless it succeeded."""
     size_bytes: int
+    """The size of the image."""
     pushed_bytes: int
+    """How much of it had to be sent to the registry."""
     error: Problem | None = None
+    """Why it failed."""
 
 
 class ImageOut(Camel):
-    """An image. `digest`, `pullReference` and `pipLibraries` tell of its current build, if it has one."""
+    """An image. What it has is that of its current build, if it has one."""
 
     name: str
+    """Its name, which is its identity on the instance."""
     base_image: ImageReference
+    """The base image that it is built on."""
     role_type: Literal["ROLE_TYPE_SYSTEM", "ROLE_TYPE_USER_DEFINED"]
+    """`ROLE_TYPE_SYSTEM` for base images, `ROLE_TYPE_USER_DEFINED` for managed ones."""
     child_images: list[ImageReference]
+    """Of a base image, the managed images that stand on it."""
     rime_tag: str
+    """The platform version of the base image."""
     repo_uri: str
+    """The repository in the registry, with the registry's host."""
     status: ApiStatus
+    """How it is. A failed or outdated rebuild keeps the last good build usable."""
     package_requirements: list[PackageRequirement]
+    """The OS packages that were asked for."""
     pip_requirements: list[PipRequirement]
+    """The libraries that were asked for."""
     pip_libraries: list[PipLibrary]
+    """The libraries that are installed."""
     python_version: str
+    """The Python version, as `X.Y`."""
     image_type: ImageType
+    """The use case of the base image."""
     allow_source: bool
+    """Whether libraries without a wheel may be built from source."""
     digest: str
+    """The digest of the current build's manifest."""
     pull_reference: str
+    """What to pull: the repository with the digest, so it is always the same image."""
     size_bytes: int
+    """The compressed size in bytes."""
     current_build: int | None = None
+    """The number of the current build."""
     creation_time: datetime
+    """When it was created."""
     update_time: datetime
+    """When it last changed."""
 
 
 class ImageDetail(ImageOut):
-    """An image with its newest build, which may be another than the current one."""
+    """An image with its newest build."""
 
     latest_build: BuildOut
+    """The newest build, which may be another than the current one."""
 
 
 class Job(Camel):
     """The build that was asked for, as the original's job."""
 
     job_id: str
+    """The job's identifier."""
     job_type: Literal["JOB_TYPE_IMAGE_BUILDER"] = "JOB_TYPE_IMAGE_BUILDER"
+    """Always that of building an image."""
     status: Literal["JOB_STATUS_PENDING"] = "JOB_STATUS_PENDING"
+    """Always pending: the build begins in the background."""
     creation_time: datetime
+    """When it was asked for."""
 
 
 class OneImage(Camel):
+    """An image."""
+
     image: ImageDetail
+    """The image."""
 
 
 class ImageAndJob(Camel):
+    """An image whose build was just asked for."""
+
     image: ImageDetail
+    """The image."""
     job: Job
+    """The build as a job."""
 
 
 class ImagesPage(Camel):
-    """The last page's token is the one that was asked with."""
+    """A page of images, by name."""
 
     images: list[ImageOut]
+    """The images of this page."""
     next_page_token: str
+    """Asks for the next page. On the last page it is the token that was asked with."""
 
 
 class LogOut(Camel):
-    """A piece of a build's log. Ask for more after `offset` (characters) until `done`."""
+    """A piece of a build's log."""
 
-    text: str
+    text: str = Field(examples=["Resolving 3 requirements\n"])
+    """What the log holds from the offset that was asked for."""
     offset: int
+    """Where the next piece begins, in characters."""
     done: bool
+    """Whether the build has ended, so that nothing comes any more."""
 
 
 class BaseImages(Camel):
+    """The base images."""
+
     images: list[ImageOut]
+    """By image type, the newest Python version first."""
 
 
 class MissingOut(Camel):
-    """A requirement that the image does not meet, and the version it has installed, if any."""
+    """A requirement that an image does not meet."""
 
     requirement: str
+    """The requirement."""
     installed: str
+    """The version that is installed; empty if none is."""
 
 
 class MatchOut(Camel):
+    """An image, and what it lacks."""
+
     image: ImageOut
+    """The image."""
     satisfies: bool
+    """Whether it meets all requirements."""
     library_count: int
+    """How many libraries it has; the fewer, the better it fits."""
     missing: list[MissingOut]
+    """The requirements that it does not meet."""
 
 
 class Matches(Camel):
+    """Images by how well they fit."""
+
     matches: list[MatchOut]
+    """The best first."""

@@ -11,54 +11,89 @@ from pydantic import Field
 
 from images import webhooks
 from images.models import Delivery, ImageEvent, Webhook
-from ri_platform.api import ERRORS, Camel, Text, router
+from ri_platform.api import ERRORS, Camel, Line, router
+from ri_platform.text import column_length
 from workspaces.access import Action, Actor
 from workspaces.api import Nothing, guarded
 
-routes = router("Webhooks")
+routes = router(
+    "Webhooks", "Have image events sent to addresses, signed; for Organization Administrators."
+)
+
+URL = "https://example.org/hooks/images"
+PAYLOAD = {
+    "type": "image.removed",
+    "timestamp": "2026-03-14T09:26:53Z",
+    "data": {"name": "churn"},
+}
 
 
 class WebhookIn(Camel):
-    """Without events, all are sent."""
+    """Where to send what."""
 
-    url: Text
+    url: Line = Field(min_length=1, max_length=column_length(Webhook, "url"), examples=[URL])
+    """An http or https address without a name and a password."""
     events: list[ImageEvent] = Field(default_factory=list, max_length=len(ImageEvent))
+    """The events to send; all if none is named."""
 
 
 class WebhookOut(Camel):
+    """An address that events are sent to."""
+
     id: UUID
-    url: str
+    """The webhook's identifier."""
+    url: str = Field(examples=[URL])
+    """The address."""
     events: list[ImageEvent]
+    """The events that are sent."""
     creation_time: datetime
+    """When it was created."""
 
 
 class WebhookMade(WebhookOut):
-    """`secret` checks the signatures of the messages (Standard Webhooks); it is told this once."""
+    """A new webhook."""
 
-    secret: str
+    secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+    """Checks the signatures of the messages (Standard Webhooks). It is told this once."""
 
 
 class WebhooksOut(Camel):
+    """The webhooks of the instance."""
+
     webhooks: list[WebhookOut]
+    """The oldest first."""
 
 
 class DeliveryOut(Camel):
-    """A message; `state` is queued, running, succeeded or failed, and `nextTime` when it is tried again."""
+    """A message to a webhook."""
 
     id: int
+    """The message's number."""
     event: ImageEvent
-    state: str
+    """What it tells of."""
+    state: str = Field(examples=["succeeded"])
+    """`queued`, `running`, `succeeded` or `failed`."""
     attempts: int
-    payload: dict[str, Any]
-    response_status: int | None = None
+    """How often it was sent."""
+    payload: dict[str, Any] = Field(examples=[PAYLOAD])
+    """What it says."""
+    response_status: int | None = Field(None, examples=[204])
+    """The HTTP status of the last answer."""
     error: str
+    """Why the last attempt failed; may be empty."""
     creation_time: datetime
+    """When the event happened."""
     next_time: datetime | None = None
+    """When it is sent again."""
     completion_time: datetime | None = None
+    """When it arrived or was given up."""
 
 
 class DeliveriesOut(Camel):
+    """Messages to a webhook."""
+
     deliveries: list[DeliveryOut]
+    """Newest first."""
 
 
 @routes.post("/webhooks", response={200: WebhookMade, **ERRORS}, summary="Create a webhook")
@@ -104,7 +139,7 @@ def list_deliveries(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
     summary="Send a message again",
 )
 @guarded(Action.MANAGE_WEBHOOKS)
-def send_again(request: HttpRequest, webhook_id: UUID, delivery_id: int) -> dict[str, Any]:
+def send_delivery_again(request: HttpRequest, webhook_id: UUID, delivery_id: int) -> dict[str, Any]:
     """As a new message with the same content."""
     return delivery_described(webhooks.send_again(Actor.of(request), webhook_id, delivery_id))
 

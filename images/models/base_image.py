@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class ImageType(models.TextChoices):
+    """The use case that a base image is made for."""
+
     ALL = "all", "All"
     IMAGES = "images", "Images"
     NLP = "nlp", "NLP"

@@ -60,6 +60,8 @@ class MLModel(models.Model):
 
 
 class AssignmentState(models.TextChoices):
+    """Whether a model waits for an image, runs on it, or ran on it."""
+
     WAITING = "waiting", "Waiting"
     CURRENT = "current", "Current"
     PAST = "past", "Past"

@@ -43,7 +43,7 @@ def test_create_answers_the_image_and_its_job(ask: Ask, cast: Cast, base: BaseIm
         ({"name": "a1", "pipRequirements": "x"}, "pipRequirements", "valid list"),
         ({"name": "a1"}, "pipRequirements", "Name at least one library."),
         ({"name": "a1", "imageType": "other"}, "imageType", "'all', 'images', 'nlp' or 'tabular'"),
-        ({"name": "a\x00", "pipRequirements": [{"name": "x"}]}, "name", "pattern"),
+        ({"name": "a\x00", "pipRequirements": [{"name": "x"}]}, "name", "control character"),
         ("not an object", "name", "Field required"),
     ],
 )

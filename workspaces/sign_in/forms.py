@@ -21,6 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django import forms
 
 from ri_platform.address import client_address
+from ri_platform.text import OneLineField
 from workspaces import audit, own_account
 from workspaces.access import Actor
 
@@ -113,7 +114,7 @@ class PasskeyConfirmationForm(ReadableAnswer, ReauthenticateWebAuthnForm):
 
 
 class AddPasskeyForm(AddWebAuthnForm):
-    name = forms.CharField(required=False, max_length=NAME_LENGTH)
+    name = OneLineField(required=False, max_length=NAME_LENGTH)
     credential = AnswerField()
 
     def clean(self) -> dict[str, Any]:
@@ -123,7 +124,7 @@ class AddPasskeyForm(AddWebAuthnForm):
 
 
 class RenamePasskeyForm(EditWebAuthnForm):
-    name = forms.CharField(max_length=NAME_LENGTH)
+    name = OneLineField(max_length=NAME_LENGTH)
 
     def save(self) -> Authenticator:
         """In the view's transaction."""

@@ -1,0 +1,75 @@
+"""Everything that the console does, programs can: the table in docs/api.md, held against the routes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from ri_platform.urls import api
+from tests.api.test_matrix import ENDPOINTS
+from tests.routes import ROUTES
+from workspaces.access import Action
+
+DOCUMENT = (Path(settings.BASE_DIR) / "docs/api.md").read_text(encoding="utf-8")
+SECTION = DOCUMENT.split("## What the console does, by REST")[1].split("\n## ")[0]
+CALLS, REASONS = SECTION.split("What has no call, and why:")
+VERBS: dict[str, Action] = {f"{method} {path}": view.needs for method, path, view in ENDPOINTS}
+ROUTED = {str(route.name): route.callback for route in ROUTES}
+
+
+def rows(table: str) -> dict[str, str]:
+    """What stands in the first column, each name by itself → the second column."""
+    found: dict[str, str] = {}
+    for line in re.findall(r"^\| (`.+)\|$", table, re.MULTILINE):
+        first, _, second = line.partition("|")
+        for name in re.findall(r"`([^`]+)`", first):
+            assert name not in found, f"{name} stands there twice."
+            found[name] = second.strip()
+    return found
+
+
+def calls_of(text: str) -> list[str]:
+    return re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) [^`]+)`", text)
+
+
+@pytest.mark.parametrize("name", ROUTED)
+def test_each_route_of_the_console_has_a_call_or_a_reason(name: str) -> None:
+    calls, reasons = rows(CALLS), rows(REASONS)
+    assert (name in calls) != (name in reasons)
+    if name in reasons:
+        assert len(reasons[name].split()) >= 2
+
+
+@pytest.mark.parametrize("name", rows(CALLS))
+def test_a_call_exists_and_asks_for_what_its_route_asks(name: str) -> None:
+    calls = calls_of(rows(CALLS)[name])
+    assert calls
+    assert set(calls) <= set(VERBS)
+    view: Any = ROUTED[name]
+    if name not in (
+        "tokens",
+        "revoke_token",
+    ):  # Their operations ask: the workspace is the token's.
+        assert {view.needs, view.needs_to_post} <= {VERBS[call] for call in calls}
+
+
+def test_each_verb_of_the_access_table_is_some_calls_or_has_a_reason() -> None:
+    reasons = rows(REASONS)
+    for action in set(Action) - {Action.SEE_TOKENS, Action.CREATE_TOKEN}:
+        assert (action in VERBS.values()) != (action.value in reasons), action
+
+
+def test_the_table_names_nothing_that_is_not_there() -> None:
+    values = {action.value for action in Action}
+    assert set(rows(CALLS)) <= set(ROUTED)
+    assert set(rows(REASONS)) <= set(ROUTED) | values
+    published = {
+        f"{method.upper()} {path}"
+        for path, methods in api.get_openapi_schema()["paths"].items()
+        for method in methods
+    }
+    assert set(VERBS) == published
