@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core import signing
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from images.models import InstalledLibrary, ManagedImage
+from images.models.managed_image import ManagedImageQuerySet
 from ri_platform.errors import Invalid
 from workspaces.models import User
 
-SALT = "images.pages"
+# Another one with each change of what a token holds.
+SALT = "images.pages.2"
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 200
 # PEP 508's names, and what may stand in a version; whether it is one, canonicalization finds out.
@@ -53,6 +55,15 @@ class LibraryFilter:
 
 
 @dataclass(frozen=True)
+class ListFilter:
+    """Which images: all that fit what is given."""
+
+    libraries: Sequence[LibraryFilter] = ()
+    search: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True)
 class Page:
     """`next_token` is the token that was asked with when this is the last page, as the clients expect."""
 
@@ -60,31 +71,48 @@ class Page:
     next_token: str
 
 
-def page_of_images(
-    user: User, filters: Sequence[LibraryFilter], token: str = "", size: int = PAGE_SIZE
-) -> Page:
-    """Images by name that have all of these libraries installed. Raises `Invalid` for a token not ours."""
+def page_of_images(user: User, wanted: ListFilter, token: str = "", size: int = PAGE_SIZE) -> Page:
+    """The images that are wanted, by name. Raises `Invalid` for a token not ours."""
     after = ""
     if token:
-        after, filters = opened(token)
-    found = names_after(user, filters, after, size + 1)
+        after, wanted = opened(token)
+    found = names_after(user, wanted, after, size + 1)
     by_name = (
         ManagedImage.objects.filter(name__in=found[:size])
         .select_related("current_build__base_image")
         .order_by("name")
     )
     more = len(found) > size
-    return Page(list(by_name), sealed(found[size - 1], filters) if more else token)
+    return Page(list(by_name), sealed(found[size - 1], wanted) if more else token)
 
 
-def names_after(user: User, filters: Sequence[LibraryFilter], after: str, limit: int) -> list[str]:
-    """The images' names in their order; with filters, read from the index of libraries alone."""
-    if not filters:
-        images = ManagedImage.objects.visible_to(user).filter(name__gt=after)
+def narrowed(
+    images: ManagedImageQuerySet, *, search: str = "", status: str = ""
+) -> ManagedImageQuerySet:
+    """Those of this status whose name has what is searched, or with a library whose name begins so."""
+    if status:
+        images = images.filter(status=status)
+    if search:
+        normalized = search.lower().replace("_", "-").replace(".", "-")
+        holding = InstalledLibrary.objects.current().filter(normalized_name__startswith=normalized)
+        images = images.filter(
+            Q(name__icontains=search) | Q(current_build__in=holding.values("build"))
+        )
+    return images
+
+
+def names_after(user: User, wanted: ListFilter, after: str, limit: int) -> list[str]:
+    """The images' names in their order; by libraries alone, read from the index of libraries alone."""
+    images = ManagedImage.objects.visible_to(user).filter(name__gt=after)
+    if wanted.search or wanted.status or not wanted.libraries:
+        images = narrowed(images, search=wanted.search, status=wanted.status)
+        for library in wanted.libraries:
+            holding = InstalledLibrary.objects.current().filter(**library.conditions)
+            images = images.filter(name__in=holding.order_by().values("current_of"))
         return list(images.order_by("name").values_list("name", flat=True)[:limit])
     current = InstalledLibrary.objects.current()
-    rows = current.filter(current_of__gt=after, **filters[0].conditions)
-    for other in filters[1:]:
+    rows = current.filter(current_of__gt=after, **wanted.libraries[0].conditions)
+    for other in wanted.libraries[1:]:
         rows = rows.filter(
             Exists(current.filter(current_of=OuterRef("current_of"), **other.conditions))
         )
@@ -92,17 +120,19 @@ def names_after(user: User, filters: Sequence[LibraryFilter], after: str, limit:
     return [name for name in found if name is not None]
 
 
-def sealed(after: str, filters: Sequence[LibraryFilter]) -> str:
-    return signing.dumps([after, [[item.name, item.version] for item in filters]], salt=SALT)
+def sealed(after: str, wanted: ListFilter) -> str:
+    libraries = [[item.name, item.version] for item in wanted.libraries]
+    return signing.dumps([after, libraries, wanted.search, wanted.status], salt=SALT)
 
 
-def opened(token: str) -> tuple[str, list[LibraryFilter]]:
+def opened(token: str) -> tuple[str, ListFilter]:
     try:
-        after, filters = signing.loads(token, salt=SALT)
+        after, libraries, search, status = signing.loads(token, salt=SALT)
     except signing.BadSignature as error:
         raise Invalid(
             "The page token is not one that this instance gave out.",
             hint="Begin with the first page, by an empty token.",
             field="pageToken",
         ) from error
-    return after, [LibraryFilter(name, version) for name, version in filters]
+    found = [LibraryFilter(name, version) for name, version in libraries]
+    return after, ListFilter(found, search, status)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q, QuerySet, Value
+from django.db.models import OuterRef, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat
 
 from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
-from images.pages import LibraryFilter
+from images.pages import LibraryFilter, narrowed
 from workspaces.models import User
 
 SORTS = {
@@ -65,15 +65,9 @@ def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
 
     Search looks at the image's name and at the names of installed libraries.
     """
-    images = ManagedImage.objects.visible_to(user)
-    if wanted.status:
-        images = images.filter(status=wanted.status)
-    if wanted.search:
-        normalized = wanted.search.lower().replace("_", "-").replace(".", "-")
-        holding = InstalledLibrary.objects.current().filter(normalized_name__startswith=normalized)
-        images = images.filter(
-            Q(name__icontains=wanted.search) | Q(current_build__in=holding.values("build"))
-        )
+    images = narrowed(
+        ManagedImage.objects.visible_to(user), search=wanted.search, status=wanted.status
+    )
     for library in wanted.libraries:
         # As in `images.pages`: an index tells the names of the images that have it.
         holding = InstalledLibrary.objects.current().filter(**library.conditions)

@@ -56,5 +56,5 @@ def test_a_name_may_be_in_any_script(cast: Cast) -> None:
 
 def test_a_limit_is_its_columns() -> None:
     assert column_length(MLModel, "name") == 120
-    with pytest.raises(ValueError, match="MLModel.requirements has no limit"):
+    with pytest.raises(ValueError, match=r"MLModel\.requirements has no limit"):
         column_length(MLModel, "requirements")

@@ -7,12 +7,12 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query
 
-from images import matching, operations, removal, revisions
+from images import matching, operations, pages, removal, revisions
 from images.api import present, schemas
 from images.api.alterations import altered
 from images.api.present import image_and_job
 from images.models import BaseImage
-from images.pages import LibraryFilter, page_of_images
+from images.pages import LibraryFilter
 from images.queries import newest_python
 from images.requirements import os_packages, pip_requirements
 from ri_platform.api import ERRORS, router
@@ -33,22 +33,25 @@ routes = router(
 @guarded(Action.SEE_IMAGES)
 def list_images_by_libraries(request: HttpRequest, wanted: schemas.ListImagesIn) -> dict[str, Any]:
     """Images by name that have all of these libraries installed, in pages."""
-    filters = [LibraryFilter(item.name, item.version) for item in wanted.pip_libraries]
-    return page(request, filters, wanted.page_token, wanted.page_size)
+    libraries = [LibraryFilter(item.name, item.version) for item in wanted.pip_libraries]
+    return page(request, wanted, libraries)
 
 
 @routes.get("/images", response={200: schemas.ImagesPage, **ERRORS}, summary="List images")
 @guarded(Action.SEE_IMAGES)
-def list_images(request: HttpRequest, asked: Query[schemas.PageIn]) -> dict[str, Any]:
-    """All images by name, in pages."""
-    return page(request, [], asked.page_token, asked.page_size)
+def list_images(request: HttpRequest, asked: Query[schemas.ImagesIn]) -> dict[str, Any]:
+    """Images by name, in pages."""
+    return page(request, asked, [])
 
 
 def page(
-    request: HttpRequest, filters: list[LibraryFilter], token: str, size: int
+    request: HttpRequest, asked: schemas.ImagesIn, libraries: list[LibraryFilter]
 ) -> dict[str, Any]:
     operations.require_enabled()
-    found = page_of_images(Actor.of(request).user, filters, token, size)
+    status = asked.status.removeprefix("STATUS_") if asked.status else ""
+    wanted = pages.ListFilter(libraries, asked.search, status)
+    user = Actor.of(request).user
+    found = pages.page_of_images(user, wanted, asked.page_token, asked.page_size)
     return {"images": present.images(found.images), "next_page_token": found.next_token}
 
 
@@ -178,10 +181,11 @@ def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
     "/base-images", response={200: schemas.BaseImages, **ERRORS}, summary="List base images"
 )
 @guarded(Action.SEE_IMAGES)
-def list_base_images(request: HttpRequest) -> dict[str, Any]:
+def list_base_images(request: HttpRequest, asked: Query[schemas.BaseImagesIn]) -> dict[str, Any]:
     """The images that the platform provides to build on, with what is built on each."""
     operations.require_enabled()
-    return {"images": present.base_images(BaseImage.objects.current())}
+    rows = BaseImage.objects.offered() if asked.all else BaseImage.objects.current()
+    return {"images": present.base_images(rows)}
 
 
 def one_image(request: HttpRequest, name: str) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def base_image(row: BaseImage, children: list[str]) -> dict[str, Any]:
         else "",
         "size_bytes": row.size_bytes,
         "current_build": None,
+        "error": problem(row),
         "creation_time": row.created_at,
         "update_time": row.created_at,
     }

@@ -116,7 +116,16 @@ class PageIn(Camel):
     """At most so many images."""
 
 
-class ListImagesIn(PageIn):
+class ImagesIn(PageIn):
+    """Which page, and which images."""
+
+    search: Line = Field("", max_length=column_length(ManagedImage, "name"), examples=["churn"])
+    """A part of the name, or how the name of an installed library begins. It counts with the first page."""
+    status: ApiStatus | None = None
+    """Images of this status alone. It counts with the first page."""
+
+
+class ListImagesIn(ImagesIn):
     """Which page, and which images."""
 
     pip_libraries: list[LibraryFilterIn] = Field(default_factory=list, max_length=50)
@@ -138,6 +147,13 @@ class MatchIn(Camel):
     """The use case of the base image; left out for any."""
     limit: int = Field(20, ge=1, le=100)
     """At most so many images."""
+
+
+class BaseImagesIn(Camel):
+    """Which base images."""
+
+    all: bool = False
+    """Also those that are still being prepared, or could not be."""
 
 
 class ImageReference(Camel):
@@ -246,6 +262,8 @@ class ImageOut(Camel):
     """The compressed size in bytes."""
     current_build: int | None = None
     """The number of the current build."""
+    error: Problem | None = None
+    """Why a base image could not be made."""
     creation_time: datetime
     """When it was created."""
     update_time: datetime

@@ -38,6 +38,10 @@ class BaseImageQuerySet(LeaseQuerySet["BaseImage"]):
     def current(self) -> BaseImageQuerySet:
         return self.filter(is_current=True, state=WorkState.SUCCEEDED)
 
+    def offered(self) -> BaseImageQuerySet:
+        """The current ones, and those that are on their way or failed."""
+        return self.filter(~Q(state=WorkState.SUCCEEDED) | Q(is_current=True))
+
 
 class BaseImage(Lease):
     """An image of the platform, imported into `<prefix>/base/…` and inspected.

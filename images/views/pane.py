@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -39,7 +38,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     may_remove = allows(actor.user, Action.REMOVE_IMAGE)
     gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
     removing = [image for image in gone if not image.is_restorable]
-    offered = BaseImage.objects.filter(~Q(state=WorkState.SUCCEEDED) | Q(is_current=True))
+    offered = BaseImage.objects.offered()
     bases = [base for base in offered if base.state != WorkState.SUCCEEDED]
     unsettled = [base for base in bases if base.state != WorkState.FAILED]
     context = {

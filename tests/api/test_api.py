@@ -195,6 +195,42 @@ def test_base_images_are_system_images_with_their_children(
     assert image["rimeTag"] == base.platform_version
 
 
+def test_base_images_on_their_way_are_told_where_asked_for(
+    ask: Ask, cast: Cast, base: BaseImage
+) -> None:
+    factories.make_base_image(
+        image_type="nlp",
+        state=WorkState.FAILED,
+        error_code="base_image_unusable",
+        error_message="It has no Python.",
+    )
+    found = ask(cast.viewer, "GET", "/v1/base-images?all=true").json()["images"]
+    assert [(image["imageType"], image["status"]) for image in found] == [
+        ("all", "STATUS_READY"),
+        ("nlp", "STATUS_FAILED"),
+    ]
+    assert found[1]["error"]["message"] == "It has no Python."
+
+
+def test_images_are_searched_and_filtered_by_status_over_pages(
+    ask: Ask, cast: Cast, base: BaseImage
+) -> None:
+    for number in range(3):
+        factories.make_image(f"churn-{number}", base=base)
+    factories.make_image("churn-broken", base=base, status=Status.FAILED)
+    factories.make_image("other", base=base, libraries={"churnlib": "1"})
+    path = "/v1/images?search=churn&status=STATUS_READY&pageSize=2"
+    first = ask(cast.viewer, "GET", path).json()
+    assert [image["name"] for image in first["images"]] == ["churn-0", "churn-1"]
+    token = first["nextPageToken"]
+    second = ask(cast.viewer, "GET", f"/v1/images?pageSize=2&pageToken={token}").json()
+    assert [image["name"] for image in second["images"]] == ["churn-2", "other"]
+    body = {"pipLibraries": [{"name": "churnlib"}], "search": "oth"}
+    found = ask(cast.viewer, "POST", "/v1/images/list", body).json()["images"]
+    assert [image["name"] for image in found] == ["other"]
+    assert ask(cast.viewer, "GET", "/v1/images?status=nothing").status_code == 400
+
+
 def test_match_answers_the_best_first_and_what_the_others_lack(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from images import suggestions
 from images.matching import Wanted, match_images
 from images.models import Build, InstalledLibrary, ManagedImage
-from images.pages import LibraryFilter, page_of_images
+from images.pages import LibraryFilter, ListFilter, page_of_images
 from images.queries import ImageFilter, list_images
 from images.requirements import parse_pip_requirements
 from tests import factories
@@ -73,7 +73,7 @@ FILTERS = [
 
 def test_no_list_reads_a_table_from_end_to_end(many: None, cast: Cast) -> None:
     for filters in FILTERS:
-        plans = explained(lambda filters=filters: page_of_images(cast.viewer, filters))
+        plans = explained(lambda filters=filters: page_of_images(cast.viewer, ListFilter(filters)))
         shown = f"{filters}\n{json.dumps(plans, indent=1)}"
         nodes = [node for plan in plans for node in walk(plan)]
         whole = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
