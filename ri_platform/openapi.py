@@ -39,10 +39,20 @@ ERRORS: dict[int, tuple[str, str, int, str, str]] = {
         "It does not exist, or the token's account may not know that it does.",
         5, "not_found", "There is no managed image named churn.",
     ),
+    408: (
+        "RequestTimeout",
+        "The request's body did not arrive in time; nothing was done.",
+        4, "request_timeout", "The request did not arrive in time.",
+    ),
     409: (
         "Conflict",
         "It is in a state that this cannot start from, or a name is taken.",
         6, "conflict", "churn is being built already. Wait until that build has ended, or cancel it.",
+    ),
+    413: (
+        "TooLarge",
+        "The request's body is larger than what is taken; nothing was done.",
+        3, "too_large", "The request's body is larger than 2.5 MB. Send less at once.",
     ),
     429: (
         "TooManyRequests",
@@ -69,6 +79,8 @@ HEADERS: dict[int, dict[str, Any]] = {
     429: RETRY_AFTER,
     503: RETRY_AFTER,
 }  # fmt: skip
+# What a body may end in before an endpoint sees it; 503 where the web process holds too many of them already.
+OF_BODIES = {408, 413, 503}
 WRITES = {"post", "put", "patch", "delete"}
 
 
@@ -98,8 +110,10 @@ class Api(NinjaAPI):
                 used += [tag for tag in operation["tags"] if tag not in used]
                 finish_parameters(operation, schemas)
                 finish_body(operation, schemas)
-                statuses = errors_of(path, method, self.refuses(views[operation["operationId"]]))
-                finish_answers(operation, statuses, schemas)
+                found = errors_of(path, method, self.refuses(views[operation["operationId"]]))
+                if "requestBody" in operation:
+                    found |= OF_BODIES
+                finish_answers(operation, sorted(found), schemas)
         document["tags"] = [{"name": tag, "description": TAGS[tag]} for tag in used]
         document["components"]["responses"] = {
             ERRORS[status][0]: error_answer(status) for status in ERRORS
@@ -107,7 +121,7 @@ class Api(NinjaAPI):
         return document
 
 
-def errors_of(path: str, method: str, refuses: bool) -> list[int]:
+def errors_of(path: str, method: str, refuses: bool) -> set[int]:
     """Which errors an operation may answer: what it names may be missing, what it changes be in the way."""
     found = {400, 401, 429}
     if refuses or method in WRITES:
@@ -118,7 +132,7 @@ def errors_of(path: str, method: str, refuses: bool) -> list[int]:
         found.add(409)
     if any(noun in path for noun in ("/images", "/libraries", "/base-images", "/models")):
         found.add(503)
-    return sorted(found)
+    return found
 
 
 def error_answer(status: int) -> dict[str, Any]:

@@ -148,6 +148,8 @@ def test_errors_are_documented_where_they_occur() -> None:
     assert statuses("list_workspaces") == {"400", "401", "429"}
     assert statuses("get_image") == {"400", "401", "404", "429", "503"}
     assert statuses("list_removed_images") == {"400", "401", "403", "429", "503"}
+    bodies = {"408", "413", "503"}
+    assert statuses("create_workspace") == {"400", "401", "403", "404", "409", "429"} | bodies
     assert statuses("remove_image") == {"400", "401", "403", "404", "409", "429", "503"}
 
 
