@@ -79,6 +79,8 @@ HEADERS: dict[int, dict[str, Any]] = {
     429: RETRY_AFTER,
     503: RETRY_AFTER,
 }  # fmt: skip
+# What readers look for comes first; the rest stands as it is routed.
+LEADING_TAG = "Managed images"
 # What a body may end in before an endpoint sees it; 503 where the web process holds too many of them already.
 OF_BODIES = {408, 413, 503}
 WRITES = {"post", "put", "patch", "delete"}
@@ -114,6 +116,7 @@ class Api(NinjaAPI):
                 if "requestBody" in operation:
                     found |= OF_BODIES
                 finish_answers(operation, sorted(found), schemas)
+        used.sort(key=lambda tag: tag != LEADING_TAG)
         document["tags"] = [{"name": tag, "description": TAGS[tag]} for tag in used]
         document["components"]["responses"] = {
             ERRORS[status][0]: error_answer(status) for status in ERRORS

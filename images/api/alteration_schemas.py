@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from images.api.schemas import PackageRequirement, PipRequirement, Problem
 from images.models import ImageType
@@ -24,6 +24,17 @@ class LibraryChange(Camel):
 
 class Changes(Camel):
     """What differs between two sets of libraries or packages, each by name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "added": [{"name": "pandas", "before": "", "after": "2.3.3"}],
+                "removed": [{"name": "six", "before": "1.17.0", "after": ""}],
+                "changed": [{"name": "numpy", "before": "2.3.2", "after": "2.3.3"}],
+                "same": 27,
+            }
+        }
+    )
 
     added: list[LibraryChange]
     """What only the right side has."""
