@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Query
 
 from images import matching, operations, pages, removal, revisions
-from images.api import present, schemas
+from images.api import match_schemas, present, schemas
 from images.api.alterations import altered
 from images.api.present import image_and_job
 from images.models import BaseImage
@@ -55,9 +55,11 @@ def page(
     return {"images": present.images(found.images), "next_page_token": found.next_token}
 
 
-@routes.post("/images:match", response={200: schemas.Matches, **ERRORS}, summary="Match images")
+@routes.post(
+    "/images:match", response={200: match_schemas.Matches, **ERRORS}, summary="Match images"
+)
 @guarded(Action.SEE_IMAGES)
-def match_images(request: HttpRequest, wanted: schemas.MatchIn) -> dict[str, Any]:
+def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[str, Any]:
     """READY images that meet the requirements, best first; then what meets some, with what is missing."""
     operations.require_enabled()
     looked_for = matching.Wanted(
