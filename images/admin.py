@@ -40,13 +40,19 @@ LOG_CHARACTERS = 20_000
 
 @admin.register(ManagedImage)
 class ManagedImageAdmin(ReadOnlyAdmin):
-    list_display = ("name", "status", "image_type", "python_version", "created_by", "removed_at")
+    list_display = (
+        "name", "status", "image_type", "python_version", "created_by", "created_in", "removed_at",
+    )  # fmt: skip
     list_filter = ("status", "image_type", "python_version")
     search_fields = ("name",)
-    list_select_related = ("created_by",)
-    readonly_fields = ("all_builds",)
+    list_select_related = ("created_by", "created_in")
+    readonly_fields = ("all_builds", "owner")
     linked_by = ("current_build__base_image",)
     actions = ("remove_images", "rebuild")
+
+    @admin.display(description="Owner")
+    def owner(self, image: ManagedImage) -> str:
+        return image.owner_name
 
     @admin.display(description="Builds")
     def all_builds(self, image: ManagedImage) -> str:

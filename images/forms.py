@@ -11,7 +11,7 @@ from images.capabilities import os_packages_refusal, source_builds_refusal
 from images.model_operations import EditModel
 from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
-from images.operations import CreateImage
+from images.operations import CreateImage, copy_name
 from images.queries import base_images_for_form
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
@@ -140,6 +140,11 @@ def spec_initial(image: ManagedImage) -> dict[str, Any]:
         "os_packages": "\n".join(map(str, os_packages_of(image.spec))),
         "allow_source": image.allow_source,
     }
+
+
+def copy_initial(image: ManagedImage) -> dict[str, Any]:
+    """The form of a new image as it begins for a copy of `image`."""
+    return {**spec_initial(image), "name": copy_name(image)}
 
 
 class ModelForm(forms.Form):

@@ -139,7 +139,7 @@ def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
         images = images.filter(name__icontains=wanted.name)
     if wanted.python_version:
         images = images.filter(python_version=wanted.python_version)
-    whole = images.select_related("current_build", "created_by")
+    whole = images.select_related("current_build", "created_by", "created_in")
     if not wanted.requirements:
         return list(whole.order_by("current_build__library_count", "name")[:limit])
     # Counted over the libraries' rows alone; only the best become images.

@@ -17,8 +17,9 @@ from images.requirements import parse_model_requirements
 from images.specs import requirements_as_json
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces import audit
-from workspaces.access import Action, Actor, locates, require
-from workspaces.models import User, Workspace
+from workspaces.access import Action, Actor, require
+from workspaces.guard import locates
+from workspaces.models import Workspace
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ class EditModel:
 
 
 @locates("model_id", "model")
-def visible_model(user: User, model_id: UUID) -> MLModel:
-    """The model, if `user` sees its workspace. Raises `NotFound`."""
-    found = MLModel.objects.visible_to(user).select_related("workspace").filter(pk=model_id).first()
+def visible_model(actor: Actor, model_id: UUID) -> MLModel:
+    """The model, if `actor` sees its workspace. Raises `NotFound`."""
+    found = (
+        MLModel.objects.visible_to(actor).select_related("workspace").filter(pk=model_id).first()
+    )
     if found is None:
         raise NotFound("There is no model at this address.")
     return found
@@ -69,7 +72,7 @@ def list_models(workspace: Workspace, search: str = "") -> QuerySet[MLModel]:
 
 def create_model(actor: Actor, workspace: Workspace, command: EditModel) -> MLModel:
     """Make a model, which runs on no image yet. Raises `Invalid`, or `Conflict` if the name is taken."""
-    require(actor.user, Action.CREATE_MODEL, workspace)
+    require(actor, Action.CREATE_MODEL, workspace)
     columns = command.columns()
     try:
         with transaction.atomic():
@@ -82,7 +85,7 @@ def create_model(actor: Actor, workspace: Workspace, command: EditModel) -> MLMo
 
 def edit_model(actor: Actor, model: MLModel, command: EditModel) -> MLModel:
     """Change what a model is and needs; its image stays. Raises as `create_model`."""
-    require(actor.user, Action.EDIT_MODEL, model.workspace)
+    require(actor, Action.EDIT_MODEL, model.workspace)
     columns = command.columns()
     try:
         with transaction.atomic():
@@ -107,7 +110,7 @@ def edit_model(actor: Actor, model: MLModel, command: EditModel) -> MLModel:
 
 def remove_model(actor: Actor, model: MLModel) -> None:
     """Remove a model with its history; images stay. Removing one that is gone is harmless."""
-    require(actor.user, Action.REMOVE_MODEL, model.workspace)
+    require(actor, Action.REMOVE_MODEL, model.workspace)
     with transaction.atomic():
         locked = MLModel.objects.select_for_update().filter(pk=model.pk).first()
         if locked is None:

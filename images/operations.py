@@ -24,6 +24,7 @@ from images.specs import spec_of
 from ri_platform.errors import Conflict, Invalid, NotFound, Unavailable
 from workspaces import audit
 from workspaces.access import Action, Actor, require
+from workspaces.guard import locates
 from workspaces.models import User, Workspace
 
 
@@ -53,11 +54,27 @@ def image_named(user: User, name: str) -> ManagedImage:
     """The image of this name, if `user` may see it. Raises `NotFound`."""
     found = None
     if is_valid_name(name):
-        images = ManagedImage.objects.visible_to(user).select_related("current_build__base_image")
+        images = ManagedImage.objects.visible_to(user).select_related(
+            "current_build__base_image", "created_by", "created_in"
+        )
         found = images.filter(name=name).first()
     if found is None:
         raise NotFound(f"There is no managed image named {name}.")
     return found
+
+
+@locates("name", "image", str, owned=True)
+def image_of(actor: Actor, name: str) -> ManagedImage:
+    """The image that a URL names, for an action that is its owners'. Raises `NotFound`."""
+    require_enabled()
+    return image_named(actor.user, name)
+
+
+def copy_name(image: ManagedImage) -> str:
+    """A name for a copy of an image that nobody has taken yet; empty if none comes to mind."""
+    wanted = [f"{image.name}-copy", *(f"{image.name}-copy-{number}" for number in range(2, 20))]
+    taken = set(ManagedImage.objects.filter(name__in=wanted).values_list("name", flat=True))
+    return next((name for name in wanted if name not in taken and is_valid_name(name)), "")
 
 
 def is_valid_name(name: str) -> bool:
@@ -65,14 +82,19 @@ def is_valid_name(name: str) -> bool:
 
 
 def create_image(
-    actor: Actor, command: CreateImage, *, workspace: Workspace | None = None
+    actor: Actor,
+    command: CreateImage,
+    *,
+    workspace: Workspace | None = None,
+    copied_from: ManagedImage | None = None,
 ) -> ManagedImage:
-    """Accept a new managed image and its first build.
+    """Accept a new managed image and its first build; it is the actor's and the workspace's.
 
+    `copied_from` is the image whose spec it began with, if any: the two can be compared.
     Raises `Invalid` for what cannot be built here and `Conflict` for a name that is taken, also by an
     image whose repository is still being removed.
     """
-    require(actor.user, Action.CREATE_IMAGE, workspace)
+    require(actor, Action.CREATE_IMAGE, workspace)
     require_enabled()
     if not is_valid_name(command.name):
         raise Invalid(f"{command.name!r} cannot be an image's name.", hint=NAME_RULE, field="name")
@@ -85,6 +107,7 @@ def create_image(
                 **command.spec,
                 "created_by": actor.user,
                 "created_in": workspace,
+                "copied_from": copied_from,
             },
         )
         if not created:
@@ -98,7 +121,10 @@ def create_image(
             object_type="managed_image",
             object_name=image.name,
             workspace=workspace,
-            details=image.spec,
+            details={
+                **image.spec,
+                **({"copied_from": copied_from.name} if copied_from else {}),
+            },
         )
         wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
     return image
@@ -118,7 +144,7 @@ def import_base_image(
     being imported.
     """
     if actor is not None:
-        require(actor.user, Action.MANAGE_BASE_IMAGES)
+        require(actor, Action.MANAGE_BASE_IMAGES)
     require_enabled()
     with transaction.atomic():
         base, created = BaseImage.objects.get_or_create(
@@ -153,7 +179,7 @@ def retire_base_image(actor: Actor, base: BaseImage) -> None:
 
     Raises `Conflict` for one that is not the current of its kind.
     """
-    require(actor.user, Action.MANAGE_BASE_IMAGES)
+    require(actor, Action.MANAGE_BASE_IMAGES)
     with transaction.atomic():
         locked = BaseImage.objects.select_for_update().get(pk=base.pk)
         if not locked.is_current:

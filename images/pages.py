@@ -79,7 +79,7 @@ def page_of_images(user: User, wanted: ListFilter, token: str = "", size: int = 
     found = names_after(user, wanted, after, size + 1)
     by_name = (
         ManagedImage.objects.filter(name__in=found[:size])
-        .select_related("current_build__base_image")
+        .select_related("current_build__base_image", "created_by", "created_in")
         .order_by("name")
     )
     more = len(found) > size

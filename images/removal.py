@@ -31,7 +31,7 @@ def remove_image(
     name is free again when the repository is gone. Removing an image that is removed already is harmless.
     Raises `NotFound` if there is none of this name, `Invalid` without the typed name.
     """
-    require(actor.user, Action.REMOVE_IMAGE, workspace)
+    require(actor, Action.REMOVE_IMAGE, workspace)
     require_enabled()
     with transaction.atomic():
         image = locked_named(name)
@@ -75,7 +75,7 @@ def restore_image(actor: Actor, name: str, *, workspace: Workspace | None = None
     A build that was under way is not continued. Raises `NotFound` if no image of this name was removed,
     `Conflict` if it is being deleted.
     """
-    require(actor.user, Action.RESTORE_IMAGE, workspace)
+    require(actor, Action.RESTORE_IMAGE, workspace)
     require_enabled()
     with transaction.atomic():
         image = locked_removed(name)
@@ -97,7 +97,7 @@ def delete_image(actor: Actor, name: str, *, workspace: Workspace | None = None)
 
     Raises `NotFound` if no image of this name was removed. Deleting what is being deleted is harmless.
     """
-    require(actor.user, Action.REMOVE_IMAGE, workspace)
+    require(actor, Action.REMOVE_IMAGE, workspace)
     require_enabled()
     with transaction.atomic():
         image = locked_named(name, removed=True)

@@ -18,14 +18,13 @@ from images.models.lease import WorkState
 from images.operations import (
     CreateImage,
     base_image_for,
-    image_named,
     refuse_unavailable,
     require_enabled,
 )
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces import audit
 from workspaces.access import Action, Actor, require
-from workspaces.models import User, Workspace
+from workspaces.models import Workspace
 
 
 def rebuild_image(
@@ -35,7 +34,7 @@ def rebuild_image(
 
     Raises `Conflict` while a build of it is queued or running.
     """
-    require(actor.user, Action.REBUILD_IMAGE, workspace)
+    require(actor, Action.REBUILD_IMAGE, image)
     require_enabled()
     with transaction.atomic():
         locked = lock_idle(image)
@@ -52,7 +51,7 @@ def build_from_source(
 
     Raises `Invalid` where nothing can be built from source, `Conflict` as `rebuild_image`.
     """
-    require(actor.user, Action.BUILD_FROM_SOURCE, workspace)
+    require(actor, Action.BUILD_FROM_SOURCE, image)
     require_enabled()
     if refusal := source_builds_refusal():
         raise Invalid(refusal, hint="Choose a version that has a wheel.")
@@ -72,7 +71,7 @@ def propose_alteration(
 
     `wanted.name` is left alone: a name cannot be changed. Raises `Invalid` if nothing would change.
     """
-    require(actor.user, Action.ALTER_IMAGE, workspace)
+    require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
         alteration = Alteration.objects.create(
@@ -83,9 +82,8 @@ def propose_alteration(
     return alteration
 
 
-def alteration_of(user: User, name: str, alteration_id: int) -> Alteration:
-    """An open alteration of the image of this name. Raises `NotFound`."""
-    image = image_named(user, name)
+def alteration_of(image: ManagedImage, alteration_id: int) -> Alteration:
+    """An open alteration of the image. Raises `NotFound`."""
     rows = image.alterations.select_related("image__current_build", "base_image")
     found = rows.filter(pk=alteration_id).first() if 0 < alteration_id < 2**63 else None
     if found is None:
@@ -102,7 +100,7 @@ def alter_image(
 
     Raises `Conflict` while a build is active, or if the alteration was not resolved.
     """
-    require(actor.user, Action.ALTER_IMAGE, workspace)
+    require(actor, Action.ALTER_IMAGE, alteration.image)
     require_enabled()
     if alteration.state != WorkState.SUCCEEDED:
         raise Conflict(
@@ -128,7 +126,7 @@ def alter_image_unseen(
 
     Raises as `propose_alteration` and `alter_image`.
     """
-    require(actor.user, Action.ALTER_IMAGE, workspace)
+    require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
         return build_spec(actor, image, wanted.spec, base, "", workspace)
@@ -176,7 +174,7 @@ def roll_back_image(
     manifest push; an older one is made again. Raises `NotFound` for a build that did not succeed,
     `Conflict` for the current one or while a build is active.
     """
-    require(actor.user, Action.ROLL_BACK_IMAGE, workspace)
+    require(actor, Action.ROLL_BACK_IMAGE, image)
     require_enabled()
     with transaction.atomic():
         locked = lock_idle(image)
@@ -200,7 +198,7 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
 
     The image falls back to its current build, if it has one. Raises `Conflict` if nothing is active.
     """
-    require(actor.user, Action.CANCEL_BUILD, workspace)
+    require(actor, Action.CANCEL_BUILD, image)
     require_enabled()
     with transaction.atomic():
         locked = lock_existing(image)
@@ -222,7 +220,7 @@ def wake_build(actor: Actor, build: Build) -> None:
 
     Raises `Conflict` if it has ended, or a worker is at it.
     """
-    require(actor.user, Action.WAKE_BUILD)
+    require(actor, Action.WAKE_BUILD)
     with transaction.atomic():
         if not Build.objects.claimable().filter(pk=build.pk).exists():
             raise Conflict("It has ended, or a worker is at it.")
@@ -235,7 +233,7 @@ def wake_task(actor: Actor, due: TaskDue) -> None:
 
     Raises `Conflict` if a worker is at it.
     """
-    require(actor.user, Action.WAKE_BUILD)
+    require(actor, Action.WAKE_BUILD)
     if (
         due.state == WorkState.RUNNING
         and due.lease_expires_at

@@ -64,7 +64,7 @@ def swap_image(actor: Actor, model: MLModel, choice: Choice) -> Assignment:
     Raises `NotFound` for an image or build that is not there, `Conflict` if it never can be pulled, if the
     model runs on it already, or if external images are not allowed, `Invalid` for no image reference.
     """
-    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    require(actor, Action.SWAP_IMAGE, model.workspace)
     with transaction.atomic():
         # The image before the model, in the order of a build that ends; so READY cannot come in between.
         wanted = checked(actor, choice)
@@ -99,7 +99,7 @@ def create_model_on(
 
 def swap_back(actor: Actor, model: MLModel, assignment_id: int) -> Assignment:
     """Have a model run again on an image of its history. Raises as `swap_image`."""
-    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    require(actor, Action.SWAP_IMAGE, model.workspace)
     past = model.assignments.filter(pk=assignment_id, state=AssignmentState.PAST).first()
     if past is None:
         raise NotFound(f"{model.name} has not run on this image.")
@@ -111,7 +111,7 @@ def build_one_that_fits(actor: Actor, model: MLModel, name: str) -> Assignment:
 
     Raises as `create_image`, and `Invalid` for a model without requirements.
     """
-    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    require(actor, Action.SWAP_IMAGE, model.workspace)
     command = fitting(model, name)
     with transaction.atomic():
         image = create_image(actor, command, workspace=model.workspace)
@@ -136,7 +136,7 @@ def fitting(model: MLModel, name: str) -> CreateImage:
 
 def stop_waiting(actor: Actor, model: MLModel) -> None:
     """Leave a model on the image that it runs on; what it waits for is built all the same."""
-    require(actor.user, Action.SWAP_IMAGE, model.workspace)
+    require(actor, Action.SWAP_IMAGE, model.workspace)
     with transaction.atomic():
         locked = locked_model(model)
         waiting = Assignment.objects.waiting().filter(model=locked).first()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from images.models import Assignment, ManagedImage
-from workspaces.models import User, Workspace
+from workspaces.access import Actor
+from workspaces.models import Workspace
 
 SHOWN = 20
 
@@ -28,11 +29,11 @@ class Use:
         return self.count > 0
 
 
-def use_of(image: ManagedImage, user: User, *, shown: int = SHOWN) -> Use:
+def use_of(image: ManagedImage, actor: Actor, *, shown: int = SHOWN) -> Use:
     """The first models by workspace and name; what is beyond them counts among the others."""
     current = Assignment.objects.current().filter(image=image)
     visible = (
-        current.filter(model__workspace__in=Workspace.objects.visible_to(user))
+        current.filter(model__workspace__in=Workspace.objects.visible_to(actor))
         .select_related("model__workspace")
         .order_by("model__workspace__name", "model__name")
     )

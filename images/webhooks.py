@@ -61,7 +61,7 @@ def create_webhook(actor: Actor, url: str, events: Sequence[str]) -> Webhook:
 
     Without events, all are sent. The secret is told in the answer, to check signatures with.
     """
-    require(actor.user, Action.MANAGE_WEBHOOKS)
+    require(actor, Action.MANAGE_WEBHOOKS)
     refuse_address(url)
     wanted = list(dict.fromkeys(events)) or list(ImageEvent.values)
     if unknown := [event for event in wanted if event not in ImageEvent.values]:
@@ -88,7 +88,7 @@ def create_webhook(actor: Actor, url: str, events: Sequence[str]) -> Webhook:
 
 def remove_webhook(actor: Actor, webhook_id: UUID) -> None:
     """Stop sending to an address; messages under way are dropped."""
-    require(actor.user, Action.MANAGE_WEBHOOKS)
+    require(actor, Action.MANAGE_WEBHOOKS)
     with transaction.atomic():
         hook = webhook_of(actor, webhook_id)
         record("webhook.removed", actor, hook)
@@ -97,7 +97,7 @@ def remove_webhook(actor: Actor, webhook_id: UUID) -> None:
 
 def webhook_of(actor: Actor, webhook_id: UUID) -> Webhook:
     """Raises `NotFound`."""
-    require(actor.user, Action.MANAGE_WEBHOOKS)
+    require(actor, Action.MANAGE_WEBHOOKS)
     hook = Webhook.objects.filter(pk=webhook_id).first()
     if hook is None:
         raise NotFound("There is no such webhook.")

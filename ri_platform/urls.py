@@ -23,7 +23,8 @@ from ri_platform.metrics import metrics
 from ri_platform.openapi import Api
 from workspaces import api as workspaces_api
 from workspaces import organization_api, people_api
-from workspaces.access import ANY_ACCOUNT, TABLE, public
+from workspaces.access import ANY_ACCOUNT, TABLE
+from workspaces.guard import public
 from workspaces.token_auth import ApiKey, Bearer
 
 api = Api(

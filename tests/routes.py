@@ -59,7 +59,11 @@ def arguments_of(
 
 
 def token_of(cast: Cast, person: User | None) -> object:
-    has = person if person and allows(person, Action.CREATE_TOKEN, cast.workspace) else cast.member
+    has = (
+        person
+        if person and allows(Actor(person), Action.CREATE_TOKEN, cast.workspace)
+        else cast.member
+    )
     return tokens.create_token(Actor(has), cast.workspace, "present").token.pk
 
 

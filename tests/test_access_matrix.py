@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 
 from images import removal
-from images.models import BaseImage
+from images.models import BaseImage, ManagedImage
 from tests import factories
 from tests.conftest import Cast
 from tests.routes import ROUTES, arguments_of
@@ -32,12 +32,37 @@ def test_every_action_has_a_rule() -> None:
     assert set(TABLE) == set(Action)
 
 
+def concerns_owners(route: URLPattern) -> bool:
+    return any(
+        action is not None and TABLE[action].creator
+        for action in (route.callback.needs, route.callback.needs_to_post)
+    )
+
+
+# Where owners count, whose the image is: (creator, workspace it was created in) as the cast names them.
+OWNERS = [
+    (None, None), (None, "workspace"), ("viewer", "workspace"), ("member", "other"), ("stranger", None),
+]  # fmt: skip
+TRIED = [
+    (route, owner)
+    for route in ROUTES
+    for owner in (OWNERS if concerns_owners(route) else OWNERS[:1])
+]
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: str(route.name))
+@pytest.mark.parametrize(
+    ("route", "owner"), TRIED, ids=[f"{route.name}-{c}-{w}" for route, (c, w) in TRIED]
+)
 def test_each_role_gets_what_the_table_says(
-    route: URLPattern, method: str, cast: Cast, base: BaseImage
+    route: URLPattern,
+    owner: tuple[str | None, str | None],
+    method: str,
+    cast: Cast,
+    base: BaseImage,
 ) -> None:
-    image = factories.make_image("present", base=base)
+    creator, created_in = (getattr(cast, name) if name else None for name in owner)
+    image = factories.make_image("present", base=base, created_by=creator, created_in=created_in)
     if route.name in ("restore_image", "delete_image"):
         removal.remove_image(Actor(cast.admin), "present")
     needs = "needs" if method == "GET" else "needs_to_post"
@@ -53,7 +78,7 @@ def test_each_role_gets_what_the_table_says(
             answer = client.get(url) if method == "GET" else client.post(url, {"build": "1"})
             transaction.set_rollback(True)
         if answer.status_code != 405:
-            told = expected(cast, person, action, "workspace_id" in arguments)
+            told = expected(cast, person, action, "workspace_id" in arguments, image)
             assert outcome(answer) in told, (url, person)
 
 
@@ -74,16 +99,22 @@ def outcome(answer: Any) -> str:
 
 
 def expected(
-    cast: Cast, person: User | None, action: Action | None, in_workspace: bool
+    cast: Cast,
+    person: User | None,
+    action: Action | None,
+    in_workspace: bool,
+    image: ManagedImage,
 ) -> tuple[str, ...]:
     if action is None:
         # Public; "nowhere" is no identity provider that is configured.
         return ("let in", "hidden")
     if person is None:
         return ("sign in",)
-    if in_workspace and not allows(person, Action.SEE_WORKSPACE, cast.workspace):
+    actor = Actor(person)
+    if in_workspace and not allows(actor, Action.SEE_WORKSPACE, cast.workspace):
         return ("hidden",)
-    allowed = allows(person, action, cast.workspace if in_workspace else None)
+    workspace = cast.workspace if in_workspace else None
+    allowed = allows(actor, action, image if TABLE[action].creator else workspace)
     return ("let in",) if allowed else ("refused",)
 
 

@@ -1,26 +1,23 @@
-"""Who may do what: one table, one decorator, one check. No rule about roles stands anywhere else.
+"""Who may do what: one table and one check. No rule about roles stands anywhere else.
 
 A stranger to a workspace gets 404 for it, so its existence does not leak; somebody who may see it but
-lacks the privilege gets 403 with the sentence that says whose it is.
+lacks the privilege gets 403 with the sentence that says whose it is (`workspaces.guard`). What an API
+access token may is in the same table: it acts for its user in its own workspace
+(docs/decisions/0011-ownership.md).
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, Protocol, TypeVar, cast
+from functools import cached_property
+from typing import Protocol, cast
 from uuid import UUID
 
-from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django_htmx.http import HttpResponseClientRefresh
+from django.http import HttpRequest
 
 from ri_platform.address import client_address
-from ri_platform.errors import NotAllowed, NotFound
-from ri_platform.middleware import wants_fragment
+from ri_platform.errors import NotAllowed
 from workspaces.models import ApiToken, InstanceRole, User, Workspace, WorkspaceRole
 
 
@@ -42,6 +39,7 @@ class Action(enum.Enum):
     SEE_AUDIT_LOG = "audit.see"
     SEE_TOKENS = "tokens.see"
     CREATE_TOKEN = "token.create"  # noqa: S105 - a verb, no secret
+    REVOKE_TOKEN = "token.revoke"  # noqa: S105 - a verb, no secret
     MANAGE_TOKENS = "tokens.manage"
     SEE_IMAGES = "images.see"
     CREATE_IMAGE = "image.create"
@@ -71,13 +69,37 @@ WORKSPACE_USERS = WORKSPACE_ADMINISTRATORS | {WorkspaceRole.MEMBER}
 ANY_MEMBER = frozenset(WorkspaceRole)
 
 
+ASK = "Ask your organization administrator if you need this."
+COPY = "Copy it to have one of your own that you can change, or ask its owner."
+
+
 @dataclass(frozen=True)
 class Rule:
-    """Roles that allow an action: on the instance, or in the workspace at hand; either suffices."""
+    """Roles that allow an action: on the instance, or in the workspace at hand; either suffices.
+
+    With `creator`, the action concerns something that has an owner (`Owned`): the workspace is then the one
+    that it was created in, and who created it may, too. `token_refusal` is for what no token may, whoever
+    its user is, and says why.
+    """
 
     instance: frozenset[InstanceRole]
     workspace: frozenset[WorkspaceRole]
     refusal: str
+    hint: str = ASK
+    creator: bool = False
+    token_refusal: str = ""
+
+
+def owners_alone(verb: str) -> Rule:
+    """The rule for what changes a managed image: it is for its owners."""
+    return Rule(
+        ORGANIZATION,
+        WORKSPACE_USERS,
+        f"Only its creator, members of the workspace that it was created in, and Organization "
+        f"Administrators {verb}.",
+        hint=COPY,
+        creator=True,
+    )
 
 
 TABLE: dict[Action, Rule] = {
@@ -121,6 +143,8 @@ TABLE: dict[Action, Rule] = {
         frozenset({InstanceRole.ORGANIZATION_ADMINISTRATOR}),
         NOBODY_ELSE,
         "Only Organization Administrators themselves change the account of one, or make one.",
+        token_refusal="No API access token changes the account of an Organization Administrator, "  # noqa: S106
+        "or makes one.",
     ),
     Action.SEE_AUDIT_LOG: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators see the audit log."
@@ -129,7 +153,13 @@ TABLE: dict[Action, Rule] = {
         ORGANIZATION, ANY_MEMBER, "Only its members have tokens of a workspace."
     ),
     Action.CREATE_TOKEN: Rule(
-        ORGANIZATION, ANY_MEMBER, "Only its members create tokens of a workspace."
+        ORGANIZATION,
+        ANY_MEMBER,
+        "Only its members create tokens of a workspace.",
+        token_refusal="An API access token makes no tokens.",  # noqa: S106
+    ),
+    Action.REVOKE_TOKEN: Rule(
+        ORGANIZATION, ANY_MEMBER, "Only its members revoke their tokens of a workspace."
     ),
     Action.MANAGE_TOKENS: Rule(
         ORGANIZATION,
@@ -138,14 +168,11 @@ TABLE: dict[Action, Rule] = {
     ),
     Action.SEE_IMAGES: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to see managed images."),
     Action.CREATE_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to create a managed image."),
-    Action.REBUILD_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to build a managed image."),
-    Action.BUILD_FROM_SOURCE: Rule(
-        ANY_ACCOUNT, NOBODY_ELSE, "Sign in to build a managed image from source."
-    ),
-    # Whoever may create an image may also change it; the audit log says who did, a roll-back undoes it.
-    Action.ALTER_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to alter a managed image."),
-    Action.ROLL_BACK_IMAGE: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to roll back a managed image."),
-    Action.CANCEL_BUILD: Rule(ANY_ACCOUNT, NOBODY_ELSE, "Sign in to cancel a build."),
+    Action.REBUILD_IMAGE: owners_alone("rebuild this image"),
+    Action.BUILD_FROM_SOURCE: owners_alone("have this image built from source"),
+    Action.ALTER_IMAGE: owners_alone("alter this image"),
+    Action.ROLL_BACK_IMAGE: owners_alone("roll this image back"),
+    Action.CANCEL_BUILD: owners_alone("cancel a build of this image"),
     Action.REMOVE_IMAGE: Rule(
         ORGANIZATION,
         NOBODY_ELSE,
@@ -189,9 +216,36 @@ TABLE: dict[Action, Rule] = {
 }
 
 
+# What a viewer's token may: read, and create an image as any account may. Nothing else, also of what its user
+# may when signed in, so that it can be given to a machine that runs models.
+A_VIEWERS_TOKEN_MAY = frozenset(
+    {
+        Action.SEE_WORKSPACES,
+        Action.SEE_WORKSPACE,
+        Action.SEE_MEMBERS,
+        Action.SEE_TOKENS,
+        Action.SEE_IMAGES,
+        Action.CREATE_IMAGE,
+        Action.SEE_MODELS,
+        Action.RESOLVE_IMAGE,
+    }
+)
+
+
+class Owned(Protocol):
+    """What somebody created in a workspace; either may be gone, and both: it is the organization's then."""
+
+    created_by_id: int | None
+    created_in_id: UUID | None
+
+
+# What an action is done to or in, where the rule asks for that.
+Subject = Workspace | Owned
+
+
 @dataclass(frozen=True)
 class Actor:
-    """Somebody acting: the account, and what the audit log says of the way they came."""
+    """Somebody acting: the account, the token if they came with one, and the address they came from."""
 
     user: User
     address: str | None = None
@@ -206,105 +260,67 @@ class Actor:
         )
 
 
-def allows(user: User, action: Action, workspace: Workspace | None = None) -> bool:
-    """True if `user` may do `action`, in `workspace` where the action has one."""
-    if not user.is_active:
-        return False
-    rule = TABLE[action]
-    if user.role in rule.instance:
-        return True
-    if workspace is None or not rule.workspace:
-        return False
-    return workspace.memberships.filter(user=user, role__in=rule.workspace).exists()
+class Permissions:
+    """What an actor may do. Their roles are read once, so that a page can ask of many things."""
 
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
 
-def require(user: User, action: Action, workspace: Workspace | None = None) -> None:
-    """Raise `NotAllowed` with the rule's own sentence unless `allows`."""
-    if not allows(user, action, workspace):
-        raise NotAllowed(
-            TABLE[action].refusal, hint="Ask your organization administrator if you need this."
-        )
-
-
-class InWorkspace(Protocol):
-    """What belongs to a workspace, and is subject to its roles."""
+    @cached_property
+    def roles(self) -> dict[UUID, str]:
+        """Workspace → the actor's role there; with a token, in the token's workspace alone."""
+        memberships = self.actor.user.memberships.all()
+        if self.actor.token is not None:
+            memberships = memberships.filter(workspace=self.actor.token.workspace_id)
+        return dict(memberships.values_list("workspace_id", "role"))
 
     @property
-    def workspace(self) -> Workspace: ...
+    def by_viewers_token(self) -> bool:
+        token, user = self.actor.token, self.actor.user
+        return (
+            token is not None
+            and user.role not in ORGANIZATION
+            and self.roles.get(token.workspace_id) == WorkspaceRole.VIEWER
+        )
+
+    def allow(self, action: Action, subject: Subject | None = None) -> bool:
+        """Whether the actor may do `action`: in a workspace, or to what has an owner, where it has one."""
+        return not self.refusal(action, subject)
+
+    def refusal(self, action: Action, subject: Subject | None = None) -> str:
+        """The sentence that refuses the action; empty if it is allowed."""
+        user, token, rule = self.actor.user, self.actor.token, TABLE[action]
+        if not user.is_active:
+            return rule.refusal
+        if token is not None:
+            if rule.token_refusal:
+                return rule.token_refusal
+            if isinstance(subject, Workspace) and subject.pk != token.workspace_id:
+                return "An API access token acts in its own workspace alone."
+            if action not in A_VIEWERS_TOKEN_MAY and self.by_viewers_token:
+                return "A viewer's API access token creates images, and changes nothing else."
+        if user.role in rule.instance:
+            return ""
+        if isinstance(subject, Workspace):
+            workspace_id: UUID | None = subject.pk
+        elif subject is not None and rule.creator:
+            # A token has the roles of its user, but did not create what that user did elsewhere.
+            if token is None and subject.created_by_id == user.pk:
+                return ""
+            workspace_id = subject.created_in_id
+        else:
+            workspace_id = None
+        if workspace_id is None or not rule.workspace:
+            return rule.refusal
+        return "" if self.roles.get(workspace_id) in rule.workspace else rule.refusal
 
 
-# URL parameter → keyword argument and finder, for what stands in a workspace; each app adds its own.
-LOCATED: dict[str, tuple[str, Callable[[User, UUID], InWorkspace]]] = {}
+def allows(actor: Actor, action: Action, subject: Subject | None = None) -> bool:
+    """Whether `actor` may do `action`, with the roles that they have now."""
+    return Permissions(actor).allow(action, subject)
 
 
-def locates(
-    parameter: str, name: str
-) -> Callable[[Callable[[User, UUID], T]], Callable[[User, UUID], T]]:
-    """Register how `needs` finds what a URL's `parameter` names; views get it as the argument `name`.
-
-    The finder raises `NotFound` for what the user may not know of.
-    """
-
-    def register(find: Callable[[User, UUID], T]) -> Callable[[User, UUID], T]:
-        LOCATED[parameter] = (name, find)
-        return find
-
-    return register
-
-
-T = TypeVar("T", bound=InWorkspace)
-R = TypeVar("R")
-V = TypeVar("V", bound=Callable[..., HttpResponseBase])
-
-
-def needs(
-    action: Action, *, to_post: Action | None = None
-) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
-    """Guard a view of the console or the API: signed in, the URL's workspace visible, the action allowed.
-
-    `to_post` is for a page that more people see than may send its form. A `workspace_id` in the URL becomes
-    the keyword argument `workspace`; what `locates` registered is found too, and has to stand in that
-    workspace.
-    """
-
-    def decorate(view: Callable[..., R]) -> Callable[..., R | HttpResponse]:
-        @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> R | HttpResponse:
-            if not isinstance(request.user, User):
-                if wants_fragment(request):
-                    # Followed by htmx, a redirect would put the form into the middle of the page.
-                    return HttpResponseClientRefresh()
-                return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
-            workspace = None
-            if "workspace_id" in kwargs:
-                workspace = visible_workspace(request.user, kwargs.pop("workspace_id"))
-                kwargs["workspace"] = workspace
-            for parameter in LOCATED.keys() & kwargs.keys():
-                name, find = LOCATED[parameter]
-                kwargs[name] = found = find(request.user, kwargs.pop(parameter))
-                if workspace not in (None, found.workspace):
-                    raise NotFound("There is nothing at this address.")
-                workspace = found.workspace
-            require(request.user, action, workspace)
-            if to_post is not None and request.method == "POST":
-                require(request.user, to_post, workspace)
-            return view(request, *args, **kwargs)
-
-        guarded.needs = action  # type: ignore[attr-defined]
-        guarded.needs_to_post = to_post or action  # type: ignore[attr-defined]
-        return guarded
-
-    return decorate
-
-
-def public(view: V) -> V:
-    """Mark a view that anybody may open, signed in or not."""
-    view.needs = view.needs_to_post = None  # type: ignore[attr-defined]
-    return view
-
-
-def visible_workspace(user: User, workspace_id: UUID) -> Workspace:
-    try:
-        return Workspace.objects.visible_to(user).get(pk=workspace_id)
-    except Workspace.DoesNotExist as error:
-        raise NotFound("There is no workspace at this address.") from error
+def require(actor: Actor, action: Action, subject: Subject | None = None) -> None:
+    """Raise `NotAllowed` with the rule's own sentence unless `allows`."""
+    if refusal := Permissions(actor).refusal(action, subject):
+        raise NotAllowed(refusal, hint=TABLE[action].hint)

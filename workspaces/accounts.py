@@ -29,7 +29,7 @@ def create_account(actor: Actor, username: str, *, email: str = "", role: str) -
 
     Raises `Conflict` if the name is taken.
     """
-    require(actor.user, Action.MANAGE_ACCOUNTS)
+    require(actor, Action.MANAGE_ACCOUNTS)
     refuse_unknown_role(role)
     require_over(actor, role)
     username = username.strip()
@@ -64,7 +64,7 @@ def change_role(actor: Actor, user: User, role: str) -> User:
 
     Raises `Conflict` if the organization would have no administrator left.
     """
-    require(actor.user, Action.MANAGE_ACCOUNTS)
+    require(actor, Action.MANAGE_ACCOUNTS)
     refuse_unknown_role(role)
     with transaction.atomic():
         locked = locked_account(user)
@@ -83,7 +83,7 @@ def deactivate_account(actor: Actor, user: User) -> User:
 
     Raises `Conflict` for one's own account, and if the organization would have no administrator left.
     """
-    require(actor.user, Action.MANAGE_ACCOUNTS)
+    require(actor, Action.MANAGE_ACCOUNTS)
     if user.pk == actor.user.pk:
         raise Conflict("This is your own account.", hint="Let another administrator do it.")
     with transaction.atomic():
@@ -99,7 +99,7 @@ def deactivate_account(actor: Actor, user: User) -> User:
 
 def reactivate_account(actor: Actor, user: User) -> User:
     """Let an account sign in again."""
-    require(actor.user, Action.MANAGE_ACCOUNTS)
+    require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
         locked = locked_account(user)
         require_over(actor, locked.role)
@@ -116,7 +116,7 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
     The present password stops working, and open sessions end. The link works once, for as long as
     `PASSWORD_RESET_TIMEOUT` says.
     """
-    require(actor.user, Action.MANAGE_ACCOUNTS)
+    require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
         locked = locked_account(user)
         require_over(actor, locked.role)
@@ -132,7 +132,7 @@ def remove_second_factors(actor: Actor, user: User) -> User:
 
     Each second factor that goes is an event of its own, besides.
     """
-    require(actor.user, Action.MANAGE_ACCOUNTS)
+    require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
         locked = locked_account(user)
         require_over(actor, locked.role)
@@ -153,7 +153,7 @@ def search(words: str) -> QuerySet[User]:
 
 def account_of(actor: Actor, user_id: int) -> User:
     """Raises `NotFound`."""
-    require(actor.user, Action.SEE_ORGANIZATION)
+    require(actor, Action.SEE_ORGANIZATION)
     found = User.objects.filter(pk=user_id).first() if 0 < user_id < 2**31 else None
     if found is None:
         raise NotFound("There is no such account.")
@@ -163,7 +163,7 @@ def account_of(actor: Actor, user_id: int) -> User:
 def require_over(actor: Actor, *roles: str) -> None:
     """Raise `NotAllowed` if one of `roles`, had or wanted by an account, is not the actor's to change."""
     if InstanceRole.ORGANIZATION_ADMINISTRATOR in roles:
-        require(actor.user, Action.APPOINT_ADMINISTRATORS)
+        require(actor, Action.APPOINT_ADMINISTRATORS)
 
 
 def locked_account(user: User) -> User:

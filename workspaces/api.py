@@ -5,17 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from ninja.decorators import decorate_view
 from pydantic import Field
 
 from ri_platform.api import ERRORS, Camel, Line, Lines, router
+from ri_platform.errors import NotAllowed
 from ri_platform.text import column_length
 from workspaces import operations, tokens
-from workspaces.access import LOCATED, Action, Actor, needs, visible_workspace
+from workspaces.access import TABLE, Action, Actor, require
+from workspaces.guard import PLACES, locate
 from workspaces.models import ApiToken, Workspace
+from workspaces.token_auth import authenticate
 
 routes = router(
     "Workspaces and tokens",
@@ -28,30 +34,6 @@ class Id(Camel):
 
     uuid: UUID
     """A UUID (RFC 9562)."""
-
-
-class TokenIn(Camel):
-    """A new token."""
-
-    name: Line = Field(
-        min_length=1, max_length=column_length(ApiToken, "name"), examples=["nightly-training"]
-    )
-    """What will use it; unique among one's tokens of a workspace."""
-    workspace_id: Id | None = None
-    """The workspace; left out for that of the token which asks."""
-    expiry_days: int | None = Field(None, ge=1, le=100_000, examples=[90])
-    """How many days it lives; left out for as many as it may."""
-
-
-class TokenMade(Camel):
-    """A token just made."""
-
-    id: Id
-    """The token's identifier."""
-    full_api_token: str = Field(examples=["ri_" + "5c3f9a70" * 8])
-    """The token itself. It is told this once."""
-    expiration_time: datetime
-    """When it expires."""
 
 
 class TokenOut(Camel):
@@ -120,24 +102,43 @@ class Nothing(Camel):
 
 
 def guarded(action: Action) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`needs` for an endpoint: what takes a `workspace` is published as taking its `workspace_id`.
+    """Guard an endpoint as `guard.needs` does a view, before the framework looks at what else was sent.
 
-    So with what `access.locates` registered.
+    So a caller who may not act learns nothing of a body, and a malformed one is not even parsed. What takes a
+    `workspace` is published as taking its `workspace_id`, and so with what else `guard.locates` registered.
     """
 
+    def check(run: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @wraps(run)
+        def checked(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
+            authenticate(request)
+            actor = Actor.of(request)
+            subject, found = locate(actor, action, parameters)
+            require(actor, action, subject)
+            request.located = found  # type: ignore[attr-defined]
+            return run(request, **parameters)
+
+        return checked
+
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        endpoint = needs(action)(view)
+        @wraps(view)
+        def endpoint(request: HttpRequest, **arguments: Any) -> Any:
+            for parameter, thing in request.located.items():  # type: ignore[attr-defined]
+                del arguments[parameter]
+                arguments[PLACES[parameter].argument] = thing
+            return view(request, **arguments)
+
         signature = inspect.signature(view, eval_str=True)
-        published = {name: parameter for parameter, (name, _) in LOCATED.items()}
-        published["workspace"] = "workspace_id"
-        parameters = [
-            parameter.replace(name=published[parameter.name], annotation=UUID)
-            if parameter.name in published
-            else parameter
-            for parameter in signature.parameters.values()
-        ]
+        published = {place.argument: (name, place.kind) for name, place in PLACES.items()}
+        parameters = []
+        for parameter in signature.parameters.values():
+            if parameter.name in published:
+                name, kind = published[parameter.name]
+                parameter = parameter.replace(name=name, annotation=kind)
+            parameters.append(parameter)
         endpoint.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return endpoint
+        endpoint.needs = action  # type: ignore[attr-defined]
+        return decorate_view(check)(endpoint)
 
     return decorate
 
@@ -145,8 +146,8 @@ def guarded(action: Action) -> Callable[[Callable[..., Any]], Callable[..., Any]
 @routes.get("/workspace", response={200: WorkspacesOut, **ERRORS}, summary="List workspaces")
 @guarded(Action.SEE_WORKSPACES)
 def list_workspaces(request: HttpRequest) -> dict[str, Any]:
-    """The workspaces that the token's user sees, by name."""
-    found = Workspace.objects.visible_to(Actor.of(request).user).order_by("name")
+    """The token's own workspace: a token sees no other."""
+    found = Workspace.objects.visible_to(Actor.of(request))
     return {"workspaces": [described(workspace) for workspace in found]}
 
 
@@ -155,7 +156,7 @@ def list_workspaces(request: HttpRequest) -> dict[str, Any]:
 )
 @guarded(Action.SEE_WORKSPACE)
 def get_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """A workspace that the token's user sees."""
+    """The token's own workspace; any other is not found."""
     return described(workspace)
 
 
@@ -176,7 +177,7 @@ def edit_workspace(
 @routes.post("/workspace", response={200: WorkspaceOut, **ERRORS}, summary="Create a workspace")
 @guarded(Action.CREATE_WORKSPACE)
 def create_workspace(request: HttpRequest, wanted: WorkspaceIn) -> dict[str, Any]:
-    """It has no members yet; Organization Administrators see it all the same."""
+    """It has no members yet. What is done in it takes a token of its own, made in the console."""
     command = operations.EditWorkspace(wanted.name, wanted.description)
     return described(operations.create_workspace(Actor.of(request), command))
 
@@ -191,33 +192,23 @@ def remove_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, An
     return {}
 
 
-@routes.post(
-    "/users/api-tokens", response={200: TokenMade, **ERRORS}, summary="Create an API access token"
-)
-@guarded(Action.SEE_WORKSPACES)
-def create_token(request: HttpRequest, wanted: TokenIn) -> dict[str, Any]:
-    """A token of the same user; without a workspace it is for that of the token which asks.
+@routes.post("/users/api-tokens", response=ERRORS, summary="Create no API access token")
+@guarded(Action.CREATE_TOKEN)
+def create_token(request: HttpRequest) -> None:
+    """A token makes no tokens, so this answers 403. People create them in the console.
 
-    It expires no later than that one. The answer tells the token, once.
+    The address stays for clients of the original, so that they are told.
     """
-    actor = Actor.of(request)
-    workspace = workspace_of(actor, wanted.workspace_id)
-    made = tokens.create_token(actor, workspace, wanted.name, days=wanted.expiry_days)
-    return {
-        "id": {"uuid": made.token.pk},
-        "full_api_token": made.secret,
-        "expiration_time": made.token.expires_at,
-    }
+    raise NotAllowed(TABLE[Action.CREATE_TOKEN].token_refusal)
 
 
 @routes.get(
     "/users/api-tokens", response={200: TokensOut, **ERRORS}, summary="List API access tokens"
 )
-@guarded(Action.SEE_WORKSPACES)
+@guarded(Action.SEE_TOKENS)
 def list_tokens(request: HttpRequest) -> dict[str, Any]:
     """Those of the workspace of the token which asks: the user's own, or all for who manages them."""
-    actor = Actor.of(request)
-    found = tokens.visible_tokens(actor.user, workspace_of(actor, None))
+    found = tokens.visible_tokens(Actor.of(request), authenticate(request).workspace)
     return {"api_token_infos": [token_described(token) for token in found]}
 
 
@@ -226,19 +217,12 @@ def list_tokens(request: HttpRequest) -> dict[str, Any]:
     response={200: Nothing, **ERRORS},
     summary="Revoke an API access token",
 )
-@guarded(Action.SEE_WORKSPACES)
+@guarded(Action.REVOKE_TOKEN)
 def revoke_token(request: HttpRequest, token_id: UUID) -> dict[str, Any]:
-    """It ends at once; also the token which asks may be named."""
+    """It ends at once. It is of the same workspace as the token which asks, or that one itself."""
     actor = Actor.of(request)
-    tokens.revoke_token(actor, tokens.token_of(actor.user, token_id))
+    tokens.revoke_token(actor, tokens.token_of(actor, token_id))
     return {}
-
-
-def workspace_of(actor: Actor, wanted: Id | None) -> Workspace:
-    if wanted is not None:
-        return visible_workspace(actor.user, wanted.uuid)
-    assert actor.token is not None
-    return actor.token.workspace
 
 
 def described(workspace: Workspace) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Echo:
 
 def export(actor: Actor, wanted: dict[str, Any]) -> StreamingHttpResponse:
     """Events as `audit.events` filters them, streamed. That somebody took them is an event, too."""
-    require(actor.user, Action.SEE_AUDIT_LOG)
+    require(actor, Action.SEE_AUDIT_LOG)
     audit.record(
         "audit.exported",
         actor,

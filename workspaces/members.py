@@ -32,7 +32,7 @@ def add_members(
     actor: Actor, workspace: Workspace, users: Iterable[User], role: str
 ) -> list[Membership]:
     """Make accounts members. Who is one already stays as they are."""
-    require(actor.user, Action.MANAGE_MEMBERS, workspace)
+    require(actor, Action.MANAGE_MEMBERS, workspace)
     refuse_unknown_role(role)
     added = []
     with transaction.atomic():
@@ -48,7 +48,7 @@ def add_members(
 
 def edit_member(actor: Actor, membership: Membership, role: str) -> Membership:
     """Change a member's role. Raises `Conflict` if the workspace would have no administrator left."""
-    require(actor.user, Action.MANAGE_MEMBERS, membership.workspace)
+    require(actor, Action.MANAGE_MEMBERS, membership.workspace)
     refuse_unknown_role(role)
     with transaction.atomic():
         locked = locked_membership(membership)
@@ -66,7 +66,7 @@ def remove_member(actor: Actor, membership: Membership) -> None:
 
     Raises `Conflict` if the workspace would have no administrator left.
     """
-    require(actor.user, Action.MANAGE_MEMBERS, membership.workspace)
+    require(actor, Action.MANAGE_MEMBERS, membership.workspace)
     with transaction.atomic():
         locked = locked_membership(membership)
         refuse_last_administrator(locked)

@@ -15,6 +15,8 @@ from django.utils import timezone
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
 
+    from workspaces.access import Actor
+
     Accounts = UserManager["User"]
 else:
     Accounts = UserManager
@@ -98,10 +100,12 @@ class Organization(models.Model):
 
 
 class WorkspaceQuerySet(models.QuerySet["Workspace"]):
-    def visible_to(self, user: User) -> WorkspaceQuerySet:
-        if user.is_organization_administrator:
-            return self
-        return self.filter(memberships__user=user)
+    def visible_to(self, actor: Actor) -> WorkspaceQuerySet:
+        """Those that the actor is in, or all for who administers the organization; with a token, its own."""
+        seen = self
+        if not actor.user.is_organization_administrator:
+            seen = seen.filter(memberships__user=actor.user)
+        return seen.filter(pk=actor.token.workspace_id) if actor.token else seen
 
 
 class Workspace(models.Model):

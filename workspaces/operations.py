@@ -20,7 +20,7 @@ class EditWorkspace:
 
 def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -> Workspace:
     """Change a workspace's name and description. Raises `Conflict` if the name is taken."""
-    require(actor.user, Action.EDIT_WORKSPACE, workspace)
+    require(actor, Action.EDIT_WORKSPACE, workspace)
     with transaction.atomic():
         locked = Workspace.objects.select_for_update().get(pk=workspace.pk)
         before = {"name": locked.name, "description": locked.description}
@@ -44,7 +44,7 @@ def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -
 
 def create_workspace(actor: Actor, command: EditWorkspace) -> Workspace:
     """Make a workspace. Raises `Conflict` if the name is taken, `Invalid` for an empty one."""
-    require(actor.user, Action.CREATE_WORKSPACE)
+    require(actor, Action.CREATE_WORKSPACE)
     try:
         with transaction.atomic():
             workspace = Workspace.objects.create(
@@ -68,7 +68,7 @@ def remove_workspace(actor: Actor, workspace: Workspace, typed_name: str) -> Non
 
     Managed images stay: they belong to the instance. Raises `Invalid` for another name.
     """
-    require(actor.user, Action.REMOVE_WORKSPACE, workspace)
+    require(actor, Action.REMOVE_WORKSPACE, workspace)
     if typed_name.strip() != workspace.name:
         raise Invalid(
             "This is not the workspace's name.",

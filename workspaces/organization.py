@@ -14,7 +14,7 @@ from workspaces.zones import zone_named
 
 def change_time_zone(actor: Actor, time_zone: str) -> Organization:
     """Set the organization's time zone, a name of the tz database. Raises `Invalid` for another."""
-    require(actor.user, Action.EDIT_ORGANIZATION)
+    require(actor, Action.EDIT_ORGANIZATION)
     if zone_named(time_zone) is None:
         raise Invalid(f"There is no time zone {time_zone!r}.", field="time_zone")
     with transaction.atomic():

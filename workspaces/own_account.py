@@ -27,7 +27,7 @@ SEEN_EVERY = 300
 
 def choose_time_zone(actor: Actor, time_zone: str) -> None:
     """Show times in `time_zone` (a name of the tz database), or with an empty one as the browser says."""
-    require(actor.user, Action.MANAGE_OWN_ACCOUNT)
+    require(actor, Action.MANAGE_OWN_ACCOUNT)
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=actor.user.pk)
         before, locked.time_zone = locked.time_zone, time_zone
@@ -41,7 +41,7 @@ def end_sessions(actor: Actor, chosen: str, *, keep: str) -> int:
 
     Returns how many were ended; raises `NotFound` if the chosen one is not there, or another's.
     """
-    require(actor.user, Action.MANAGE_OWN_ACCOUNT)
+    require(actor, Action.MANAGE_OWN_ACCOUNT)
     mine = UserSession.objects.filter(user=actor.user).exclude(session_key=keep)
     if chosen:
         mine = mine.filter(pk=int(chosen) if chosen.isdecimal() and len(chosen) < 18 else -1)

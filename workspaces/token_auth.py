@@ -22,9 +22,14 @@ def presented(request: HttpRequest) -> str:
 
 
 def authenticate(request: HttpRequest) -> ApiToken:
-    """The request's token; the request then is its user's. Raises `Unauthenticated`, `TooManyRequests`."""
-    token = tokens.authenticate(presented(request), client_address(request))
-    request.user, request.api_token = token.user, token  # type: ignore[attr-defined]
+    """The request's token; the request then is its user's. Raises `Unauthenticated`, `TooManyRequests`.
+
+    `workspaces.api.guarded` asks first, and the framework again.
+    """
+    token: ApiToken | None = getattr(request, "api_token", None)
+    if token is None:
+        token = tokens.authenticate(presented(request), client_address(request))
+        request.user, request.api_token = token.user, token  # type: ignore[attr-defined]
     return token
 
 

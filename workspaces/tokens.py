@@ -1,8 +1,8 @@
 """API access tokens: made, revoked, and recognized when a request brings one.
 
 A token is 256 random bits, so a plain SHA-256 of it is as good as the slow hash that passwords need, and
-can be looked up by an index. It acts for its user: with that account's privileges, never more, and only while
-the account is active and still sees the token's workspace.
+can be looked up by an index. It acts for its user in its workspace: with that account's privileges there,
+never more, and only while the account is active and still sees the workspace. It makes no tokens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ri_platform.locks import until_commit
 from workspaces import audit
 from workspaces.access import Action, Actor, allows, require
 from workspaces.limits import count_failure
-from workspaces.models import ApiToken, InstanceRole, User, Workspace
+from workspaces.models import ApiToken, InstanceRole, Workspace
 
 PREFIX = "ri_"
 WRONG = "Too many requests with a wrong API access token came from your address."
@@ -44,12 +44,12 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8")).hexdigest()
 
 
-def visible_tokens(user: User, workspace: Workspace) -> QuerySet[ApiToken]:
-    """A workspace's tokens: all of them for who manages them, else the user's own."""
+def visible_tokens(actor: Actor, workspace: Workspace) -> QuerySet[ApiToken]:
+    """A workspace's tokens: all of them for who manages them, else the actor's own."""
     tokens = workspace.tokens.select_related("user").order_by("-created_at")
-    if allows(user, Action.MANAGE_TOKENS, workspace):
+    if allows(actor, Action.MANAGE_TOKENS, workspace):
         return tokens
-    return tokens.filter(user=user)
+    return tokens.filter(user=actor.user)
 
 
 def living_tokens() -> QuerySet[ApiToken]:
@@ -66,9 +66,10 @@ def create_token(
 ) -> NewToken:
     """Make a token of the actor's for a workspace; `days` shortens its life.
 
-    Raises `Conflict` if the actor has one of this name there, or the instance has as many as it may.
+    Raises `Conflict` if the actor has one of this name there, or the instance has as many as it may, and
+    `NotAllowed` for who came with a token.
     """
-    require(actor.user, Action.CREATE_TOKEN, workspace)
+    require(actor, Action.CREATE_TOKEN, workspace)
     name = name.strip()
     if not 1 <= len(name) <= 120 or not name.isprintable():
         raise Invalid(
@@ -76,7 +77,7 @@ def create_token(
             hint="Name it after what will use it.",
             field="name",
         )
-    expires_at = expiry(actor, days)
+    expires_at = expiry(days)
     # Letters and digits only: a double click selects all of it.
     secret = PREFIX + secrets.token_hex(32)
     with transaction.atomic():
@@ -106,27 +107,28 @@ def create_token(
     return NewToken(token, secret)
 
 
-def expiry(actor: Actor, days: int | None) -> datetime:
+def expiry(days: int | None) -> datetime:
     if days is not None and not 1 <= days <= settings.API_TOKEN_DAYS:
         raise Invalid(f"A token lives 1 to {settings.API_TOKEN_DAYS} days.", field="expiry_days")
-    expires_at = timezone.now() + timedelta(days=days or settings.API_TOKEN_DAYS)
-    # A token that makes another must not outlive itself that way.
-    return min(expires_at, actor.token.expires_at) if actor.token else expires_at
+    return timezone.now() + timedelta(days=days or settings.API_TOKEN_DAYS)
 
 
 def revoke_token(actor: Actor, token: ApiToken) -> None:
     """End a token at once. Its user may, and who manages the workspace's tokens."""
-    if token.user_id != actor.user.pk:
-        require(actor.user, Action.MANAGE_TOKENS, token.workspace)
+    own = token.user_id == actor.user.pk
+    require(actor, Action.REVOKE_TOKEN if own else Action.MANAGE_TOKENS, token.workspace)
     with transaction.atomic():
         if ApiToken.objects.filter(pk=token.pk).delete()[0]:
             record("token.revoked", actor, token)
 
 
-def token_of(user: User, token_id: UUID) -> ApiToken:
-    """The token, if `user` may see it. Raises `NotFound`."""
-    token = ApiToken.objects.select_related("workspace", "user").filter(pk=token_id).first()
-    if token is None or not visible_tokens(user, token.workspace).filter(pk=token.pk).exists():
+def token_of(actor: Actor, token_id: UUID) -> ApiToken:
+    """The token, if `actor` may see it; with a token, one of the same workspace. Raises `NotFound`."""
+    tokens = ApiToken.objects.select_related("workspace", "user")
+    if actor.token is not None:
+        tokens = tokens.filter(workspace=actor.token.workspace_id)
+    token = tokens.filter(pk=token_id).first()
+    if token is None or not visible_tokens(actor, token.workspace).filter(pk=token.pk).exists():
         raise NotFound("There is no such API access token.")
     return token
 

@@ -1,7 +1,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from workspaces.access import public
+from workspaces.guard import public
 from workspaces.views import members, organization, tokens, workspaces
 
 WORKSPACE = "workspaces/<uuid:workspace_id>"

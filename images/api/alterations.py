@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from images import operations, revisions
+from images import revisions
 from images.api import alteration_schemas, present, schemas
 from images.api.present import image_and_job
 from images.comparison import Differences
@@ -33,15 +33,13 @@ routes = router(
 )
 @guarded(Action.ALTER_IMAGE)
 def preview_alteration(
-    request: HttpRequest, name: str, wanted: schemas.AlterImageIn
+    request: HttpRequest, image: ManagedImage, wanted: schemas.AlterImageIn
 ) -> dict[str, Any]:
     """Resolves what an alteration would change, in the background; nothing is built, the image stays.
 
     Ask for the alteration until its state is `succeeded` or `failed`. It is open for a day.
     """
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
-    return one(revisions.propose_alteration(actor, image, altered(image, wanted)))
+    return one(revisions.propose_alteration(Actor.of(request), image, altered(image, wanted)))
 
 
 @routes.post(
@@ -50,11 +48,12 @@ def preview_alteration(
     summary="Build an alteration",
 )
 @guarded(Action.ALTER_IMAGE)
-def build_alteration(request: HttpRequest, name: str, alteration_id: int) -> dict[str, Any]:
+def build_alteration(
+    request: HttpRequest, image: ManagedImage, alteration_id: int
+) -> dict[str, Any]:
     """Makes it the image's and builds just what was resolved: what was shown is what is built."""
-    actor = Actor.of(request)
-    proposed = revisions.alteration_of(actor.user, name, alteration_id)
-    return image_and_job(revisions.alter_image(actor, proposed))
+    proposed = revisions.alteration_of(image, alteration_id)
+    return image_and_job(revisions.alter_image(Actor.of(request), proposed))
 
 
 @routes.get(
@@ -63,9 +62,9 @@ def build_alteration(request: HttpRequest, name: str, alteration_id: int) -> dic
     summary="Get an alteration",
 )
 @guarded(Action.ALTER_IMAGE)
-def get_alteration(request: HttpRequest, name: str, alteration_id: int) -> dict[str, Any]:
+def get_alteration(request: HttpRequest, image: ManagedImage, alteration_id: int) -> dict[str, Any]:
     """An open alteration, with what it changes once that is resolved."""
-    return one(revisions.alteration_of(Actor.of(request).user, name, alteration_id))
+    return one(revisions.alteration_of(image, alteration_id))
 
 
 def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> CreateImage:

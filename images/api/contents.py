@@ -155,8 +155,8 @@ def list_image_libraries(
 @guarded(Action.SEE_IMAGES)
 def list_image_models(request: HttpRequest, name: str) -> dict[str, Any]:
     """The models that run on it; those of workspaces that the token's user does not see are only counted."""
-    user = Actor.of(request).user
-    use = use_of(operations.image_named(user, name), user, shown=MODELS_SHOWN)
+    actor = Actor.of(request)
+    use = use_of(operations.image_named(actor.user, name), actor, shown=MODELS_SHOWN)
     return {
         "models": [
             {

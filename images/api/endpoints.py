@@ -11,7 +11,7 @@ from images import matching, operations, pages, removal, revisions
 from images.api import match_schemas, present, schemas
 from images.api.alterations import altered
 from images.api.present import image_and_job
-from images.models import BaseImage
+from images.models import BaseImage, ManagedImage
 from images.pages import LibraryFilter
 from images.queries import newest_python
 from images.requirements import os_packages, pip_requirements
@@ -111,10 +111,9 @@ def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[st
     "/images/{name}:rebuild", response={200: schemas.ImageAndJob, **ERRORS}, summary="Rebuild"
 )
 @guarded(Action.REBUILD_IMAGE)
-def rebuild_image(request: HttpRequest, name: str) -> dict[str, Any]:
+def rebuild_image(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Resolves and builds an image anew from what it was asked for; the present one stays usable."""
-    actor = Actor.of(request)
-    return image_and_job(revisions.rebuild_image(actor, operations.image_named(actor.user, name)))
+    return image_and_job(revisions.rebuild_image(Actor.of(request), image))
 
 
 @routes.post(
@@ -123,31 +122,28 @@ def rebuild_image(request: HttpRequest, name: str) -> dict[str, Any]:
     summary="Build an image from source",
 )
 @guarded(Action.BUILD_FROM_SOURCE)
-def build_from_source(request: HttpRequest, name: str) -> dict[str, Any]:
+def build_from_source(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Builds an image again, now with source builds for libraries that have no wheel; it stays so."""
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
-    return image_and_job(revisions.build_from_source(actor, image))
+    return image_and_job(revisions.build_from_source(Actor.of(request), image))
 
 
 @routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
 @guarded(Action.CANCEL_BUILD)
-def cancel_build(request: HttpRequest, name: str) -> dict[str, Any]:
+def cancel_build(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Stops the build that is under way."""
-    actor = Actor.of(request)
-    revisions.cancel_build(actor, operations.image_named(actor.user, name))
-    return one_image(request, name)
+    revisions.cancel_build(Actor.of(request), image)
+    return one_image(request, image.name)
 
 
 @routes.post(
     "/images/{name}:rollBack", response={200: schemas.ImageAndJob, **ERRORS}, summary="Roll back"
 )
 @guarded(Action.ROLL_BACK_IMAGE)
-def roll_back_image(request: HttpRequest, name: str, wanted: schemas.RollBackIn) -> dict[str, Any]:
+def roll_back_image(
+    request: HttpRequest, image: ManagedImage, wanted: schemas.RollBackIn
+) -> dict[str, Any]:
     """Makes an earlier build's image current again."""
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
-    return image_and_job(revisions.roll_back_image(actor, image, wanted.build))
+    return image_and_job(revisions.roll_back_image(Actor.of(request), image, wanted.build))
 
 
 @routes.get("/images/{name}", response={200: schemas.OneImage, **ERRORS}, summary="Get an image")
@@ -162,11 +158,15 @@ def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
     "/images/{name}", response={200: schemas.ImageAndJob, **ERRORS}, summary="Alter an image"
 )
 @guarded(Action.ALTER_IMAGE)
-def alter_image(request: HttpRequest, name: str, wanted: schemas.AlterImageIn) -> dict[str, Any]:
-    """Makes a new revision of an image; what is left out stays, and the present one stays usable."""
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
-    return image_and_job(revisions.alter_image_unseen(actor, image, altered(image, wanted)))
+def alter_image(
+    request: HttpRequest, image: ManagedImage, wanted: schemas.AlterImageIn
+) -> dict[str, Any]:
+    """Makes a new revision of an image; what is left out stays, and the present one stays usable.
+
+    For the image's owners; others create an image of their own.
+    """
+    command = altered(image, wanted)
+    return image_and_job(revisions.alter_image_unseen(Actor.of(request), image, command))
 
 
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")

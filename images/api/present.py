@@ -48,6 +48,10 @@ def image(row: ManagedImage, libraries: list[dict[str, str]]) -> dict[str, Any]:
         "status": f"STATUS_{row.status}",
         **spec(row.spec),
         "pip_libraries": libraries,
+        "owner": {
+            "user": row.owning_user.username if row.owning_user else None,
+            "workspace": row.created_in.name if row.created_in else None,
+        },
         "digest": current.manifest_digest if current else "",
         "pull_reference": pull_reference(row, current) if current else "",
         "size_bytes": current.size_bytes if current else 0,

@@ -208,6 +208,15 @@ class BuildOut(Camel):
     """Why it failed."""
 
 
+class OwnerOut(Camel):
+    """Who may change an image, beside Organization Administrators. Without either, they alone may."""
+
+    user: str | None = Field(None, examples=["ada"])
+    """The account that created it, as long as that is active."""
+    workspace: str | None = Field(None, examples=["Pricing"])
+    """The workspace that it was created in, whose members may, too, but for viewers."""
+
+
 class ImageOut(Camel):
     """An image. What it has is that of its current build, if it has one."""
 
@@ -237,6 +246,8 @@ class ImageOut(Camel):
     """The use case of the base image."""
     allow_source: bool
     """Whether libraries without a wheel may be built from source."""
+    owner: OwnerOut | None = None
+    """Who may change it, of a managed image."""
     digest: str
     """The digest of the current build's manifest."""
     pull_reference: str

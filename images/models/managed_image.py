@@ -86,6 +86,10 @@ class ManagedImage(models.Model):
     created_in = models.ForeignKey(
         Workspace, models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    # Whose spec it began with; of no consequence but that the two can be compared.
+    copied_from = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now(), db_index=True)
 
@@ -154,6 +158,22 @@ class ManagedImage(models.Model):
     def is_settled(self) -> bool:
         """Nothing will change by itself: a page needs no further poll."""
         return self.status in (Status.READY, Status.FAILED)
+
+    @property
+    def owning_user(self) -> User | None:
+        """Who created it, as long as that account is active."""
+        creator = self.created_by
+        return creator if creator is not None and creator.is_active else None
+
+    @property
+    def owner_name(self) -> str:
+        """Who may change it beside Organization Administrators, as people read it (`workspaces.access`)."""
+        who = self.owning_user.username if self.owning_user else ""
+        members = f"members of {self.created_in.name}" if self.created_in else ""
+        words = " and ".join(word for word in (who, members) if word)
+        return (
+            words[:1].upper() + words[1:] if not who else words
+        ) or "Organization Administrators"
 
     @property
     def spec(self) -> dict[str, Any]:

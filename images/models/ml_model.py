@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from images.models.base_image import PythonVersion
 from images.models.build import Build
 from images.models.managed_image import ManagedImage
+from workspaces.access import Actor
 from workspaces.models import User, Workspace
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class MLModelQuerySet(models.QuerySet["MLModel"]):
-    def visible_to(self, user: User) -> MLModelQuerySet:
-        return self.filter(workspace__in=Workspace.objects.visible_to(user))
+    def visible_to(self, actor: Actor) -> MLModelQuerySet:
+        return self.filter(workspace__in=Workspace.objects.visible_to(actor))
 
 
 class MLModel(models.Model):

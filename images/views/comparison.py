@@ -11,7 +11,8 @@ from images.comparison import Comparison, revision_named
 from images.models import Build
 from images.specs import os_packages_of, pip_requirements_of
 from ri_platform.errors import NotFound
-from workspaces.access import Action, Actor, needs
+from workspaces.access import Action, Actor
+from workspaces.guard import needs
 from workspaces.models import User, Workspace
 
 # Without JavaScript the field offers so many names, in their order.

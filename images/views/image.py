@@ -15,7 +15,8 @@ from images.references import repository_of
 from images.use import use_of
 from ri_platform.confirm import confirm
 from ri_platform.errors import Invalid, NotFound
-from workspaces.access import Action, Actor, needs
+from workspaces.access import Action, Actor
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 
@@ -36,7 +37,7 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
             messages.success(request, f"The managed image {name} was removed.")
             return redirect("images", workspace_id=workspace.pk)
     image = operations.image_named(actor.user, name)
-    use = use_of(image, actor.user)
+    use = use_of(image, actor)
     return confirm(
         request,
         title="Remove this image?",

@@ -26,7 +26,8 @@ from images.use import use_of
 from images.views.parts import page_or_part
 from ri_platform.errors import NotFound
 from ri_platform.middleware import wants_fragment
-from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.access import TABLE, Action, Actor, Permissions
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 PAGE_SIZE = 20
@@ -63,6 +64,7 @@ def overview(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespo
         "steps": progress.steps(latest),
         "requirements": pip_requirements_of(image.spec),
         "reference": pull_reference(image, current) if current else "",
+        "original": ManagedImage.objects.existing().filter(pk=image.copied_from_id).first(),
     }
     return tab_page(request, workspace, image, "overview", context, log_of=latest)
 
@@ -121,7 +123,7 @@ def revisions(request: HttpRequest, workspace: Workspace, name: str) -> HttpResp
 def models(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     """The models that run on the image, those of workspaces that the reader does not see as a number."""
     image = shown_image(request, name)
-    use = use_of(image, Actor.of(request).user, shown=MODELS_SHOWN)
+    use = use_of(image, Actor.of(request), shown=MODELS_SHOWN)
     return tab_page(request, workspace, image, "models", {"use": use})
 
 
@@ -136,7 +138,8 @@ def tab_page(
 ) -> HttpResponse:
     """The page with this tab open; polled as long as the image may change by itself."""
     latest = latest_build(image)
-    may_remove = allows(Actor.of(request).user, Action.REMOVE_IMAGE)
+    may = Permissions(Actor.of(request))
+    may_alter = may.allow(Action.ALTER_IMAGE, image)
     shared = {
         "workspace": workspace,
         "section": "settings",
@@ -150,9 +153,15 @@ def tab_page(
         "counts": counts(image),
         "waiting": progress.waiting_for(image, latest),
         "outlook": Forecast.read().by_image().get(image.pk) if latest.is_active else None,
-        "may_remove": may_remove,
+        "may_remove": may.allow(Action.REMOVE_IMAGE),
+        "may_alter": may_alter,
+        "may_rebuild": may.allow(Action.REBUILD_IMAGE, image),
+        "may_roll_back": may.allow(Action.ROLL_BACK_IMAGE, image),
+        "may_cancel": may.allow(Action.CANCEL_BUILD, image),
+        "alterable": {image.pk} if may_alter else set(),
         "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
-        "source_builds": offers_source(image, latest),
+        "source_builds": may.allow(Action.BUILD_FROM_SOURCE, image)
+        and offers_source(image, latest),
         "poll": not image.is_settled,
     }
     # The log grows by itself and is kept in place when the rest is swapped.

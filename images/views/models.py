@@ -18,7 +18,8 @@ from images.resolving import Standing, pulled_build, resolved, standing
 from images.views.parts import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
-from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.access import TABLE, Action, Actor, allows
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 PAGE_SIZE = 25
@@ -42,7 +43,7 @@ def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "search": search,
         "page": page,
         "rows": rows,
-        "may_create": allows(actor.user, Action.CREATE_MODEL, workspace),
+        "may_create": allows(actor, Action.CREATE_MODEL, workspace),
         "refusal": TABLE[Action.CREATE_MODEL].refusal,
         "poll": any(
             assignment.state == AssignmentState.WAITING or stands == Standing.BUILDING
@@ -96,8 +97,8 @@ def detail(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
         "resolved": resolved(current) if current and stands == Standing.USABLE else None,
         "requirements": on_build(model, build),
         "history": [item for item in history if item.state == AssignmentState.PAST][:HISTORY],
-        "may_swap": allows(actor.user, Action.SWAP_IMAGE, workspace),
-        "may_edit": allows(actor.user, Action.EDIT_MODEL, workspace),
+        "may_swap": allows(actor, Action.SWAP_IMAGE, workspace),
+        "may_edit": allows(actor, Action.EDIT_MODEL, workspace),
         "refusal": TABLE[Action.SWAP_IMAGE].refusal,
         "poll": waiting is not None or stands == Standing.BUILDING,
     }

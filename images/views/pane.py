@@ -9,14 +9,15 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from images import operations, suggestions, upgrades
 from images.forecast import Forecast
-from images.forms import NewImageForm
+from images.forms import NewImageForm, copy_initial
 from images.matching import Match, Wanted, match_images
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
 from images.queries import ImageFilter, list_images
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError
-from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.access import TABLE, Action, Actor, Permissions
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 PAGE_SIZE = 50
@@ -35,7 +36,8 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     )
     page = Paginator(list_images(actor.user, wanted), PAGE_SIZE).get_page(request.GET.get("page"))
     images = list(page.object_list)
-    may_remove = allows(actor.user, Action.REMOVE_IMAGE)
+    permissions = Permissions(actor)
+    may_remove = permissions.allow(Action.REMOVE_IMAGE)
     gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
     removing = [image for image in gone if not image.is_restorable]
     offered = BaseImage.objects.offered()
@@ -56,6 +58,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "bases": bases,
         "upgrading": upgrades.progress([b for b in offered if b.is_current]) if may_remove else [],
         "may_remove": may_remove,
+        "alterable": {image.pk for image in images if permissions.allow(Action.ALTER_IMAGE, image)},
         "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
         "poll": bool(unsettled or removing) or any(not image.is_settled for image in images),
     }
@@ -83,19 +86,23 @@ def suggest_libraries(request: HttpRequest, workspace: Workspace) -> HttpRespons
 @needs(Action.CREATE_IMAGE)
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """The form of a new image; with `?copy=` it begins with what another one asks for."""
     operations.require_enabled()
-    form = NewImageForm(request.POST or None)
     actor = Actor.of(request)
+    copied = None
+    if name := request.GET.get("copy", ""):
+        copied = operations.image_named(actor.user, name)
+    form = NewImageForm(request.POST or None, initial=copy_initial(copied) if copied else None)
     satisfying: list[Match] = []
     if request.method == "POST" and form.is_valid():
         command = form.command(form.cleaned_data["name"])
-        # Said once; whoever builds it all the same has a reason.
-        if "build_anyway" not in request.POST:
+        # Said once; whoever builds it all the same has a reason, and so has who copies.
+        if "build_anyway" not in request.POST and copied is None:
             found = match_images(actor.user, wanted_by(command), limit=3)
             satisfying = [match for match in found if match.satisfies]
     if request.method == "POST" and form.is_valid() and not satisfying:
         try:
-            image = operations.create_image(actor, command, workspace=workspace)
+            image = operations.create_image(actor, command, workspace=workspace, copied_from=copied)
         except DomainError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
@@ -105,6 +112,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "section": "settings",
         "pane": "images",
         "form": form,
+        "copied": copied,
         "satisfying": satisfying,
     }
     return render(request, "images/new.html", context, status=422 if form.errors else 200)

@@ -10,7 +10,8 @@ from django.views.decorators.http import require_GET
 from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
 from images.models.contact import Identity
 from images.references import effective_prefix
-from workspaces.access import Action, needs
+from workspaces.access import Action
+from workspaces.guard import needs
 
 
 @require_GET

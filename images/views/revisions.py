@@ -7,62 +7,56 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images import operations, revisions
+from images import revisions
 from images.forms import SpecForm, spec_initial
 from images.lockdiff import changes
+from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError, NotFound
-from workspaces.access import Action, Actor, needs
+from workspaces.access import Action, Actor
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 
 @needs(Action.REBUILD_IMAGE)
 @require_POST
-def rebuild(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
-    actor = Actor.of(request)
-    revisions.rebuild_image(actor, operations.image_named(actor.user, name), workspace=workspace)
-    return redirect("image", workspace_id=workspace.pk, name=name)
+def rebuild(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
+    revisions.rebuild_image(Actor.of(request), image, workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
 @needs(Action.BUILD_FROM_SOURCE)
 @require_POST
-def build_from_source(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
-    revisions.build_from_source(actor, image, workspace=workspace)
-    return redirect("image", workspace_id=workspace.pk, name=name)
+def build_from_source(
+    request: HttpRequest, workspace: Workspace, image: ManagedImage
+) -> HttpResponse:
+    revisions.build_from_source(Actor.of(request), image, workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
 @needs(Action.CANCEL_BUILD)
 @require_POST
-def cancel(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
-    build = revisions.cancel_build(actor, image, workspace=workspace)
+def cancel(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
+    build = revisions.cancel_build(Actor.of(request), image, workspace=workspace)
     messages.success(request, f"Build {build.number} was cancelled.")
-    return redirect("image", workspace_id=workspace.pk, name=name)
+    return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
 @needs(Action.ROLL_BACK_IMAGE)
 @require_POST
-def roll_back(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
+def roll_back(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
     number = request.POST.get("build", "")
     if not number.isdecimal() or len(number) > 9:
-        raise NotFound(f"{name} has no such build.")
-    revisions.roll_back_image(actor, image, int(number), workspace=workspace)
-    return redirect("image", workspace_id=workspace.pk, name=name)
+        raise NotFound(f"{image.name} has no such build.")
+    revisions.roll_back_image(Actor.of(request), image, int(number), workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
 @needs(Action.ALTER_IMAGE)
 @require_http_methods(["GET", "POST"])
-def alter(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
     """What the image is to contain instead; the next page shows what that changes."""
-    operations.require_enabled()
-    actor = Actor.of(request)
-    image = operations.image_named(actor.user, name)
     form = (
         SpecForm(request.POST)
         if request.method == "POST"
@@ -71,13 +65,16 @@ def alter(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse
     if request.method == "POST" and form.is_valid():
         try:
             alteration = revisions.propose_alteration(
-                actor, image, form.command(name), workspace=workspace
+                Actor.of(request), image, form.command(image.name), workspace=workspace
             )
         except DomainError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
             return redirect(
-                "alteration", workspace_id=workspace.pk, name=name, alteration_id=alteration.pk
+                "alteration",
+                workspace_id=workspace.pk,
+                name=image.name,
+                alteration_id=alteration.pk,
             )
     context = {
         "workspace": workspace, "section": "settings", "pane": "images", "image": image, "form": form,
@@ -88,11 +85,10 @@ def alter(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse
 @needs(Action.ALTER_IMAGE)
 @require_GET
 def alteration(
-    request: HttpRequest, workspace: Workspace, name: str, alteration_id: int
+    request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
 ) -> HttpResponse:
     """What an alteration changes, once it is resolved, and the button that builds it."""
-    operations.require_enabled()
-    proposed = revisions.alteration_of(Actor.of(request).user, name, alteration_id)
+    proposed = revisions.alteration_of(image, alteration_id)
     current = proposed.image.current_build
     resolved = proposed.state == WorkState.SUCCEEDED
     context = {
@@ -112,8 +108,8 @@ def alteration(
 @needs(Action.ALTER_IMAGE)
 @require_POST
 def build_alteration(
-    request: HttpRequest, workspace: Workspace, name: str, alteration_id: int
+    request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
 ) -> HttpResponse:
-    proposed = revisions.alteration_of(Actor.of(request).user, name, alteration_id)
+    proposed = revisions.alteration_of(image, alteration_id)
     revisions.alter_image(Actor.of(request), proposed, workspace=workspace)
-    return redirect("image", workspace_id=workspace.pk, name=name)
+    return redirect("image", workspace_id=workspace.pk, name=image.name)

@@ -21,7 +21,8 @@ from images.queries import versions_in
 from images.resolving import pulled_build
 from images.swaps import Choice, ExternalChoice, ManagedChoice
 from ri_platform.errors import DomainError, NotFound
-from workspaces.access import Action, Actor, needs
+from workspaces.access import Action, Actor
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 SHOWN = 20

@@ -123,7 +123,7 @@ def test_a_removed_image_is_in_no_list(ask: Ask, cast: Cast, base: BaseImage) ->
 
 
 def test_alter_keeps_what_is_not_said(ask: Ask, cast: Cast, base: BaseImage) -> None:
-    factories.make_image("churn", base=base)
+    factories.make_image("churn", base=base, created_in=cast.workspace)
     answer = ask(
         cast.member,
         "PATCH",
@@ -146,15 +146,15 @@ def test_alter_keeps_what_is_not_said(ask: Ask, cast: Cast, base: BaseImage) -> 
 def test_a_build_is_rebuilt_cancelled_and_rolled_back(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
-    image = factories.make_image("churn", base=base)
-    assert ask(cast.viewer, "POST", "/v1/images/churn:rebuild").status_code == 200
-    busy = ask(cast.viewer, "POST", "/v1/images/churn:rebuild")
+    image = factories.make_image("churn", base=base, created_in=cast.workspace)
+    assert ask(cast.member, "POST", "/v1/images/churn:rebuild").status_code == 200
+    busy = ask(cast.member, "POST", "/v1/images/churn:rebuild")
     assert (busy.status_code, busy.json()["code"]) == (409, 6)
-    cancelled = ask(cast.viewer, "POST", "/v1/images/churn:cancel").json()["image"]
+    cancelled = ask(cast.member, "POST", "/v1/images/churn:cancel").json()["image"]
     assert (cancelled["status"], cancelled["latestBuild"]["state"]) == ("STATUS_READY", "cancelled")
     done = factories.make_build(image, base, Status.READY, number=3)
     ManagedImage.objects.filter(pk=image.pk).update(current_build=done)
-    back = ask(cast.viewer, "POST", "/v1/images/churn:rollBack", {"build": 1}).json()["image"]
+    back = ask(cast.member, "POST", "/v1/images/churn:rollBack", {"build": 1}).json()["image"]
     assert back["latestBuild"]["reason"] == "roll_back"
     builds = ask(cast.viewer, "GET", "/v1/images/churn/builds").json()["builds"]
     assert [build["number"] for build in builds] == [4, 3, 2, 1]

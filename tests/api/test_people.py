@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.test import Client
 
 from tests.api.conftest import Ask
 from tests.conftest import Cast
+from workspaces import tokens
+from workspaces.access import Actor
 from workspaces.models import User, Workspace
 
 
 def test_a_workspace_is_created_filled_and_removed(ask: Ask, cast: Cast) -> None:
     made = ask(cast.admin, "POST", "/v1/workspace", {"name": "Pricing"}).json()
     path = f"/v1/workspace/{made['workspaceId']['uuid']}"
-    added = ask(
-        cast.admin, "POST", f"{path}/users", {"userIds": [cast.member.pk, 10**12], "role": "admin"}
+    # The token that created it is of another workspace, and sees this one no more than any other.
+    assert ask(cast.admin, "GET", path).status_code == 404
+    workspace = Workspace.objects.get(name="Pricing")
+
+    def of(user: User) -> Ask:
+        """Ask with a token of the new workspace, as people make one in the console."""
+        secret = tokens.create_token(Actor(user), workspace, "pricing").secret
+
+        def send(method: str, path: str, body: object = None) -> Any:
+            return Client().generic(
+                method, path, json.dumps(body or {}), content_type="application/json",
+                headers={"rime-api-key": secret},
+            )  # fmt: skip
+
+        return send
+
+    admin = of(cast.admin)
+    added = admin(
+        "POST", f"{path}/users", {"userIds": [cast.member.pk, 10**12], "role": "admin"}
     ).json()["users"]
     assert [(item["userName"], item["role"]) for item in added] == [("member", "admin")]
-    last = ask(cast.member, "DELETE", f"{path}/users/{cast.member.pk}")
+    member = of(cast.member)
+    last = member("DELETE", f"{path}/users/{cast.member.pk}")
     assert (last.status_code, last.json()["code"]) == (409, 6)
-    ask(cast.member, "POST", f"{path}/users", {"userIds": [cast.viewer.pk]})
-    edited = ask(cast.member, "PUT", f"{path}/users/{cast.viewer.pk}", {"role": "vp"}).json()
+    member("POST", f"{path}/users", {"userIds": [cast.viewer.pk]})
+    edited = member("PUT", f"{path}/users/{cast.viewer.pk}", {"role": "vp"}).json()
     assert edited["role"] == "vp"
-    assert ask(cast.viewer, "DELETE", f"{path}/users/{cast.member.pk}").status_code == 200
-    listed = ask(cast.viewer, "GET", f"{path}/users").json()["users"]
+    viewer = of(cast.viewer)
+    assert viewer("DELETE", f"{path}/users/{cast.member.pk}").status_code == 200
+    listed = viewer("GET", f"{path}/users").json()["users"]
     assert [item["userName"] for item in listed] == ["viewer"]
-    assert ask(cast.viewer, "DELETE", path).status_code == 403
-    assert ask(cast.admin, "DELETE", path).status_code == 200
+    assert viewer("DELETE", path).status_code == 403
+    assert admin("DELETE", path).status_code == 200
     assert not Workspace.objects.filter(name="Pricing").exists()
 
 

@@ -105,7 +105,7 @@ def test_the_pull_command_is_copied(
 def test_a_failed_build_says_what_to_do_above_the_log(
     new_page: Callable[..., Page], cast: Cast, base: BaseImage
 ) -> None:
-    factories.make_image("broken-model", base=base, status=Status.FAILED)
+    factories.make_image("broken-model", base=base, created_in=cast.workspace, status=Status.FAILED)
     page = new_page(cast.member)
     page.goto(f"{pane(cast)}/image/broken-model")
     notice = page.locator(".notice-error")

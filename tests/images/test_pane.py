@@ -200,8 +200,10 @@ def test_a_taken_name_is_told_at_its_field(cast: Cast, base: BaseImage) -> None:
 
 
 def test_a_failed_image_says_why_and_can_be_tried_again(cast: Cast, base: BaseImage) -> None:
-    image = factories.make_image("broken", base=base, status=Status.FAILED)
-    client = cast.client(cast.viewer)
+    image = factories.make_image(
+        "broken", base=base, created_in=cast.workspace, status=Status.FAILED
+    )
+    client = cast.client(cast.member)
     page = client.get(url(cast, "image", name="broken")).content.decode()
     assert "nosuchlib was not found" in page
     assert "Check the spelling" in page
@@ -212,7 +214,7 @@ def test_a_failed_image_says_why_and_can_be_tried_again(cast: Cast, base: BaseIm
 
 
 def test_a_failed_rebuild_keeps_the_good_image_usable(cast: Cast, base: BaseImage) -> None:
-    image = factories.make_image("solid", base=base)
+    image = factories.make_image("solid", base=base, created_in=cast.workspace)
     cast.client(cast.member).post(url(cast, "rebuild_image", name="solid"))
     image.refresh_from_db()
     assert (image.status, image.current_build.number) == (Status.REBUILDING, 1)  # type: ignore[union-attr]

@@ -205,6 +205,6 @@ def test_workspaces_that_one_does_not_see_are_not_named(cast: Cast, kept: Manage
     hidden = factories.make_workspace("Hidden")
     factories.make_model(hidden, image=kept)
     seen = factories.make_model(cast.workspace, image=kept)
-    use = use_of(kept, cast.member)
+    use = use_of(kept, Actor(cast.member))
     assert [item.model for item in use.models] == [seen]
     assert (use.others, use.count) == (1, 2)

@@ -23,7 +23,7 @@ from workspaces.models import AuditEvent
 
 @pytest.fixture
 def image(cast: Cast, base: BaseImage) -> ManagedImage:
-    return factories.make_image("churn", base=base)
+    return factories.make_image("churn", base=base, created_in=cast.workspace)
 
 
 def wanted(text: str) -> CreateImage:
@@ -157,18 +157,20 @@ def test_only_an_earlier_success_can_be_rolled_back_to(cast: Cast, image: Manage
 
 def test_cancelling_a_rebuild_leaves_the_current_image(cast: Cast, image: ManagedImage) -> None:
     build = revisions.rebuild_image(Actor(cast.member), image)
-    page = cast.client(cast.viewer).post(url(cast, "cancel_build"), follow=True).content
+    page = cast.client(cast.manager).post(url(cast, "cancel_build"), follow=True).content
     build.refresh_from_db()
     image.refresh_from_db()
     assert (build.state, image.status) == (WorkState.CANCELLED, Status.READY)
     assert b"Build 2 was cancelled." in page
-    assert AuditEvent.objects.get(event="image.build_cancelled").username == "viewer"
+    assert AuditEvent.objects.get(event="image.build_cancelled").username == "manager"
 
 
 def test_cancelling_the_first_build_leaves_an_image_that_can_be_tried_again(
     cast: Cast, base: BaseImage
 ) -> None:
-    image = factories.make_image("churn", base=base, status=Status.BUILDING_FIRST_TIME)
+    image = factories.make_image(
+        "churn", base=base, created_in=cast.workspace, status=Status.BUILDING_FIRST_TIME
+    )
     revisions.cancel_build(Actor(cast.member), image)
     image.refresh_from_db()
     assert image.status == Status.FAILED

@@ -189,7 +189,9 @@ def test_refusals_are_typed_and_carry_the_servers_sentence(
 @pytest.mark.django_db(transaction=True)
 def test_waiting_ends_with_the_reason(instance: Instance, cast: Cast, base: BaseImage) -> None:
     factories.make_image("broken", base=base, status=Status.FAILED)
-    factories.make_image("slow", base=base, status=Status.BUILDING_FIRST_TIME)
+    factories.make_image(
+        "slow", base=base, created_in=cast.workspace, status=Status.BUILDING_FIRST_TIME
+    )
     seen: list[Image] = []
     with Client(instance.domain, instance.token_for(cast.member)) as client:
         with pytest.raises(BuildFailed, match="nosuchlib was not found") as failed:

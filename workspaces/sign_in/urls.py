@@ -22,7 +22,8 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
-from workspaces.access import Action, needs, public
+from workspaces.access import Action
+from workspaces.guard import needs, public
 from workspaces.sign_in.choosing import ChoosePassword
 from workspaces.sign_in.single_sign_on import leading_to_provider
 from workspaces.views import own_account

@@ -12,8 +12,9 @@ from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from ri_platform.middleware import wants_fragment
 from workspaces import members
-from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import MemberForm
+from workspaces.guard import needs
 from workspaces.models import User, Workspace, WorkspaceRole
 
 SHOWN = 10
@@ -28,7 +29,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "section": "settings",
         "pane": "members",
         "memberships": workspace.memberships.select_related("user").order_by("user__username"),
-        "manages": allows(actor.user, Action.MANAGE_MEMBERS, workspace),
+        "manages": allows(actor, Action.MANAGE_MEMBERS, workspace),
         "refusal": TABLE[Action.MANAGE_MEMBERS].refusal,
     }
     return render(request, "workspaces/members.html", context)
@@ -101,7 +102,7 @@ def remove(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpResp
         members.remove_member(Actor.of(request), membership)
         messages.success(request, f"{membership.user.username} is no longer a member.")
         left = isinstance(request.user, User) and request.user.pk == user_id
-        visible = Workspace.objects.visible_to(Actor.of(request).user).filter(pk=workspace.pk)
+        visible = Workspace.objects.visible_to(Actor.of(request)).filter(pk=workspace.pk)
         if left and not visible.exists():
             return redirect("workspaces")
         return redirect("members", workspace_id=workspace.pk)

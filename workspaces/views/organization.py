@@ -15,8 +15,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
 from workspaces import accounts, audit, audit_export, organization, tokens
-from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm, OrganizationForm
+from workspaces.guard import needs
 from workspaces.models import ApiToken, Organization, User, Workspace
 
 PAGE_SIZE = 50
@@ -55,7 +56,7 @@ def account_list(request: HttpRequest) -> HttpResponse:
         "pane": "accounts",
         "page": page,
         "search": search,
-        "appoints": allows(Actor.of(request).user, Action.APPOINT_ADMINISTRATORS),
+        "appoints": allows(Actor.of(request), Action.APPOINT_ADMINISTRATORS),
         "refusal": TABLE[Action.APPOINT_ADMINISTRATORS].refusal,
     }
     return render(request, "organization/accounts.html", context)

@@ -11,8 +11,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from workspaces import own_account
-from workspaces.access import Action, Actor, needs
+from workspaces.access import Action, Actor
 from workspaces.forms import OwnTimeZoneForm
+from workspaces.guard import needs
 from workspaces.models import User
 
 

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from workspaces import tokens
-from workspaces.access import Action, Actor, allows, needs
+from workspaces.access import Action, Actor, allows
 from workspaces.forms import TokenForm
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 
@@ -36,8 +37,8 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "workspace": workspace,
         "section": "settings",
         "pane": "tokens",
-        "tokens": tokens.visible_tokens(actor.user, workspace),
-        "manages": allows(actor.user, Action.MANAGE_TOKENS, workspace),
+        "tokens": tokens.visible_tokens(actor, workspace),
+        "manages": allows(actor, Action.MANAGE_TOKENS, workspace),
         "form": form,
         "made": made,
     }
@@ -48,12 +49,12 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     return response
 
 
-@needs(Action.SEE_TOKENS)
+@needs(Action.SEE_TOKENS, to_post=Action.REVOKE_TOKEN)
 @require_http_methods(["GET", "POST"])
 def revoke(request: HttpRequest, workspace: Workspace, token_id: UUID) -> HttpResponse:
     """The confirmation, as a dialog or a page of its own, and its *Revoke token* button."""
     actor = Actor.of(request)
-    token = tokens.token_of(actor.user, token_id)
+    token = tokens.token_of(actor, token_id)
     if request.method == "POST":
         tokens.revoke_token(actor, token)
         messages.success(request, f"The token {token.name} was revoked.")

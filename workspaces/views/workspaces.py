@@ -12,8 +12,9 @@ from django.views.decorators.http import require_http_methods
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
 from workspaces import operations
-from workspaces.access import TABLE, Action, Actor, allows, needs
+from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import WorkspaceForm
+from workspaces.guard import needs
 from workspaces.models import Workspace
 
 
@@ -21,15 +22,15 @@ from workspaces.models import Workspace
 def workspaces(request: HttpRequest) -> HttpResponse:
     actor = Actor.of(request)
     found = (
-        Workspace.objects.visible_to(actor.user)
+        Workspace.objects.visible_to(actor)
         .annotate(member_count=Count("members", distinct=True))
         .order_by("name")
     )
     context = {
         "workspaces": found,
         "section": "workspaces",
-        "may_create": allows(actor.user, Action.CREATE_WORKSPACE),
-        "may_remove": allows(actor.user, Action.REMOVE_WORKSPACE),
+        "may_create": allows(actor, Action.CREATE_WORKSPACE),
+        "may_remove": allows(actor, Action.REMOVE_WORKSPACE),
         "refusal": TABLE[Action.REMOVE_WORKSPACE].refusal,
     }
     return render(request, "workspaces/workspaces.html", context)
@@ -47,7 +48,7 @@ def summary(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 def general(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """The General pane; only who may edit gets a form that can be sent."""
     actor = Actor.of(request)
-    editable = allows(actor.user, Action.EDIT_WORKSPACE, workspace)
+    editable = allows(actor, Action.EDIT_WORKSPACE, workspace)
     stored = {"name": workspace.name, "description": workspace.description}
     form = WorkspaceForm(request.POST or None, initial=stored)
     if request.method == "POST" and form.is_valid():

@@ -25,7 +25,9 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user named {options['user']}.")
-        workspace = Workspace.objects.visible_to(user).filter(name=options["workspace"]).first()
+        workspace = (
+            Workspace.objects.visible_to(Actor(user)).filter(name=options["workspace"]).first()
+        )
         if workspace is None:
             raise CommandError(f"{user.username} sees no workspace named {options['workspace']}.")
         try:

@@ -1,0 +1,67 @@
+"""Whose an image is, by REST; `tests/images/test_ownership.py` has the other ways in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from images.models import BaseImage, ManagedImage, Status
+from tests import factories
+from tests.api.conftest import Ask
+from tests.conftest import Cast
+from workspaces.models import User, Workspace, WorkspaceRole
+
+
+@pytest.fixture
+def theirs(db: None) -> Workspace:
+    owner = factories.make_user("owner")
+    return factories.make_workspace("Theirs", owner=(owner, WorkspaceRole.MEMBER))
+
+
+@pytest.fixture
+def image(theirs: Workspace, base: BaseImage) -> ManagedImage:
+    """An image of a workspace in which the cast has no role, with two revisions."""
+    creator = User.objects.get(username="owner")
+    image = factories.make_image("victim", base=base, created_by=creator, created_in=theirs)
+    later = factories.make_build(image, base, Status.READY, number=2)
+    ManagedImage.objects.filter(pk=image.pk).update(current_build=later)
+    return ManagedImage.objects.get(pk=image.pk)
+
+
+def snapshot(image: ManagedImage) -> Any:
+    row = ManagedImage.objects.get(pk=image.pk)
+    builds = list(row.builds.order_by("number").values_list("number", "state"))
+    return row.spec, row.status, row.current_build_id, builds
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "", {"pipRequirements": [{"name": "evil"}]}),
+        ("PATCH", "", {"allowSource": True}),
+        ("POST", ":rebuild", None),
+        ("POST", ":cancel", None),
+        ("POST", ":rollBack", {"build": 1}),
+    ],
+)
+def test_who_does_not_own_it_changes_nothing(
+    method: str, path: str, body: Any, ask: Ask, cast: Cast, image: ManagedImage
+) -> None:
+    before = snapshot(image)
+    for person in (cast.viewer, cast.member, cast.manager):
+        answer = ask(person, method, f"/v1/images/{image.name}{path}", body)
+        assert answer.status_code == 403, person
+        assert answer.json()["details"][0]["reason"] == "not_allowed"
+    assert snapshot(image) == before
+
+
+def test_rest_tells_the_owner(ask: Ask, cast: Cast, image: ManagedImage, theirs: Workspace) -> None:
+    def owner() -> Any:
+        return ask(cast.viewer, "GET", f"/v1/images/{image.name}").json()["image"]["owner"]
+
+    assert owner() == {"user": "owner", "workspace": "Theirs"}
+    User.objects.filter(username="owner").update(is_active=False)
+    assert owner() == {"workspace": "Theirs"}
+    theirs.delete()
+    assert owner() == {}
