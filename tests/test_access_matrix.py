@@ -33,10 +33,8 @@ def test_every_action_has_a_rule() -> None:
 
 
 def concerns_owners(route: URLPattern) -> bool:
-    return any(
-        action is not None and TABLE[action].creator
-        for action in (route.callback.needs, route.callback.needs_to_post)
-    )
+    action: Action | None = getattr(route.callback, "needs", None)
+    return action is not None and TABLE[action].creator
 
 
 # Where owners count, whose the image is: (creator, workspace it was created in) as the cast names them.

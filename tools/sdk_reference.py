@@ -34,6 +34,7 @@ def page() -> str:
     parts += ["## What is answered"]
     for model in (
         models.Image,
+        models.Owner,
         models.Build,
         models.Step,
         models.Library,

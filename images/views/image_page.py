@@ -58,13 +58,13 @@ def overview(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespo
     """What the image is, how it is pulled, and its latest build."""
     image = shown_image(request, name)
     latest = latest_build(image)
-    current = image.current_build
+    current, original = image.current_build, image.copied_from
     context = {
         "build": latest,
         "steps": progress.steps(latest),
         "requirements": pip_requirements_of(image.spec),
         "reference": pull_reference(image, current) if current else "",
-        "original": ManagedImage.objects.existing().filter(pk=image.copied_from_id).first(),
+        "original": original if original and original.removed_at is None else None,
     }
     return tab_page(request, workspace, image, "overview", context, log_of=latest)
 

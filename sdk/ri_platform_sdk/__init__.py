@@ -15,7 +15,17 @@ from ri_platform_sdk.errors import (
     Unavailable,
     WaitTimeout,
 )
-from ri_platform_sdk.models import Build, Image, Library, Match, Missing, Model, ModelImage, Step
+from ri_platform_sdk.models import (
+    Build,
+    Image,
+    Library,
+    Match,
+    Missing,
+    Model,
+    ModelImage,
+    Owner,
+    Step,
+)
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "Model",
     "ModelImage",
     "NotFound",
+    "Owner",
     "RIPlatformError",
     "Step",
     "TooManyRequests",

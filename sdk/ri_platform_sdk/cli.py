@@ -209,6 +209,7 @@ def show_image(image: Image, as_json: bool) -> None:
         ("Status", image.status),
         ("Base", f"{image.image_type}, Python {image.python_version}"),
         ("Asked for", ", ".join((*image.requirements, *image.package_requirements))),
+        ("Owner", str(image.owner)),
     ]
     if image.current_build:
         libraries = ", ".join(f"{library.name} {library.version}" for library in image.libraries)

@@ -86,7 +86,8 @@ class Client:
     ) -> Image:
         """Make a new revision of an image; what is not given stays, and the present one stays usable.
 
-        Raises `Conflict` while a build of it is under way.
+        Raises `Conflict` while a build of it is under way, and `Forbidden` for an image of others: create
+        one of your own with what it asks for.
 
         Example:
             >>> client.update_managed_image("hello", ["pyjokes==0.8.3", "six"]).status
@@ -202,6 +203,8 @@ class Client:
 
     def rebuild_managed_image(self, name: str) -> Image:
         """Resolve and build an image anew from what it was asked for, for newer versions.
+
+        Raises `Forbidden` for an image of others.
 
         Example:
             >>> client.rebuild_managed_image("hello").latest_build.number

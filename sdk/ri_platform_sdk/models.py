@@ -50,6 +50,22 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Owner:
+    """Who may change an image, beside Organization Administrators.
+
+    That is its creator, `user`, and the members of the workspace that it was created in; each is empty if it
+    is gone.
+    """
+
+    user: str = ""
+    workspace: str = ""
+
+    def __str__(self) -> str:
+        members = f"members of {self.workspace}" if self.workspace else ""
+        return " and ".join(filter(None, (self.user, members))) or "Organization Administrators"
+
+
+@dataclass(frozen=True)
 class Image:
     """An image.
 
@@ -73,6 +89,7 @@ class Image:
     created_at: datetime
     updated_at: datetime
     latest_build: Build | None = None
+    owner: Owner = Owner()
 
     @property
     def is_ready(self) -> bool:
@@ -180,7 +197,7 @@ def build_of(body: dict[str, Any]) -> Build:
 
 
 def image_of(body: dict[str, Any]) -> Image:
-    latest = body.get("latestBuild")
+    latest, owner = body.get("latestBuild"), body.get("owner") or {}
     return Image(
         name=body["name"],
         status=body["status"].replace("STATUS_", "", 1),
@@ -202,6 +219,7 @@ def image_of(body: dict[str, Any]) -> Image:
         created_at=required_time(body["creationTime"]),
         updated_at=required_time(body["updateTime"]),
         latest_build=build_of(latest) if latest else None,
+        owner=Owner(owner.get("user", ""), owner.get("workspace", "")),
     )
 
 

@@ -176,6 +176,32 @@ def add_revision(cast: Cast, base: BaseImage, before: dict[str, str]) -> None:
     ManagedImage.objects.filter(pk=ready.pk).update(current_build=build)
 
 
+def test_pictures_of_an_image_of_others(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    """What a viewer sees who owns none of it: whose it is, and *Copy* where others have *Alter*."""
+    furnish(cast, base)
+    copy = factories.make_image(
+        "credit-scoring-eu", base=base, created_by=cast.viewer, created_in=cast.workspace
+    )
+    original = ManagedImage.objects.get(name="credit-scoring")
+    ManagedImage.objects.filter(pk=copy.pk).update(copied_from=original)
+    page = camera.open(cast.viewer)
+    pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
+    for name, path in (
+        ("others-image", f"{pane}/image/credit-scoring"),
+        ("others-revisions", f"{pane}/image/credit-scoring/revisions"),
+        ("others-failed", f"{pane}/image/fraud-graph"),
+        ("others-copy", f"{pane}/new?copy=credit-scoring"),
+        ("own-copy", f"{pane}/image/credit-scoring-eu"),
+        ("others-refused", f"{pane}/image/credit-scoring/alter"),
+        ("others-pane", pane),
+    ):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        camera.shoot(page, name)
+    page.get_by_label("Actions for credit-scoring", exact=True).click()
+    camera.shoot(page, "others-menu", whole=False)
+
+
 def account_pages(cast: Cast, page: Page, shoot: Callable[[str], None]) -> None:
     """One's own account; what protects it asks for the password once more."""
     page.goto("/account/authenticator")
