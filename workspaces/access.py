@@ -95,8 +95,8 @@ def owners_alone(verb: str) -> Rule:
     return Rule(
         ORGANIZATION,
         WORKSPACE_USERS,
-        f"Only its creator, members of the workspace that it was created in, and Organization "
-        f"Administrators {verb}.",
+        f"Only its creator, members of the workspace that it was created in (not viewers), and "
+        f"Organization Administrators {verb}.",
         hint=COPY,
         creator=True,
     )
