@@ -304,8 +304,9 @@ class Permissions:
         if isinstance(subject, Workspace):
             workspace_id: UUID | None = subject.pk
         elif subject is not None and rule.creator:
-            # A token has the roles of its user, but did not create what that user did elsewhere.
-            if token is None and subject.created_by_id == user.pk:
+            # A token acts in its own workspace alone, so it did not create what its user did in another.
+            here = token is None or subject.created_in_id in (None, token.workspace_id)
+            if subject.created_by_id == user.pk and here:
                 return ""
             workspace_id = subject.created_in_id
         else:

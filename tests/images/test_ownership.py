@@ -200,10 +200,10 @@ def test_a_role_that_is_taken_away_ends_it_at_once(
     assert not allows(Actor(cast.member), Action.ALTER_IMAGE, image)
 
 
-def test_authorship_is_for_people_and_roles_are_for_tokens(
+def test_a_token_did_not_create_what_its_user_did_in_another_workspace(
     cast: Cast, theirs: Workspace, image: ManagedImage, base: BaseImage
 ) -> None:
-    """A token acts in its own workspace alone, so it does not carry what its user made in another."""
+    """It acts in its own workspace alone; where that other one is gone, it acts in none but its own."""
     owner = User.objects.get(username="owner")
     cast.workspace.memberships.create(user=owner, role=WorkspaceRole.ADMINISTRATOR)
     here = tokens.create_token(Actor(owner), theirs, "here").token
@@ -213,6 +213,8 @@ def test_authorship_is_for_people_and_roles_are_for_tokens(
     theirs.memberships.filter(user=owner).update(role=WorkspaceRole.VIEWER)
     assert allows(Actor(owner), Action.ALTER_IMAGE, image)
     assert not allows(Actor(owner, token=here), Action.ALTER_IMAGE, image)
+    orphan = ManagedImage(name="x", created_by=owner, created_in=None)
+    assert allows(Actor(owner, token=elsewhere), Action.ALTER_IMAGE, orphan)
     administers = tokens.create_token(Actor(cast.admin), cast.workspace, "org").token
     assert allows(Actor(cast.admin, token=administers), Action.ALTER_IMAGE, image)
 
