@@ -211,7 +211,7 @@ class WheelLayerAdmin(ReadOnlyAdmin):
 
 @admin.register(BuildHost)
 class BuildHostAdmin(ReadOnlyAdmin):
-    list_display = ("name", "os_packages_problem", "source_builds_problem", "seen_at")
+    list_display = ("name", "queue", "os_packages_problem", "source_builds_problem", "seen_at")
 
 
 class Filter(admin.SimpleListFilter):

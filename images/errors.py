@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ri_platform.errors import DomainError
+from ri_platform.errors import DomainError, TooManyRequests
 
 
 class RegistryError(DomainError):
@@ -148,3 +148,9 @@ class LeaseLost(BuildError):
     """Another worker took this build over; this one must stop without writing anything."""
 
     code = "lease_lost"
+
+
+class TooManyBuilds(TooManyRequests):
+    """One person has as many builds waiting as are allowed."""
+
+    code = "too_many_builds"

@@ -98,7 +98,7 @@ def hosts() -> GaugeMetricFamily:
     family = GaugeMetricFamily(
         "ri_build_hosts", "Machines with builds workers that have reported within the last hour."
     )
-    family.add_metric([], BuildHost.objects.alive().count())
+    family.add_metric([], BuildHost.objects.alive().filter(queue="builds").count())
     return family
 
 

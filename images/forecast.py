@@ -14,6 +14,8 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from images import fair_queue
+from images.lanes import Lane
 from images.models import Build, BuildPhase, BuildReason
 from images.models.lease import WorkState
 
@@ -69,17 +71,31 @@ class Forecast:
     def __init__(self, builds: Sequence[Build], now: datetime) -> None:
         self.active = [build for build in builds if build.is_active]
         self.done = [build for build in builds if build.state == WorkState.SUCCEEDED]
-        # While any build waits, every builder is at one; how many there are needs no other count.
-        self.running = [build for build in self.active if build.state == WorkState.RUNNING]
-        self.builders = max(len(self.running), 1)
+        self.queues = {lane: self.queue(lane) for lane in Lane}
         self.now = now
+
+    def queue(self, lane: Lane) -> list[Build]:
+        """The lane's builds that wait for a builder alone, in the order in which they are taken."""
+        queued = {
+            build.pk: build
+            for build in self.active
+            if Lane.of(build.spec) == lane and waits_for_a_builder(build)
+        }
+        if len(queued) < 2:
+            return list(queued.values())
+        waiting = map(fair_queue.of_build, queued.values())
+        return [
+            queued[work.pk]
+            for work in fair_queue.in_turn(waiting, fair_queue.served(lane, (Build,)))
+        ]
 
     @classmethod
     def read(cls) -> Forecast:
-        """One query: what is active by its index, and a bounded number of the newest."""
+        """What is active and some of the newest: one query, and two more for each lane with a queue."""
         builds = Build.objects.select_related("image", "base_image").only(
-            "state", "reason", "phase", "timings", "started_at", "finished_at",
-            "image__repository_ready_at", "image__repository_error", "base_image__state",
+            "state", "reason", "phase", "timings", "started_at", "finished_at", "spec", "created_at",
+            "requested_by_id", "image__created_in_id", "image__repository_ready_at",
+            "image__repository_error", "base_image__state",
         )  # fmt: skip
         active = builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING]).order_by()
         recent = builds.filter(state=WorkState.SUCCEEDED).order_by("-pk")[:RECENT]
@@ -98,25 +114,21 @@ class Forecast:
         own = self.typical(build)
         if build.image.repository_ready_at is None:
             return Outlook(build, None, own)
-        before = [other for other in self.active if self.goes_before(other, build)]
+        lane = Lane.of(build.spec)
+        queue = self.queues[lane]
+        before = queue[: queue.index(build)]
+        # While any build waits, every builder is at one; how many there are needs no other count.
+        running = [
+            other
+            for other in self.active
+            if other.state == WorkState.RUNNING and Lane.of(other.spec) == lane
+        ]
         times = [own, *(self.typical(other) for other in before)]
-        times += [self.remaining(other) for other in self.running]
+        times += [self.remaining(other) for other in running]
         known = [seconds for seconds in times[1:] if seconds is not None]
         if own is None or len(known) < len(times) - 1:
             return Outlook(build, len(before), None)
-        return Outlook(build, len(before), own + sum(known) / self.builders)
-
-    @staticmethod
-    def goes_before(other: Build, build: Build) -> bool:
-        """Whether a builder takes `other` first: older ones, and people's before the platform's own."""
-        if other.state != WorkState.QUEUED or other.pk == build.pk:
-            return False
-        if other.base_image.state != WorkState.SUCCEEDED or other.image.repository_ready_at is None:
-            return False
-        of_people = other.reason != BuildReason.UPGRADE, build.reason != BuildReason.UPGRADE
-        if of_people[0] != of_people[1]:
-            return of_people[0]
-        return other.pk < build.pk
+        return Outlook(build, len(before), own + sum(known) / max(len(running), 1))
 
     def typical(self, build: Build) -> float | None:
         """Seconds that a build like this one takes from its start."""
@@ -153,6 +165,16 @@ class Forecast:
         """Finished builds of the same sort: bringing up to date takes a fraction of building."""
         upgrade = build.reason == BuildReason.UPGRADE
         return [item for item in self.done if (item.reason == BuildReason.UPGRADE) == upgrade]
+
+
+def waits_for_a_builder(build: Build) -> bool:
+    """Whether nothing else is missing: its repository and its base image are there."""
+    return (
+        build.state == WorkState.QUEUED
+        and build.base_image.state == WorkState.SUCCEEDED
+        and build.image.repository_ready_at is not None
+        and not build.image.repository_error
+    )
 
 
 def median(values: Sequence[float]) -> float | None:

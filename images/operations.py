@@ -16,6 +16,7 @@ from django.db import transaction
 
 from images import wake
 from images.capabilities import os_packages_refusal, source_builds_refusal
+from images.fair_queue import refuse_too_many
 from images.models import BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import NAME_PATTERN, NAME_RULE
@@ -92,7 +93,7 @@ def create_image(
 
     `copied_from` is the image whose spec it began with, if any: the two can be compared.
     Raises `Invalid` for what cannot be built here and `Conflict` for a name that is taken, also by an
-    image whose repository is still being removed.
+    image whose repository is still being removed, `TooManyBuilds` beyond what one person may have waiting.
     """
     require(actor, Action.CREATE_IMAGE, workspace)
     require_enabled()
@@ -112,6 +113,7 @@ def create_image(
         )
         if not created:
             raise name_taken(image)
+        refuse_too_many(actor.user, image.spec)
         Build.objects.create(
             image=image, number=1, base_image=base, spec=image.spec, requested_by=actor.user
         )

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from images import retention, upgrades, wake
 from images.errors import RegistryError
+from images.lanes import Lane
 from images.models import (
     Alteration,
     BaseImage,
@@ -39,6 +40,8 @@ KEEP_DELIVERIES = timedelta(days=30)
 # Half of the day that a lifecycle rule waits: what a policy names wrongly is put right before it expires.
 TIDY_INTERVAL = timedelta(hours=12)
 TIDIED_AT_ONCE = 500
+# A few suffice: a builds worker that is woken takes what is next, and wakes another when it is done.
+WOKEN_AT_ONCE = 20
 
 
 def prepare_repository(image_id: int) -> None:
@@ -57,7 +60,7 @@ def prepare_repository(image_id: int) -> None:
                 repository_ready_at=timezone.now(), repository_error=""
             )
     for build in Build.objects.startable().filter(image_id=image_id):
-        wake.send(wake.Task.RUN_BUILD, build.pk)
+        wake.send(wake.RUN[Lane.of(build.spec)], build.pk)
 
 
 def repository_failed(image: ManagedImage, error: RegistryError) -> None:
@@ -220,9 +223,9 @@ def sweep() -> None:
     for base in BaseImage.objects.due():
         BaseImage.objects.filter(pk=base.pk).update(due_at=again)
         wake.send(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)
-    for alteration in Alteration.objects.startable().due():
+    for alteration in Alteration.objects.startable().due().order_by("due_at")[:WOKEN_AT_ONCE]:
         Alteration.objects.filter(pk=alteration.pk).update(due_at=again)
-        wake.send(wake.Task.RESOLVE_ALTERATION, alteration.pk)
+        wake.send(wake.RESOLVE[Lane.of(alteration.spec)], alteration.pk)
     # Nobody comes back to a proposal after a day.
     Alteration.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
     for delivery in Delivery.objects.due():
@@ -230,6 +233,6 @@ def sweep() -> None:
         wake.send(wake.Task.DELIVER, delivery.pk)
     Delivery.objects.filter(created_at__lt=now - KEEP_DELIVERIES).delete()
     upgrades.dispatch()
-    for build in Build.objects.startable().due():
+    for build in Build.objects.startable().due().order_by("due_at")[:WOKEN_AT_ONCE]:
         Build.objects.filter(pk=build.pk).update(due_at=again)
-        wake.send(wake.Task.RUN_BUILD, build.pk)
+        wake.send(wake.RUN[Lane.of(build.spec)], build.pk)

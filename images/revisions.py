@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from images import wake
 from images.capabilities import source_builds_refusal
+from images.fair_queue import refuse_too_many
+from images.lanes import Lane
 from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status, TaskDue
 from images.models.lease import WorkState
 from images.operations import (
@@ -74,11 +76,12 @@ def propose_alteration(
     require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
+        refuse_too_many(actor.user, wanted.spec)
         alteration = Alteration.objects.create(
             image=image, base_image=base, spec=wanted.spec, requested_by=actor.user
         )
         record("image.alteration_proposed", actor, image, workspace, wanted=wanted.spec)
-        wake.after_commit(wake.Task.RESOLVE_ALTERATION, alteration.pk)
+        wake.after_commit(wake.RESOLVE[Lane.of(alteration.spec)], alteration.pk)
     return alteration
 
 
@@ -284,7 +287,9 @@ def new_build(
     *,
     lock: str = "",
 ) -> Build:
-    """Queue the next build of a locked image; with a `lock`, just that is built."""
+    """Queue the next build of a locked image; with a `lock`, just that is built. Raises `TooManyBuilds`."""
+    if actor is not None:
+        refuse_too_many(actor.user, image.spec)
     last = image.builds.aggregate(last=Max("number"))["last"] or 0
     build = Build.objects.create(
         image=image,

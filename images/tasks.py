@@ -1,7 +1,7 @@
 """Celery tasks: ids in, delegation, nothing else. Redelivery of any of them is harmless.
 
 The queue (settings, CELERY_TASK_ROUTES) decides the AWS identity: `registry` workers create and
-delete repositories, `builds` workers pull and push. `images.wake` is what sends these.
+delete repositories, `builds` and `sources` workers pull and push. `images.wake` is what sends these.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from images import contact, delivering, reconcile
-from images.building import hosts, import_base, locking, run, tag_watch
+from images.building import hosts, import_base, tag_watch, turns
 from images.doctor import there
+from images.lanes import Lane
+from images.models import Alteration, Build
 
 
 @shared_task
@@ -54,14 +56,26 @@ def import_base_image(base_image_id: int) -> None:
 
 @shared_task
 def resolve_alteration(alteration_id: int) -> None:
-    """Find out what an alteration would change."""
-    locking.run_alteration(alteration_id)
+    """Find out what an alteration would change, or do what is due before it."""
+    turns.take(Lane.BUILDS, Alteration, alteration_id)
+
+
+@shared_task
+def resolve_source_alteration(alteration_id: int) -> None:
+    """The same where source distributions may be built. Runs on the sources queue."""
+    turns.take(Lane.SOURCES, Alteration, alteration_id)
 
 
 @shared_task
 def run_build(build_id: int) -> None:
-    """Claim a build and run it to its end."""
-    run.run(build_id)
+    """Claim a build and run it to its end: this one, or the one whose turn it is."""
+    turns.take(Lane.BUILDS, Build, build_id)
+
+
+@shared_task
+def run_source_build(build_id: int) -> None:
+    """The same where source distributions may be built. Runs on the sources queue."""
+    turns.take(Lane.SOURCES, Build, build_id)
 
 
 @shared_task
@@ -79,7 +93,13 @@ def watch_tags() -> None:
 @shared_task
 def report_host() -> None:
     """Tell what this machine can build. Runs on the builds queue."""
-    hosts.report()
+    hosts.report(Lane.BUILDS)
+
+
+@shared_task
+def report_source_host() -> None:
+    """Tell whether this machine can build from source. Runs on the sources queue."""
+    hosts.report(Lane.SOURCES)
 
 
 @shared_task
@@ -122,8 +142,10 @@ def end_trial(trial: int) -> None:
 def report_at_start(sender: Any, **signal: Any) -> None:
     """A form must not refuse for a minute what a worker that has just started can do."""
     consumed = sender.app.amqp.queues.consume_from
-    if "builds" in consumed:
-        hosts.report()
+    lanes = {Lane.BUILDS, Lane.SOURCES} & set(consumed)
+    for lane in lanes:
+        hosts.report(Lane(lane))
+    if lanes:
         hosts.watch_disk()
     for identity in {"registry", "builds"} & set(consumed):
         contact.check(identity)

@@ -12,6 +12,8 @@ from enum import StrEnum
 from celery import current_app
 from django.db import transaction
 
+from images.lanes import Lane
+
 
 class Task(StrEnum):
     """The tasks of `images.tasks`, which the queues of `CELERY_TASK_ROUTES` carry to a worker."""
@@ -22,12 +24,22 @@ class Task(StrEnum):
     PREPARE_BASE_REPOSITORY = "images.tasks.prepare_base_repository"
     IMPORT_BASE_IMAGE = "images.tasks.import_base_image"
     RESOLVE_ALTERATION = "images.tasks.resolve_alteration"
+    RESOLVE_SOURCE_ALTERATION = "images.tasks.resolve_source_alteration"
     RUN_BUILD = "images.tasks.run_build"
+    RUN_SOURCE_BUILD = "images.tasks.run_source_build"
     DELIVER = "images.tasks.deliver"
     TRY_REGISTRY_SERVER = "images.tasks.try_registry_server"
     TRY_BUILD_JOBS = "images.tasks.try_build_jobs"
     TRY_WEBHOOKS = "images.tasks.try_webhooks"
     END_TRIAL = "images.tasks.end_trial"
+
+
+# What wakes a worker for a build or for an alteration, by lane.
+RUN = {Lane.BUILDS: Task.RUN_BUILD, Lane.SOURCES: Task.RUN_SOURCE_BUILD}
+RESOLVE = {
+    Lane.BUILDS: Task.RESOLVE_ALTERATION,
+    Lane.SOURCES: Task.RESOLVE_SOURCE_ALTERATION,
+}
 
 
 def send(task: Task, pk: int) -> None:

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-WORKERS = ("registry", "builds", "webhooks")
+WORKERS = ("registry", "builds", "sources", "webhooks")
+# Whose AWS identity a worker has; the others have none.
+IDENTITIES = {"registry": "registry-server", "builds": "build-jobs", "sources": "build-jobs"}
 SCHEDULER, WEB = "scheduler", "web"
 THREADS = 8
 

@@ -382,6 +382,9 @@ CELERY_TASK_ROUTES = {
     "images.tasks.run_build": {"queue": "builds"},
     "images.tasks.import_base_image": {"queue": "builds"},
     "images.tasks.resolve_alteration": {"queue": "builds"},
+    "images.tasks.run_source_build": {"queue": "sources"},
+    "images.tasks.resolve_source_alteration": {"queue": "sources"},
+    "images.tasks.report_source_host": {"queue": "sources"},
     "images.tasks.report_host": {"queue": "builds"},
     "images.tasks.watch_tags": {"queue": "builds"},
     "images.tasks.check_build_jobs": {"queue": "builds"},
@@ -402,7 +405,7 @@ CELERY_TASK_QUEUES = [
         if RABBITMQ
         else None,
     )
-    for name in ("registry", "builds", "webhooks")
+    for name in ("registry", "builds", "sources", "webhooks")
 ]
 CELERY_TIMEZONE = "UTC"
 # Nobody asks workers by the broker. With pgmq it would make a queue a worker, whose name can outgrow what
@@ -453,6 +456,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "report-host": {
         "task": "images.tasks.report_host",
+        "schedule": 60,
+        "options": {"expires": 120},
+    },
+    "report-source-host": {
+        "task": "images.tasks.report_source_host",
         "schedule": 60,
         "options": {"expires": 120},
     },
@@ -587,6 +595,24 @@ BUILD_MAX_ATTEMPTS = env.integer(
     3,
     minimum=1,
     help="How often a build is taken over before it fails: a build that kills its workers must end.",
+)
+MAX_RUNNING_BUILDS = env.integer(
+    "RI_MAX_RUNNING_BUILDS",
+    4,
+    minimum=1,
+    help="Builds of one person that run at once, in each of the two lanes.",
+)
+MAX_WAITING_BUILDS = env.integer(
+    "RI_MAX_WAITING_BUILDS",
+    200,
+    minimum=1,
+    help="Builds of one person that may wait or run. More are refused with 429.",
+)
+MAX_WAITING_SOURCE_BUILDS = env.integer(
+    "RI_MAX_WAITING_SOURCE_BUILDS",
+    10,
+    minimum=1,
+    help="Of these, those that may build libraries from source.",
 )
 BUILD_WORKERS = env.integer(
     "RI_BUILD_WORKERS", 2, minimum=1, help="Processes that make layers, for each builds worker."

@@ -236,6 +236,7 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
 @pytest.fixture
 def scene(cast: Cast, base: BaseImage) -> Scene:
     BuildHost.objects.create(name="builds-1")
+    BuildHost.objects.create(name="builds-1", queue="sources")
     token = tokens.create_token(Actor(cast.admin), cast.workspace, "nightly").token
     return Scene(cast, base, Actor(cast.admin, "192.0.2.1", token))
 

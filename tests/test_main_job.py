@@ -287,7 +287,7 @@ def workers(
     }
 
     def start(name: str) -> subprocess.Popen[bytes]:
-        identity = {"registry": "registry-server", "builds": "build-jobs"}.get(name)
+        identity = processes.IDENTITIES.get(name)
         command = processes.worker(name) if identity else processes.scheduler(tmp_path)
         process = subprocess.Popen(
             command,

@@ -8,16 +8,20 @@ import socket
 from django.conf import settings
 
 from images.building import container
+from images.lanes import Lane
 from images.models import BuildHost
 from ri_platform.metrics import CACHE_FREE_BYTES
 
 
-def report() -> None:
+def report(lane: Lane) -> None:
+    """What this machine's worker of a lane can do; the other lane's worker reports for itself."""
+    sources = lane == Lane.SOURCES
     BuildHost.objects.update_or_create(
         name=socket.gethostname(),
+        queue=lane.value,
         defaults={
             "os_packages_problem": container.problem(),
-            "source_builds_problem": container.confinement_problem(),
+            "source_builds_problem": container.confinement_problem() if sources else "",
         },
     )
 

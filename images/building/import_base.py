@@ -17,6 +17,7 @@ from images.building.inspection import BaseImageFacts
 from images.building.work import Holder, holding
 from images.catalogue import KIND, catalogue
 from images.errors import BaseImageUnusable, LeaseLost
+from images.lanes import Lane
 from images.models import BaseImage, Build, ImageType, ManagedImage, Status
 from images.models.lease import WorkState
 from images.registry import connection
@@ -169,7 +170,7 @@ def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
     if base.image_type == ImageType.ALL:
         follow_root(base)
     for build in Build.objects.startable().filter(base_image=base):
-        wake.send(wake.Task.RUN_BUILD, build.pk)
+        wake.send(wake.RUN[Lane.of(build.spec)], build.pk)
 
 
 def follow_root(root: BaseImage) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils import timezone
 
-from images.building import container
 from images.building.cache import work_folder
 from images.building.from_source import source_builds
 from images.building.indexes import Indexes, refuse_forbidden
@@ -60,12 +59,16 @@ def lock_spec(
 
 def run_alteration(alteration_id: int) -> None:
     """Claim an alteration and resolve it; nothing happens if there is nothing to claim."""
-    startable = Alteration.objects.startable()
-    if container.confinement_problem():
-        startable = startable.exclude(spec__allow_source=True)
-    alteration = startable.claim(alteration_id, settings.BUILD_LEASE_SECONDS)
-    if alteration is None:
-        return
+    alteration = claim(alteration_id)
+    if alteration is not None:
+        run_claimed(alteration)
+
+
+def claim(alteration_id: int) -> Alteration | None:
+    return Alteration.objects.startable().claim(alteration_id, settings.BUILD_LEASE_SECONDS)
+
+
+def run_claimed(alteration: Alteration) -> None:
     try:
         with holding(alteration, settings.BUILD_LEASE_SECONDS) as holder:
             resolve_alteration(alteration, holder.check)

@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 
 from images import upgrades
-from images.building import container, outcome
+from images.building import outcome
 from images.building.cache import caches, work_folder
 from images.building.image_build import ImageBuild
 from images.building.journal import Journal
@@ -28,15 +28,16 @@ logger = logging.getLogger(__name__)
 
 def run(build_id: int) -> None:
     """Claim a build and bring it to its end; nothing happens if there is nothing to claim."""
-    startable = Build.objects.startable()
-    if container.problem():
-        # A worker on another machine can do it; this one leaves it alone.
-        startable = startable.filter(spec__os_packages=[])
-    if container.confinement_problem():
-        startable = startable.exclude(spec__allow_source=True)
-    build = startable.claim(build_id, settings.BUILD_LEASE_SECONDS)
-    if build is None:
-        return
+    build = claim(build_id)
+    if build is not None:
+        run_claimed(build)
+
+
+def claim(build_id: int) -> Build | None:
+    return Build.objects.startable().claim(build_id, settings.BUILD_LEASE_SECONDS)
+
+
+def run_claimed(build: Build) -> None:
     structlog.contextvars.bind_contextvars(image=build.image.name, build=build.number)
     logger.info("Build %s of %s begins, attempt %s.", build.number, build.image, build.attempts)
     begun = time.monotonic()

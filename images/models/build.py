@@ -100,7 +100,9 @@ class Build(Lease):
                 fields=["state", "lease_expires_at"],
                 condition=Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
                 name="build_due",
-            )
+            ),
+            # Whom the workers served within the hour (`images.fair_queue`).
+            models.Index(fields=["started_at"], name="build_started"),
         ]
 
     def __str__(self) -> str:

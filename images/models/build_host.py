@@ -17,14 +17,20 @@ class BuildHostQuerySet(models.QuerySet["BuildHost"]):
 
 
 class BuildHost(models.Model):
-    """A machine with builds workers. The problems are sentences, empty if there is none."""
+    """A machine with a worker of `queue`. The problems are sentences, empty if there is none."""
 
-    name = models.CharField(max_length=255, unique=True)
+    name = models.CharField(max_length=255)
+    queue = models.CharField(max_length=16, default="builds")
     os_packages_problem = models.TextField(blank=True)
     source_builds_problem = models.TextField(blank=True)
     seen_at = models.DateTimeField(auto_now=True)
 
     objects = BuildHostQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "queue"], name="build_host_reports_once")
+        ]
 
     def __str__(self) -> str:
         return self.name

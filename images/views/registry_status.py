@@ -26,7 +26,7 @@ def registry_status(request: HttpRequest) -> HttpResponse:
         "prefix": effective_prefix(),
         "region": settings.AWS_REGION,
         "identities": [(label, contacts.get(value)) for value, label in Identity.choices],
-        "hosts": BuildHost.objects.alive().order_by("name"),
+        "hosts": BuildHost.objects.alive().order_by("name", "queue"),
         "bases": BaseImage.objects.current().order_by("image_type", "python_version"),
         "image_count": ManagedImage.objects.existing().count(),
     }

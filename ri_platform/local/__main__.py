@@ -111,12 +111,8 @@ def start_product(
     supervisor: Supervisor, place: Place, web: dict[str, str], identities: dict[str, dict[str, str]]
 ) -> None:
     console = supervisor.start("web", processes.web(place.port), web)
-    workers = {
-        "registry": identities["registry-server"],
-        "builds": identities["build-jobs"],
-        "webhooks": {},
-    }
-    for name, identity in workers.items():
+    for name in processes.WORKERS:
+        identity = identities.get(processes.IDENTITIES.get(name, ""), {})
         supervisor.start(name, processes.worker(name), web | identity)
     supervisor.start("scheduler", processes.scheduler(place.state), web)
     say("Starting the console …")

@@ -24,6 +24,7 @@ BY_SHAPE_ALONE = positive_data_acceptance
 def test_every_answer_is_as_documented(web: str, cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base)
     BuildHost.objects.create(name="able")
+    BuildHost.objects.create(name="able", queue="sources")
     headers = {
         "rime-api-key": tokens.create_token(Actor(cast.admin), cast.workspace, "schema").secret
     }

@@ -109,6 +109,7 @@ def furnish(cast: Cast, base: BaseImage) -> None:
     done.requested_by = cast.manager
     done.save()
     BuildHost.objects.create(name="builds-1")
+    BuildHost.objects.create(name="builds-1", queue="sources")
     failed = Build.objects.get(image__name="fraud-graph")
     failed.error_code = "no_wheel"
     failed.error_message = (

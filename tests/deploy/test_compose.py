@@ -40,15 +40,16 @@ def test_every_process_is_confined(name: str) -> None:
         assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
-def test_only_the_documents_two_identities_are_given_and_to_one_process_each() -> None:
+def test_only_the_documents_two_identities_are_given_and_to_their_workers_alone() -> None:
     given = {
         name: set(service["env_file"]) - {"platform.env"} for name, service in PLATFORM.items()
     }
     assert {name: files for name, files in given.items() if files} == {
         "registry": {"registry-server.env"},
         "builds": {"build-jobs.env"},
+        "sources": {"build-jobs.env"},
     }
-    for name in set(given) - {"registry", "builds"}:
+    for name in set(given) - {"registry", "builds", "sources"}:
         # Nor do they take the role of the machine that they run on.
         assert PLATFORM[name]["environment"]["AWS_EC2_METADATA_DISABLED"] == "true"
 

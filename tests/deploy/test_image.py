@@ -22,6 +22,7 @@ from django.db import connection
 from psycopg import sql
 
 from images.models import BaseImage
+from ri_platform import processes
 from ri_platform.local import services
 from tests.conftest import LocalAWS, local_aws
 from tests.deploy.container import POSTGRES_SOCKET, Image, built, may_build
@@ -57,7 +58,7 @@ class Instance:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def environment(self, name: str) -> dict[str, str]:
-        identity = {"registry": "registry-server", "builds": "build-jobs"}.get(name)
+        identity = processes.IDENTITIES.get(name)
         self.metrics.setdefault(name, services.free_port())
         return self.image.environment(
             {

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ri_platform import processes
 from ri_platform.env import read_env_file
 from ri_platform.local import services
 
@@ -124,8 +125,8 @@ def assert_only_two_have_an_aws_identity(state: Path) -> None:
         return {found[1] for text in commands if (found := re.search(r"-Q (\w+)", text))}
 
     with_one = processes_of(state, b"AWS_SECRET_ACCESS_KEY=")
-    assert workers(with_one) == {"registry", "builds"}
-    assert workers(processes_of(state)) == {"registry", "builds", "webhooks"}
+    assert workers(with_one) == set(processes.IDENTITIES)
+    assert workers(processes_of(state)) == set(processes.WORKERS)
     assert not [
         text for text in with_one if "granian" in text or ("celery" in text and "beat" in text)
     ]

@@ -115,7 +115,7 @@ def index(tmp_path: Path, registry: LocalAWS, settings: Any) -> Iterator[str]:
 
 
 def ask(cast: Cast, name: str, requirements: str, *, allow_source: bool = False) -> ManagedImage:
-    BuildHost.objects.get_or_create(name="here")
+    BuildHost.objects.get_or_create(name="here", queue="sources")
     command = operations.CreateImage(
         name, "all", "3.11", parse_pip_requirements(requirements), allow_source=allow_source
     )
@@ -279,7 +279,7 @@ def test_a_worker_that_cannot_confine_leaves_such_builds_to_others(
 
 
 def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -> None:
-    BuildHost.objects.create(name="able")
+    BuildHost.objects.create(name="able", queue="sources")
     image = factories.make_image(
         "old", base=base, status=Status.FAILED, error_code="no_wheel", error_message="No wheel."
     )

@@ -1,0 +1,215 @@
+"""Whose build is next, how many one person may have, and what source builds keep waiting."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from images import fair_queue, operations, revisions, tasks, wake
+from images.building import run, turns
+from images.errors import TooManyBuilds
+from images.forecast import Forecast
+from images.lanes import Lane
+from images.models import Alteration, BaseImage, Build, BuildHost, BuildReason, Status
+from images.models.lease import WorkState
+from images.requirements import PipRequirement
+from tests import factories
+from tests.conftest import Cast
+from workspaces.access import Actor
+from workspaces.models import User, Workspace
+
+
+def queue(
+    base: BaseImage, user: User, number: int, workspace: Workspace | None = None, **spec: Any
+) -> list[Build]:
+    """Builds of one person that wait for nothing but a builder."""
+    builds = []
+    for _ in range(number):
+        image = factories.make_image(
+            f"{user.username}-{Build.objects.count()}", base=base,
+            status=Status.BUILDING_FIRST_TIME, created_by=user, created_in=workspace,
+        )  # fmt: skip
+        build = image.builds.get()
+        build.requested_by, build.spec = user, {**build.spec, **spec}
+        build.save()
+        builds.append(build)
+    return builds
+
+
+def order(lane: Lane = Lane.BUILDS) -> list[int]:
+    return [work.pk for work in fair_queue.next_in(lane, *turns.able())]
+
+
+def start(build: Build) -> None:
+    now = timezone.now()
+    Build.objects.filter(pk=build.pk).update(
+        state=WorkState.RUNNING, started_at=now, lease_expires_at=now + timedelta(minutes=1)
+    )
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[wake.Task, int]]:
+    messages: list[tuple[wake.Task, int]] = []
+    monkeypatch.setattr(wake, "send", lambda task, pk: messages.append((task, pk)))
+    return messages
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Build]:
+    """Builds in the order in which workers took them; each is over at once."""
+    taken: list[Build] = []
+
+    def end(build: Build) -> None:
+        taken.append(build)
+        build.write(state=WorkState.CANCELLED, lease_expires_at=None)
+
+    monkeypatch.setattr(run, "run_claimed", end)
+    return taken
+
+
+def test_a_lone_build_is_next_whatever_somebody_else_has_queued(
+    cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
+) -> None:
+    many = queue(base, cast.viewer, 150)
+    (lone,) = queue(base, cast.member, 1)
+    # Each message wakes a worker; which one it names does not matter.
+    for build in many[:3]:
+        tasks.run_build(build.pk)
+    assert ended[0] == many[0]
+    assert ended[1] == lone
+
+
+def test_turns_go_round_robin_over_those_who_wait(cast: Cast, base: BaseImage) -> None:
+    a, b, c = (
+        queue(base, user, number)
+        for user, number in ((cast.viewer, 4), (cast.member, 2), (cast.manager, 1))
+    )
+    assert order() == [x.pk for x in (a[0], b[0], c[0], a[1], b[1], a[2], a[3])]
+
+
+def test_who_has_something_running_comes_after_who_has_nothing(cast: Cast, base: BaseImage) -> None:
+    a = queue(base, cast.viewer, 2)
+    (b,) = queue(base, cast.member, 1)
+    start(a[0])
+    assert order() == [b.pk, a[1].pk]
+
+
+def test_one_persons_workspaces_take_turns_too(cast: Cast, base: BaseImage) -> None:
+    here = queue(base, cast.admin, 3, cast.workspace)
+    there = queue(base, cast.admin, 1, cast.other)
+    assert order() == [here[0].pk, there[0].pk, here[1].pk, here[2].pk]
+
+
+def test_a_full_workspace_comes_after_one_that_has_little(cast: Cast, base: BaseImage) -> None:
+    start(queue(base, cast.member, 1, cast.workspace)[0])
+    (crowded,) = queue(base, cast.viewer, 1, cast.workspace)
+    (quiet,) = queue(base, cast.stranger, 1, cast.other)
+    assert order() == [quiet.pk, crowded.pk]
+
+
+def test_the_platforms_own_upgrades_come_last(cast: Cast, base: BaseImage) -> None:
+    (upgrade,) = queue(base, cast.viewer, 1)
+    Build.objects.filter(pk=upgrade.pk).update(reason=BuildReason.UPGRADE, requested_by=None)
+    many = queue(base, cast.member, 2)
+    assert order() == [many[0].pk, many[1].pk, upgrade.pk]
+
+
+def test_so_many_of_one_person_run_at_once_and_no_more(
+    cast: Cast, base: BaseImage, settings: Any
+) -> None:
+    settings.MAX_RUNNING_BUILDS = 2
+    builds = queue(base, cast.member, 3)
+    start(builds[0])
+    assert order() == [builds[1].pk, builds[2].pk]
+    start(builds[1])
+    assert order() == []
+    # A worker that died holds no place.
+    Build.objects.filter(pk=builds[0].pk).update(lease_expires_at=timezone.now())
+    assert set(order()) == {builds[0].pk, builds[2].pk}
+
+
+def test_source_builds_keep_no_other_build_waiting(
+    cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
+) -> None:
+    sources = queue(base, cast.viewer, 2, allow_source=True)
+    (wheels,) = queue(base, cast.viewer, 1)
+    assert order(Lane.BUILDS) == [wheels.pk]
+    tasks.run_build(sources[0].pk)
+    # Its message was sent to the wrong lane, by an older version: it is passed on, and nothing is lost.
+    assert sent == [(wake.Task.RUN_SOURCE_BUILD, sources[0].pk)]
+    assert ended == []
+    tasks.run_source_build(sources[0].pk)
+    assert ended == [sources[0]]
+    assert sent[1:] == [(wake.Task.RUN_SOURCE_BUILD, sources[1].pk)]
+
+
+def test_resolutions_take_turns_with_builds(
+    cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
+) -> None:
+    image = factories.make_image("altered", base=base, created_by=cast.viewer)
+    for _ in range(3):
+        Alteration.objects.create(
+            image=image, base_image=base, spec=image.spec, requested_by=cast.viewer
+        )
+    (build,) = queue(base, cast.member, 1)
+    found = list(fair_queue.next_in(Lane.BUILDS, *turns.able()))
+    assert [work.model for work in found] == [Alteration, Build, Alteration, Alteration]
+    assert found[1].pk == build.pk
+
+
+def test_every_message_wakes_one_more_while_something_waits(
+    cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
+) -> None:
+    """So a single message that arrives is enough for all, however many were lost."""
+    builds = queue(base, cast.member, 4)
+    tasks.run_build(builds[0].pk)
+    while sent:
+        task, pk = sent.pop(0)
+        assert task == wake.Task.RUN_BUILD
+        tasks.run_build(pk)
+    assert ended == builds
+
+
+def test_a_person_may_have_so_many_builds_waiting(
+    cast: Cast, base: BaseImage, settings: Any, sent: list[Any]
+) -> None:
+    settings.MAX_WAITING_BUILDS = 2
+    member = Actor(cast.member)
+
+    def create(name: str, actor: Actor = member, *, allow_source: bool = False) -> None:
+        command = operations.CreateImage(
+            name, "all", base.python_version, (PipRequirement("six"),),
+            allow_source=allow_source,
+        )  # fmt: skip
+        operations.create_image(actor, command)
+
+    create("one")
+    create("two")
+    with pytest.raises(TooManyBuilds) as refused:
+        create("three")
+    assert str(refused.value) == (
+        "You have 2 builds that wait or run, and 2 is the limit. "
+        "Wait until some have ended, or cancel some."
+    )
+    assert (refused.value.status, refused.value.retry_after) == (429, 30)
+    create("three", Actor(cast.viewer))
+    revisions.cancel_build(Actor(cast.admin), Build.objects.get(image__name="one").image)
+    create("four")
+
+    settings.MAX_WAITING_BUILDS, settings.MAX_WAITING_SOURCE_BUILDS = 200, 1
+    BuildHost.objects.create(name="able", queue="sources")
+    create("five", allow_source=True)
+    with pytest.raises(TooManyBuilds, match="1 builds from source"):
+        create("six", allow_source=True)
+    create("seven")
+
+
+def test_the_forecast_tells_places_in_the_same_order(cast: Cast, base: BaseImage) -> None:
+    many = queue(base, cast.viewer, 3)
+    (lone,) = queue(base, cast.member, 1)
+    outlooks = Forecast.read().by_image()
+    places = {build.pk: outlooks[build.image_id].ahead for build in (*many, lone)}
+    assert places == {many[0].pk: 0, lone.pk: 1, many[1].pk: 2, many[2].pk: 3}
