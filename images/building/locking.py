@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils import timezone
 
+from images.building import container
 from images.building.cache import work_folder
 from images.building.from_source import source_builds
 from images.building.indexes import Indexes, refuse_forbidden
@@ -16,6 +17,7 @@ from images.building.resolve import Lock, Target, resolve
 from images.building.work import holding
 from images.errors import BuildError, LeaseLost, NoWheel
 from images.models import Alteration, BaseImage
+from images.models.alteration import AlterationQuerySet
 from images.models.lease import WorkState
 from images.specs import pip_requirements_of
 from ri_platform.errors import DomainError
@@ -64,8 +66,16 @@ def run_alteration(alteration_id: int) -> None:
         run_claimed(alteration)
 
 
+def startable() -> AlterationQuerySet:
+    """Alterations that could be resolved on this machine; a worker on another machine does the rest."""
+    found = Alteration.objects.startable()
+    if container.confinement_problem():
+        found = found.exclude(spec__allow_source=True)
+    return found
+
+
 def claim(alteration_id: int) -> Alteration | None:
-    return Alteration.objects.startable().claim(alteration_id, settings.BUILD_LEASE_SECONDS)
+    return startable().claim(alteration_id, settings.BUILD_LEASE_SECONDS)
 
 
 def run_claimed(alteration: Alteration) -> None:

@@ -14,13 +14,14 @@ import structlog
 from django.conf import settings
 
 from images import upgrades
-from images.building import outcome
+from images.building import container, outcome
 from images.building.cache import caches, work_folder
 from images.building.image_build import ImageBuild
 from images.building.journal import Journal
 from images.building.work import Holder, holding
 from images.errors import BuildError, LeaseLost
 from images.models import Build
+from images.models.build import BuildQuerySet
 from ri_platform.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,18 @@ def run(build_id: int) -> None:
         run_claimed(build)
 
 
+def startable() -> BuildQuerySet:
+    """Builds that could start and that this machine can do; a worker on another machine does the rest."""
+    found = Build.objects.startable()
+    if container.problem():
+        found = found.filter(spec__os_packages=[])
+    if container.confinement_problem():
+        found = found.exclude(spec__allow_source=True)
+    return found
+
+
 def claim(build_id: int) -> Build | None:
-    return Build.objects.startable().claim(build_id, settings.BUILD_LEASE_SECONDS)
+    return startable().claim(build_id, settings.BUILD_LEASE_SECONDS)
 
 
 def run_claimed(build: Build) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
-
 from images import fair_queue, wake
-from images.building import container, locking, run
+from images.building import locking, run
 from images.lanes import Lane
 from images.models import Alteration, Build
 from ri_platform.locks import exclusive
@@ -33,21 +31,10 @@ def take(lane: Lane, model: type[Build] | type[Alteration], pk: int) -> None:
         wake_next(lane)
 
 
-def able() -> tuple[QuerySet[Build], QuerySet[Alteration]]:
-    """What could start and this machine can do; a worker on another machine does the rest."""
-    builds, alterations = Build.objects.startable(), Alteration.objects.startable()
-    if container.problem():
-        builds = builds.filter(spec__os_packages=[])
-    if container.confinement_problem():
-        builds = builds.exclude(spec__allow_source=True)
-        alterations = alterations.exclude(spec__allow_source=True)
-    return builds, alterations
-
-
 def claim_next(lane: Lane) -> Build | Alteration | None:
     """Take the lease of what is next, one worker of the lane at a time, so that limits hold."""
     with exclusive(f"turn {lane}", 0):
-        for work in fair_queue.next_in(lane, *able()):
+        for work in fair_queue.next_in(lane, run.startable(), locking.startable()):
             claimed = run.claim(work.pk) if work.model is Build else locking.claim(work.pk)
             if claimed is not None:
                 return claimed
@@ -56,7 +43,7 @@ def claim_next(lane: Lane) -> Build | Alteration | None:
 
 def wake_next(lane: Lane) -> None:
     """Send one more message if something waits: a message is no more than one piece of work."""
-    for work in fair_queue.next_in(lane, *able()):
+    for work in fair_queue.next_in(lane, run.startable(), locking.startable()):
         wake_for(work.model, lane, work.pk)
         return
 

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from images import fair_queue, operations, revisions, tasks, wake
-from images.building import run, turns
+from images.building import locking, run
 from images.errors import TooManyBuilds
 from images.forecast import Forecast
 from images.lanes import Lane
@@ -40,7 +40,7 @@ def queue(
 
 
 def order(lane: Lane = Lane.BUILDS) -> list[int]:
-    return [work.pk for work in fair_queue.next_in(lane, *turns.able())]
+    return [work.pk for work in fair_queue.next_in(lane, run.startable(), locking.startable())]
 
 
 def start(build: Build) -> None:
@@ -155,7 +155,7 @@ def test_resolutions_take_turns_with_builds(
             image=image, base_image=base, spec=image.spec, requested_by=cast.viewer
         )
     (build,) = queue(base, cast.member, 1)
-    found = list(fair_queue.next_in(Lane.BUILDS, *turns.able()))
+    found = list(fair_queue.next_in(Lane.BUILDS, run.startable(), locking.startable()))
     assert [work.model for work in found] == [Alteration, Build, Alteration, Alteration]
     assert found[1].pk == build.pk
 
