@@ -77,6 +77,12 @@ class ResolutionFailed(BuildError):
     code = "resolution_failed"
 
 
+class LockInvalid(BuildError):
+    """A name, hash, size or address of a library's file is none that can be believed."""
+
+    code = "lock_invalid"
+
+
 class NoWheel(BuildError):
     """A requirement has no wheel for this Python version and platform."""
 

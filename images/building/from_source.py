@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from images.models import BaseImage
+from images.models import BaseImage, Build
 from images.specs import allows_source, os_packages_of
 
 if TYPE_CHECKING:
@@ -22,11 +22,13 @@ def source_builds(
     *,
     log: Callable[[str], None],
     check: Callable[[], None],
+    build: Build | None = None,
 ) -> SourceBuilds | None:
-    """What builds from source for this spec; None where it does not ask for that, or it is forbidden."""
+    """What builds from source for this spec, and for `build` if it is one; None where it does not ask for
+    that, or it is forbidden."""
     if not allows_source(spec) or not settings.SOURCE_BUILDS_ALLOWED:
         return None
     # Reading index pages takes 19 MB of modules, which a worker should not hold for builds that need none.
     from images.building.sources import SourceBuilds
 
-    return SourceBuilds(base, os_packages_of(spec), work, log, check)
+    return SourceBuilds(base, os_packages_of(spec), work, log, check, build_of_origin=build)

@@ -17,10 +17,11 @@ from images.building.destination import BASE_PREFIX
 from images.building.from_source import source_builds
 from images.building.indexes import refuse_forbidden
 from images.building.journal import Journal
+from images.building.locked_files import Lock
 from images.building.locking import lock_spec
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.planning import can_compile, planned_layers, workshop
-from images.building.resolve import Lock, Target, parse_lock
+from images.building.resolve import Target, parse_lock
 from images.building.system_layer import SystemLayer, SystemLayers
 from images.errors import BuiltWheelGone
 from images.models import BaseImage, Build, BuildPhase, WheelLayer
@@ -49,7 +50,9 @@ class ImageBuild:
             self.base, build.image_id, self.repository, self.prefix, work, journal, check
         )
 
-        self.sources = source_builds(build.spec, self.base, work, log=journal.line, check=check)
+        self.sources = source_builds(
+            build.spec, self.base, work, log=journal.line, check=check, build=build
+        )
 
     def product(self) -> outcome.Product:
         with self.journal.phase(BuildPhase.RESOLVE):

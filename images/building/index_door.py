@@ -14,26 +14,51 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, recv_fds, socket
 from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 from pypi_simple import ACCEPT_ANY, PYPI_SIMPLE_ENDPOINT, DistributionPackage, ProjectPage
 
 from images.building.indexes import Indexes, is_forbidden
+from images.building.locked_files import (
+    is_filename,
+    is_sha256,
+    is_size,
+    is_url,
+    versions_of_sdist,
+)
 from images.building.wheels import index_client
 
 PORT = 3141
 HOME = f"http://127.0.0.1:{PORT}"
 PIECE = 1 << 16
+# The largest project pages have some tens of megabytes.
+MAX_PAGE_BYTES = 128 << 20
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 PASSED_ON = ("Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "ETag")
 _PAGE = re.compile(r"/(\d+)/([A-Za-z0-9._-]{1,200})/?")
 _FILE = re.compile(r"/(\d+)/files/([0-9a-f]{64})/[^/]+?(\.metadata)?")
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class IndexedFile:
+    """A file as the page of the project `name` told of it, its version read from its name; `sha256` may be
+    empty."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: str
+    size: int | None
 
 
 class IndexDoor(ThreadingHTTPServer):
@@ -47,8 +72,11 @@ class IndexDoor(ThreadingHTTPServer):
         self._serving: threading.Thread | None = None
         self.upstreams = upstreams(indexes)
         self.client = index_client(indexes.auth, indexes.ca_file)
-        # Token → address: only what a page has named can be fetched.
-        self.files: dict[str, str] = {}
+        # Token → file: only what a page has named can be fetched.
+        self.files: dict[str, IndexedFile] = {}
+        # Project → the number of the first index that has it, and what is known not to be in one.
+        self.homes: dict[str, int] = {}
+        self.absent: set[tuple[int, str]] = set()
         # Projects that this installation's lists keep out, and that were asked for.
         self.refused: set[str] = set()
 
@@ -84,18 +112,19 @@ class IndexDoor(ThreadingHTTPServer):
             self.socket.close()
         self.client.close()
 
-    def file_address(self, index: int, package: DistributionPackage) -> str:
-        token = hashlib.sha256(package.url.encode("utf-8")).hexdigest()
-        self.files[token] = package.url
-        return f"{HOME}/{index}/files/{token}/{package.filename}"
+    def file_address(self, index: int, file: IndexedFile) -> str:
+        token = hashlib.sha256(f"{file.name} {file.url}".encode()).hexdigest()
+        self.files[token] = file
+        return f"{HOME}/{index}/files/{token}/{quote(file.filename)}"
 
-    def real_addresses(self, text: str) -> str:
-        """A lock that was made by way of this server, with the addresses that it stands for."""
+    def files_named_in(self, text: str) -> list[IndexedFile]:
+        """Those of the files on the pages that this server gave whose addresses stand in `text`, in their
+        order.
 
-        def original(match: re.Match[str]) -> str:
-            return self.files.get(match.group(1), match.group(0))
-
-        return re.sub(rf"{HOME}/\d+/files/([0-9a-f]{{64}})/[^\"\s]+", original, text)
+        It is all that may be taken from what was made by way of this server: everything else is its page's.
+        """
+        tokens = dict.fromkeys(re.findall(rf"{re.escape(HOME)}/\d+/files/([0-9a-f]{{64}})/", text))
+        return [self.files[token] for token in tokens if token in self.files]
 
 
 def upstreams(indexes: Indexes) -> list[str]:
@@ -119,13 +148,19 @@ class Handler(BaseHTTPRequestHandler):
         page, file = _PAGE.fullmatch(self.path), _FILE.fullmatch(self.path)
         try:
             if file and file.group(2) in self.server.files:
-                self.send_file(self.server.files[file.group(2)] + (file.group(3) or ""))
+                self.send_file(self.server.files[file.group(2)].url + (file.group(3) or ""))
             elif page and int(page.group(1)) < len(self.server.upstreams):
                 self.send_page(int(page.group(1)), canonicalize_name(page.group(2)))
             else:
                 self.send_error(404)
-        except httpx.HTTPError as error:
-            # Its text may hold an address with credentials.
+        except httpx.HTTPStatusError as error:
+            self.send_error(error.response.status_code)
+        except (ConnectionError, TimeoutError):
+            # Whoever asked has gone.
+            self.close_connection = True
+        except Exception as error:
+            # Whatever an index answers, it is told as that; the error's text may hold an address with
+            # credentials.
             logger.warning("A source build's request failed: %s", type(error).__name__)
             self.close_connection = True
             self.send_error(502)
@@ -137,17 +172,18 @@ class Handler(BaseHTTPRequestHandler):
             self.server.refused.add(project)
             self.send_error(404)
             return
-        answer = self.server.client.get(
-            f"{self.server.upstreams[index]}{project}/", headers={"Accept": ACCEPT_ANY}
-        )
-        if answer.status_code != 200:
-            self.send_error(answer.status_code)
+        page = None if self.is_elsewhere(index, project) else self.page(index, project)
+        if page is None:
+            self.send_error(404)
             return
-        packages = parsed(answer, project)
         body = {
             "meta": {"api-version": "1.0"},
             "name": project,
-            "files": [self.described(index, package) for package in packages],
+            "files": [
+                self.described(index, package, file)
+                for package in page
+                if (file := indexed(package, project)) is not None
+            ],
         }
         content = json.dumps(body).encode("utf-8")
         self.send_response(200)
@@ -157,17 +193,47 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def described(self, index: int, package: DistributionPackage) -> dict[str, Any]:
+    def is_elsewhere(self, index: int, project: str) -> bool:
+        """Whether an index before this one has the project.
+
+        uv would not ask then. Build code might, to get at what a stranger gave the name of a private library.
+        """
+        for before in range(index):
+            if (before, project) not in self.server.absent and project not in self.server.homes:
+                self.page(before, project)
+        return self.server.homes.get(project, index) != index
+
+    def page(self, index: int, project: str) -> Sequence[DistributionPackage] | None:
+        """The project's files on one index, None if it has no such project. Raises what is wrong with its
+        answer."""
+        url = f"{self.server.upstreams[index]}{project}/"
+        with self.server.client.stream("GET", url, headers={"Accept": ACCEPT_ANY}) as answer:
+            if answer.status_code in (404, 410):
+                self.server.absent.add((index, project))
+                return None
+            answer.raise_for_status()
+            content = bytearray()
+            for piece in answer.iter_bytes(PIECE):
+                content += piece
+                if len(content) > MAX_PAGE_BYTES:
+                    raise ValueError("the page is too large")
+        packages = parsed(answer, bytes(content), project)
+        self.server.homes.setdefault(project, index)
+        return packages
+
+    def described(
+        self, index: int, package: DistributionPackage, file: IndexedFile
+    ) -> dict[str, Any]:
         """A file as PEP 691 describes one, at our address."""
         found: dict[str, Any] = {
-            "filename": package.filename,
-            "url": self.server.file_address(index, package),
-            "hashes": package.digests,
+            "filename": file.filename,
+            "url": self.server.file_address(index, file),
+            "hashes": {"sha256": file.sha256} if file.sha256 else {},
             "requires-python": package.requires_python,
             "yanked": (package.yanked_reason or True) if package.is_yanked else False,
             "core-metadata": package.metadata_digests or bool(package.has_metadata),
         }
-        return found if package.size is None else {**found, "size": package.size}
+        return found if file.size is None else {**found, "size": file.size}
 
     def send_file(self, url: str) -> None:
         """Pass a file on, or the part of it that was asked for (RFC 9110, range requests)."""
@@ -189,8 +255,42 @@ class Handler(BaseHTTPRequestHandler):
         """A line for each request would be noise."""
 
 
-def parsed(answer: httpx.Response, project: str) -> Sequence[DistributionPackage]:
+def parsed(answer: httpx.Response, content: bytes, project: str) -> Sequence[DistributionPackage]:
     base = str(answer.url.copy_with(username=None, password=None))
     if "json" in answer.headers.get("Content-Type", ""):
-        return ProjectPage.from_json_data(answer.json(), base).packages
-    return ProjectPage.from_html(project, answer.text, base).packages
+        return ProjectPage.from_json_data(json.loads(content), base).packages
+    text = content.decode(answer.charset_encoding or "utf-8", "replace")
+    return ProjectPage.from_html(project, text, base).packages
+
+
+def indexed(package: DistributionPackage, project: str) -> IndexedFile | None:
+    """What a page says of a file, None for a file that cannot be one of the project, or is told in a way
+    that no file can be.
+
+    Such are left out as if the page did not name them, as installers do with names that they cannot read.
+    """
+    url = urlsplit(package.url)._replace(fragment="")
+    address = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
+    sha256 = (package.digests or {}).get("sha256", "")
+    version = version_of(package.filename, project)
+    if (
+        version is None
+        or not is_url(address)
+        or not is_size(package.size)
+        or not (sha256 == "" or is_sha256(sha256))
+    ):
+        return None
+    return IndexedFile(project, str(version), package.filename, address, sha256, package.size)
+
+
+def version_of(filename: str, project: str) -> Version | None:
+    """The version of a wheel or source distribution of the project, None if the name is that of neither."""
+    if not is_filename(filename):
+        return None
+    if not filename.endswith(".whl"):
+        return next(versions_of_sdist(filename, project), None)
+    try:
+        name, version, *_ = parse_wheel_filename(filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return None
+    return version if name == project else None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from images.building.bytecode import Compiler, interpreter_for
 from images.building.destination import MANAGED_PREFIX, install_wheel, site_packages
-from images.building.resolve import LockedWheel
+from images.building.locked_files import LockedWheel
 from images.building.tar_layer import Layer, LayerWriter
 
 # Counts up whenever the bytes of a layer change for the same wheels.

@@ -13,7 +13,8 @@ from images.building import container
 from images.building.cache import work_folder
 from images.building.from_source import source_builds
 from images.building.indexes import Indexes, refuse_forbidden
-from images.building.resolve import Lock, Target, resolve
+from images.building.locked_files import Lock
+from images.building.resolve import Target, resolve
 from images.building.work import holding
 from images.errors import BuildError, LeaseLost, NoWheel
 from images.models import Alteration, BaseImage

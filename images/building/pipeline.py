@@ -20,9 +20,9 @@ from images.building.destination import MANAGED_PREFIX
 from images.building.indexes import Indexes
 from images.building.journal import Reporter
 from images.building.layer_worker import LayerJob, LayerMakers
+from images.building.locked_files import LockedWheel
 from images.building.push import UPLOADS, BlobToPush, Pushed, push_blob
 from images.building.remembered import MadeLayer
-from images.building.resolve import LockedWheel
 from images.building.tar_layer import OCI_LAYER_GZIP, Layer
 from images.building.wheels import fetch, index_client
 from images.models import BuildPhase, WheelLayer

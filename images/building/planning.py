@@ -10,8 +10,9 @@ from images.building import layers
 from images.building.bytecode import interpreter_for
 from images.building.cache import caches
 from images.building.destination import MANAGED_PREFIX
+from images.building.locked_files import Lock
 from images.building.pipeline import PlannedLayer, Workshop
-from images.building.resolve import Lock, Target
+from images.building.resolve import Target
 from images.models import BaseImage
 
 # Container runtimes stack at most 127 layers (overlayfs); some are left for what comes on top.

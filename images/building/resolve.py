@@ -6,7 +6,6 @@ text reaches uv through a file, one validated line each, and never a shell.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -17,15 +16,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion
 from uv import find_uv_bin
 
 from images.building.commands import TimedOut, run_streaming
 from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
-from images.errors import BuildError, FetchFailed, NoWheel, ResolutionFailed
+from images.building.locked_files import (
+    Lock,
+    LockedSource,
+    LockedWheel,
+    is_name,
+    is_version,
+    require,
+)
+from images.errors import BuildError, FetchFailed, LockInvalid, NoWheel, ResolutionFailed
 from images.requirements import PipRequirement
 
 logger = logging.getLogger(__name__)
@@ -80,40 +88,6 @@ class Target:
             *compatible_tags((major, minor), f"cp{major}{minor}", platforms),
         ]
         return {tag: rank for rank, tag in reversed(list(enumerate(ordered)))}
-
-
-@dataclass(frozen=True)
-class LockedFile:
-    """One file of a lock; `size` in bytes where the index tells it."""
-
-    name: str
-    version: str
-    filename: str
-    url: str
-    sha256: str
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class LockedWheel(LockedFile):
-    """A wheel; without a URL it is one that this instance built."""
-
-
-@dataclass(frozen=True)
-class LockedSource(LockedFile):
-    """A source distribution (PEP 517), of which a wheel has to be built."""
-
-
-@dataclass(frozen=True)
-class Lock:
-    """`text` is the pylock.toml, without credentials; `wheels` are those for the target, by name.
-
-    `sources` are the libraries that have no wheel for it.
-    """
-
-    text: str
-    wheels: tuple[LockedWheel, ...]
-    sources: tuple[LockedSource, ...] = ()
 
 
 def resolve(
@@ -217,13 +191,14 @@ def preferences(preinstalled: Mapping[str, str]) -> str:
     """A minimal lock that uv reads as what it should prefer."""
     lines = ['lock-version = "1.0"', 'created-by = "ri-platform"']
     for name, version in sorted(preinstalled.items()):
-        # JSON's strings are TOML's basic strings.
-        lines += [
-            "",
-            "[[packages]]",
-            f"name = {json.dumps(canonicalize_name(name))}",
-            f"version = {json.dumps(version)}",
-        ]
+        # What a base image says of its libraries came from outside, too; such text needs no quoting then.
+        if is_name(canonicalize_name(name)) and is_version(version):
+            lines += [
+                "",
+                "[[packages]]",
+                f'name = "{canonicalize_name(name)}"',
+                f'version = "{version}"',
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -273,62 +248,88 @@ def without_credentials(text: str) -> str:
 def parse_lock(text: str, target: Target, *, allow_source: bool = False) -> Lock:
     """Choose from a pylock.toml the wheel of each library that suits `target` best.
 
-    With `allow_source`, a library without one is taken as its source distribution. Raises `NoWheel`
-    naming a library that has neither, `ResolutionFailed` for what is no lock.
+    With `allow_source`, a library without one is taken as its source distribution. Nothing in the text is
+    believed: what is chosen checks itself (`images.building.locked_files`). Raises `NoWheel` naming a
+    library that has neither, `ResolutionFailed` for what is no lock, `LockInvalid` for a lock that names
+    what cannot be a library's file.
     """
     try:
         packages = tomllib.loads(text).get("packages", [])
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ResolutionFailed(f"The lock is not a pylock.toml: {error}.") from error
     tags = target.tags
-    wheels, sources = [], []
-    for package in sorted(packages, key=lambda package: canonicalize_name(package["name"])):
-        wheel = best_wheel(package, tags)
-        if wheel is not None:
-            wheels.append(wheel)
-        elif allow_source and "sdist" in package:
-            sources.append(source_of(package))
-        else:
+    chosen: dict[str, LockedWheel | LockedSource] = {}
+    for package in packages if isinstance(packages, list) else ():
+        file = chosen_file(package, tags, allow_source=allow_source)
+        if file is None:
             raise NoWheel(
                 f"{canonicalize_name(package['name'])} {package['version']} has no wheel for "
                 f"Python {target.python_version} on {target.platform}.",
                 hint="Choose another version of it, or another Python version.",
             )
-    return Lock(text, tuple(wheels), tuple(sources))
+        if file.name in chosen:
+            raise LockInvalid(
+                f"The lock names {file.name} twice.", hint="Build the image anew, without its lock."
+            )
+        chosen[file.name] = file
+    files = [chosen[name] for name in sorted(chosen)]
+    return Lock(
+        text,
+        tuple(file for file in files if isinstance(file, LockedWheel)),
+        tuple(file for file in files if isinstance(file, LockedSource)),
+    )
 
 
-def source_of(package: Mapping[str, Any]) -> LockedSource:
-    sdist = package["sdist"]
-    return LockedSource(
+def chosen_file(
+    package: Mapping[str, Any], tags: Mapping[Tag, int], *, allow_source: bool
+) -> LockedWheel | LockedSource | None:
+    """The file of a pylock's package (PEP 751) that is to be installed, None if none can be."""
+    try:
+        require(is_name(canonicalize_name(package["name"])), "a library", package["name"])
+        require(is_version(package["version"]), "a version", package["version"])
+        wheel = best_wheel(package, tags)
+        if wheel is not None or not (allow_source and "sdist" in package):
+            return wheel
+        return LockedSource(*file_values(package, package["sdist"]))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        name = package.get("name", "") if isinstance(package, dict) else ""
+        raise LockInvalid(
+            f"The lock does not tell name, version, address and sha256 of each file of {str(name)[:100]!a}.",
+            hint="The package index has to give a sha256 of each file; an operator should look.",
+        ) from error
+
+
+def file_values(
+    package: Mapping[str, Any], file: Mapping[str, Any]
+) -> tuple[str, str, str, str, str, int | None]:
+    """What the values of `images.building.locked_files` are made of, which check it."""
+    return (
         canonicalize_name(package["name"]),
         package["version"],
-        filename_of(sdist),
-        sdist["url"],
-        sdist["hashes"]["sha256"],
-        sdist.get("size"),
+        filename_of(file),
+        file["url"],
+        file["hashes"]["sha256"],
+        file.get("size"),
     )
 
 
 def filename_of(file: Mapping[str, Any]) -> str:
-    return str(file.get("name") or urlsplit(file["url"]).path.rpartition("/")[2])
+    return str(file.get("name") or unquote(urlsplit(file["url"]).path.rpartition("/")[2]))
 
 
 def best_wheel(package: Mapping[str, Any], tags: Mapping[Tag, int]) -> LockedWheel | None:
     """The library's wheel that fits best, None if none does."""
-    name, version = canonicalize_name(package["name"]), package["version"]
     ranked = []
     for wheel in package.get("wheels", []):
         filename = filename_of(wheel)
         try:
             *_, wheel_tags = parse_wheel_filename(filename)
-        except InvalidWheelFilename:
+        except (InvalidWheelFilename, InvalidVersion):
             continue
         ranks = [tags[tag] for tag in wheel_tags if tag in tags]
         if ranks:
             ranked.append((min(ranks), filename, wheel))
     if not ranked:
         return None
-    _, filename, wheel = min(ranked, key=lambda item: item[:2])
-    return LockedWheel(
-        name, version, filename, wheel["url"], wheel["hashes"]["sha256"], wheel.get("size")
-    )
+    _, _, wheel = min(ranked, key=lambda item: item[:2])
+    return LockedWheel(*file_values(package, wheel))

@@ -14,15 +14,16 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from django.conf import settings
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from uv import find_uv_bin
 
+from images.attestations import BUILDER
 from images.building import container as containers
 from images.building import index_door, layers, os_packages
 from images.building.cache import caches
@@ -30,19 +31,12 @@ from images.building.commands import TimedOut
 from images.building.container import CommandFailed, Container, Limits
 from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
 from images.building.indexes import Indexes, forbidden
-from images.building.resolve import (
-    Lock,
-    LockedSource,
-    LockedWheel,
-    Target,
-    compiling,
-    parse_lock,
-    preferences,
-    resolver_error,
-)
+from images.building.locked_files import MAX_FILE_BYTES, Lock, LockedSource, LockedWheel
+from images.building.resolve import Target, compiling, preferences, resolver_error
+from images.building.sandboxed_lock import lock_of_files
 from images.building.wheels import fetch, index_client, kept_name
-from images.errors import SourceBuildFailed, SourceBuildsUnavailable
-from images.models import BaseImage, BuiltWheel
+from images.errors import LockInvalid, SourceBuildFailed, SourceBuildsUnavailable
+from images.models import BaseImage, Build, BuiltWheel
 from images.registry import connection
 from images.requirements import OSPackage, PipRequirement
 
@@ -56,6 +50,8 @@ UV = "/usr/local/bin/ri-uv"
 OWNER = (containers.NOBODY, containers.NOBODY)
 # The beginning of what ZIP archives can tell: the same source gives the same wheel at any time.
 SOURCE_DATE_EPOCH = "315532800"
+# Locks of some hundred libraries have one or two megabytes.
+MAX_TEXT_BYTES = 16 << 20
 
 
 @dataclass
@@ -68,6 +64,8 @@ class SourceBuilds:
     log: Callable[[str], None]
     check: Callable[[], None]
     indexes: Indexes = field(default_factory=Indexes.configured)
+    # Whose the wheels are that it makes; alterations that are only looked at make none.
+    build_of_origin: Build | None = None
 
     # --- resolve ---------------------------------------------------------------------------------------
 
@@ -89,12 +87,13 @@ class SourceBuilds:
         except CommandFailed as error:
             raise resolver_error("\n".join(error.said), target) from error
         made = self.work / "pylock.toml"
-        take_file(out / "pylock.toml", made)
-        text = door.real_addresses(made.read_text(errors="replace"))
-        text = with_dependencies(text, self.dependencies(target, text))
-        lock = parse_lock(text, target, allow_source=True)
-        refuse_other_addresses(lock, door.files.values())
-        return lock
+        take_file(out / "pylock.toml", made, MAX_TEXT_BYTES)
+        # Of what lay where build code could write, only which of the index's files it names counts.
+        files = door.files_named_in(made.read_text(errors="replace"))
+        with index_client(self.indexes.auth, self.indexes.ca_file) as client:
+            lock = lock_of_files(files, requirements, target, client, self.check)
+        text = with_dependencies(lock.text, self.dependencies(target, lock.text))
+        return replace(lock, text=text)
 
     def dependencies(self, target: Target, lock: str) -> dict[str, list[str]]:
         """Which library asked for which, out of the container's cache; empty if that does not tell."""
@@ -109,7 +108,7 @@ class SourceBuilds:
         except CommandFailed:
             return {}
         made = self.work / "annotated.txt"
-        take_file(out / "annotated.txt", made)
+        take_file(out / "annotated.txt", made, MAX_TEXT_BYTES)
         return dependencies_of(made.read_text(errors="replace"))
 
     # --- build -----------------------------------------------------------------------------------------
@@ -136,15 +135,37 @@ class SourceBuilds:
         else:
             path = self.build(source)
             sha256 = sha256_of(path)
-            caches().wheels.keep(kept_name(sha256, path.name), path)
+            caches().wheels.keep(kept_name(sha256), path)
             known, _ = BuiltWheel.objects.get_or_create(
                 key=key,
                 sha256=sha256,
-                defaults={"filename": path.name, "size_bytes": path.stat().st_size},
+                defaults={
+                    "filename": path.name,
+                    "size_bytes": path.stat().st_size,
+                    **self.provenance(source),
+                },
             )
         return LockedWheel(
-            source.name, source.version, known.filename, "", known.sha256, known.size_bytes
+            source.name,
+            source.version,
+            known.filename,
+            "",
+            known.sha256,
+            known.size_bytes,
+            built_of=source,
         )
+
+    def provenance(self, source: LockedSource) -> dict[str, Any]:
+        """What `BuiltWheel` tells of where a wheel came from: its source, and this build."""
+        build = self.build_of_origin
+        return {
+            "source_filename": source.filename,
+            "source_sha256": source.sha256,
+            "source_url": source.url,
+            "image_name": build.image.name if build else "",
+            "build_number": build.number if build else None,
+            "builder": f"{BUILDER}@{settings.VERSION}",
+        }
 
     def key(self, source: LockedSource) -> str:
         """What decides the wheel, as one sha256 in hex."""
@@ -175,7 +196,7 @@ class SourceBuilds:
                 source, ["It gave something else than one wheel of its own name and version."]
             )
         wheel = self.work / names[0]
-        take_file(out / names[0], wheel)
+        take_file(out / names[0], wheel, MAX_FILE_BYTES)
         return wheel
 
     # --- the container -----------------------------------------------------------------------------------
@@ -246,41 +267,40 @@ class SourceBuilds:
         return folder
 
 
-def take_file(path: Path, destination: Path) -> None:
-    """Copy what a build has left, if it is a plain file: no link may lead the worker elsewhere.
+def take_file(path: Path, destination: Path, limit: int) -> None:
+    """Copy what a build has left, if it is a plain file of at most `limit` bytes: no link may lead the
+    worker elsewhere.
 
-    Raises `SourceBuildFailed`.
+    Raises `SourceBuildFailed`; then there is no file at `destination`.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise SourceBuildFailed(f"The build left no readable file {path.name}.") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise SourceBuildFailed(f"What the build left as {path.name} is no file.")
-    with os.fdopen(descriptor, "rb") as source, destination.open("wb") as copy:
-        shutil.copyfileobj(source, copy)
-
-
-def refuse_other_addresses(lock: Lock, known: Collection[str]) -> None:
-    """Raise `SourceBuildFailed` unless the indexes named every file of the lock.
-
-    Build code runs while it is written and could put in any address, which the worker then would fetch.
-    """
-    for file in (*lock.wheels, *lock.sources):
-        if file.url not in known:
+    with os.fdopen(descriptor, "rb") as source:
+        if status.st_size > limit:
             raise SourceBuildFailed(
-                f"The lock names a file of {file.name} that no package index has.",
-                hint="A library's build code meddled with it; do not build it.",
+                f"What the build left as {path.name} is larger than {limit:,} bytes."
             )
+        try:
+            with destination.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        except BaseException:
+            destination.unlink(missing_ok=True)
+            raise
 
 
 def is_of(filename: str, source: LockedSource) -> bool:
+    """Whether the name is that of a wheel of the source's own name and version, and nothing else."""
     try:
-        name, version, *_ = parse_wheel_filename(filename)
-    except InvalidWheelFilename:
+        LockedWheel(source.name, source.version, filename, "", "0" * 64, built_of=source)
+    except LockInvalid:
         return False
-    return canonicalize_name(name) == source.name and str(version) == source.version
+    return True
 
 
 def sha256_of(path: Path) -> str:

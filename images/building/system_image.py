@@ -18,9 +18,10 @@ from packaging.utils import canonicalize_name
 from images.building import assemble, layers, push, remembered
 from images.building.destination import BASE_PREFIX, site_packages
 from images.building.indexes import Indexes, refuse_forbidden
+from images.building.locked_files import Lock
 from images.building.pipeline import KeyedLayer, LayerPipeline
 from images.building.planning import planned_layers, workshop
-from images.building.resolve import Lock, Target, resolve
+from images.building.resolve import Target, resolve
 from images.catalogue import UseCase
 from images.errors import BaseImageUnusable
 from images.models import BaseImage, BuildPhase, ImageType

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 
 from images.building.cache import BoundedCache
-from images.building.resolve import LockedFile, without_credentials
+from images.building.locked_files import LockedFile
+from images.building.resolve import without_credentials
 from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
 from images.tls import trust
 
@@ -40,32 +41,35 @@ def fetch(
     """
     path = folder / wheel.sha256 / wheel.filename
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = kept_name(wheel.sha256, wheel.filename)
+    name = kept_name(wheel.sha256)
     if cache.take(name, path):
         return path
     if not wheel.url:
         raise BuiltWheelGone(f"{wheel.filename} was built here and is no longer kept.")
-    partial = path.with_suffix(".part")
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            download(client, wheel, partial, stop)
-            break
-        except (httpx.TransportError, httpx.HTTPStatusError) as error:
-            if attempt == ATTEMPTS or not may_heal(error):
-                raise FetchFailed(
-                    f"{wheel.filename} cannot be downloaded: "
-                    f"{without_credentials(str(error)) or type(error).__name__}.",
-                    hint="The package index or the network failed; build again in a while.",
-                ) from error
-            sleep(0.5 * 2**attempt)
-    partial.rename(path)
+    partial = path.parent / "partial"
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                download(client, wheel, partial, stop)
+                break
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                if attempt == ATTEMPTS or not may_heal(error):
+                    raise FetchFailed(
+                        f"{wheel.filename} cannot be downloaded: "
+                        f"{without_credentials(str(error)) or type(error).__name__}.",
+                        hint="The package index or the network failed; build again in a while.",
+                    ) from error
+                sleep(0.5 * 2**attempt)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
     cache.keep(name, path)
     return path
 
 
-def kept_name(sha256: str, filename: str) -> str:
-    """A file's name in the wheel cache."""
-    return f"{sha256[:2]}/{sha256}/{filename}"
+def kept_name(sha256: str) -> str:
+    """A file's name in the wheel cache: its hash alone, so no name from outside decides where it lies."""
+    return f"{sha256[:2]}/{sha256}.file"
 
 
 def index_client(auth: httpx.Auth | None = None, ca_file: str = "") -> httpx.Client:
@@ -99,7 +103,9 @@ def download(
         )
 
 
-def may_heal(error: httpx.TransportError | httpx.HTTPStatusError) -> bool:
+def may_heal(error: httpx.HTTPError | httpx.InvalidURL) -> bool:
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == 429 or error.response.status_code >= 500
-    return True
+    return isinstance(error, httpx.TransportError) and not isinstance(
+        error, httpx.UnsupportedProtocol
+    )

@@ -154,6 +154,15 @@ class InstalledLibrary(models.Model):
     current_of = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - see above
     # Of the wheel that it was installed from; empty for what the base image brought.
     sha256 = models.CharField(max_length=64, blank=True)
+    # Set where that wheel was built here, of a source distribution.
+    built_wheel = models.ForeignKey(
+        "BuiltWheel",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="installed",
+        db_index=False,
+    )
 
     objects = InstalledLibraryQuerySet.as_manager()
 
@@ -165,6 +174,11 @@ class InstalledLibrary(models.Model):
             )
         ]
         indexes = [
+            models.Index(
+                fields=["built_wheel"],
+                condition=Q(built_wheel__isnull=False),
+                name="library_by_built_wheel",
+            ),
             models.Index(
                 fields=["normalized_name", "current_of"],
                 # With what matching counts by, which then fetches no row of any library.
@@ -214,18 +228,32 @@ class BuiltWheel(models.Model):
     """A wheel that this instance made of a source distribution.
 
     `key` is of the source, the base image and the OS packages it was built with. Where it is built anew,
-    as its file is not kept, the bytes may differ: then the newest counts.
+    as its file is not kept, the bytes may differ: then the newest counts. What it was made of, in which
+    build and by whom is told by SBOM and provenance of every image that holds it (`images.attestations`).
     """
 
     key = models.CharField(max_length=64)
     filename = models.CharField(max_length=255)
-    sha256 = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, db_index=True)
     size_bytes = models.BigIntegerField()
+    # The source distribution as the index gave it; the address holds no credentials.
+    source_filename = models.CharField(max_length=255, blank=True)
+    source_sha256 = models.CharField(max_length=64, blank=True)
+    source_url = models.CharField(max_length=2048, blank=True)
+    # The build of origin, by name: it is told also when that image is gone.
+    image_name = models.CharField(max_length=128, blank=True)
+    build_number = models.PositiveIntegerField(null=True, blank=True)
+    builder = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["key", "sha256"], name="built_wheel_is_recorded_once")
+            models.UniqueConstraint(fields=["key", "sha256"], name="built_wheel_is_recorded_once"),
+            models.CheckConstraint(
+                condition=Q(sha256__regex=r"^[0-9a-f]{64}$")
+                & Q(filename__regex=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl$"),
+                name="built_wheel_is_a_wheel",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,10 +12,12 @@ import pytest
 
 from images.building.cache import BoundedCache
 from images.building.indexes import Indexes, refuse_forbidden
-from images.building.resolve import Lock, LockedWheel, Target, resolve
+from images.building.locked_files import Lock
+from images.building.resolve import Target, resolve
 from images.building.wheels import fetch, index_client
 from images.errors import FetchFailed, PackageNotAllowed, ResolutionFailed
 from images.requirements import parse_pip_requirements
+from tests.images.building.locked import a_wheel
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel
 
@@ -80,7 +82,7 @@ def test_another_host_gets_no_authorization() -> None:
 
 
 def lock_with(*names: str) -> Lock:
-    return Lock("", tuple(LockedWheel(name, "1", f"{name}-1.whl", "", name) for name in names))
+    return Lock("", tuple(a_wheel(name) for name in names))
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ from images.building.layers import (
     write_environment_layer,
     write_wheel_layer,
 )
-from images.building.resolve import LockedWheel
+from images.building.locked_files import LockedWheel
 from images.errors import BuildError, WheelInvalid
+from tests.images.building.locked import a_wheel
 from tests.images.building.wheelmaker import make_wheel
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -209,7 +210,7 @@ def test_a_process_that_died_is_a_sentence(tmp_path: Path) -> None:
 
 
 def locked(name: str, size: int | None) -> LockedWheel:
-    return LockedWheel(name, "1", f"{name}-1-py3-none-any.whl", "", name * 4, size)
+    return a_wheel(name, size=size)
 
 
 def test_the_biggest_wheel_comes_first_and_the_smallest_share_the_last_layer() -> None:

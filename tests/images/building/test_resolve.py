@@ -12,7 +12,8 @@ import pytest
 
 from images.building import resolve as module
 from images.building.cache import BoundedCache
-from images.building.resolve import LockedWheel, Target, parse_lock, resolve, without_credentials
+from images.building.locked_files import LockedWheel
+from images.building.resolve import Target, parse_lock, resolve, without_credentials
 from images.building.wheels import fetch, index_client
 from images.errors import FetchFailed, LeaseLost, NoWheel, ResolutionFailed, WheelInvalid
 from images.requirements import parse_pip_requirements
@@ -137,20 +138,21 @@ lock-version = "1.0"
 name = "Big_Lib"
 version = "1.0"
 wheels = [
-  { url = "https://i.test/big_lib-1.0-py3-none-any.whl", hashes = { sha256 = "aa" } },
-  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", size = 5, hashes = { sha256 = "bb" } },
-  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_34_x86_64.whl", hashes = { sha256 = "cc" } },
-  { url = "https://i.test/big_lib-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", hashes = { sha256 = "dd" } },
-  { url = "https://i.test/big_lib-1.0-cp311-cp311-macosx_11_0_arm64.whl", hashes = { sha256 = "ee" } },
+  { url = "https://i.test/big_lib-1.0-py3-none-any.whl", hashes = { sha256 =
+  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" } }, { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", size = 5, hashes = { sha256 = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_34_x86_64.whl", hashes = { sha256 =
+  "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc" } }, { url = "https://i.test/big_lib-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", hashes = { sha256 = "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-macosx_11_0_arm64.whl", hashes = { sha256 =
+  "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee" } },
 ]
 """  # noqa: E501
 
 
 def test_the_wheel_that_suits_the_target_best_is_chosen() -> None:
     (wheel,) = parse_lock(LOCK, TARGET).wheels
-    assert (wheel.name, wheel.sha256, wheel.size) == ("big-lib", "bb", 5)
+    assert (wheel.name, wheel.sha256, wheel.size) == ("big-lib", "b" * 64, 5)
     (other,) = parse_lock(LOCK, Target("3.10")).wheels
-    assert other.sha256 == "aa"
+    assert other.sha256 == "a" * 64
 
 
 def test_a_lock_without_a_fitting_wheel_names_the_library() -> None:

@@ -1,0 +1,136 @@
+"""The lock of a resolution that code of strangers could watch, made anew of what the index pages say.
+
+A source distribution's code runs while uv resolves, as the same user, and so may write anything into uv's
+lock. From that text nothing is taken but which of the index's files it names (`IndexDoor.files_named_in`):
+their names, versions, hashes and sizes are those of the pages that the worker itself read, and of nobody
+else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import httpx
+from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from images.building.index_door import IndexedFile
+from images.building.locked_files import (
+    MAX_FILE_BYTES,
+    Lock,
+    LockedFile,
+    LockedSource,
+    LockedWheel,
+    is_sdist,
+)
+from images.building.resolve import Target, parse_lock
+from images.errors import FetchFailed, SourceBuildFailed
+from images.requirements import PipRequirement
+
+PIECE = 1 << 20
+
+
+def lock_of_files(
+    files: Iterable[IndexedFile],
+    requirements: Sequence[PipRequirement],
+    target: Target,
+    client: httpx.Client,
+    check: Callable[[], None],
+) -> Lock:
+    """A lock of these files of the index. `client` fetches those whose sha256 no page tells.
+
+    Raises `SourceBuildFailed` if they are not one version of each library, or not what `requirements` ask
+    for.
+    """
+    by_library: dict[str, list[IndexedFile]] = defaultdict(list)
+    for file in files:
+        by_library[file.name].append(file)
+    refuse_other_versions(by_library, requirements)
+    packages = []
+    for name in sorted(by_library):
+        suiting = files_for(by_library[name], target.tags)
+        locked = [checked(file, client, check) for file in suiting]
+        packages.append(package_text(name, by_library[name][0].version, locked))
+    text = "\n".join(['lock-version = "1.0"', 'created-by = "ri-platform"', *packages])
+    return parse_lock(text + "\n", target, allow_source=True)
+
+
+def refuse_other_versions(
+    by_library: dict[str, list[IndexedFile]], requirements: Sequence[PipRequirement]
+) -> None:
+    for name, files in by_library.items():
+        if len({file.version for file in files}) > 1:
+            raise meddled(f"names several versions of {name}")
+    for wanted in requirements:
+        found = by_library.get(wanted.normalized_name)
+        if not found:
+            raise meddled(f"leaves out {wanted.name}")
+        if not SpecifierSet(wanted.specifier).contains(found[0].version, prereleases=True):
+            raise meddled(f"names {wanted.name} {found[0].version}, which was not asked for")
+
+
+def meddled(how: str) -> SourceBuildFailed:
+    return SourceBuildFailed(
+        f"The lock {how}.", hint="A library's build code meddled with it; do not build it."
+    )
+
+
+def files_for(files: Sequence[IndexedFile], tags: dict[Tag, int]) -> list[IndexedFile]:
+    """The wheels that suit the target, else the source distribution, and whatever else needs no fetching."""
+    wheels = [file for file in files if is_wheel_for(file, tags)]
+    needed = wheels or [file for file in files if is_sdist(file.filename)]
+    return [file for file in files if file.sha256 or file in needed]
+
+
+def is_wheel_for(file: IndexedFile, tags: dict[Tag, int]) -> bool:
+    try:
+        *_, own = parse_wheel_filename(file.filename)
+    except InvalidWheelFilename:
+        return False
+    return any(tag in tags for tag in own)
+
+
+def checked(file: IndexedFile, client: httpx.Client, check: Callable[[], None]) -> LockedFile:
+    """The file as a value of a lock; where its page tells no sha256, that of what the index gives now."""
+    kind = LockedSource if is_sdist(file.filename) else LockedWheel
+    sha256, size = (file.sha256, file.size) if file.sha256 else content_of(file.url, client, check)
+    return kind(file.name, file.version, file.filename, file.url, sha256, size)
+
+
+def content_of(url: str, client: httpx.Client, check: Callable[[], None]) -> tuple[str, int]:
+    """sha256 and size of what is at an address."""
+    sha256, size = hashlib.sha256(), 0
+    try:
+        with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+            answer.raise_for_status()
+            for piece in answer.iter_raw(PIECE):
+                check()
+                size += len(piece)
+                if size > MAX_FILE_BYTES:
+                    break
+                sha256.update(piece)
+    except httpx.HTTPError as error:
+        raise FetchFailed(
+            f"A file of the package index cannot be downloaded: {type(error).__name__}.",
+            hint="The package index or the network failed; build again in a while.",
+        ) from error
+    return sha256.hexdigest(), size
+
+
+def package_text(name: str, version: str, files: Sequence[LockedFile]) -> str:
+    """One of a pylock's `[[packages]]` (PEP 751). The values are checked ones, so they need no quoting."""
+    lines = ["", "[[packages]]", f'name = "{name}"', f'version = "{version}"']
+    lines += [f"sdist = {file_text(file)}" for file in files if isinstance(file, LockedSource)][:1]
+    wheels = [f"    {file_text(file)}," for file in files if isinstance(file, LockedWheel)]
+    return "\n".join([*lines, *(["wheels = [", *wheels, "]"] if wheels else [])])
+
+
+def file_text(file: LockedFile) -> str:
+    size = "" if file.size is None else f" size = {file.size},"
+    return (
+        f'{{ name = "{file.filename}", url = "{file.url}",{size} '
+        f'hashes = {{ sha256 = "{file.sha256}" }} }}'
+    )
