@@ -208,6 +208,9 @@ class WheelLayerAdmin(ReadOnlyAdmin):
     search_fields = ("title", "digest")
     ordering = ("-pk",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WheelLayer]:
+        return super().get_queryset(request).defer("paths")
+
 
 @admin.register(BuildHost)
 class BuildHostAdmin(ReadOnlyAdmin):

@@ -8,13 +8,19 @@ This module therefore imports little, and works on every Python 3.9 and later.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # The folder of this file: its modules must not stand in for the standard library's. (-I would do this,
+    # but also ignore PYTHONHASHSEED, and -P is not known to every Python that this runs on.)
+    del sys.path[0]
+
 import importlib.util
 import marshal
 import os
 import shutil
 import struct
 import subprocess
-import sys
 from functools import lru_cache
 
 # RFC-less framing between us and the compiler: two or one big-endian lengths, then the bytes.

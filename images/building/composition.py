@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from images import retention
-from images.building import assemble
+from images.building import assemble, remembered
+from images.building.layer_paths import LayerPaths, hidden_files
 from images.building.pipeline import KeyedLayer
 from images.models import BaseImage, Build
 from images.registry.oci import OCI_CONFIG, Descriptor, RegistryClient, digest_of
@@ -44,6 +45,24 @@ def compose(
     )
     layers = [item.layer for item in keyed]
     return Composition(config, assemble.image_manifest(config, base.layers, layers, annotations))
+
+
+def refuse_conflicts(keyed: Sequence[KeyedLayer], log: Callable[[str], None]) -> None:
+    """Compare the layers' paths before they become an image, and tell which library's file is another's
+    there.
+
+    Raises `WheelInvalid` where a file and a folder meet. What no list of paths is kept of (OS packages)
+    lies elsewhere.
+    """
+    known = remembered.paths_of([item.made for item in keyed])
+    for hidden in hidden_files(
+        [
+            (item.title, LayerPaths.unpacked(known[item.layer.digest]))
+            for item in keyed
+            if item.layer.digest in known
+        ]
+    ):
+        log(str(hidden))
 
 
 def compose_for(

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from images import retention
 from images.attestations import CYCLONEDX, IN_TOTO, Library, facts_of, provenance, sbom
 from images.building import layers, outcome, push, referrers, remembered
-from images.building.composition import Composition, compose, compose_for
+from images.building.composition import Composition, compose, compose_for, refuse_conflicts
 from images.building.destination import BASE_PREFIX
 from images.building.from_source import source_builds
 from images.building.indexes import refuse_forbidden
@@ -68,8 +68,10 @@ class ImageBuild:
         """The image of a lock that has a wheel for each library."""
         plan = planned_layers(lock, self.base, self.target)
         system = SystemLayer.of(self.build.spec, self.base)
-        keys = [item.key for item in plan] + [item.key for item in system]
-        known = remembered.layers_by_key(keys)
+        known = {
+            **remembered.layers_by_key([item.key for item in system]),
+            **remembered.wheel_layers_by_key([item.key for item in plan]),
+        }
         environment = self.environment()
         with connection.registry_client() as client:
             image = self.unchanged(client, environment, [*system, *plan], known)
@@ -78,6 +80,7 @@ class ImageBuild:
                 below = [self.system.bring(client, item, known.get(item.key)) for item in system]
                 made, pushed = self.bring_layers(client, plan, known)
                 keyed = [*(item for item, _ in below), environment, *made]
+                refuse_conflicts(keyed, self.journal.line)
                 composition = compose_for(self.build, keyed, client, self.repository)
                 pushed += sum(sent for _, sent in below)
                 pushed += self.push_rest(client, composition, environment)

@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
+from base64 import b64decode, b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,18 @@ from images.building.tar_layer import Layer
 from images.errors import BuildError, WheelInvalid
 
 ROOT = Path(__file__).resolve().parents[2]
+# Isolated (-I) and without `site` (-S): neither the environment, nor the folder it starts in, nor a `.pth`
+# file beside the libraries decides what the process runs. It gets the folders of its modules as arguments.
+START = (
+    "import sys; sys.path += sys.argv[1:]; from images.building.layer_worker import serve; serve()"
+)
+
+
+def modules_here() -> list[str]:
+    """The folders that this process has its libraries from, after the standard library's, and this code's
+    own."""
+    libraries = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+    return [str(ROOT), *sorted(libraries)]
 
 
 @dataclass(frozen=True)
@@ -64,12 +78,12 @@ class LayerMaker:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "images.building.layer_worker"],
+            [sys.executable, "-I", "-S", "-B", "-c", START, *modules_here()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=ROOT,
+            cwd="/",
             # Nothing of the worker's environment, and so none of its AWS identity.
-            env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)},
+            env={"PATH": os.environ.get("PATH", os.defpath)},
         )
 
     def make(self, job: LayerJob) -> Layer:
@@ -96,7 +110,8 @@ class LayerMaker:
         answer = json.loads(line)
         if "error" in answer:
             raise WheelInvalid(answer["error"], hint=answer["hint"])
-        return Layer(path=job.destination, **answer)
+        paths = b64decode(answer.pop("paths"))
+        return Layer(path=job.destination, paths=paths, **answer)
 
     def close(self) -> None:
         self._process.kill()
@@ -114,12 +129,13 @@ def serve() -> None:
                 bytecode=request["bytecode"],
                 prefix=request["prefix"],
             )
-            answer = {"digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
+            answer = {
+                "digest": layer.digest,
+                "diff_id": layer.diff_id,
+                "size": layer.size,
+                "paths": b64encode(layer.paths).decode("ascii"),
+            }
         except WheelInvalid as error:
             answer = {"error": error.message, "hint": error.hint}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    serve()

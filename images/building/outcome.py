@@ -101,7 +101,9 @@ def record_layers(build: Build, layers: Sequence[MadeLayer]) -> None:
     remember(layers)
     known = {
         (layer.key, layer.digest): layer
-        for layer in WheelLayer.objects.filter(key__in=[layer.key for layer in layers])
+        for layer in WheelLayer.objects.filter(key__in=[layer.key for layer in layers]).defer(
+            "paths"
+        )
     }
     BuildLayer.objects.bulk_create(
         BuildLayer(build=build, layer=known[layer.key, layer.digest], position=position)

@@ -52,6 +52,7 @@ class KeyedLayer:
             self.layer.size,
             self.title,
             self.os_packages,
+            self.layer.paths,
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.models import Case, When
 
@@ -22,12 +22,31 @@ class MadeLayer:
     size: int
     title: str
     os_packages: Sequence[tuple[str, str]] = ()
+    paths: bytes = field(default=b"", repr=False)
 
 
 def layers_by_key(keys: Collection[str]) -> dict[str, WheelLayer]:
     """Key → the layer that was last made for it; keys that were never made are left out."""
-    found = WheelLayer.objects.filter(key__in=keys).order_by("pk")
+    found = WheelLayer.objects.filter(key__in=keys).order_by("pk").defer("paths")
     return {layer.key: layer for layer in found}
+
+
+def wheel_layers_by_key(keys: Collection[str]) -> dict[str, WheelLayer]:
+    """As `layers_by_key`, for layers of wheels: one whose paths are not known is made again."""
+    found = WheelLayer.objects.filter(key__in=keys).exclude(paths=b"").order_by("pk").defer("paths")
+    return {layer.key: layer for layer in found}
+
+
+def paths_of(layers: Collection[MadeLayer]) -> dict[str, bytes]:
+    """Digest → `LayerPaths.packed` of layers: of those just made as they say, of the others as is
+    remembered."""
+    known = {layer.digest: layer.paths for layer in layers if layer.paths}
+    digests = {layer.digest for layer in layers} - known.keys()
+    rows = WheelLayer.objects.filter(digest__in=digests).exclude(paths=b"")
+    return {
+        **known,
+        **{digest: bytes(paths) for digest, paths in rows.values_list("digest", "paths")},
+    }
 
 
 def holders(digests: Iterable[str], prefix: str, own_image: int) -> dict[str, str]:
@@ -64,17 +83,24 @@ def base_holders(digests: Collection[str]) -> dict[str, str]:
 
 def remember(layers: Iterable[MadeLayer]) -> None:
     """Record layers by what went into them; those that are known already stay."""
+    made = list(layers)
+    rows = [
+        WheelLayer(
+            key=layer.key,
+            digest=layer.digest,
+            diff_id=layer.diff_id,
+            size_bytes=layer.size,
+            title=layer.title[:255],
+            os_packages=list(layer.os_packages),
+            paths=layer.paths,
+        )
+        for layer in made
+    ]
+    WheelLayer.objects.bulk_create([row for row in rows if not row.paths], ignore_conflicts=True)
+    # One that was made again, since its paths were not known, is the same row.
     WheelLayer.objects.bulk_create(
-        [
-            WheelLayer(
-                key=layer.key,
-                digest=layer.digest,
-                diff_id=layer.diff_id,
-                size_bytes=layer.size,
-                title=layer.title[:255],
-                os_packages=list(layer.os_packages),
-            )
-            for layer in layers
-        ],
-        ignore_conflicts=True,
+        [row for row in rows if row.paths],
+        update_conflicts=True,
+        update_fields=["paths"],
+        unique_fields=["key", "digest"],
     )

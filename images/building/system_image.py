@@ -16,6 +16,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from images.building import assemble, layers, push, remembered
+from images.building.composition import refuse_conflicts
 from images.building.destination import BASE_PREFIX, site_packages
 from images.building.indexes import Indexes, refuse_forbidden
 from images.building.locked_files import Lock
@@ -90,6 +91,7 @@ class SystemImage:
     def columns(self) -> dict[str, Any]:
         """Bring every part into the base image's repository; what `BaseImage` records of it."""
         keyed = [self.environment(), *self.bring_layers()]
+        refuse_conflicts(keyed, logger.info)
         config = assemble.image_config(
             self.root.config,
             [(item.layer, item.title) for item in keyed],
@@ -132,7 +134,7 @@ class SystemImage:
 
     def bring_layers(self) -> list[KeyedLayer]:
         plan = planned_layers(self.lock, self.root, self.target, prefix=BASE_PREFIX)
-        known = remembered.layers_by_key([item.key for item in plan])
+        known = remembered.wheel_layers_by_key([item.key for item in plan])
         pipeline = LayerPipeline(
             plan=plan,
             remembered=known,

@@ -10,12 +10,13 @@ import hashlib
 import io
 import stat
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from isal import igzip_threaded
 
+from images.building.layer_paths import FOLDER, LayerPaths
 from images.errors import WheelInvalid
 
 OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -26,13 +27,17 @@ PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Layer:
-    """A finished layer: `digest` of the gzip, `diff_id` of the tar, `size` of the gzip in bytes."""
+    """A finished layer: `digest` of the gzip, `diff_id` of the tar, `size` of the gzip in bytes.
+
+    `paths` is what is in it (`LayerPaths.packed`), empty where that is not known.
+    """
 
     digest: str
     diff_id: str
     size: int
     path: Path
     media_type: str = OCI_LAYER_GZIP
+    paths: bytes = field(default=b"", repr=False)
 
 
 class Hashing(io.RawIOBase):
@@ -123,16 +128,19 @@ class LayerWriter:
             self._tar.addfile(entry)
 
     def add_directory(self, path: str) -> None:
-        if path and self._written.get(path) is None:
+        before = self._written.get(path)
+        if before not in (None, FOLDER):
+            raise self._claimed_twice(path)
+        if path and before is None:
             self.add_directory(path.rpartition("/")[0])
-            self._written[path] = "directory"
+            self._written[path] = FOLDER
             entry = tarfile.TarInfo(path.lstrip("/"))
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             self._tar.addfile(entry)
 
     def finish(self) -> Layer:
         """Close the layer. Call it once; then the writer is of no further use."""
-        return self._layer.finish()
+        return replace(self._layer.finish(), paths=LayerPaths.of(self._written).packed())
 
     def abandon(self) -> None:
         """Close and delete an unfinished layer."""
@@ -145,11 +153,15 @@ class LayerWriter:
             self._written[path] = content
             return True
         if before != content:
-            raise WheelInvalid(
-                f"Two files of one layer claim {path} with different content.",
-                hint="Two of the libraries cannot be installed together; remove one of them.",
-            )
+            raise self._claimed_twice(path)
         return False
+
+    @staticmethod
+    def _claimed_twice(path: str) -> WheelInvalid:
+        return WheelInvalid(
+            f"Two files of one layer claim {path} with different content.",
+            hint="Two of the libraries cannot be installed together; remove one of them.",
+        )
 
     @staticmethod
     def _entry(path: str, mode: int) -> tarfile.TarInfo:

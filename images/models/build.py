@@ -211,6 +211,9 @@ class WheelLayer(models.Model):
     diff_id = models.CharField(max_length=71)
     size_bytes = models.BigIntegerField()
     title = models.CharField(max_length=255)
+    # What is in it, `LayerPaths.packed` (images/building/layer_paths.py). Empty for layers of OS packages,
+    # and for those of before it was kept, which are made again.
+    paths = models.BinaryField(default=bytes, blank=True)
     # Of a layer of OS packages: all packages in the image, as `[name, version]`.
     os_packages = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
