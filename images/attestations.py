@@ -12,16 +12,23 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model import (
+    ExternalReference,
+    ExternalReferenceType,
+    HashAlgorithm,
+    HashType,
+    Property,
+    XsUri,
+)
 from cyclonedx.model.bom import Bom, BomMetaData
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component import Component, ComponentType, Pedigree
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from images.models import Build
+from images.models import Build, BuiltWheel, InstalledLibrary
 
 CYCLONEDX = "application/vnd.cyclonedx+json"
 IN_TOTO = "application/vnd.in-toto+json"
@@ -32,16 +39,60 @@ NAMESPACE = uuid.UUID("6f0a7a0e-6d7a-5b7e-9a53-6c1c3f2a9b11")
 
 
 @dataclass(frozen=True)
+class BuiltHere:
+    """Of a wheel that this instance built: its row, its file, what it was made of, in which build, and by
+    whom.
+
+    What is not recorded is empty; of images that were built before it was, nothing is.
+    """
+
+    row: int | None = None
+    filename: str = ""
+    source_filename: str = ""
+    source_sha256: str = ""
+    source_url: str = ""
+    build: str = ""
+    builder: str = BUILDER
+
+    @classmethod
+    def of(cls, wheel: BuiltWheel) -> Self:
+        return cls(
+            wheel.pk,
+            wheel.filename,
+            wheel.source_filename,
+            wheel.source_sha256,
+            wheel.source_url,
+            f"{wheel.image_name}/build-{wheel.build_number}" if wheel.image_name else "",
+            wheel.builder or BUILDER,
+        )
+
+
+@dataclass(frozen=True)
 class Library:
-    """A library as Python sees it in the image; `sha256` of its wheel in hex, empty for the base's own."""
+    """A library as Python sees it in the image; `sha256` of its wheel in hex, empty for the base's own.
+
+    `built` is set where that wheel is none of an index, but was built here of a source distribution.
+    """
 
     name: str
     version: str
     sha256: str = ""
+    built: BuiltHere | None = None
 
     @property
     def purl(self) -> PackageURL:
-        return PackageURL("pypi", None, canonicalize_name(self.name), self.version)
+        """What it is; of a wheel that was built here it says that no index has it."""
+        where = {"file_name": self.built.filename, "repository_url": BUILDER} if self.built else {}
+        return self.purl_with({name: value for name, value in where.items() if value})
+
+    @property
+    def source_purl(self) -> PackageURL:
+        """The source distribution that the index has, for a library that was built of it."""
+        assert self.built is not None
+        return self.purl_with({"file_name": self.built.source_filename})
+
+    def purl_with(self, qualifiers: dict[str, str]) -> PackageURL:
+        return PackageURL("pypi", None, canonicalize_name(self.name), self.version, qualifiers)
 
 
 @dataclass(frozen=True)
@@ -91,7 +142,16 @@ def components(facts: BuildFacts) -> list[Component]:
             type=ComponentType.LIBRARY,
             bom_ref=str(item.purl),
             purl=item.purl,
-            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=item.sha256)] * bool(item.sha256),
+            hashes=hashes(item.sha256),
+            pedigree=pedigree(item),
+            properties=[
+                Property(name=f"ri-platform:{name}", value=value)
+                for name, value in (
+                    ("builder", item.built.builder if item.built else ""),
+                    ("build", item.built.build if item.built else ""),
+                )
+                if value
+            ],
         )
         for item in sorted(facts.libraries, key=lambda library: str(library.purl))
     ]
@@ -109,16 +169,37 @@ def components(facts: BuildFacts) -> list[Component]:
     return found
 
 
+def hashes(sha256: str) -> list[HashType]:
+    return [HashType(alg=HashAlgorithm.SHA_256, content=sha256)] * bool(sha256)
+
+
+def pedigree(item: Library) -> Pedigree | None:
+    """Of a library that was built here: the source distribution that it is a variant of."""
+    if item.built is None or not item.built.source_sha256:
+        return None
+    address = ExternalReference(
+        type=ExternalReferenceType.DISTRIBUTION, url=XsUri(item.built.source_url)
+    )
+    source = Component(
+        name=item.name,
+        version=item.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=str(item.source_purl),
+        purl=item.source_purl,
+        hashes=hashes(item.built.source_sha256),
+        external_references=[address],
+    )
+    return Pedigree(ancestors=[source])
+
+
 def provenance(facts: BuildFacts, version: str) -> bytes:
     """An in-toto statement with SLSA provenance v1; `version` is the platform's own."""
     dependencies: list[dict[str, Any]] = [
         {"uri": facts.base_reference, "digest": {"sha256": facts.base_digest.partition(":")[2]}}
     ]
-    dependencies += [
-        {"uri": str(item.purl), "digest": {"sha256": item.sha256}}
-        for item in facts.libraries
-        if item.sha256
-    ]
+    for item in facts.libraries:
+        if item.sha256:
+            dependencies += dependencies_of(item)
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [
@@ -144,6 +225,26 @@ def provenance(facts: BuildFacts, version: str) -> bytes:
         },
     }
     return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode("utf-8")
+
+
+def dependencies_of(item: Library) -> list[dict[str, Any]]:
+    """A library's wheel as SLSA's ResourceDescriptor; before one that was built here, what it was built
+    of."""
+    wheel: dict[str, Any] = {"uri": str(item.purl), "digest": {"sha256": item.sha256}}
+    built = item.built
+    if built is None:
+        return [wheel]
+    told = {"builder": built.builder, "build": built.build, "sourceSha256": built.source_sha256}
+    wheel |= {"name": built.filename, "annotations": {k: v for k, v in told.items() if v}}
+    if not built.source_sha256:
+        return [wheel]
+    source = {
+        "name": built.source_filename,
+        "uri": str(item.source_purl),
+        "digest": {"sha256": built.source_sha256},
+        "downloadLocation": built.source_url,
+    }
+    return [source, wheel]
 
 
 def facts_of(
@@ -182,6 +283,20 @@ def recorded_facts(build: Build, repository: str) -> BuildFacts:
         repository=repository,
         digest=build.manifest_digest,
         lock=build.lock,
-        libraries=[Library(item.name, item.version, item.sha256) for item in build.libraries.all()],
+        libraries=[
+            Library(item.name, item.version, item.sha256, built_here(item, build.lock))
+            for item in build.libraries.select_related("built_wheel")
+        ],
         os_packages=system[0] if system else build.base_image.os_packages,
     )
+
+
+def built_here(library: InstalledLibrary, lock: str) -> BuiltHere | None:
+    """What is known of an installed library's wheel, if it was built here; None if it is an index's or the
+    base's.
+
+    Images of before it was recorded tell by their lock: it has the hash of every file that the index gave.
+    """
+    if library.built_wheel is not None:
+        return BuiltHere.of(library.built_wheel)
+    return BuiltHere() if library.sha256 and lock and library.sha256 not in lock else None

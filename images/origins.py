@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from images.attestations import BuiltHere, built_here
 from images.models import Build
 from images.specs import pip_requirements_of
 
@@ -17,7 +18,8 @@ class Origin:
     """An installed library. `requirement` is as it was asked for, empty if it was not.
 
     `through` are the libraries that require it. `known` is false where neither is recorded, as in locks
-    of before they told it; `in_base` says that the base image has it at this version.
+    of before they told it; `in_base` says that the base image has it at this version. `built` is what is
+    known of a wheel that no index has, since it was built here of a source distribution.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Origin:
     requirement: str
     through: tuple[str, ...]
     in_base: bool
+    built: BuiltHere | None = None
 
     @property
     def known(self) -> bool:
@@ -45,8 +48,9 @@ def origins(build: Build) -> list[Origin]:
             requirement=asked.get(item.normalized_name, ""),
             through=tuple(sorted(through.get(item.normalized_name, ()))),
             in_base=of_base.get(item.normalized_name) == item.version,
+            built=built_here(item, build.lock),
         )
-        for item in build.libraries.all()
+        for item in build.libraries.select_related("built_wheel")
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -10,21 +10,29 @@ from django.conf import settings
 from packaging.utils import canonicalize_name
 
 from images import retention
-from images.attestations import CYCLONEDX, IN_TOTO, Library, facts_of, provenance, sbom
+from images.attestations import (
+    CYCLONEDX,
+    IN_TOTO,
+    BuiltHere,
+    Library,
+    facts_of,
+    provenance,
+    sbom,
+)
 from images.building import layers, outcome, push, referrers, remembered
 from images.building.composition import Composition, compose, compose_for, refuse_conflicts
 from images.building.destination import BASE_PREFIX
 from images.building.from_source import source_builds
 from images.building.indexes import refuse_forbidden
 from images.building.journal import Journal
-from images.building.locked_files import Lock
+from images.building.locked_files import Lock, LockedWheel
 from images.building.locking import lock_spec
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.planning import can_compile, planned_layers, workshop
 from images.building.resolve import Target, parse_lock
 from images.building.system_layer import SystemLayer, SystemLayers
 from images.errors import BuiltWheelGone
-from images.models import BaseImage, Build, BuildPhase, WheelLayer
+from images.models import BaseImage, Build, BuildPhase, BuiltWheel, WheelLayer
 from images.models.lease import WorkState
 from images.registry import connection, naming
 from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient
@@ -138,9 +146,12 @@ class ImageBuild:
             for item in planned_layers(lock, self.base, self.target)
             for wheel in item.wheels
         }
+        built = built_wheels(wheel for wheel in lock.wheels if wheel.sha256 in ours)
         for wheel in lock.wheels:
             sha256 = wheel.sha256 if wheel.sha256 in ours else ""
-            seen[canonicalize_name(wheel.name)] = Library(wheel.name, wheel.version, sha256)
+            seen[canonicalize_name(wheel.name)] = Library(
+                wheel.name, wheel.version, sha256, built.get(sha256)
+            )
         return [seen[name] for name in sorted(seen)]
 
     # --- layers ----------------------------------------------------------------------------------------
@@ -324,3 +335,15 @@ class ImageBuild:
             },
             self.work,
         )
+
+
+def built_wheels(wheels: Iterable[LockedWheel]) -> dict[str, BuiltHere]:
+    """sha256 → what is recorded of those that this instance built, by the first build that gave these
+    bytes."""
+    sources = {wheel.sha256: wheel.built_of.sha256 for wheel in wheels if wheel.built_of}
+    if not sources:
+        return {}
+    rows = BuiltWheel.objects.filter(sha256__in=sources).order_by("-pk")
+    return {
+        row.sha256: BuiltHere.of(row) for row in rows if row.source_sha256 == sources[row.sha256]
+    }

@@ -75,6 +75,7 @@ def succeed(build: Build, product: Product) -> None:
                 normalized_version=canonicalize_version(library.version),
                 current_of=image.name,
                 sha256=library.sha256,
+                built_wheel_id=library.built.row if library.built else None,
             )
             for library in product.libraries
         )

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
-from images.models import BaseImage, InstalledLibrary, Status
+from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary, Status
 from images.registry import connection
 from images.registry.oci import Descriptor
 from tests import factories
@@ -81,3 +81,82 @@ def test_without_an_image_there_is_nothing_to_download(
 def test_statements_name_the_version_that_is_installed() -> None:
     project = tomllib.loads((Path(settings.BASE_DIR) / "pyproject.toml").read_text())
     assert project["project"]["version"] == settings.VERSION
+
+
+def built_library(base: BaseImage) -> tuple[InstalledLibrary, BuiltWheel]:
+    """An image with a library that was built in another image's build."""
+    image = factories.make_image("holder", base=base, libraries={"docopt": "0.6.2", "numpy": "2.0"})
+    wheel = BuiltWheel.objects.create(
+        key="k",
+        filename="docopt-0.6.2-py2.py3-none-any.whl",
+        sha256="b" * 64,
+        size_bytes=1,
+        source_filename="docopt-0.6.2.tar.gz",
+        source_sha256="5" * 64,
+        source_url="https://files.test/docopt-0.6.2.tar.gz",
+        image_name="origin",
+        build_number=2,
+        builder="urn:ri-platform:builds-worker@0.1.0",
+    )
+    library = InstalledLibrary.objects.get(build=image.current_build, name="docopt")
+    InstalledLibrary.objects.filter(pk=library.pk).update(sha256=wheel.sha256, built_wheel=wheel)
+    InstalledLibrary.objects.filter(name="numpy").update(sha256="a" * 64)
+    Build.objects.filter(pk=library.build_id).update(lock=f'sha256 = "{"a" * 64}"')
+    return library, wheel
+
+
+def test_a_wheel_that_was_built_here_is_said_to_be_of_its_source(
+    cast: Cast, base: BaseImage
+) -> None:
+    built_library(base)
+    bill = json.loads(download(cast, "image_sbom", "holder"))
+    found = {component["name"]: component for component in bill["components"]}
+    docopt = found["docopt"]
+    # The index has no file of this digest: the component does not say that it came from there.
+    assert docopt["hashes"] == [{"alg": "SHA-256", "content": "b" * 64}]
+    assert docopt["purl"] != "pkg:pypi/docopt@0.6.2"
+    assert "repository_url=urn:ri-platform:builds-worker" in docopt["purl"].replace("%3A", ":")
+    (source,) = docopt["pedigree"]["ancestors"]
+    assert source["hashes"] == [{"alg": "SHA-256", "content": "5" * 64}]
+    assert source["purl"] == "pkg:pypi/docopt@0.6.2?file_name=docopt-0.6.2.tar.gz"
+    assert source["externalReferences"][0]["url"] == "https://files.test/docopt-0.6.2.tar.gz"
+    told = {item["name"]: item["value"] for item in docopt["properties"]}
+    assert told == {
+        "ri-platform:build": "origin/build-2",
+        "ri-platform:builder": "urn:ri-platform:builds-worker@0.1.0",
+    }
+    assert found["numpy"]["purl"] == "pkg:pypi/numpy@2.0"
+    assert "pedigree" not in found["numpy"]
+
+
+def test_provenance_names_the_source_the_build_and_the_builder_of_a_built_wheel(
+    cast: Cast, base: BaseImage
+) -> None:
+    built_library(base)
+    statement = json.loads(download(cast, "image_provenance", "holder"))
+    _, source, wheel, numpy = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert source["name"] == "docopt-0.6.2.tar.gz"
+    assert source["digest"] == {"sha256": "5" * 64}
+    assert source["downloadLocation"] == "https://files.test/docopt-0.6.2.tar.gz"
+    assert wheel["digest"] == {"sha256": "b" * 64}
+    assert wheel["annotations"] == {
+        "builder": "urn:ri-platform:builds-worker@0.1.0",
+        "build": "origin/build-2",
+        "sourceSha256": "5" * 64,
+    }
+    assert numpy == {"uri": "pkg:pypi/numpy@2.0", "digest": {"sha256": "a" * 64}}
+    page = reverse("image_libraries", kwargs={"workspace_id": cast.workspace.pk, "name": "holder"})
+    shown = cast.client(cast.viewer).get(page).content.decode()
+    assert "Built here of <code>docopt-0.6.2.tar.gz</code>" in shown
+    assert "in <code>origin/build-2</code>" in shown
+
+
+def test_an_image_of_before_it_was_recorded_tells_by_its_lock(cast: Cast, base: BaseImage) -> None:
+    library, wheel = built_library(base)
+    wheel.delete()
+    library.refresh_from_db()
+    assert library.built_wheel is None
+    bill = json.loads(download(cast, "image_sbom", "holder"))
+    found = {component["name"]: component["purl"] for component in bill["components"]}
+    assert found["numpy"] == "pkg:pypi/numpy@2.0"
+    assert found["docopt"].startswith("pkg:pypi/docopt@0.6.2?repository_url=")
