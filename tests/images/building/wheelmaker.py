@@ -18,12 +18,14 @@ def make_wheel(
     *,
     unrecorded: dict[str, bytes] | None = None,
     broken_record: bool = False,
+    metadata: bytes | None = None,
 ) -> Path:
     """A wheel with `files`; `unrecorded` members stand in the archive but not in RECORD."""
     info = f"{name}-{version}.dist-info"
     members = {
         **(files if files is not None else {f"{name}/__init__.py": b"VALUE = 1\n"}),
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": metadata
+        or f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": WHEEL.encode(),
     }
     rows = [
