@@ -21,16 +21,21 @@ from images.building.tar_layer import GZIP_LEVEL, PIECE, Hashing, Layer, gzip_st
 from images.errors import BaseImageUnusable, DigestMismatch
 from images.registry.oci import (
     INDEXES,
+    MAX_MANIFEST,
+    OCI_INDEX,
     OCI_MANIFEST,
     Descriptor,
     Manifest,
     RegistryClient,
     digest_of,
+    hex_of,
 )
 from images.registry.reference import Reference, parse_reference
 
 DOWNLOADS = 4
 MAX_CONFIG = 4 << 20
+# What container runtimes stack (overlayfs).
+MAX_LAYERS = 127
 _LAYOUT_FILE = re.compile(r"oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}")
 ARCHITECTURE, SYSTEM = "amd64", "linux"
 
@@ -88,20 +93,25 @@ def manifest_of(client: RegistryClient, parsed: Reference, reference: str) -> Ma
 
 def platform_manifest(index: Mapping[str, Any], name: str) -> str:
     """The digest of the index's image for our platform."""
-    for item in index.get("manifests", []):
-        platform = item.get("platform", {})
+    items = index.get("manifests")
+    for item in items if isinstance(items, list) else ():
+        platform = item.get("platform") if isinstance(item, dict) else None
+        if not isinstance(platform, dict):
+            continue
         if platform.get("os") == SYSTEM and platform.get("architecture") == ARCHITECTURE:
-            return str(item["digest"])
+            return Descriptor.from_json(item).digest
     raise BaseImageUnusable(f"{name} has no image for {SYSTEM}/{ARCHITECTURE}.")
 
 
 def blobs_of(manifest: Manifest) -> list[Descriptor]:
     data = manifest.json()
-    if "config" not in data or "layers" not in data:
+    if "config" not in data or not isinstance(data.get("layers"), list):
         raise BaseImageUnusable(
             "The manifest is not that of an image.",
             hint="Manifests of schema 1 and of artifacts cannot be base images.",
         )
+    if len(data["layers"]) > MAX_LAYERS:
+        raise BaseImageUnusable(f"The image has more than {MAX_LAYERS} layers.")
     return [Descriptor.from_json(data["config"]), *map(Descriptor.from_json, data["layers"])]
 
 
@@ -111,15 +121,32 @@ def content_of(manifest: Manifest, blobs: Mapping[str, Path]) -> ImageContent:
     path = blobs[config_descriptor.digest]
     if path.stat().st_size > MAX_CONFIG:
         raise BaseImageUnusable("The image's config is larger than 4 MiB.")
-    config = json.loads(path.read_bytes())
+    config = config_of(path.read_bytes())
     platform = (config.get("os"), config.get("architecture"))
     if platform != (SYSTEM, ARCHITECTURE):
         raise BaseImageUnusable(
             f"The image is for {platform[0]}/{platform[1]}, not {SYSTEM}/{ARCHITECTURE}."
         )
-    if len(config.get("rootfs", {}).get("diff_ids", [])) != len(layers):
+    if len(config["rootfs"]["diff_ids"]) != len(layers):
         raise BaseImageUnusable("The image's config and manifest disagree about its layers.")
     return ImageContent(manifest, config, tuple(layers), blobs)
+
+
+def config_of(raw: bytes) -> dict[str, Any]:
+    """An image's config (image-spec, config.md) with the parts that are read here. Raises
+    `BaseImageUnusable`."""
+    try:
+        config = json.loads(raw)
+        run, rootfs = config.get("config") or {}, config["rootfs"]
+        variables = run.get("Env") or []
+        for diff_id in rootfs["diff_ids"]:
+            hex_of(diff_id)
+        sound = isinstance(variables, list) and all(isinstance(item, str) for item in variables)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BaseImageUnusable("The image's config is none of an image.") from error
+    if not sound:
+        raise BaseImageUnusable("The environment in the image's config is none.")
+    return dict(config)
 
 
 def unpack_layout(tar: tarfile.TarFile, folder: Path) -> None:
@@ -149,17 +176,20 @@ def from_oci_layout(path: Path, *, work: Path) -> ImageContent:
         return path / "blobs" / "sha256" / descriptor.digest.removeprefix("sha256:")
 
     def manifest_at(digest: str, media_type: str) -> Manifest:
-        raw = blob(digest).read_bytes()
+        file = blob(digest)
+        if not file.is_file() or file.stat().st_size > MAX_MANIFEST:
+            raise BaseImageUnusable(f"The layout's manifest {digest} is missing, or too large.")
+        raw = file.read_bytes()
         if digest_of(raw) != digest:
             raise DigestMismatch(f"The layout's blob {digest} has other content.")
         return Manifest(raw, media_type, digest)
 
-    index = json.loads((path / "index.json").read_bytes())
-    manifests = index.get("manifests", [])
-    if not manifests:
+    index = Manifest((path / "index.json").read_bytes(), OCI_INDEX, "index.json").json()
+    manifests = index.get("manifests")
+    if not isinstance(manifests, list) or not manifests:
         raise BaseImageUnusable(f"The layout {path.name} holds no image.")
-    first = manifests[0]
-    manifest = manifest_at(first["digest"], first.get("mediaType", OCI_MANIFEST))
+    first = Descriptor.from_json(manifests[0])
+    manifest = manifest_at(first.digest, first.media_type or OCI_MANIFEST)
     if manifest.media_type in INDEXES:
         manifest = manifest_at(platform_manifest(manifest.json(), path.name), OCI_MANIFEST)
     descriptors = blobs_of(manifest)
@@ -238,6 +268,6 @@ def inspect(content: ImageContent) -> BaseImageFacts:
     """What the image offers as a base. Raises `BaseImageUnusable`."""
     return look_into(
         [content.blobs[layer.digest] for layer in content.layers],
-        content.config.get("config", {}).get("Env") or [],
+        (content.config.get("config") or {}).get("Env") or [],
         sum(layer.size for layer in content.layers),
     )

@@ -23,6 +23,12 @@ DPKG_STATUS = "/var/lib/dpkg/status"
 MAX_DPKG_STATUS = 16 << 20
 MAX_FILES = 2_000_000
 MAX_LINKS = 40
+# Characters of all small files of interest together; images with a thousand libraries have some ten million.
+MAX_TEXTS = 256 << 20
+# What a path of the interpreter may hold: it becomes a line of pyvenv.cfg, a link's target and an argument.
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9._+/-]{1,254}")
+# What the database, other people's tools and SBOMs take as a name or a version of a library or package.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:~!-]{0,99}")
 _INTERESTING = re.compile(
     r"^/(var/lib/dpkg/status|etc/os-release|usr/lib/os-release|.*\.(dist-info/METADATA|egg-info/PKG-INFO|egg-info))$"
 )
@@ -36,6 +42,7 @@ class FileTree:
     links: dict[str, str] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     texts: dict[str, str] = field(default_factory=dict)
+    _read: int = 0
 
     def add_layer(self, path: Path) -> None:
         try:
@@ -66,7 +73,11 @@ class FileTree:
             if entry.isfile() and entry.size <= limit and _INTERESTING.match(path):
                 stream = tar.extractfile(entry)
                 assert stream is not None
-                self.texts[path] = stream.read(limit).decode("utf-8", "replace")
+                text = stream.read(limit).decode("utf-8", "replace")
+                self.texts[path] = text
+                self._read += len(text)
+                if self._read > MAX_TEXTS:
+                    raise BaseImageUnusable("The image describes more libraries than can be.")
         if len(self.files) + len(self.links) > MAX_FILES:
             raise BaseImageUnusable(f"The image holds more than {MAX_FILES:,} files.")
 
@@ -129,16 +140,25 @@ def look_into(layers: Sequence[Path], variables: Sequence[str], size_bytes: int)
     return BaseImageFacts(
         python_version=version,
         # The official images say it in their environment; Debian's packages do not.
-        full_version=environment.get("PYTHON_VERSION", ""),
+        full_version=word(environment.get("PYTHON_VERSION", "")),
         interpreter=interpreter,
         site_packages=folders,
         libraries=installed_libraries(tree, folders),
         os_family=os_family(system),
-        os_pretty=system.get("PRETTY_NAME", "Linux"),
+        os_pretty=printable(system.get("PRETTY_NAME", "Linux")),
         size_bytes=size_bytes,
-        os_id=system.get("ID", ""),
+        os_id=word(system.get("ID", ""))[:40],
         os_packages=dpkg_packages(tree.texts.get(DPKG_STATUS, "")),
     )
+
+
+def word(text: str) -> str:
+    """The text if it can be a name or a version, else nothing: it is the image's own and may be anything."""
+    return text if _WORD.fullmatch(text) else ""
+
+
+def printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:120]
 
 
 def dpkg_packages(status: str) -> tuple[tuple[str, str], ...]:
@@ -146,8 +166,9 @@ def dpkg_packages(status: str) -> tuple[tuple[str, str], ...]:
     found = []
     for paragraph in status.split("\n\n"):
         fields = HeaderParser().parsestr(paragraph)
-        if str(fields.get("Status", "")).endswith(" installed"):
-            found.append((str(fields["Package"]), str(fields["Version"])))
+        name, version = word(str(fields.get("Package", ""))), word(str(fields.get("Version", "")))
+        if str(fields.get("Status", "")).endswith(" installed") and name and version:
+            found.append((name, version))
     return tuple(sorted(found))
 
 
@@ -155,14 +176,19 @@ def find_interpreter(tree: FileTree, path: str) -> str:
     for folder in path.split(":"):
         for name in ("python3", "python"):
             found = tree.resolve(posixpath.join("/", folder, name))
-            if found and re.fullmatch(r"python3\.\d+", posixpath.basename(found)):
+            if found and _PLAIN_PATH.fullmatch(found) and is_python(found):
                 # The name in the folder itself is stabler than what a link farm leads to.
                 direct = posixpath.join("/", folder, posixpath.basename(found))
-                return direct if tree.resolve(direct) == found else found
+                plain = _PLAIN_PATH.fullmatch(direct) and tree.resolve(direct) == found
+                return direct if plain else found
     raise BaseImageUnusable(
         "The image has no python3 on its PATH.",
         hint="A base image needs CPython 3; choose another image, for example python:3.11-slim.",
     )
+
+
+def is_python(path: str) -> bool:
+    return bool(re.fullmatch(r"python3\.\d+", posixpath.basename(path)))
 
 
 def library_folders(interpreter: str, version: str) -> tuple[str, ...]:
@@ -185,7 +211,7 @@ def installed_libraries(tree: FileTree, folders: Sequence[str]) -> tuple[tuple[s
             if inside == path or inside.count("/") > 1:
                 continue
             metadata = HeaderParser().parsestr(text)
-            name, version = metadata.get("Name"), metadata.get("Version")
+            name, version = word(metadata.get("Name", "")), word(metadata.get("Version", ""))
             if name and version:
                 found.setdefault(canonicalize_name(name), (name, version))
     return tuple(found[name] for name in sorted(found))

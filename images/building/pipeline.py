@@ -26,7 +26,7 @@ from images.building.remembered import MadeLayer
 from images.building.tar_layer import OCI_LAYER_GZIP, Layer
 from images.building.wheels import fetch, index_client
 from images.models import BuildPhase, WheelLayer
-from images.registry.oci import Descriptor, RegistryClient
+from images.registry.oci import Descriptor, RegistryClient, hex_of
 from ri_platform.metrics import LAYERS
 
 FETCHES = 4
@@ -263,7 +263,7 @@ class LayerPipeline:
             self._makers = LayerMakers(min(self.workshop.processes, layers))
 
     def _path(self, digest: str) -> Path:
-        return self.workshop.work / f"kept-{digest.partition(':')[2]}.tar.gz"
+        return self.workshop.work / f"kept-{hex_of(digest)}.tar.gz"
 
     def _begin(self, phase: BuildPhase) -> None:
         if phase not in self._begun:
@@ -302,5 +302,5 @@ class LayerPipeline:
 
 def name_of(digest: str) -> str:
     """A blob's name in the layer cache."""
-    sha256 = digest.partition(":")[2]
+    sha256 = hex_of(digest)
     return f"{sha256[:2]}/{sha256}"

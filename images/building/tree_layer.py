@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from images.building.tar_layer import Layer, LayerFile
+from images.errors import BuildError
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -43,6 +44,9 @@ def walk(folder: Path) -> Iterator[Path]:
 def add(tar: tarfile.TarFile, upper: Path, path: Path, seen: dict[tuple[int, int], str]) -> None:
     status = path.lstat()
     name = str(path.relative_to(upper))
+    if path.name.startswith(WHITEOUT):
+        # In a layer it would not be this file, but delete another one.
+        raise BuildError(f"The OS packages brought a file that no image can hold, {name[:200]!r}.")
     entry = tarfile.TarInfo(name)
     entry.uid, entry.gid, entry.mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
     kind = stat.S_IFMT(status.st_mode)

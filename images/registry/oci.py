@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,17 +38,44 @@ CHUNK = 10 << 20
 MAX_PARTS = 4_200
 MAX_MANIFEST = 4 << 20
 UPLOAD_ATTEMPTS = 3
+# ECR's own limit for a layer, 52,000 MiB; nobody's blob is larger here.
+MAX_BLOB = 52_000 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# RFC 6838, 4.2; parameters are not a media type's name.
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+/-]{0,254}")
+# Distribution-spec, "Pulling manifests": a tag, or a digest.
+_REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64}")
+
+
+def hex_of(digest: str) -> str:
+    """The hexadecimal part of a sha256 digest, which may be part of a path. Raises `DigestMismatch` for
+    anything else."""
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise DigestMismatch(f"{str(digest)[:100]!a} is not a sha256 digest.")
+    return digest.removeprefix("sha256:")
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Content by digest (image-spec, descriptor.md); `size` in bytes."""
+    """Content by digest (image-spec, descriptor.md); `size` in bytes.
+
+    Making one raises `DigestMismatch`, unless the digest is one and the size is possible: descriptors come
+    from registries and layouts, and digests become paths.
+    """
 
     media_type: str
     digest: str
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        hex_of(self.digest)
+        if isinstance(self.size, bool) or not isinstance(self.size, int):
+            raise DigestMismatch(f"The blob {self.digest} has no size.")
+        if not 0 <= self.size <= MAX_BLOB:
+            raise DigestMismatch(f"The blob {self.digest} cannot have {self.size} bytes.")
+        if self.media_type and not _MEDIA_TYPE.fullmatch(self.media_type):
+            raise DigestMismatch(f"The blob {self.digest} is of no media type.")
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {
@@ -62,13 +89,15 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        if not _DIGEST.fullmatch(str(data.get("digest", ""))):
-            raise DigestMismatch(f"{data.get('digest')!r} is not a sha256 digest.")
+        """A descriptor as somebody wrote it. Raises `DigestMismatch` for what is none."""
+        if not isinstance(data, dict):
+            raise DigestMismatch(f"{str(data)[:100]!a} is not a descriptor.")
+        annotations = data.get("annotations")
         return cls(
             str(data.get("mediaType", "")),
-            str(data["digest"]),
-            int(data.get("size", 0)),
-            dict(data.get("annotations") or {}),
+            data.get("digest", ""),
+            data.get("size", 0),
+            dict(annotations) if isinstance(annotations, dict) else {},
         )
 
 
@@ -81,7 +110,14 @@ class Manifest:
     digest: str
 
     def json(self) -> dict[str, Any]:
-        return dict(json.loads(self.raw))
+        """Raises `RegistryError` for what is no JSON object."""
+        try:
+            data = json.loads(self.raw)
+        except (ValueError, RecursionError) as error:
+            raise RegistryError(f"The manifest {self.digest} is not JSON.") from error
+        if not isinstance(data, dict):
+            raise RegistryError(f"The manifest {self.digest} is not a JSON object.")
+        return data
 
 
 def digest_of(data: bytes) -> str:
@@ -140,14 +176,14 @@ class RegistryClient:
 
     def get_manifest(self, repository: str, reference: str) -> Manifest:
         """The manifest or index under a tag or digest; its bytes are verified."""
-        response = self._transport.request(
+        with self._transport.stream(
             "GET",
-            f"{self._path(repository)}/manifests/{reference}",
+            self._manifest_path(repository, reference),
             headers={"Accept": ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))},
             scope=self._scope(repository),
-        )
-        raw = response.content
-        if len(raw) > MAX_MANIFEST:
+        ) as response:
+            raw = bounded(response.iter_bytes(PIECE), MAX_MANIFEST)
+        if raw is None:
             raise RegistryError(f"The manifest {repository}:{reference} is larger than 4 MiB.")
         digest = digest_of(raw)
         promised = {reference} if _DIGEST.fullmatch(reference) else set()
@@ -159,24 +195,28 @@ class RegistryClient:
                 hint="The registry or something before it altered the content; try again.",
             )
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-        return Manifest(raw, media_type or json.loads(raw).get("mediaType", OCI_MANIFEST), digest)
+        found = Manifest(raw, media_type, digest)
+        return found if media_type else replace(found, media_type=self_described(found))
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
         """Media type, digest and size of a manifest, or None if there is none."""
         response = self._transport.request(
             "HEAD",
-            f"{self._path(repository)}/manifests/{reference}",
+            self._manifest_path(repository, reference),
             headers={"Accept": ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))},
             scope=self._scope(repository),
             missing_ok=True,
         )
         if response.status_code == 404:
             return None
-        return Descriptor(
-            response.headers.get("Content-Type", "").partition(";")[0].strip(),
-            response.headers.get("Docker-Content-Digest", ""),
-            int(response.headers.get("Content-Length", 0)),
-        )
+        digest = response.headers.get("Docker-Content-Digest", "")
+        size = response.headers.get("Content-Length", "")
+        if not digest:
+            # The header is a courtesy (distribution-spec, "Checking if content exists in the registry").
+            found = self.get_manifest(repository, reference)
+            return Descriptor(found.media_type, found.digest, len(found.raw))
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        return Descriptor(media_type, digest, int(size) if size.isdecimal() else 0)
 
     def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> str:
         """Store a manifest; returns its digest, which the registry's answer must agree with.
@@ -188,7 +228,7 @@ class RegistryClient:
         try:
             response = self._transport.request(
                 "PUT",
-                f"{self._path(repository)}/manifests/{reference}",
+                self._manifest_path(repository, reference),
                 headers={"Content-Type": media_type},
                 body=raw,
                 scope=self._scope(repository),
@@ -210,7 +250,7 @@ class RegistryClient:
     def has_blob(self, repository: str, digest: str) -> bool:
         response = self._transport.request(
             "HEAD",
-            f"{self._path(repository)}/blobs/{digest}",
+            f"{self._path(repository)}/blobs/sha256:{hex_of(digest)}",
             scope=self._scope(repository),
             missing_ok=True,
         )
@@ -354,6 +394,11 @@ class RegistryClient:
     def _path(self, repository: str) -> str:
         return f"/v2/{self._guard(repository)}"
 
+    def _manifest_path(self, repository: str, reference: str) -> str:
+        if not _REFERENCE.fullmatch(reference):
+            raise RegistryError(f"{reference[:200]!a} is neither a tag nor a digest.")
+        return f"{self._path(repository)}/manifests/{reference}"
+
     def _scope(self, repository: str) -> str:
         access = "pull" if self._read_only else "pull,push"
         return f"repository:{repository}:{access}"
@@ -361,6 +406,20 @@ class RegistryClient:
     def _writable(self, repository: str) -> None:
         if self._read_only:
             raise RegistryError(f"This client only reads; {repository} is left as it is.")
+
+
+def bounded(pieces: Iterable[bytes], limit: int) -> bytes | None:
+    """All the pieces together, None if they are more than `limit` bytes; no more than that is read."""
+    whole = bytearray()
+    for piece in pieces:
+        whole += piece
+        if len(whole) > limit:
+            return None
+    return bytes(whole)
+
+
+def self_described(manifest: Manifest) -> str:
+    return str(manifest.json().get("mediaType") or OCI_MANIFEST)
 
 
 def pieces_of(

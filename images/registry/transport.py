@@ -197,6 +197,7 @@ class Transport:
         A redirect may lead away from the registry, and so may the Location of an upload.
         """
         for _ in range(MAX_REDIRECTS):
+            self._refuse_target(target)
             sent = dict(headers)
             if origin(target) != origin(self.base_url):
                 sent.pop("Authorization", None)
@@ -219,6 +220,17 @@ class Transport:
             f"The registry {self.base_url.host} redirects in circles.",
             hint="An operator must look at the registry's configuration.",
         )
+
+    def _refuse_target(self, target: httpx.URL) -> None:
+        """Raise `RegistryError` for where a redirect or a Location must not lead: out of the web, or out of
+        TLS."""
+        if target.scheme not in ("https", "http") or (
+            self.base_url.scheme == "https" and target.scheme != "https"
+        ):
+            raise RegistryError(
+                f"The registry {self.base_url.host} sends elsewhere, to an address that is not https.",
+                hint="An operator must look at the registry's configuration.",
+            )
 
     def _sent(self, request: httpx.Request) -> httpx.Response:
         ours = self._on_answer is not None and origin(request.url) == origin(self.base_url)
@@ -250,20 +262,38 @@ class Transport:
         if scheme.lower() != "bearer":
             return None
         values = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        realm = values.get("realm", "")
-        if not realm.startswith(("https://", "http://")):
+        try:
+            realm = httpx.URL(values.get("realm", ""))
+            self._refuse_target(realm)
+        except (httpx.InvalidURL, RegistryError):
             return None
         params = {"service": values.get("service", ""), "scope": values.get("scope") or scope}
-        headers = {"Authorization": basic(self._credentials())} if self._credentials else {}
+        headers = {}
+        if self._credentials and origin(realm) == origin(self.base_url):
+            # They are the registry's; whom it names as its token server need not have them.
+            headers = {"Authorization": basic(self._credentials())}
         answer = self._http.get(
             realm, params={k: v for k, v in params.items() if v}, headers=headers
         )
-        if answer.status_code != 200:
+        token = token_in(answer)
+        if not token:
             return None
-        token = answer.json().get("token") or answer.json().get("access_token") or ""
         with self._lock:
             self._bearer[scope] = token
         return {"Authorization": f"Bearer {token}"}
+
+
+def token_in(answer: httpx.Response) -> str:
+    """The token that a token server gave, empty if it gave none (Docker's token authentication)."""
+    if answer.status_code != 200:
+        return ""
+    try:
+        data = answer.json()
+        token = str(data.get("token") or data.get("access_token") or "")
+    except (ValueError, AttributeError):
+        return ""
+    # RFC 6750, 2.1: nothing else is a header's value.
+    return token if re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token) else ""
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
