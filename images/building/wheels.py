@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from images.building.cache import BoundedCache
-from images.building.locked_files import LockedFile
+from images.building.locked_files import MAX_FILE_BYTES, LockedFile
 from images.building.resolve import without_credentials
 from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
 from images.tls import trust
@@ -19,7 +20,10 @@ from images.tls import trust
 ATTEMPTS = 4
 PIECE = 1 << 20
 # Without a size from the index, no wheel is larger than this.
-MAX_WHEEL_BYTES = 4 << 30
+MAX_WHEEL_BYTES = MAX_FILE_BYTES
+# Where EC2 and ECS tell a machine its identity (EC2 user guide, "Access instance metadata"); the rest of
+# link-local is no index's either.
+METADATA = [ipaddress.ip_network(net) for net in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")]
 
 
 class Stopped(Exception):
@@ -73,9 +77,28 @@ def kept_name(sha256: str) -> str:
 
 
 def index_client(auth: httpx.Auth | None = None, ca_file: str = "") -> httpx.Client:
-    """A client for downloads from package indexes, which `ca_file` (PEM) may vouch for."""
+    """A client for downloads from package indexes, which `ca_file` (PEM) may vouch for.
+
+    Pages of an index name any address, and so do redirects: what this machine alone is told there, such as
+    its AWS identity, is never passed on.
+    """
     timeout = httpx.Timeout(60.0, connect=10.0)
-    return httpx.Client(timeout=timeout, follow_redirects=True, verify=trust(ca_file), auth=auth)
+    return httpx.Client(
+        timeout=timeout,
+        follow_redirects=True,
+        verify=trust(ca_file),
+        auth=auth,
+        event_hooks={"response": [refuse_own_metadata]},
+    )
+
+
+def refuse_own_metadata(response: httpx.Response) -> None:
+    """Raise `UnsupportedProtocol` for an answer of an instance metadata service, whatever its name was."""
+    stream = response.extensions.get("network_stream")
+    server = stream.get_extra_info("server_addr") if stream is not None else None
+    if server and any(ipaddress.ip_address(server[0]) in network for network in METADATA):
+        response.close()
+        raise httpx.UnsupportedProtocol("it leads to this machine's own metadata")
 
 
 def download(

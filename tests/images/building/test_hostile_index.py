@@ -4,6 +4,7 @@ alone."""
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import socket
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from images.building import wheels
 from images.building.cache import BoundedCache
 from images.building.index_door import HOME, IndexDoor, IndexedFile
 from images.building.indexes import Indexes
@@ -248,3 +250,20 @@ def test_a_file_that_is_not_what_was_locked_leaves_nothing_behind(tmp_path: Path
             LockedWheel("x", "1", "x-1-py3-none-any.whl", f"{address_of(files)}/x", GOOD), tmp_path
         )
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_address_of_the_machines_own_metadata_is_not_passed_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever name leads there: the connection is looked at. Here this machine stands for the service."""
+    with serving(Files) as files, index_client() as client:
+        assert client.get(address_of(files)).content == b"content"
+        monkeypatch.setattr(wheels, "METADATA", [ipaddress.ip_network("127.0.0.0/8")])
+        with pytest.raises(httpx.UnsupportedProtocol):
+            client.get(address_of(files).replace("127.0.0.1", "localhost"))
+        wheel = LockedWheel("x", "1", "x-1-py3-none-any.whl", f"{address_of(files)}/x", GOOD)
+        with pytest.raises(FetchFailed, match="own metadata"):
+            fetched(wheel, tmp_path)
+    monkeypatch.undo()
+    for address in ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fe80::1"):
+        assert any(ipaddress.ip_address(address) in network for network in wheels.METADATA)
