@@ -41,6 +41,7 @@ INSTALLER = b"ri-platform\n"
 IN_MEMORY = 4 << 20
 # No honest source file is larger; compiling one would need a multiple of it in memory.
 MAX_SOURCE = 8 << 20
+SCRIPT, MAX_SCRIPT = b"#!python", 16 << 20
 TEST_FOLDERS = frozenset({"test", "tests"})
 
 
@@ -148,6 +149,7 @@ class LayerDestination(WheelDestination):
             stream.seek(0)
             record = None
         if scheme == "scripts":
+            self._refuse_large_script(relative, stream)
             with fix_shebang(stream, self._interpreter) as fixed:
                 return self._write(scheme, relative, fixed, executable=True)
         return self._write(scheme, relative, stream, executable=is_executable, record=record)
@@ -210,6 +212,15 @@ class LayerDestination(WheelDestination):
             )
         self._reserved.refuse(path)
         return path
+
+    def _refuse_large_script(self, relative: str, stream: BinaryIO) -> None:
+        """What begins with `#!python` is given its interpreter by way of memory; other programs are not."""
+        if stream.read(len(SCRIPT)) == SCRIPT and stream.seek(0, os.SEEK_END) > MAX_SCRIPT:
+            raise WheelInvalid(
+                f"{self._wheel} holds a script of more than {MAX_SCRIPT:,} bytes, {relative!r}.",
+                hint="Do not use this wheel; report it to its index.",
+            )
+        stream.seek(0)
 
     def _other_content(self, relative: str) -> WheelInvalid:
         return WheelInvalid(

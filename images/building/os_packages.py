@@ -74,9 +74,11 @@ def install(
     upper = box.upper()
     for pattern in LEFTOVERS:
         for path in upper.glob(pattern):
-            remove(path)
+            if is_inside(upper, path):
+                remove(path)
     status = upper / DPKG_STATUS.lstrip("/")
-    listed = status.read_text(encoding="utf-8", errors="replace") if status.exists() else ""
+    there = is_inside(upper, status) and status.is_file() and not status.is_symlink()
+    listed = status.read_text(encoding="utf-8", errors="replace") if there else ""
     return write_tree_layer(upper, destination), dpkg_packages(listed)
 
 
@@ -116,6 +118,11 @@ def refused(said: Sequence[str]) -> BuildError:
         f"The OS packages cannot be installed. {text}",
         hint="Check the package's name and version against the base image's operating system.",
     )
+
+
+def is_inside(upper: Path, path: Path) -> bool:
+    """Whether a path of the container's is reached without a link: one could lead to this machine."""
+    return path.parent.resolve() == upper.resolve() / path.parent.relative_to(upper)
 
 
 def remove(path: Path) -> None:

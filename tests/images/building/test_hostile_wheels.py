@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from images.building import wheel_archive
+from images.building import destination, wheel_archive
 from images.building.layer_paths import FOLDER, LayerPaths, hidden_files
 from images.building.layer_worker import LayerJob, LayerMakers
 from images.building.layers import write_environment_layer, write_wheel_layer
@@ -96,6 +96,16 @@ def test_an_entry_point_named_like_the_interpreter_is_refused(tmp_path: Path) ->
 )
 def test_another_librarys_record_is_not_a_wheels(member: str, tmp_path: Path) -> None:
     refused(tmp_path, make_wheel(tmp_path, files={member: b"x"}), "another library's record")
+
+
+def test_a_script_is_not_read_into_memory_at_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(destination, "MAX_SCRIPT", 100)
+    tool = f"{DATA}/scripts/tool"
+    program = make_wheel(tmp_path, files={tool: b"\x7fELF" + b"x" * 200})
+    layer_of(tmp_path, program, "fine")
+    refused(tmp_path, make_wheel(tmp_path, files={tool: b"#!python\n" + b"x" * 200}), "a script of")
 
 
 @pytest.mark.parametrize(("name", "version"), [("numpy", "1.0"), ("sample", "2.0"), ("", "")])

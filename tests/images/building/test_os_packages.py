@@ -15,6 +15,7 @@ from images import operations
 from images.building import container, os_packages, run
 from images.building.commands import TimedOut, run_streaming
 from images.building.tree_layer import write_tree_layer
+from images.errors import BuildError
 from images.models import BaseImage, BuildHost, ManagedImage, Status
 from images.models.lease import WorkState
 from images.requirements import OSPackage, RequirementErrors, parse_os_packages
@@ -204,3 +205,22 @@ def test_buildah_sees_nothing_of_the_workers_secrets() -> None:
         {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s", "RI_SECRET_KEY": "s", "DATABASE_URL": "s"}
     )
     assert given == {"PATH": "/bin"}
+
+
+def test_a_link_in_the_container_does_not_lead_to_files_of_this_machine(tmp_path: Path) -> None:
+    """What packages leave is cleaned up and read by the worker, as root and outside of the container."""
+    host, upper = tmp_path / "host", tmp_path / "upper"
+    (host / "log").mkdir(parents=True)
+    (host / "log" / "mine.log").write_text("mine")
+    (upper / "etc").mkdir(parents=True)
+    (upper / "var").symlink_to(host)
+    assert [path.name for path in upper.glob("var/log/*.log")] == ["mine.log"]
+    assert not os_packages.is_inside(upper, upper / "var/log/mine.log")
+    assert os_packages.is_inside(upper, upper / "etc/x")
+
+
+def test_a_package_brings_no_file_that_deletes_others(tmp_path: Path) -> None:
+    (tmp_path / "upper").mkdir()
+    (tmp_path / "upper" / ".wh.etc").write_text("")
+    with pytest.raises(BuildError, match="no image can hold"):
+        write_tree_layer(tmp_path / "upper", tmp_path / "layer")

@@ -66,15 +66,12 @@ def test_no_descriptor_has_a_media_type_of_anything(media_type: str) -> None:
 
 
 def client_of(handler: Any, *, credentials: bool = False) -> RegistryClient:
-    known = (
-        {"credentials": lambda refused=None: Credentials("AWS", "secret")} if credentials else {}
-    )
     return RegistryClient(
         "https://registry.test",
         read_only=True,
         transport=httpx.MockTransport(handler),
         sleep=lambda seconds: None,
-        **known,
+        credentials=(lambda refused=None: Credentials("AWS", "secret")) if credentials else None,
     )
 
 
