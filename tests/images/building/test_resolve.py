@@ -138,12 +138,11 @@ lock-version = "1.0"
 name = "Big_Lib"
 version = "1.0"
 wheels = [
-  { url = "https://i.test/big_lib-1.0-py3-none-any.whl", hashes = { sha256 =
-  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" } }, { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", size = 5, hashes = { sha256 = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" } },
-  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_34_x86_64.whl", hashes = { sha256 =
-  "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc" } }, { url = "https://i.test/big_lib-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", hashes = { sha256 = "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd" } },
-  { url = "https://i.test/big_lib-1.0-cp311-cp311-macosx_11_0_arm64.whl", hashes = { sha256 =
-  "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee" } },
+  { url = "https://i.test/big_lib-1.0-py3-none-any.whl", hashes = { sha256 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", size = 5, hashes = { sha256 = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-manylinux_2_34_x86_64.whl", hashes = { sha256 = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc" } },
+  { url = "https://i.test/big_lib-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", hashes = { sha256 = "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd" } },
+  { url = "https://i.test/big_lib-1.0-cp311-cp311-macosx_11_0_arm64.whl", hashes = { sha256 = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee" } },
 ]
 """  # noqa: E501
 
