@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('images', '0014_matching_reads_the_index_alone'),
+        ('images', '0016_build_lanes'),
     ]
 
     operations = [
