@@ -1,23 +1,24 @@
 # Everything a newcomer needs: `make run` and `make test`. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+# Which Python makes .venv: the first of python3, python3.14, … that the locks hold, unless it is named here.
+PYTHON ?=
 BIN := .venv/bin
-STAMP := .venv/.installed
+# The public client's versions that the tests run, each in an environment of its own.
+CLIENTS := 2.13.2
 
 .PHONY: help install run audit check lint format test docs lock clean screenshots bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-install: $(STAMP)  ## Install into .venv from the hashed lock
+install:  ## Install the product and its development tools into .venv, from the hashed lock
+	@PYTHON="$(PYTHON)" bash tools/install.sh requirements/dev.lock
 
-$(STAMP): requirements/dev.lock tools/install.sh
-	@PYTHON="$(PYTHON)" bash tools/install.sh
-
-run: install  ## Start the product with services of its own; Ctrl-C ends all of it
+run:  ## Start the product with services of its own; Ctrl-C ends all of it
+	@PYTHON="$(PYTHON)" bash tools/install.sh requirements/run.lock
 	@bash tools/system_packages.sh mmdebstrap buildah
-	@exec $(BIN)/python -m ri_platform.local
+	@exec bash tools/run.sh
 
 lint: install  ## Formatting, lint, templates, types, import contracts
 	$(BIN)/ruff format --check .
@@ -35,6 +36,7 @@ check: lint  ## Lint and the fast tests: under a minute
 test: lint audit  ## Everything, with real services, the package index and a browser
 	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium xmlsec1
 	@bash tools/system_packages.sh rabbitmq-server
+	$(BIN)/python -m tests.environments requirements/clients/*.lock
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
 
 format: install  ## Format the code and the templates
@@ -46,9 +48,18 @@ docs: install  ## Write what is made of the code: the table of variables, the SD
 	$(BIN)/python tools/configuration_reference.py
 	$(BIN)/python tools/sdk_reference.py
 
-lock: install  ## Make both locks again from pyproject.toml
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal pyproject.toml -o requirements/main.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --overrides requirements/overrides.txt --extra local --extra dev pyproject.toml -o requirements/dev.lock
+# The largest lock is made first and the others of it, so that what is tested is what runs.
+COMPILE := $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal
+SAME := -c requirements/dev.lock
+
+lock: install  ## Make the locks again from pyproject.toml
+	$(COMPILE) --extra local --extra dev pyproject.toml -o requirements/dev.lock
+	$(COMPILE) $(SAME) --extra local pyproject.toml -o requirements/run.lock
+	$(COMPILE) $(SAME) pyproject.toml -o requirements/main.lock
+	for version in $(CLIENTS); do \
+	  echo "rime-sdk==$$version" | $(COMPILE) --overrides requirements/clients/overrides.txt - \
+	    -o requirements/clients/rime-sdk-$$version.lock || exit; \
+	done
 
 bench: install  ## Our builds beside buildah + pip and + uv, in one table; takes some minutes
 	@bash tools/system_packages.sh mmdebstrap skopeo buildah

@@ -143,7 +143,7 @@ def collect_static(web: dict[str, str], state: Path) -> None:
     """Compress and name the static files by hash, which takes seconds: only when they have changed."""
     sources = sorted(path for path in (BASE_DIR / "static").rglob("*") if path.is_file())
     seen = hashlib.sha256()
-    for path in (BASE_DIR / "requirements/dev.lock", *sources):
+    for path in (BASE_DIR / "requirements/run.lock", *sources):
         seen.update(str(path.relative_to(BASE_DIR)).encode() + path.read_bytes())
     stamp = state / "static.stamp"
     if not stamp.exists() or stamp.read_text() != seen.hexdigest():
