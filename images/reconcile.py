@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from images import retention, upgrades, wake
+from images import base_image_notices, retention, upgrades, wake
 from images.errors import RegistryError
 from images.lanes import Lane
 from images.models import (
@@ -114,7 +114,10 @@ def base_repository_failed(base: BaseImage, error: RegistryError) -> None:
     values = {"error_code": error.code, "error_message": error.message, "error_hint": error.hint}
     if not error.retryable:
         values["state"] = WorkState.FAILED
-    BaseImage.objects.filter(pk=base.pk, state=WorkState.QUEUED).update(**values)
+    changed = BaseImage.objects.filter(pk=base.pk, state=WorkState.QUEUED).update(**values)
+    if changed and not error.retryable:
+        base.refresh_from_db()
+        base_image_notices.announce_failure(base)
 
 
 def make_repository(control: RepositoryControl, repository: str, *, ours: bool = False) -> None:

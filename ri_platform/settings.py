@@ -200,6 +200,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+# Who may read a file, the umask of the process decides: of `make run`, its owner alone.
+FILE_UPLOAD_PERMISSIONS = None
 # Source maps are for a debugger's eyes and too large to be worth it.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "png", "svgz", "woff2", "gz", "br")
 
@@ -286,6 +288,8 @@ DEMO = env.flag(
     default=False,
     help="Set by `make run` alone: `seed_demo` makes its accounts, which share one password, nowhere else.",
 )
+if DEMO:
+    STORAGES["staticfiles"]["BACKEND"] = "ri_platform.static_files.QuickStorage"
 AUDIT_DAYS = env.integer("RI_AUDIT_DAYS", 365, minimum=1, help="Days that the audit log is kept.")
 MAX_FAILED_SIGN_INS = env.integer(
     "RI_MAX_FAILED_SIGN_INS",

@@ -61,6 +61,8 @@ def run_streaming(
         cwd=folder,
         start_new_session=True,
         pass_fds=inherited,
+        # What goes into an image must not depend on how private the worker keeps its own files.
+        umask=0o022,
     )
     lines: SimpleQueue[str | None] = SimpleQueue()
     reader = threading.Thread(target=read_lines, args=(process, lines), daemon=True)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from images import operations, upgrades, wake
+from images import base_image_notices, operations, upgrades, wake
 from images.building import base_images, debian, push, system_image
 from images.building.cache import work_folder
 from images.building.inspection import BaseImageFacts
@@ -167,6 +167,7 @@ def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
         )
         outdated = upgrades.mark_outdated(base)
     logger.info("Base image %s is current; %s images are brought up to date.", base, outdated)
+    base_image_notices.announce_ready(base)
     if base.image_type == ImageType.ALL:
         follow_root(base)
     for build in Build.objects.startable().filter(base_image=base):
@@ -212,3 +213,4 @@ def fail(base: BaseImage, error: DomainError) -> None:
         ManagedImage.objects.filter(pk__in=owners).update(
             status=Status.FAILED, updated_at=timezone.now()
         )
+    base_image_notices.announce_failure(base)

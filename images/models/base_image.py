@@ -111,5 +111,10 @@ class BaseImage(Lease):
         return f"{self.image_type}-python{self.python_version} {self.platform_version}"
 
     @property
+    def is_settled(self) -> bool:
+        """Nothing more comes of it by itself."""
+        return self.state not in (WorkState.QUEUED, WorkState.RUNNING)
+
+    @property
     def tag(self) -> str:
         return self.platform_version

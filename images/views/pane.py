@@ -8,11 +8,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images import operations, suggestions, upgrades
+from images.base_image_notices import notices
 from images.forecast import Forecast
 from images.forms import NewImageForm, copy_initial
 from images.matching import Match, Wanted, match_images
 from images.models import BaseImage, ManagedImage, Status
-from images.models.lease import WorkState
 from images.queries import ImageFilter, list_images
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError
@@ -40,9 +40,8 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     may_remove = permissions.allow(Action.REMOVE_IMAGE)
     gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
     removing = [image for image in gone if not image.is_restorable]
-    offered = BaseImage.objects.offered()
-    bases = [base for base in offered if base.state != WorkState.SUCCEEDED]
-    unsettled = [base for base in bases if base.state != WorkState.FAILED]
+    offered = list(BaseImage.objects.offered())
+    unsettled = [base for base in offered if not base.is_settled]
     context = {
         "workspace": workspace,
         "section": "settings",
@@ -55,7 +54,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "outlooks": Forecast.read().by_image() if any(map(is_active, images)) else {},
         "removing": removing,
         "removed": [image for image in gone if image.is_restorable],
-        "bases": bases,
+        "base_notices": notices(offered, administrator=may_remove),
         "upgrading": upgrades.progress([b for b in offered if b.is_current]) if may_remove else [],
         "may_remove": may_remove,
         "alterable": {image.pk for image in images if permissions.allow(Action.ALTER_IMAGE, image)},
@@ -115,6 +114,10 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "copied": copied,
         "satisfying": satisfying,
     }
+    if not form.available:
+        context["base_notices"] = notices(
+            BaseImage.objects.offered(), administrator=Permissions(actor).allow(Action.REMOVE_IMAGE)
+        )
     return render(request, "images/new.html", context, status=422 if form.errors else 200)
 
 

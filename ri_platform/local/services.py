@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
+
+from ri_platform.local.supervisor import out_of_reach_of_the_terminal
 
 # Where there is no XDG_RUNTIME_DIR, the library's lock file may well lie in /tmp.
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
@@ -49,8 +53,14 @@ class Postgres:
             if not found:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
 
+    @property
+    def has_own_user(self) -> bool:
+        """Root started it, which PostgreSQL itself refuses to run as."""
+        return self.server.system_user is not None
+
     def stop(self) -> None:
-        self.server.cleanup()
+        with out_of_reach_of_the_terminal():
+            self.server.cleanup()
 
 
 def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> str:
@@ -61,11 +71,21 @@ def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> st
 def start_postgres(data_dir: Path) -> Postgres:
     """Start PostgreSQL on `data_dir`, made if it is missing.
 
-    Started by root it runs as a user of its own, who must be able to reach the folder: the library
-    makes its parents readable, so keep it under the project and never under a private home.
+    Started by root it runs as a user of its own, who must be able to go through the folders above: the
+    library opens them wider, and here everybody may go through, but see no more than before. The server
+    takes anybody who reaches its socket for a superuser, so nobody else reaches it.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    return Postgres(PostgresServer(data_dir, cleanup_mode="stop"))
+    above = {path: stat.S_IMODE(path.stat().st_mode) for path in data_dir.parents}
+    with out_of_reach_of_the_terminal():
+        postgres = Postgres(PostgresServer(data_dir, cleanup_mode="stop"))
+    if postgres.has_own_user:
+        for path, mode in above.items():
+            path.chmod(mode | stat.S_IXOTH)
+    socket_path = postgres.server.get_postmaster_info().socket_path
+    assert socket_path is not None
+    socket_path.chmod(0o600)
+    return postgres
 
 
 def without_aws(environment: dict[str, str]) -> dict[str, str]:
@@ -112,12 +132,14 @@ def start_aws(state_dir: Path, port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_until_answers(url: str, seconds: float = START_SECONDS) -> bool:
-    """True once `url` answers anything but a server's error; False after `seconds`."""
+def wait_until_answers(
+    url: str, seconds: float = START_SECONDS, *, in_vain: Callable[[], bool] = lambda: False
+) -> bool:
+    """True once `url` answers anything but a server's error; False after `seconds`, or once `in_vain`."""
     deadline = time.monotonic() + seconds
     # No proxy: these are services of this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not in_vain():
         try:
             with opener.open(url, timeout=2):
                 return True

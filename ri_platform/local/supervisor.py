@@ -15,13 +15,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 # A build that is cut off is taken up again at the next start, so nobody needs to wait for it.
 STOP_SECONDS = 5.0
+POLL_SECONDS = 0.2
 PR_SET_PDEATHSIG = 1
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -31,18 +34,28 @@ class Child:
     last_lines: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=15))
 
 
-class Supervisor:
-    """Starts children, copies what they say to one log, and takes them all along at the end."""
+class Stopped(Exception):
+    """Somebody said stop before everything had started."""
 
-    def __init__(self, log: Path) -> None:
+
+class Supervisor:
+    """Starts children, copies what they say to one log, and takes them all along at the end.
+
+    Each line is also handed to `hear`, in a thread of the child's own.
+    """
+
+    def __init__(self, log: Path, hear: Callable[[str], None] = lambda line: None) -> None:
         self._children: list[Child] = []
+        self._hear = hear
         self._log = log.open("a", buffering=1, encoding="utf-8")
         self._lock = threading.Lock()
         self._told_to_stop = threading.Event()
 
     def handle_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        """Stop when told to; a signal that was held back until now counts, too."""
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: self._told_to_stop.set())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     @property
     def stopping(self) -> bool:
@@ -64,7 +77,32 @@ class Supervisor:
         threading.Thread(target=self._copy, args=(child,), daemon=True).start()
         return child
 
-    def wait(self, poll: float = 0.2) -> Child | None:
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, apart as the children are. Raises `Stopped` once told to stop."""
+        process = subprocess.Popen(
+            list(command),
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+        while True:
+            try:
+                said, errors = process.communicate(timeout=POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                if self.stopping:
+                    self._end([process])
+        if self.stopping:
+            raise Stopped
+        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
+
+    def wait(self, poll: float = POLL_SECONDS) -> Child | None:
         """Wait until somebody says stop (None) or a child ends (that child)."""
         while not self._told_to_stop.wait(poll):
             for child in self._children:
@@ -74,31 +112,48 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the children, the last started first; who does not listen within seconds is killed."""
-        for child in reversed(self._children):
-            self._signal(child, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in reversed(self._children):
-            try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                self._signal(child, signal.SIGKILL)
-                child.process.wait()
-            # What the child itself left running in its session.
-            self._signal(child, signal.SIGKILL)
+        self._end([child.process for child in reversed(self._children)])
         self._children.clear()
 
+    def _end(self, processes: Sequence[subprocess.Popen[Any]]) -> None:
+        for process in processes:
+            self._signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._signal(process, signal.SIGKILL)
+                process.wait()
+            # What it left running itself in its session.
+            self._signal(process, signal.SIGKILL)
+
     @staticmethod
-    def _signal(child: Child, number: signal.Signals) -> None:
+    def _signal(process: subprocess.Popen[Any], number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.process.pid, number)
+            os.killpg(process.pid, number)
 
     def _copy(self, child: Child) -> None:
         assert child.process.stdout is not None
         for raw in child.process.stdout:
             line = raw.decode("utf-8", "replace").rstrip()
             child.last_lines.append(line)
+            self._hear(line)
             with self._lock:
                 self._log.write(f"{time.strftime('%H:%M:%S')} {child.name:<9}│ {line}\n")
+
+
+@contextlib.contextmanager
+def out_of_reach_of_the_terminal() -> Iterator[None]:
+    """Ctrl-C does nothing to what is started meanwhile, and reaches us afterwards.
+
+    A terminal sends its signals to all processes of a group; one that is blocked stays so in a child.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:

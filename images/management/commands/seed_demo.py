@@ -28,7 +28,7 @@ PLATFORM_VERSION = "demo"
 class Command(BaseCommand):
     help = (
         "Create the demo's workspace, accounts (password from RI_DEMO_PASSWORD) and base image, "
-        "each only if it is missing."
+        "each only if it is missing. Prints how it is with the base image."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError("Set RI_DEMO_PASSWORD to the password of the demo's accounts.")
         with transaction.atomic():
             self.seed_people(password)
-        self.seed_base_image()
+        self.stdout.write(self.seed_base_image())
 
     def seed_people(self, password: str) -> None:
         workspace, _ = Workspace.objects.get_or_create(
@@ -62,15 +62,17 @@ class Command(BaseCommand):
                 user.save(update_fields=["password"])
                 Membership.objects.create(workspace=workspace, user=user, role=workspace_role)
 
-    def seed_base_image(self) -> None:
-        """The base image of the demo; one that failed before, without network say, is tried again."""
+    def seed_base_image(self) -> str:
+        """How it is with the demo's base image; one that failed before is tried again."""
         there = BaseImage.objects.filter(image_type=ImageType.ALL, python_version=PYTHON)
-        if there.exclude(state=WorkState.FAILED).exists():
-            return
-        operations.import_base_image(
-            None,
-            image_type=ImageType.ALL,
-            python_version=PYTHON,
-            platform_version=PLATFORM_VERSION,
-            source=catalogue().source(ImageType.ALL, PYTHON),
-        )
+        if there.current().exists():
+            return f"Python {PYTHON}, ready"
+        if not there.exclude(state=WorkState.FAILED).exists():
+            operations.import_base_image(
+                None,
+                image_type=ImageType.ALL,
+                python_version=PYTHON,
+                platform_version=PLATFORM_VERSION,
+                source=catalogue().source(ImageType.ALL, PYTHON),
+            )
+        return f"Python {PYTHON}, being prepared, which takes a minute; a line here tells when it is ready"

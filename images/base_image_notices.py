@@ -1,0 +1,128 @@
+"""What people are told about base images that are not there: being made, failed, or never asked for.
+
+Said in three places with the same words: on the pane, under the banner of `make run`, and in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from images.catalogue import catalogue
+from images.models import BaseImage, ImageType
+from images.models.lease import WorkState
+from ri_platform import announcements
+
+INFO, WARNING, ERROR = "info", "warning", "error"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """`title` may be empty; `command` is what an operator types, and empty for everybody else."""
+
+    kind: str
+    title: str
+    text: str
+    command: str = ""
+
+    @property
+    def is_moving(self) -> bool:
+        return self.kind == INFO
+
+
+def notices(offered: Iterable[BaseImage], *, administrator: bool) -> list[Notice]:
+    """What to say of the base images that are current or were asked for, to one kind of reader.
+
+    Everybody is told what cannot be built and why; what to do about it, administrators are told.
+    """
+    offered = list(offered)
+    if not offered:
+        return [missing(administrator)]
+    ready = {kind_of(base) for base in offered if base.is_current}
+    found = []
+    for base in offered:
+        if base.state == WorkState.FAILED:
+            found.append(failed(base, kind_of(base) in ready, administrator))
+        elif base.state != WorkState.SUCCEEDED:
+            found.append(being_prepared(base))
+    return found
+
+
+def kind_of(base: BaseImage) -> tuple[str, str]:
+    return base.image_type, base.python_version
+
+
+def missing(administrator: bool) -> Notice:
+    title = "There is no base image to build on"
+    if not administrator:
+        return Notice(ERROR, title, "An administrator has to provide one before an image is built.")
+    python = max(catalogue().roots, key=lambda version: [int(part) for part in version.split(".")])
+    command = f"manage.py build_base_image {ImageType.ALL} {python}"
+    return Notice(ERROR, title, "Nobody asked for one yet. An operator does with", command)
+
+
+def being_prepared(base: BaseImage) -> Notice:
+    text = (
+        f"The base image {name_of(base)} is being prepared. Images can be created already; they are built "
+        f"as soon as it is there. {base.error_message}"
+    )
+    return Notice(INFO, "", text.strip())
+
+
+def failed(base: BaseImage, is_ready: bool, administrator: bool) -> Notice:
+    """Of a version that failed; `is_ready` tells that there is one before it."""
+    title = f"The base image {name_of(base)} could not be prepared"
+    goes_on = "Images are built on its version before." if is_ready else "No image is built on it."
+    kind = WARNING if is_ready else ERROR
+    if not administrator:
+        text = f"{base.error_message} {goes_on} An administrator has to see to it."
+        return Notice(kind, title, text)
+    to_do, command = how_to_try_again(base)
+    text = f"{base.error_message} {goes_on} {base.error_hint} {to_do}"
+    return Notice(kind, title, " ".join(text.split()), command)
+
+
+def how_to_try_again(base: BaseImage) -> tuple[str, str]:
+    """A sentence, and the command that it ends with, if any."""
+    if settings.DEMO:
+        return "It is tried once more when make run is started again.", ""
+    version = f"--platform-version {base.platform_version}"
+    if base.source == catalogue_source(base):
+        return (
+            "An operator tries again with",
+            f"manage.py build_base_image {base.image_type} {base.python_version} {version}",
+        )
+    kind, _, name = base.source.partition(":")
+    return (
+        "An operator tries again with",
+        f"manage.py import_base_image --{kind} {name} --python-version {base.python_version} "
+        f"--image-type {base.image_type} {version}",
+    )
+
+
+def catalogue_source(base: BaseImage) -> str:
+    """Where the catalogue would take it from; empty for what it does not have."""
+    known = catalogue()
+    if base.image_type not in known.use_cases or base.python_version not in known.roots:
+        return ""
+    return known.source(base.image_type, base.python_version)
+
+
+def name_of(base: BaseImage) -> str:
+    return f"{base.image_type} for Python {base.python_version}"
+
+
+def announce_ready(base: BaseImage) -> None:
+    announcements.logger.info("The base image %s is ready.", name_of(base))
+
+
+def announce_failure(base: BaseImage) -> None:
+    """Say why, and what to do, where somebody who runs the instance reads it."""
+    to_do, command = how_to_try_again(base)
+    announcements.logger.warning(
+        "The base image %s could not be prepared: %s",
+        name_of(base),
+        " ".join(f"{base.error_message} {base.error_hint} {to_do} {command}".split()),
+    )

@@ -1,0 +1,26 @@
+"""News for the person at the terminal of `make run`: that a base image is ready, or why it is not.
+
+An announcement is an ordinary line of the log, of this module's logger. `make run` reads its children's
+lines anyway, and shows those of this logger in the terminal, too; elsewhere they are log lines only.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+logger = logging.getLogger(__name__)
+# News is told whatever the level of the log is.
+logger.setLevel(logging.INFO)
+
+# A line as `ri_platform.logs` writes it: time, level, what happened, logger, context.
+_LINE = re.compile(
+    r"\d\d:\d\d:\d\d \[\w+ *\] (?P<text>.*?) *\[" + re.escape(__name__) + r"\](?: [\w.]+=.*)?"
+)
+
+
+def announced(line: str) -> str:
+    """The announcement in a line of a log (`RI_LOG_FORMAT=text`); empty if it is another line."""
+    found = _LINE.fullmatch(line)
+    # A reason may quote what a command printed, and a terminal obeys some characters.
+    return "".join(c if c.isprintable() else " " for c in found["text"]) if found else ""

@@ -1,0 +1,149 @@
+"""The state folder of `make run`: what it keeps between starts, for its owner alone.
+
+The process and its children have the umask 077, and what was more open before is closed at the start.
+Two things others may do: PostgreSQL's own user, when root starts it, goes through the folder to its data;
+and while something is made in `cache/work-…`, its tools see their own modes there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ri_platform.env import read_env_file
+from ri_platform.local import services
+
+UMASK = 0o077
+# PostgreSQL's own user goes through the folder; only whoever knows a name gets further.
+SEARCHED_BY_OTHERS = 0o711
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# Its own user's (PostgreSQL refuses to start on data that others may read), and half-made images.
+NOT_OURS = ("postgres", "cache/work-*")
+
+
+class CannotStart(Exception):
+    """Why the product cannot start, as a sentence for the person at the prompt."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this instance lives: its state folder and its ports."""
+
+    state: Path
+    port: int
+    aws_port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def aws_url(self) -> str:
+        return f"http://127.0.0.1:{self.aws_port}"
+
+
+@contextmanager
+def opened(state: Path) -> Iterator[None]:
+    """Hold the folder, made if it is missing and closed to others. Raises `CannotStart`."""
+    lock = hold(state)
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+def hold(state: Path) -> IO[str]:
+    """The open lock of the folder; a second start is told about the first, and changes nothing."""
+    os.umask(UMASK)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        make_private(state)
+    except BlockingIOError as error:
+        port = read_env_file(state / "run.env").get("PORT", "8000")
+        raise CannotStart(
+            f"It is running already, at http://127.0.0.1:{port} (state in {state})."
+        ) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise CannotStart(f"{error.filename} is a file, and no state folder.") from error
+    except PermissionError as error:
+        path = Path(error.filename)
+        raise CannotStart(
+            f"{path} belongs to {owner_of(path)}. Start as that user, or choose another state folder: "
+            "RI_STATE_DIR=.local-mine make run"
+        ) from error
+    return lock
+
+
+def make_private(state: Path) -> None:
+    """Take from group and others whatever they may do with the folder and what is in it."""
+    close(state)
+    for folder, folders, files in os.walk(state):
+        here = Path(folder)
+        folders[:] = [name for name in folders if not is_not_ours(state, here / name)]
+        for name in (*folders, *files):
+            close(here / name)
+
+
+def is_not_ours(state: Path, path: Path) -> bool:
+    return any(path.relative_to(state).match(pattern) for pattern in NOT_OURS)
+
+
+def close(path: Path) -> None:
+    mode = path.lstat().st_mode
+    if mode & OTHERS and not stat.S_ISLNK(mode):
+        path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+
+
+def owner_of(path: Path) -> str:
+    try:
+        return pwd.getpwuid(path.stat().st_uid).pw_name
+    except (OSError, KeyError):
+        return "somebody else"
+
+
+def choose_aws_port(state: Path) -> int:
+    """The port of the last time, for it is part of every pull reference; else the usual or a free one."""
+    kept = state / "aws-port"
+    if kept.exists():
+        port = int(kept.read_text())
+        if not services.port_is_free(port):
+            raise CannotStart(
+                f"Port {port} of the local AWS is taken, and references to images contain it. "
+                f"Free it, or delete {kept} to choose another."
+            )
+        return port
+    preferred = services.PREFERRED_AWS_PORT
+    port = preferred if services.port_is_free(preferred) else services.free_port()
+    kept.write_text(str(port))
+    return port
+
+
+def demo_password(state: Path) -> str:
+    return os.environ.get("RI_DEMO_PASSWORD") or kept_secret(state / "demo-password", 12)
+
+
+def kept_secret(path: Path, length: int) -> str:
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(length))
+    return path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

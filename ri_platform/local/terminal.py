@@ -1,0 +1,53 @@
+"""What `make run` says at the prompt: a line for each step, and news once the banner stands."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ri_platform.announcements import announced
+
+
+class Terminal:
+    """Prints whole lines from several threads, at once, and nothing that needs a real terminal."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # News that came before the banner; None once it stands.
+        self._waiting: list[str] | None = []
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            print(text, flush=True)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """`name …` at once, and the seconds that it took behind it."""
+        begun = time.monotonic()
+        print(f"{name} …", end="", flush=True)
+        try:
+            yield
+        except BaseException:
+            print(flush=True)
+            raise
+        print(f" {time.monotonic() - begun:.1f} s", flush=True)
+
+    def banner(self, text: str) -> None:
+        """Say it, and then what was announced meanwhile."""
+        with self._lock:
+            print(text, flush=True)
+            for news in self._waiting or []:
+                print(f"  {news}", flush=True)
+            self._waiting = None
+
+    def hear(self, line: str) -> None:
+        """A child's line: if it is an announcement, it is shown under the banner."""
+        if not (news := announced(line)):
+            return
+        with self._lock:
+            if self._waiting is None:
+                print(f"  {news}", flush=True)
+            else:
+                self._waiting.append(news)
