@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -30,11 +33,11 @@ def environment(state: Path, port: int) -> dict[str, str]:
     return {**kept, "RI_STATE_DIR": str(state), "PORT": str(port)}
 
 
-def start(state: Path, port: int) -> subprocess.Popen[str]:
+def start(state: Path, port: int, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "ri_platform.local"],
         cwd=ROOT,
-        env=environment(state, port),
+        env={**environment(state, port), **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,18 +72,72 @@ def await_the_end_of_all(state: Path) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)  # PostgreSQL's own user must reach it when root starts it
-    yield tmp_path / "state"
-    await_the_end_of_all(tmp_path / "state")
-
-
-def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(state: Path) -> None:
-    port = services.free_port()
-    process = start(state, port)
+@contextmanager
+def state_folder() -> Iterator[Path]:
+    """One to be made, whose end is awaited. Not below pytest's folder, which each run of pytest closes
+    to PostgreSQL's own user.
+    """
+    above = Path(tempfile.mkdtemp(prefix="ri-state-"))
     try:
+        yield above / "state"
+        await_the_end_of_all(above / "state")
+    finally:
+        shutil.rmtree(above, ignore_errors=True)
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    with state_folder() as folder:
+        yield folder
+
+
+def without_a_way_to_a_base_image(folder: Path) -> dict[str, str]:
+    """Variables with which neither Docker Hub nor what makes a Debian is in reach."""
+    folder.mkdir()
+    for path in filter(os.path.isdir, reversed(os.environ["PATH"].split(":"))):
+        for tool in Path(path).iterdir():
+            if tool.name != "mmdebstrap" and not tool.name.startswith("apt"):
+                (folder / tool.name).unlink(missing_ok=True)
+                (folder / tool.name).symlink_to(tool)
+    return {"PATH": str(folder), "HTTPS_PROXY": f"http://127.0.0.1:{services.free_port()}"}
+
+
+def said_until(process: subprocess.Popen[str], words: str) -> str:
+    """What a process says, up to the line with these words."""
+    assert process.stdout is not None
+    said = ""
+    while words not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def open_to_others(state: Path) -> list[str]:
+    """What others than its owner may do something with; `cache/work-…` is at work, within closed folders."""
+    found = [state, *state.rglob("*")]
+    return [
+        f"{path} {path.lstat().st_mode:o}"
+        for path in found
+        if not path.is_symlink() and "cache/work-" not in str(path) and path.lstat().st_mode & 0o077
+    ]
+
+
+def assert_is_its_owners_alone(state: Path) -> None:
+    # When root starts it, PostgreSQL's own user goes through the folder to its own.
+    searched = [f"{state} 40711"] if os.geteuid() == 0 else []
+    assert open_to_others(state) == searched
+    assert any((state / "postgres").rglob(".s.PGSQL.*"))
+
+
+def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(
+    state: Path, tmp_path: Path
+) -> None:
+    port = services.free_port()
+    process = start(state, port, **without_a_way_to_a_base_image(tmp_path / "bin"))
+    try:
+        begun = said_until(process, "could not be prepared")
+        assert_failure_is_told(state, begun)
         assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz", 120)
         second = start(state, services.free_port())
         assert ended_with(second) == (
@@ -97,20 +154,20 @@ def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(state: 
             "AWS_SECRET_ACCESS_KEY",
         }
         assert_only_two_have_an_aws_identity(state)
-        for private in ("aws.env", "aws-keys.json", "run.env", "demo-password", "secret-key"):
-            assert (state / private).stat().st_mode & 0o077 == 0, private
+        assert_is_its_owners_alone(state)
     finally:
         process.send_signal(signal.SIGTERM)
         code, said = ended_with(process)
     assert code == 0, said
-    assert f"The console is at http://127.0.0.1:{port}" in said
     await_the_end_of_all(state)
 
+    # As an earlier version left it.
+    for path in (state, state / "aws", state / "aws.env", state / "run.log"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     again = start(state, port)
     try:
-        begun = time.monotonic()
-        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz", 60)
-        assert time.monotonic() - begun < 60
+        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz", 120)
+        assert_is_its_owners_alone(state)
         assert (state / "demo-password").read_text() == password
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
             sign_in(client, password)
@@ -118,6 +175,28 @@ def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(state: 
         again.send_signal(signal.SIGINT)
         code, said = ended_with(again)
     assert code == 0, said
+
+
+def assert_failure_is_told(state: Path, said: str) -> None:
+    """Each step, the banner, and beneath it what is wrong with the base image and what to do."""
+    steps, banner, news = said.partition("The console is at http://127.0.0.1:")
+    assert banner
+    for step in (
+        "Starting PostgreSQL",
+        "Preparing the database",
+        "Preparing the pages",
+        "Starting the local AWS",
+        "Preparing accounts and the base image",
+        "Starting the console",
+    ):
+        assert re.search(rf"^{step} … \d+\.\d s$", steps, re.MULTILINE), step
+    told = news.splitlines()[-1]
+    assert told.startswith("  The base image all for Python 3.11 could not be prepared: ")
+    assert "mmdebstrap is not installed" in told
+    assert told.endswith("It is tried once more when make run is started again.")
+    logged = [line for line in (state / "run.log").read_text().splitlines() if told.strip() in line]
+    assert len(logged) == 1
+    assert "[warning  ]" in logged[0]
 
 
 def assert_only_two_have_an_aws_identity(state: Path) -> None:
