@@ -111,6 +111,9 @@ class Container:
         `answering` serves there while its context lasts, on the socket that `images.building.netns` sends
         through the one it is given. `volumes` are mounted, a trailing `:ro` for reading only.
         """
+        for path, inside in volumes.items():
+            if inside.endswith(":ro") and path.is_dir():
+                make_readable(path)
         options = [f"--env={name}={value}" for name, value in environment.items()]
         options += [f"--volume={path}:{inside}" for path, inside in volumes.items()]
         with ExitStack() as open_things:
@@ -163,6 +166,13 @@ class Container:
         )
         if status != 0:
             raise CommandFailed(said)
+
+
+def make_readable(folder: Path) -> None:
+    """Let nobody read what the worker gives, which by the worker's umask may be its own alone."""
+    folder.chmod(0o755)
+    for path in folder.iterdir():
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:

@@ -17,9 +17,11 @@ from typing import Any
 
 def evaluate(code: str, names: dict[str, Any]) -> Any:
     statements = ast.parse(code).body
-    last = statements.pop() if isinstance(statements[-1], ast.Expr) else None
+    last = statements[-1]
+    if isinstance(last, ast.Expr):
+        del statements[-1]
     exec(compile(ast.Module(statements, []), "<test>", "exec"), names)  # noqa: S102
-    if last is not None:
+    if isinstance(last, ast.Expr):
         return eval(compile(ast.Expression(last.value), "<test>", "eval"), names)  # noqa: S307
     return None
 
