@@ -282,10 +282,13 @@ def assert_it_can_be_watched(instance: Instance) -> None:
 
     web = scraped(instance.port)
     assert 'ri_images{status="READY"} 1.0' in web
-    assert 'ri_http_request_seconds_count{method="POST",route="v1/images",status="200"} 1.0' in web
+    assert (
+        'ri_http_request_duration_seconds_count{method="POST",route="v1/images",status="200"} 1.0'
+        in web
+    )
     builds = scraped(instance.metrics["builds"])
     assert 'ri_builds_total{reason="",state="succeeded"} 1.0' in builds
-    assert 'ri_build_phase_seconds_count{phase="verify"} 1.0' in builds
+    assert 'ri_build_phase_duration_seconds_count{phase="verify"} 1.0' in builds
     assert 'ri_aws_calls_total{action="ecr:PutImage",error=""}' in builds
     assert 'ri_layers_total{origin="new"}' in builds
     assert 'ri_cache_free_bytes{folder="/var/cache/ri-platform"}' in builds
