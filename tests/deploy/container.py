@@ -97,7 +97,7 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         run(
             "bud", "--quiet", "--isolation", "chroot", "--file", "deploy/Containerfile", "--tag", "ri",
             "--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro",
-            *(f"--build-arg={name}={value}" for name, value in given.items()), ".",
+            *(f"--build-arg={name}={value}" for name, value in given.items()), *labels(), ".",
         )  # fmt: skip
         container = run("from", "localhost/ri")
         root = Path(run("mount", container))
@@ -120,6 +120,14 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         subprocess.run([*buildah, "rm", "--all"], capture_output=True, check=False)
         subprocess.run([*buildah, "rmi", "--all", "--force"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def labels() -> list[str]:
+    """The arguments that deploy/README.md has a build given, from the script that it names."""
+    done = subprocess.run(
+        ["sh", "deploy/build-args.sh"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return shlex.split(done.stdout)
 
 
 def megabytes(told: str) -> int:
