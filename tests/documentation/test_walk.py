@@ -154,14 +154,14 @@ def test_what_readme_and_api_page_say_works_and_leaves_nothing_in_the_checkout(
         libraries = [{"name": "numpy"}, {"name": "pandas"}]
         await_image(client, "churn", {"pipRequirements": libraries})
         (workspace,) = [
-            found["workspaceId"]
-            for found in client.get("/v1/workspaces").json()["workspaces"]
+            found["workspaceId"]["uuid"]
+            for found in client.get("/v1/workspace").json()["workspaces"]
             if found["name"] == "Workspace 1"
         ]
         model = client.post(
             f"/v1/workspace/{workspace}/models", json={"name": "churn-model"}
         ).json()
-        known = {"MODEL": str(model["model"]["id"])}
+        known = {"MODEL": model["model"]["modelId"]["uuid"]}
         swap = {"managedImageName": "churn"}
         assert client.put(f"/v1/models/{known['MODEL']}/image", json=swap).status_code == 200
         # One shell for the page, as its reader has it: what a step sets, the next one uses.
