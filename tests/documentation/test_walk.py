@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -103,17 +104,18 @@ class Checkout:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
+def checkout() -> Iterator[Checkout]:
     if shutil.which("curl") is None:
         pytest.skip("curl is not here: apt-get install curl")
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)  # PostgreSQL's own user must reach it when root starts it
+    # PostgreSQL's own user must reach it when root starts it, and pytest closes its folders to others.
+    place = Path(tempfile.mkdtemp(prefix="ri-walk-"))
+    place.chmod(0o755)
     left_out = shutil.ignore_patterns(
         ".git", ".venv", ".local*", ".*_cache", ".hypothesis", *PRUNED
     )
-    shutil.copytree(ROOT, tmp_path / "checkout", ignore=left_out)
-    (tmp_path / "checkout/.venv").symlink_to(Path(sys.prefix))
-    made = Checkout(tmp_path / "checkout", services.free_port())
+    shutil.copytree(ROOT, place / "checkout", ignore=left_out)
+    (place / "checkout/.venv").symlink_to(Path(sys.prefix))
+    made = Checkout(place / "checkout", services.free_port())
     process = made.start()
     try:
         assert services.wait_until_answers(f"http://127.0.0.1:{made.port}/healthz", 180), (
@@ -125,6 +127,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
         process.terminate()
         process.wait()
         await_the_end_of_all(made.folder / ".local")
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def entries(folder: Path) -> set[str]:
