@@ -34,7 +34,7 @@ check: lint  ## Lint and the fast tests: under a minute
 
 test: lint audit  ## Everything, with real services, the package index and a browser
 	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium xmlsec1
-	@bash tools/system_packages.sh rabbitmq-server
+	@bash tools/system_packages.sh rabbitmq-server prometheus curl
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
 
 format: install  ## Format the code and the templates
@@ -46,9 +46,9 @@ docs: install  ## Write what is made of the code: the table of variables, the SD
 	$(BIN)/python tools/configuration_reference.py
 	$(BIN)/python tools/sdk_reference.py
 
-lock: install  ## Make both locks again from pyproject.toml
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal pyproject.toml -o requirements/main.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --overrides requirements/overrides.txt --extra local --extra dev pyproject.toml -o requirements/dev.lock
+lock: install  ## Make both locks again from pyproject.toml; UPGRADE=--upgrade takes newer versions
+	$(BIN)/uv pip compile -q $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 --universal pyproject.toml -o requirements/main.lock
+	$(BIN)/uv pip compile -q $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 --universal --overrides requirements/overrides.txt --extra local --extra dev pyproject.toml -o requirements/dev.lock
 
 bench: install  ## Our builds beside buildah + pip and + uv, in one table; takes some minutes
 	@bash tools/system_packages.sh mmdebstrap skopeo buildah
