@@ -9,7 +9,7 @@ BASE_DIR = PACKAGE.parent
 # pyproject.toml puts the folders of RESOURCES here when it makes a wheel.
 _IN_WHEEL = PACKAGE / "resources"
 INSTALLED = _IN_WHEEL.is_dir()
-# The folder of `templates`, `static` and `terraform/policies`.
+# The folder of `templates`, `static`, `sdk` and `terraform/policies`.
 RESOURCES = _IN_WHEEL if INSTALLED else BASE_DIR
 # What a relative state folder is relative to: an installed package has no folder of its own to write to.
 HOME = Path.cwd() if INSTALLED else BASE_DIR
