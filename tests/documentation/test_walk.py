@@ -118,9 +118,9 @@ def checkout() -> Iterator[Checkout]:
     made = Checkout(place / "checkout", services.free_port())
     process = made.start()
     try:
-        assert services.wait_until_answers(f"http://127.0.0.1:{made.port}/healthz", 180), (
-            made.tmp / "make-run.log"
-        ).read_text()
+        assert services.wait_until_answers(
+            f"http://127.0.0.1:{made.port}/healthz", READY_SECONDS
+        ), (made.tmp / "make-run.log").read_text()
         made.await_base_image()
         yield made
     finally:
