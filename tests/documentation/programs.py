@@ -109,12 +109,13 @@ def sdk(words: Words) -> None:
         context = command.make_context("ri-images", list(words), resilient_parsing=True)
         rest = [*context._protected_args, *context.args]
         while isinstance(command, click.Group) and rest and rest != ["--help"]:
-            name, found, rest = command.resolve_command(context, rest)
-            require(found, f"ri-images has no command {name}.")
+            typed = rest[0]
+            _, found, rest = command.resolve_command(context, rest)
+            require(found, f"ri-images has no command {typed}.")
             assert found is not None
             command = found
             group = isinstance(command, click.Group)
-            context = command.make_context(name, rest, parent=context, resilient_parsing=group)
+            context = command.make_context(typed, rest, parent=context, resilient_parsing=group)
             if group:
                 rest = [*context._protected_args, *context.args]
     except click.exceptions.Exit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,17 @@ def test_the_prompts_identity_is_the_local_one_beside_make_run_alone(
 ) -> None:
     settings.STATE_DIR = tmp_path
     (tmp_path / "aws.env").write_text("AWS_ACCESS_KEY_ID=local\n")
-    environment: dict[str, str] = {}
-    monkeypatch.setattr(identity.os, "environ", environment)
-    identity.take_identity()
-    assert environment == {}
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setattr(env, "beside_make_run", True)
     identity.take_identity()
-    assert environment == {"AWS_ACCESS_KEY_ID": "local"}
-    environment["AWS_ACCESS_KEY_ID"] = "somebody"
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "somebody"
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setattr(env, "beside_make_run", False)
     identity.take_identity()
-    assert environment == {"AWS_ACCESS_KEY_ID": "somebody"}
+    assert "AWS_ACCESS_KEY_ID" not in os.environ
+    monkeypatch.setattr(env, "beside_make_run", True)
+    identity.take_identity()
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "local"
 
 
 @pytest.mark.slow
