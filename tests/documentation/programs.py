@@ -24,6 +24,7 @@ from django.core.management import CommandError, get_commands, load_command_clas
 from django.urls import Resolver404, resolve
 from ri_platform_sdk.cli import main as ri_images
 
+from ri_platform import processes
 from tests.documentation.pages import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))
@@ -68,7 +69,7 @@ def django(words: Words) -> None:
 
 def platform(words: Words) -> None:
     """`ri-platform`: a process or a command."""
-    if words and words[0] not in ("web", "registry", "builds", "webhooks", "scheduler"):
+    if words and words[0] not in (processes.WEB, *processes.WORKERS, processes.SCHEDULER):
         django(words)
 
 
