@@ -4,8 +4,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Debian packages. Without some of them some things are not offered, and their tests are left out with a sentence.
+RUN_PACKAGES := mmdebstrap buildah bubblewrap
+TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server prometheus curl
 
-.PHONY: help install run audit check lint format test docs lock clean screenshots bench
+.PHONY: help install run audit check lint format packages test docs lock clean screenshots bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,7 +19,7 @@ $(STAMP): requirements/dev.lock tools/install.sh
 	@PYTHON="$(PYTHON)" bash tools/install.sh
 
 run: install  ## Start the product with services of its own; Ctrl-C ends all of it
-	@bash tools/system_packages.sh mmdebstrap buildah
+	@bash tools/system_packages.sh $(RUN_PACKAGES)
 	@exec $(BIN)/python -m ri_platform.local
 
 lint: install  ## Formatting, lint, templates, types, import contracts
@@ -33,9 +36,11 @@ check: lint  ## Lint and the fast tests: under a minute
 	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not network and not browser"
 
 test: lint audit  ## Everything, with real services, the package index and a browser
-	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium xmlsec1
-	@bash tools/system_packages.sh rabbitmq-server prometheus curl
+	@bash tools/system_packages.sh $(TEST_PACKAGES)
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
+
+packages:  ## As root: the Debian packages that `make run` and `make test` use, for every user of this machine
+	@bash tools/system_packages.sh $(TEST_PACKAGES)
 
 format: install  ## Format the code and the templates
 	$(BIN)/ruff check --fix .

@@ -7,7 +7,6 @@ mounted for reading only, and the user is the image's own, without any capabilit
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -133,10 +132,3 @@ def labels() -> list[str]:
 def megabytes(told: str) -> int:
     number, unit = told.split()
     return round(float(number) * {"kB": 0.001, "MB": 1, "GB": 1000}[unit])
-
-
-def may_build() -> str:
-    """Why no image can be built here, as a sentence; empty if one can."""
-    if os.geteuid() != 0 or shutil.which("buildah") is None or shutil.which("mmdebstrap") is None:
-        return "Building the container image takes root, buildah and mmdebstrap."
-    return ""

@@ -29,8 +29,9 @@ from ri_platform import processes
 from ri_platform.local import services
 from ri_platform.version import VERSION
 from tests.conftest import LocalAWS, local_aws
-from tests.deploy.container import POSTGRES_SOCKET, ROOT, Image, built, may_build
+from tests.deploy.container import POSTGRES_SOCKET, ROOT, Image, built
 from tests.deploy.test_compose import PLATFORM
+from tests.needs import needs
 from tests.rabbitmq import is_here, rabbitmq
 from tests.rootfs import patched_debian
 from tests.services import STATE
@@ -39,7 +40,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.network,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(bool(may_build()), reason=may_build() or "buildah is here"),
+    needs("platform image"),
 ]
 METRICS_TOKEN = "a-token-that-nobody-guesses"
 SETUP = """

@@ -22,6 +22,7 @@ from images.registry.oci import digest_of
 from images.registry.permissions import IDENTITIES, policy_document, repositories_arn
 from ri_platform.local import services
 from tests.conftest import LocalAWS
+from tests.needs import require
 from tools.terraform_docs import MODULE
 
 pytestmark = pytest.mark.slow
@@ -106,8 +107,7 @@ class Terraform:
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
     """A copy of the module, in which Terraform may leave what it likes."""
-    if shutil.which("terraform") is None:
-        pytest.skip("terraform is not installed")
+    require("terraform")
     ignored = shutil.ignore_patterns(".terraform*", "terraform.tfstate*")
     return Path(shutil.copytree(MODULE, tmp_path / "terraform", ignore=ignored))
 

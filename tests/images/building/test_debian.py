@@ -18,6 +18,7 @@ from images.building import debian, mmdebstrap, unpacked_debian
 from images.building.base_images import inspect
 from images.building.inspection import dpkg_packages
 from images.errors import BaseImageUnusable
+from tests.needs import needs
 
 NOBODY = 65534
 
@@ -160,9 +161,7 @@ def as_ordinary_user(work: Callable[[], None]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.network
-@pytest.mark.skipif(
-    bool(unpacked_debian.problem()), reason=unpacked_debian.problem() or "apt is here"
-)
+@needs("apt")
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
     suite: str, private_home: Path, monkeypatch: pytest.MonkeyPatch
@@ -197,10 +196,8 @@ def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
 
 @pytest.mark.slow
 @pytest.mark.network
-@pytest.mark.skipif(
-    bool(unpacked_debian.problem()), reason=unpacked_debian.problem() or "apt is here"
-)
-@pytest.mark.skipif(os.geteuid() != 0, reason="Entering a root file system by chroot takes root.")
+@needs("apt")
+@needs("root")
 def test_an_unpacked_base_runs_python_and_its_apt_configures_the_packages(tmp_path: Path) -> None:
     tar = tmp_path / "rootfs.tar"
     mirror = debian.mirror_of_this_machine() or unpacked_debian.DEBIAN
