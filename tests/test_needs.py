@@ -1,4 +1,4 @@
-"""What becomes of a test whose machine lacks something: skipped and counted, or a failure nobody overlooks."""
+"""What becomes of a test whose machine lacks something: skipped and counted, or a failure that is seen."""
 
 from __future__ import annotations
 
