@@ -27,6 +27,10 @@ def nothing() -> None:
     """Nothing has to be checked here."""
 
 
+def unheard(line: str) -> None:
+    """For lines of no interest."""
+
+
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PATH with nothing on it but what a test links there."""
@@ -109,7 +113,7 @@ def test_where_neither_way_is_open_it_says_why_and_what_to_do(
     programs: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(BaseImageUnusable) as raised:
-        debian.from_suite("bookworm", tmp_path, work=tmp_path, log=str, check=nothing)
+        debian.from_suite("bookworm", tmp_path, work=tmp_path, log=unheard, check=nothing)
     assert "mmdebstrap is not installed" in raised.value.message
     assert "no apt-get and no dpkg-deb" in raised.value.message
     assert "apt-get install mmdebstrap" in raised.value.hint
@@ -177,7 +181,7 @@ def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
 
     as_ordinary_user(from_suite)
     # The second time it is at hand.
-    content = debian.from_suite(suite, cache, work=private_home, log=str, check=nothing)
+    content = debian.from_suite(suite, cache, work=private_home, log=unheard, check=nothing)
     facts = inspect(content)
     assert facts.python_version == debian.SUITES[suite]
     assert facts.os_id == "debian"
