@@ -25,6 +25,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = "python3,python3-venv,make,git,ca-certificates"
 SUITES, USERS, WHAT = ("bookworm", "trixie"), ("root", "user", "prepared"), ("run", "test")
 NEWCOMER = 1000
+DOCS = "docs/performance.md"
+BEGIN, END = "<!-- BEGIN_BARE_ROOTS -->", "<!-- END_BARE_ROOTS -->"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="also cells that have a result")
     parser.add_argument("--keep", action="store_true", help="keep each root, and use a kept one")
     parser.add_argument("--table", action="store_true", help="only print the table of the results")
+    parser.add_argument("--docs", action="store_true", help=f"also write the table into {DOCS}")
     parser.add_argument(
         "pytest", nargs="*", metavar="-- PYTEST ARGUMENT",
         help="a part of the suite: for trying this script, without lint",
@@ -76,16 +79,34 @@ def main() -> int:
         results.mkdir(parents=True, exist_ok=True)
         for cell in cells(options):
             saved = results / f"{cell.name}.json"
-            if saved.exists() and not options.again:
-                print(f"{cell.name}: there is a result; --again measures once more.")
+            if not options.again and (kept := result_of(saved, options.pytest)):
+                print(f"{cell.name}: measured at {kept['commit']}; --again measures once more.")
                 continue
             print(f"{cell.name}: running, log in {saved.with_suffix('.log')} …", flush=True)
             saved.unlink(missing_ok=True)
             found = run(cell, options, saved.with_suffix(".log"))
-            saved.write_text(json.dumps({**asdict(cell), "commit": commit(), **found}, indent=1))
+            about = {**asdict(cell), "commit": commit(), "pytest": options.pytest}
+            saved.write_text(json.dumps({**about, **found}, indent=1))
     read = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
     print(table(read))
+    if options.docs:
+        write_into_docs(table(read))
     return 0 if all(good(result) for result in read) else 1
+
+
+def result_of(saved: Path, pytest: list[str]) -> dict[str, Any] | None:
+    """The result that is kept, unless the cell broke or ran another part of the suite."""
+    if not saved.exists():
+        return None
+    kept: dict[str, Any] = json.loads(saved.read_text())
+    return kept if "broken" not in kept and kept["pytest"] == pytest else None
+
+
+def write_into_docs(text: str) -> None:
+    page = CHECKOUT / DOCS
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def why_not() -> str:
