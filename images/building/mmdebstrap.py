@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,7 +112,7 @@ def make(suite: str, rootfs: Path, work: Path, mirror: str, check: Callable[[], 
         *([] if os.geteuid() == 0 else ["--mode=unshare"]),
         suite, str(rootfs), *([mirror] if mirror else []),
     ]  # fmt: skip
-    said: list[str] = []
+    said: deque[str] = deque(maxlen=5)
     with temporary_folder(work) as folder:
         try:
             status = run_streaming(
@@ -130,7 +131,7 @@ def make(suite: str, rootfs: Path, work: Path, mirror: str, check: Callable[[], 
             said.append(f"It took longer than {TIMEOUT_SECONDS:.0f} seconds.")
     if status != 0:
         raise BaseImageUnusable(
-            f"mmdebstrap could not make Debian {suite}: {' '.join(said[-5:])[-1000:]}",
+            f"mmdebstrap could not make Debian {suite}: {' '.join(said)[-1000:]}",
             hint="An operator should look at the package mirror and the network.",
         )
 

@@ -16,6 +16,7 @@ import posixpath
 import shutil
 import subprocess
 import tarfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,7 +97,7 @@ def fetch(suite: str, folder: Path, mirror: str, check: Callable[[], None]) -> l
 
 
 def run(suite: str, command: list[str], check: Callable[[], None]) -> None:
-    said: list[str] = []
+    said: deque[str] = deque(maxlen=5)
     try:
         status = run_streaming(
             [*containment(), *command],
@@ -110,7 +111,7 @@ def run(suite: str, command: list[str], check: Callable[[], None]) -> None:
         said.append(f"It took longer than {TIMEOUT_SECONDS:.0f} seconds.")
     if status != 0:
         raise BaseImageUnusable(
-            f"apt-get could not fetch Debian {suite}: {' '.join(said[-5:])[-1000:]}",
+            f"apt-get could not fetch Debian {suite}: {' '.join(said)[-1000:]}",
             hint="An operator should look at the package mirror and the network"
             + ("." if KEYRING.exists() else ", and install debian-archive-keyring."),
         )
