@@ -4,9 +4,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Debian packages. Without some of them some things are not offered, and their tests are left out with a sentence.
-RUN_PACKAGES := mmdebstrap buildah bubblewrap
-TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server prometheus curl
 
 .PHONY: help install run audit check lint format packages test docs lock clean screenshots bench
 
@@ -38,6 +35,10 @@ check: lint  ## Lint and the fast tests: under a minute
 test: lint audit  ## Everything, with real services, the package index and a browser
 	@bash tools/system_packages.sh $(TEST_PACKAGES)
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
+
+# Debian packages. Without some of them some things are not offered, and their tests are left out with a sentence.
+RUN_PACKAGES := mmdebstrap buildah
+TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server
 
 packages:  ## As root: the Debian packages that `make run` and `make test` use, for every user of this machine
 	@bash tools/system_packages.sh $(TEST_PACKAGES)
