@@ -42,19 +42,24 @@ def from_suite(
             hint=f"Use one of {', '.join(sorted(SUITES))}.",
         )
     cache.mkdir(parents=True, exist_ok=True)
-    refused = mmdebstrap.problem()
-    recipe = "unpacked-" if refused else ""
-    kept = cache / f"debian-{suite}-{recipe}{RECIPE}.tar.gz"
+    rootfs = work / "rootfs.tar"
     with (cache / f"debian-{suite}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            rootfs = work / "rootfs.tar"
-            if refused:
-                make_unpacked(suite, rootfs, work, refused, log, check)
-            else:
-                log(f"Making a root file system of Debian {suite}; this takes about a minute")
+        kept = cache / f"debian-{suite}-{RECIPE}.tar.gz"
+        refused = mmdebstrap.problem()
+        if refused is None and not kept.exists():
+            log(f"Making a root file system of Debian {suite}; this takes about a minute")
+            try:
                 mmdebstrap.make(suite, rootfs, work, mirror_of_this_machine(), check)
-            keep(rootfs, kept)
+            except BaseImageUnusable as error:
+                refused = mmdebstrap.Problem(f"{error.message.rstrip('.')}.", error.hint)
+            else:
+                keep(rootfs, kept)
+        if refused is not None:
+            kept = cache / f"debian-{suite}-unpacked-{RECIPE}.tar.gz"
+            if not kept.exists():
+                make_unpacked(suite, rootfs, work, refused, log, check)
+                keep(rootfs, kept)
     return one_layer_image(relabelled(kept, work), work)
 
 

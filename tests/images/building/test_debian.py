@@ -120,6 +120,31 @@ def test_where_neither_way_is_open_it_says_why_and_what_to_do(
     assert "import_base_image" in raised.value.hint
 
 
+def test_where_mmdebstrap_fails_the_packages_are_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BaseImageUnusable("mmdebstrap could not make Debian bookworm: EPERM", hint="Look.")
+
+    def unpack(suite: str, rootfs: Path, *_: object) -> None:
+        tarfile.open(rootfs, "w").close()
+
+    monkeypatch.setattr(mmdebstrap, "problem", lambda: None)
+    monkeypatch.setattr(mmdebstrap, "make", fail)
+    monkeypatch.setattr(unpacked_debian, "problem", lambda: "")
+    monkeypatch.setattr(unpacked_debian, "make", unpack)
+    said: list[str] = []
+    debian.from_suite("bookworm", tmp_path / "cache", work=tmp_path, log=said.append, check=nothing)
+    assert said[-1].startswith("mmdebstrap could not make Debian bookworm: EPERM. Unpacking")
+    monkeypatch.setattr(unpacked_debian, "problem", lambda: "There is no apt-get.")
+    with pytest.raises(BaseImageUnusable) as raised:
+        debian.from_suite(
+            "trixie", tmp_path / "cache", work=tmp_path, log=said.append, check=nothing
+        )
+    assert "EPERM. There is no apt-get." in raised.value.message
+    assert raised.value.hint.startswith("Look. Or import one")
+
+
 # --- the folder that sub-ids can enter ---------------------------------------------------------------------
 
 
