@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client, override_settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from images.models import BaseImage
 from images.models.lease import WorkState
@@ -69,6 +69,8 @@ def cheaper() -> Iterator[None]:
 def browser() -> Iterator[Browser]:
     """One for the whole run: Playwright's loop can be started but once in a thread."""
     require("chromium")
+    # A busy machine of two cores takes its time; what never comes fails all the same.
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
         yield browser

@@ -70,6 +70,23 @@ def test_what_goes_wrong_stands_in_the_row(change: dict[str, Any], cell: str) ->
     assert cell in table([{**RUN, **change}])
 
 
+@pytest.mark.parametrize(
+    ("result", "good"),
+    [
+        (RUN, True),
+        # make itself ends by Ctrl-C.
+        ({**RUN, "status": -2}, True),
+        ({**RUN, "base_said": "failed: no mirror"}, False),
+        ({**RUN, "left": ["celery worker"]}, False),
+        ({**RUN, "broken": "It was ended."}, False),
+        (TEST, True),
+        ({**TEST, "status": 2}, False),
+    ],
+)
+def test_the_exit_status_tells_whether_all_went_well(result: dict[str, Any], good: bool) -> None:
+    assert script.good(result) is good
+
+
 def test_a_run_goes_on_with_the_cells_that_have_no_whole_result(tmp_path: Path) -> None:
     saved = tmp_path / "cell.json"
     assert script.result_of(saved, []) is None

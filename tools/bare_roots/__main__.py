@@ -119,9 +119,13 @@ def why_not() -> str:
 
 
 def good(result: dict[str, Any]) -> bool:
-    if result["what"] == "run":
-        return result.get("status") == 0 and not result.get("left")
-    return result.get("status") == 0
+    """Whether the cell went as the documentation promises."""
+    if "broken" in result:
+        return False
+    if result["what"] == "test":
+        return bool(result["status"] == 0)
+    made = result["answers"] is not None and result["base_said"] == "succeeded"
+    return made and not result["left"] and not result["untracked"]
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
