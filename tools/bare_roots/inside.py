@@ -107,14 +107,7 @@ class Cell:
     def __init__(self, spec: Spec, log: Any) -> None:
         self.spec, self.log = spec, log
         self.result: dict[str, Any] = {}
-        name = "root" if spec.uid == 0 else "newcomer"
-        path = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
-        if spec.uid == 0:
-            path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        self.environment = {
-            "PATH": path, "HOME": spec.home, "USER": name, "LOGNAME": name, "SHELL": "/bin/bash",
-            "LANG": "C.UTF-8", "TERM": "dumb", **spec.variables,
-        }  # fmt: skip
+        self.environment = {"LANG": "C.UTF-8", "TERM": "dumb", **spec.variables}
 
     def start(
         self, command: list[str], as_root: bool = False, **more: Any
@@ -123,10 +116,18 @@ class Cell:
         self.say(f"$ {' '.join(command)[:200]}")
         return subprocess.Popen(
             command, cwd=self.spec.checkout, user=uid, group=uid, extra_groups=[],
-            env={**self.environment, "PORT": str(self.spec.port)},
+            env={**self.environment, **self.login(uid), "PORT": str(self.spec.port)},
             stdin=subprocess.DEVNULL, stderr=self.log, start_new_session=True,
             **{"stdout": self.log, **more},
         )  # fmt: skip
+
+    def login(self, uid: int) -> dict[str, str]:
+        """What login(1) sets on Debian."""
+        name, home = ("root", "/root") if uid == 0 else ("newcomer", self.spec.home)
+        path = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+        if uid == 0:
+            path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {"PATH": path, "HOME": home, "USER": name, "LOGNAME": name, "SHELL": "/bin/bash"}
 
     def say(self, text: str) -> None:
         self.log.write(f"--- {text}\n".encode())
