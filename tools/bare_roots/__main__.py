@@ -99,7 +99,7 @@ def result_of(saved: Path, pytest: list[str]) -> dict[str, Any] | None:
     if not saved.exists():
         return None
     kept: dict[str, Any] = json.loads(saved.read_text())
-    return kept if "broken" not in kept and kept["pytest"] == pytest else None
+    return kept if "broken" not in kept and kept.get("pytest") == pytest else None
 
 
 def write_into_docs(text: str) -> None:

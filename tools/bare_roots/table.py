@@ -52,7 +52,7 @@ def of_test(result: dict[str, Any] | None) -> tuple[str, str]:
     told = ", ".join(f"{count} {kind}" for kind, count in result["counts"].items())
     if not told:
         told = f"ended with status {result['status']} before the tests"
-    if result["pytest"]:
+    if result.get("pytest"):
         told += f" (of {' '.join(result['pytest'])})"
     return (told, seconds(result["seconds"]))
 
