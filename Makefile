@@ -37,8 +37,8 @@ test: lint audit  ## Everything, with real services, the package index and a bro
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
 
 # Debian packages. Without some of them some things are not offered, and their tests are left out with a sentence.
-RUN_PACKAGES := mmdebstrap buildah
-TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server
+RUN_PACKAGES := mmdebstrap buildah bubblewrap
+TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server prometheus curl
 
 packages:  ## As root: the Debian packages that `make run` and `make test` use, for every user of this machine
 	@bash tools/system_packages.sh $(TEST_PACKAGES)
