@@ -7,7 +7,7 @@ BIN := .venv/bin
 # The public client's versions that the tests run, each in an environment of its own.
 CLIENTS := 2.13.2
 
-.PHONY: help install run audit check lint format test docs lock clean screenshots bench
+.PHONY: help install run audit check lint format packages test docs lock clean screenshots bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,7 +17,7 @@ install:  ## Install the product and its development tools into .venv, from the 
 
 run:  ## Start the product with services of its own; Ctrl-C ends all of it
 	@PYTHON="$(PYTHON)" bash tools/install.sh requirements/run.lock
-	@bash tools/system_packages.sh mmdebstrap buildah
+	@bash tools/system_packages.sh $(RUN_PACKAGES)
 	@exec bash tools/run.sh
 
 lint: install  ## Formatting, lint, templates, types, import contracts
@@ -34,10 +34,16 @@ check: lint  ## Lint and the fast tests: under a minute
 	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not network and not browser"
 
 test: lint audit  ## Everything, with real services, the package index and a browser
-	@bash tools/system_packages.sh mmdebstrap buildah skopeo chromium xmlsec1
-	@bash tools/system_packages.sh rabbitmq-server
+	@bash tools/system_packages.sh $(TEST_PACKAGES)
 	$(BIN)/python -m tests.environments requirements/clients/*.lock
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
+
+# Debian packages. Without some of them some things are not offered, and their tests are left out with a sentence.
+RUN_PACKAGES := mmdebstrap buildah bubblewrap
+TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server prometheus curl
+
+packages:  ## As root: the Debian packages that `make run` and `make test` use, for every user of this machine
+	@bash tools/system_packages.sh $(TEST_PACKAGES)
 
 format: install  ## Format the code and the templates
 	$(BIN)/ruff check --fix .
@@ -49,10 +55,10 @@ docs: install  ## Write what is made of the code: the table of variables, the SD
 	$(BIN)/python tools/sdk_reference.py
 
 # The largest lock is made first and the others of it, so that what is tested is what runs.
-COMPILE := $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal
+COMPILE := $(BIN)/uv pip compile -q $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 --universal
 SAME := -c requirements/dev.lock
 
-lock: install  ## Make the locks again from pyproject.toml
+lock: install  ## Make the locks again from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) --extra local --extra dev pyproject.toml -o requirements/dev.lock
 	$(COMPILE) $(SAME) --extra local pyproject.toml -o requirements/run.lock
 	$(COMPILE) $(SAME) pyproject.toml -o requirements/main.lock

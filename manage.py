@@ -1,14 +1,5 @@
 #!/usr/bin/env python
-import os
-import sys
-
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+from ri_platform.command_line import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
-    try:
-        execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:
-        # A sentence with the variable's name; where it was read is nobody's concern.
-        sys.exit(str(error))
+    main()

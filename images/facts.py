@@ -51,7 +51,7 @@ def queues() -> list[GaugeMetricFamily]:
         labels=["task", "state"],
     )
     age = GaugeMetricFamily(
-        "ri_queue_oldest_seconds",
+        "ri_queue_oldest_age_seconds",
         "How long the oldest queued work of a task has waited; 0 where none waits.",
         labels=["task"],
     )

@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 
+from ri_platform.processes import SCHEDULER
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
 
 app = Celery("ri_platform")
@@ -25,10 +27,20 @@ def leave_logging_to_the_settings(**signal: Any) -> None:
 
 
 @signals.worker_init.connect
+def serve_a_workers_metrics(sender: Any, **signal: Any) -> None:
+    # A worker's host name is `<queue>@<machine>`.
+    serve_metrics(sender.hostname.partition("@")[0])
+
+
 @signals.beat_init.connect
-def serve_metrics(**signal: Any) -> None:
+def serve_the_schedulers_metrics(**signal: Any) -> None:
+    serve_metrics(SCHEDULER)
+
+
+def serve_metrics(process: str) -> None:
     from ri_platform import metrics
 
+    metrics.introduce(process)
     metrics.serve()
 
 

@@ -28,14 +28,19 @@ logger = logging.getLogger(__name__)
 WITHOUT_TOKEN = "Metrics take the token of RI_METRICS_TOKEN, as a bearer.\n"  # noqa: S105  (a sentence)
 FACTS = CollectorRegistry()
 
+BUILD_INFO = Gauge(
+    "ri_build_info",
+    "Always 1: the version that a process runs, and which process of an instance it is.",
+    ["version", "process"],
+)
 REQUEST_SECONDS = Histogram(
-    "ri_http_request_seconds",
+    "ri_http_request_duration_seconds",
     "Requests to the web process: how long each route took, and how it ended.",
     ["method", "route", "status"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 TASK_SECONDS = Histogram(
-    "ri_task_seconds",
+    "ri_task_duration_seconds",
     "Tasks that a worker ran, and how they ended.",
     ["task", "state"],
     buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800),
@@ -46,7 +51,7 @@ BUILDS = Counter(
     ["state", "reason"],
 )
 BUILD_PHASE_SECONDS = Histogram(
-    "ri_build_phase_seconds",
+    "ri_build_phase_duration_seconds",
     "How long each phase of a build took; phases overlap.",
     ["phase"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
@@ -86,6 +91,11 @@ CACHE_FREE_BYTES = Gauge(
     "Free space on the disk where this builds worker keeps its caches and works.",
     ["folder"],
 )
+
+
+def introduce(process: str) -> None:
+    """Tell once, at the start, which process this is: `web`, `scheduler`, or the queue of a worker."""
+    BUILD_INFO.labels(settings.VERSION, process).set(1)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

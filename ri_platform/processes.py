@@ -1,6 +1,7 @@
 """The processes of an instance, as commands. `make run`, the tests and the container image start the same.
 
-`python -m ri_platform.processes NAME` becomes that process; any other name is a command of `manage.py`.
+`python -m ri_platform.processes NAME`, or `ri-platform NAME` where the wheel is installed, becomes that
+process; any other name is a command of `manage.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+from ri_platform.paths import HOME
+
 WORKERS = ("registry", "builds", "sources", "webhooks")
 # Whose AWS identity a worker has; the others have none.
 IDENTITIES = {"registry": "registry-server", "builds": "build-jobs", "sources": "build-jobs"}
@@ -52,8 +54,8 @@ def command(name: str, *arguments: str) -> list[str]:
     if name in WORKERS:
         return worker(name)
     if name == SCHEDULER:
-        return scheduler(Path(os.environ.get("RI_STATE_DIR") or BASE_DIR / ".local"))
-    return [sys.executable, str(BASE_DIR / "manage.py"), name, *arguments]
+        return scheduler(HOME / (os.environ.get("RI_STATE_DIR") or ".local"))
+    return [sys.executable, "-m", "ri_platform.command_line", name, *arguments]
 
 
 def main() -> None:
@@ -62,7 +64,7 @@ def main() -> None:
             f"Name a process: {', '.join((WEB, *WORKERS, SCHEDULER))}, or a manage.py command."
         )
     found = command(sys.argv[1], *sys.argv[2:])
-    os.chdir(BASE_DIR)
+    os.chdir(HOME)
     os.execv(found[0], found)  # noqa: S606  (an argument list, no shell)
 
 

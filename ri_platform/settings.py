@@ -17,19 +17,18 @@ from csp.constants import NONE, SELF
 from kombu import Exchange, Queue
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ri_platform import logs, single_sign_on
+from ri_platform import logs, paths, single_sign_on, version
 from ri_platform.env import Env
 
 # Generic classes of Django that the type checker knows may be subscripted at run time, too.
 django_stubs_ext.monkeypatch()
 
-# What provenance statements name; a test keeps it equal to pyproject.toml's.
-VERSION = "0.1.0"
-BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = version.VERSION
+BASE_DIR = paths.BASE_DIR
 env = Env(os.environ)
 env.section("The instance")
 STATE_DIR = (
-    BASE_DIR
+    paths.HOME
     / env.text(
         "RI_STATE_DIR", ".local", help="Folder of what `make run` keeps, and of small files."
     )
@@ -122,7 +121,7 @@ MIDDLEWARE = [
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [paths.RESOURCES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -186,7 +185,7 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [paths.RESOURCES / "static"]
 STATIC_ROOT = Path(
     env.text(
         "RI_STATIC_DIR",

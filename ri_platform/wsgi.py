@@ -8,8 +8,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
+from ri_platform import metrics, processes
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
 application = get_wsgi_application()
+metrics.introduce(processes.WEB)
 if settings.HTTPS and not settings.SECRET_KEY_SET:
     # Each process would make one of its own, and what one of them signs is nothing to the next.
     raise ImproperlyConfigured(

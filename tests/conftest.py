@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client, override_settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from images.models import BaseImage
 from images.models.lease import WorkState
@@ -33,6 +33,7 @@ from ri_platform import processes
 from ri_platform.local import services
 from tests import factories
 from tests.chromium import FLAGS, chromium_path
+from tests.needs import pytest_runtest_setup, pytest_terminal_summary, require  # noqa: F401
 from tests.services import STATE
 from workspaces.models import InstanceRole, User, Workspace, WorkspaceRole
 
@@ -67,6 +68,9 @@ def cheaper() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One for the whole run: Playwright's loop can be started but once in a thread."""
+    require("chromium")
+    # A busy machine of two cores takes its time; what never comes fails all the same.
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
         yield browser
@@ -263,6 +267,7 @@ def debian(registry: LocalAWS, db: None) -> BaseImage:
     from images import reconcile
     from images.building import import_base
 
+    require("debian base")
     if not _imported:
         row = BaseImage.objects.create(
             image_type="all",

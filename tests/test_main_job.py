@@ -31,6 +31,7 @@ from images.requirements import parse_pip_requirements
 from ri_platform import processes
 from ri_platform.local import services
 from tests.conftest import Cast, LocalAWS
+from tests.needs import require
 from tests.rabbitmq import rabbitmq
 from workspaces.access import Actor
 
@@ -262,6 +263,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "pgmq":
         yield ""
     else:
+        require("rabbitmq")
         with rabbitmq() as address:
             yield address
 

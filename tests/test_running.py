@@ -115,7 +115,7 @@ def test_facts_are_read_from_the_database_anew(
     after = scrape(client)
     assert (after["ri_images", "READY"], after["ri_images", "REBUILDING"]) == (1, 1)
     assert after["ri_queue_length", "queued", "run_build"] >= 1
-    assert 3590 < after["ri_queue_oldest_seconds", "run_build"] < 3700
+    assert 3590 < after["ri_queue_oldest_age_seconds", "run_build"] < 3700
     assert after[("ri_leases_expired",)] == 0
     Build.objects.filter(number=7).update(state=WorkState.RUNNING, lease_expires_at=long_ago)
     assert scrape(client)[("ri_leases_expired",)] == 1
@@ -159,7 +159,7 @@ def test_a_worker_answers_on_a_port_of_its_own(settings: Any) -> None:
     refused = httpx.get(url, trust_env=False)
     assert (refused.status_code, refused.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
     named = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
-    assert "ri_build_phase_seconds" in named.text
+    assert "ri_build_phase_duration_seconds" in named.text
     # What the database says is the web process's to tell, or each worker would tell it once more.
     assert "ri_queue_length" not in named.text
 
@@ -169,7 +169,7 @@ def test_requests_are_measured_by_route(client: Client, settings: Any, db: None)
     client.get("/signin")
     client.get("/nothing-here/with-something-secret")
     found = scrape(client)
-    assert found["ri_http_request_seconds_count", "GET", "signin", "200"] >= 1
+    assert found["ri_http_request_duration_seconds_count", "GET", "signin", "200"] >= 1
     assert not [key for key in found if "with-something-secret" in str(key)]
 
 

@@ -21,7 +21,7 @@ def page() -> str:
 
     parts = [
         "# Reference",
-        "Made from the docstrings by `python tools/sdk_reference.py`; every example runs in the tests.",
+        "Made from the docstrings by `make docs`; every example runs in the tests.",
     ]
     for client in (sdk.Client, sdk.AsyncClient):
         parts += [f"## {client.__name__}", text_of(client)]

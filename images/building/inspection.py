@@ -21,6 +21,10 @@ from images.errors import BaseImageUnusable
 SMALL_FILE = 64 << 10
 DPKG_STATUS = "/var/lib/dpkg/status"
 MAX_DPKG_STATUS = 16 << 20
+# dpkg(1), "package states": not configured yet, a package is in the image all the same.
+PACKAGE_IS_THERE = (
+    "installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending",
+)  # fmt: skip
 MAX_FILES = 2_000_000
 MAX_LINKS = 40
 # Characters of all small files of interest together; images with a thousand libraries have some ten million.
@@ -162,12 +166,13 @@ def printable(text: str) -> str:
 
 
 def dpkg_packages(status: str) -> tuple[tuple[str, str], ...]:
-    """(name, version) of the installed packages in dpkg's status file (deb822(5))."""
+    """(name, version) of the packages in dpkg's status file (deb822(5)) whose files are there."""
     found = []
     for paragraph in status.split("\n\n"):
         fields = HeaderParser().parsestr(paragraph)
         name, version = word(str(fields.get("Package", ""))), word(str(fields.get("Version", "")))
-        if str(fields.get("Status", "")).endswith(" installed") and name and version:
+        state = str(fields.get("Status", "")).rpartition(" ")[2]
+        if state in PACKAGE_IS_THERE and name and version:
             found.append((name, version))
     return tuple(sorted(found))
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from django.conf import settings
 from django.core.cache import cache
 
-from images.building import container
 from images.building.cache import work_folder
 from images.building.indexes import Indexes
 from images.building.resolve import Target, resolve
 from images.doctor import here
+from images.doctor.abilities import abilities
 from images.doctor.findings import Finding, failed, ok, warning
 from images.errors import BuildError, RegistryError, ResolutionFailed
 from images.registry import connection, identity, naming
@@ -121,9 +121,7 @@ def build_jobs(trial: int) -> Iterator[Finding]:
     yield disk()
     yield from push_and_pull(trial)
     yield package_index()
-    what, problem = "Builds worker: OS packages", container.problem()
-    # No fault: an installation may well do without.
-    yield ok(what, problem or "It can install them.")
+    yield from abilities()
 
 
 def authorized(name: str) -> Iterator[Finding]:

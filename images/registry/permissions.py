@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from images.registry.naming import normalize_prefix
+from ri_platform.paths import RESOURCES
 
 # `templatefile` of Terraform and `string.Template` agree on what is used there: `${name}`.
-POLICIES = Path(__file__).resolve().parents[2] / "terraform/policies"
+POLICIES = RESOURCES / "terraform/policies"
 
 REGISTRY_SERVER_ACTIONS = (
     "ecr:CreateRepository",

@@ -1,5 +1,7 @@
 """Managed images from Python: name libraries, get a container image that has them."""
 
+from importlib.metadata import PackageNotFoundError, version
+
 from ri_platform_sdk.aio import AsyncClient
 from ri_platform_sdk.client import Client
 from ri_platform_sdk.errors import (
@@ -27,7 +29,12 @@ from ri_platform_sdk.models import (
     Step,
 )
 
-__version__ = "0.1.0"
+try:
+    __version__ = version("ri-platform-sdk")
+except PackageNotFoundError:
+    # Imported from a checkout, where nothing is installed.
+    __version__ = "0+checkout"
+
 __all__ = [
     "AsyncClient",
     "Build",

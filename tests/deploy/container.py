@@ -7,7 +7,6 @@ mounted for reading only, and the user is the image's own, without any capabilit
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -97,7 +96,7 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         run(
             "bud", "--quiet", "--isolation", "chroot", "--file", "deploy/Containerfile", "--tag", "ri",
             "--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro",
-            *(f"--build-arg={name}={value}" for name, value in given.items()), ".",
+            *(f"--build-arg={name}={value}" for name, value in given.items()), *labels(), ".",
         )  # fmt: skip
         container = run("from", "localhost/ri")
         root = Path(run("mount", container))
@@ -122,13 +121,14 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def labels() -> list[str]:
+    """The arguments that deploy/README.md has a build given, from the script that it names."""
+    done = subprocess.run(
+        ["sh", "deploy/build-args.sh"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return shlex.split(done.stdout)
+
+
 def megabytes(told: str) -> int:
     number, unit = told.split()
     return round(float(number) * {"kB": 0.001, "MB": 1, "GB": 1000}[unit])
-
-
-def may_build() -> str:
-    """Why no image can be built here, as a sentence; empty if one can."""
-    if os.geteuid() != 0 or shutil.which("buildah") is None or shutil.which("mmdebstrap") is None:
-        return "Building the container image takes root, buildah and mmdebstrap."
-    return ""

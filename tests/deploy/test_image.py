@@ -7,11 +7,14 @@ the test run's own are here.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,11 @@ from psycopg import sql
 from images.models import BaseImage
 from ri_platform import processes
 from ri_platform.local import services
+from ri_platform.version import VERSION
 from tests.conftest import LocalAWS, local_aws
-from tests.deploy.container import POSTGRES_SOCKET, Image, built, may_build
+from tests.deploy.container import POSTGRES_SOCKET, ROOT, Image, built
 from tests.deploy.test_compose import PLATFORM
+from tests.needs import needs
 from tests.rabbitmq import is_here, rabbitmq
 from tests.rootfs import patched_debian
 from tests.services import STATE
@@ -35,7 +40,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.network,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(bool(may_build()), reason=may_build() or "buildah is here"),
+    needs("platform image"),
 ]
 METRICS_TOKEN = "a-token-that-nobody-guesses"
 SETUP = """
@@ -169,7 +174,12 @@ def test_an_instance_out_of_the_image_builds_without_root_and_writes_nowhere_but
 ) -> None:
     image = instance.image
     assert image.user != 0
-    assert image.size - image.base_size < 300, "the image has grown: MB beside its base"
+    told = re.search(
+        r"Beside its base it is some (\d+) MB", (ROOT / "deploy/README.md").read_text()
+    )
+    assert told
+    assert abs(image.size - image.base_size - int(told[1])) < 30, "say so in deploy/README.md"
+    assert_labelled(image)
     assert_confined(instance)
     assert_it_builds(instance)
     assert_it_can_be_watched(instance)
@@ -179,6 +189,16 @@ def test_an_instance_out_of_the_image_builds_without_root_and_writes_nowhere_but
     assert "Web: AWS identity" in doctor.stdout
     written = list(Path(image.root, "app").rglob("*.pyc.*"))
     assert not written
+
+
+def assert_labelled(image: Image) -> None:
+    told = {name.rpartition(".")[2]: value for name, value in image.config["Labels"].items()}
+    assert (told["title"], told["licenses"]) == ("RI Platform", "Apache-2.0")
+    assert told["version"] == VERSION
+    assert re.fullmatch(r"[0-9a-f]{40}|unknown", told["revision"])
+    assert datetime.fromisoformat(told["created"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert told["description"] == project["description"]
 
 
 def assert_confined(instance: Instance) -> None:
@@ -282,10 +302,13 @@ def assert_it_can_be_watched(instance: Instance) -> None:
 
     web = scraped(instance.port)
     assert 'ri_images{status="READY"} 1.0' in web
-    assert 'ri_http_request_seconds_count{method="POST",route="v1/images",status="200"} 1.0' in web
+    assert (
+        'ri_http_request_duration_seconds_count{method="POST",route="v1/images",status="200"} 1.0'
+        in web
+    )
     builds = scraped(instance.metrics["builds"])
     assert 'ri_builds_total{reason="",state="succeeded"} 1.0' in builds
-    assert 'ri_build_phase_seconds_count{phase="verify"} 1.0' in builds
+    assert 'ri_build_phase_duration_seconds_count{phase="verify"} 1.0' in builds
     assert 'ri_aws_calls_total{action="ecr:PutImage",error=""}' in builds
     assert 'ri_layers_total{origin="new"}' in builds
     assert 'ri_cache_free_bytes{folder="/var/cache/ri-platform"}' in builds

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.urls import reverse
 
 from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary, Status
@@ -76,11 +73,6 @@ def test_without_an_image_there_is_nothing_to_download(
     answer = cast.client(cast.viewer).get(url)
     assert answer.status_code == 404
     assert b"No build of this image has succeeded yet" in answer.content
-
-
-def test_statements_name_the_version_that_is_installed() -> None:
-    project = tomllib.loads((Path(settings.BASE_DIR) / "pyproject.toml").read_text())
-    assert project["project"]["version"] == settings.VERSION
 
 
 def built_library(base: BaseImage) -> tuple[InstalledLibrary, BuiltWheel]:

@@ -13,12 +13,14 @@ import pytest
 from ri_platform.local import services
 from tests.browser.conftest import new_page  # noqa: F401
 from tests.conftest import web_process
+from tests.needs import require
 from tests.single_sign_on import oidc_provider
 
 
 @pytest.fixture(scope="session")
 def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The console with single sign-on set, and the two providers that it leads to."""
+    require("xmlsec1")
     folder: Path = tmp_path_factory.mktemp("providers")
     console, oidc, saml = (services.free_port() for _ in range(3))
     address = f"http://127.0.0.1:{console}"

@@ -22,6 +22,7 @@ from images.registry.oci import digest_of
 from images.registry.permissions import IDENTITIES, policy_document, repositories_arn
 from ri_platform.local import services
 from tests.conftest import LocalAWS
+from tests.needs import Lack, may_skip, refuse, require
 from tools.terraform_docs import MODULE
 
 pytestmark = pytest.mark.slow
@@ -89,7 +90,8 @@ class Terraform:
         done = self.run("init", "-input=false", "-no-color", *place)
         if done.returncode != 0:
             lines = [line.strip("╷│╵ ") for line in done.stderr.splitlines() if "rror" in line]
-            pytest.skip(f"terraform init found no AWS provider: {' '.join(lines)[:200]}")
+            lack = Lack(f"terraform init found no AWS provider: {' '.join(lines)[:200]}")
+            refuse(lack, may_skip(lack))
 
     def planned(self, *variables: str) -> dict[str, Any]:
         """The plan: its resources' values by address, and the outputs under `outputs`."""
@@ -106,8 +108,7 @@ class Terraform:
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
     """A copy of the module, in which Terraform may leave what it likes."""
-    if shutil.which("terraform") is None:
-        pytest.skip("terraform is not installed")
+    require("terraform")
     ignored = shutil.ignore_patterns(".terraform*", "terraform.tfstate*")
     return Path(shutil.copytree(MODULE, tmp_path / "terraform", ignore=ignored))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from images.requirements import parse_pip_requirements
 from ri_platform.errors import Invalid
 from tests import factories
 from tests.conftest import Cast, LocalAWS
+from tests.needs import needs
 from tests.test_main_job import build_now, pulled, runs_in
 from workspaces.access import Actor
 
@@ -67,7 +67,7 @@ def build_base(registry: LocalAWS, use_case: str, version: str = "v1") -> BaseIm
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(os.geteuid() != 0, reason="entering an image by chroot takes root")
+@needs("root")
 def test_an_image_on_a_use_case_has_its_libraries_and_may_bring_other_versions(
     cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,14 @@ import pytest
 from images.lockdiff import locked_versions
 from images.models import BaseImage, Status
 from tests.conftest import Cast, LocalAWS
+from tests.needs import needs
 from tests.test_main_job import ask, build_now, pulled, runs_in
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.network,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(os.geteuid() != 0, reason="entering an image by chroot takes root"),
+    needs("root"),
 ]
 
 

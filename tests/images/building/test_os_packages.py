@@ -21,12 +21,11 @@ from images.models.lease import WorkState
 from images.requirements import OSPackage, RequirementErrors, parse_os_packages
 from tests import factories
 from tests.conftest import Cast, LocalAWS
+from tests.needs import needs
 from tests.test_main_job import build_now, pulled, runs_in
 from workspaces.access import Actor
 
-needs_buildah = pytest.mark.skipif(
-    bool(container.problem()), reason=container.problem() or "buildah is here"
-)
+needs_buildah = needs("containers")
 real = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
 
 

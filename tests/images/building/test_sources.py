@@ -24,13 +24,12 @@ from tests import factories
 from tests.conftest import Cast, LocalAWS
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel
+from tests.needs import needs
 from tests.test_main_job import build_now, pulled, runs_in
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 
-needs_container = pytest.mark.skipif(
-    bool(container.confinement_problem()), reason=container.confinement_problem() or "it can"
-)
+needs_container = needs("confinement")
 real = [
     needs_container,
     pytest.mark.slow,

@@ -1,0 +1,43 @@
+"""An image out of our registry as an OCI image layout on this disk (image-spec, image-layout.md)."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from images.building.base_images import DOWNLOADS, blobs_of
+from images.registry.oci import Descriptor, Manifest, RegistryClient
+
+TAG = "org.opencontainers.image.ref.name"
+
+
+def write_layout(
+    client: RegistryClient, repository: str, digest: str, tag: str, folder: Path
+) -> Manifest:
+    """Download a manifest and its blobs, each verified by its digest, into `folder`, which must not exist.
+
+    The layout names the image `tag`. `index.json` comes last, so a layout that was cut off names no image.
+    """
+    manifest = client.get_manifest(repository, digest)
+    blobs = folder / "blobs/sha256"
+    blobs.mkdir(parents=True)
+    (folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+
+    def download(descriptor: Descriptor) -> None:
+        client.download_blob(
+            repository, descriptor, blobs / descriptor.digest.removeprefix("sha256:")
+        )
+
+    unique = {descriptor.digest: descriptor for descriptor in blobs_of(manifest)}
+    with ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="pull") as pool:
+        list(pool.map(download, unique.values()))
+    (blobs / manifest.digest.removeprefix("sha256:")).write_bytes(manifest.raw)
+    entry = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw), {TAG: tag})
+    index = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [entry.to_json()],
+    }
+    (folder / "index.json").write_text(json.dumps(index, indent=2))
+    return manifest

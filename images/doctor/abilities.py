@@ -1,0 +1,55 @@
+"""What a builds worker can do besides the straight way, found out by doing something trivial of each kind.
+
+An installation may well do without any of it, so nothing here fails: what cannot be done is skipped, with the
+reason and what it would take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.conf import settings
+
+from images.building import container, mmdebstrap, unpacked_debian
+from images.doctor.findings import Finding, ok, skipped
+
+WHERE = "deploy/README.md says what a builds worker needs for it."
+
+
+def abilities() -> Iterator[Finding]:
+    yield os_packages()
+    yield source_builds()
+    yield debian_bases()
+
+
+def os_packages() -> Finding:
+    what = "Builds worker: OS packages"
+    if problem := container.problem():
+        return skipped(what, problem, f"If images are to have OS packages: {WHERE}")
+    return ok(what, "It can install them: a command ran as package systems do.")
+
+
+def source_builds() -> Finding:
+    what = "Builds worker: source builds"
+    if not settings.SOURCE_BUILDS_ALLOWED:
+        return skipped(what, "They are turned off.", "Nothing. RI_SOURCE_BUILDS turns them on.")
+    if problem := container.confinement_problem():
+        return skipped(
+            what, problem, f"If libraries without a wheel are to be built from source: {WHERE}"
+        )
+    return ok(what, "It can run them: a command ran as a library's build code does.")
+
+
+def debian_bases() -> Finding:
+    """How a base image would be made of a Debian suite, which is the way where no registry is in reach."""
+    what = "Builds worker: Debian bases"
+    refused = mmdebstrap.problem()
+    if refused is None:
+        return ok(what, "mmdebstrap can make them.")
+    if reason := unpacked_debian.problem():
+        return skipped(
+            what,
+            f"{refused.reason} {reason}",
+            f"If base images are to be made of Debian, and not imported: {refused.to_do}",
+        )
+    return ok(what, f"They can be made of packages without mmdebstrap. ({refused.reason})")

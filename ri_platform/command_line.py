@@ -1,0 +1,22 @@
+"""Django's commands with the settings of this project: what manage.py runs, with a checkout or without."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        # A sentence with the variable's name; where it was read is nobody's concern.
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Where the files are that belong to the code: beside the packages in a checkout, within one in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+BASE_DIR = PACKAGE.parent
+# pyproject.toml puts the folders of RESOURCES here when it makes a wheel.
+_IN_WHEEL = PACKAGE / "resources"
+INSTALLED = _IN_WHEEL.is_dir()
+# The folder of `templates`, `static`, `sdk` and `terraform/policies`.
+RESOURCES = _IN_WHEEL if INSTALLED else BASE_DIR
+# What a relative state folder is relative to: an installed package has no folder of its own to write to.
+HOME = Path.cwd() if INSTALLED else BASE_DIR

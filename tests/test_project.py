@@ -1,0 +1,141 @@
+"""What the repository promises to whoever joins: its licence, one version, its CI and its forms."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ri_platform.version import VERSION
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECTS = [ROOT / "pyproject.toml", ROOT / "sdk/pyproject.toml"]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    return project
+
+
+def minors(path: Path) -> list[str]:
+    """The Python versions that a project's classifiers name."""
+    found = [re.fullmatch(r".*:: (3\.\d+)", name) for name in metadata(path)["classifiers"]]
+    return [match[1] for match in found if match]
+
+
+@pytest.mark.parametrize("path", PROJECTS, ids=str)
+def test_metadata_is_complete_and_names_nobody(path: Path) -> None:
+    project = metadata(path)
+    assert project["license"] == "Apache-2.0"
+    assert project["license-files"] == ["LICENSE"]
+    assert (path.parent / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert {"description", "readme", "requires-python", "classifiers", "keywords"} <= set(project)
+    assert not {"authors", "maintainers", "urls"} & set(project)
+    assert "build-system" in tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", PROJECTS, ids=str)
+def test_the_version_stands_in_one_place(path: Path) -> None:
+    told = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert "version" in told["project"]["dynamic"]
+    module = path.parent / told["tool"]["hatch"]["version"]["path"]
+    assert module.resolve() == ROOT / "ri_platform/version.py"
+    assert f'VERSION = "{VERSION}"' in module.read_text(encoding="utf-8")
+
+
+def test_ci_runs_the_makefiles_targets_on_every_supported_python() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    assert {"make check", "make test"} == {
+        step["run"] for job in jobs.values() for step in job["steps"] if "run" in step
+    }
+    for job in jobs.values():
+        for path in PROJECTS:
+            assert job["strategy"]["matrix"]["python"] == minors(path)
+    lowest = minors(ROOT / "pyproject.toml")[0]
+    assert metadata(ROOT / "pyproject.toml")["requires-python"].startswith(f">={lowest}")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_has_narrow_rights_and_calls_what_exists(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert "permissions" in workflow
+    for job in workflow["jobs"].values():
+        if "uses" in job:
+            assert (ROOT / job["uses"]).is_file()
+            continue
+        assert job["timeout-minutes"] <= 60
+        for command in (step["run"] for step in job["steps"] if "run" in step):
+            checked = subprocess.run(["bash", "-n"], input=command, text=True, check=False)
+            assert checked.returncode == 0, command
+            for target in re.findall(r"\bmake ([a-z]+)", command):
+                assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            for script in re.findall(r"\btools/[\w.]+", command):
+                assert (ROOT / script).is_file()
+
+
+def test_forms_and_the_devcontainer_can_be_read() -> None:
+    for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.name != "config.yml":
+            assert form["name"]
+            assert [item["id"] for item in form["body"] if item["type"] != "markdown"]
+    told = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    assert told["postCreateCommand"] == "make install"
+
+
+# --- releases ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    (tmp_path / "ri_platform").mkdir()
+    (tmp_path / "ri_platform/version.py").write_text('VERSION = "0.1.0"\n')
+    (tmp_path / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n### Added\n- A thing.\n"
+    )
+    return tmp_path
+
+
+def release(root: Path, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "tools/release.py", "--root", str(root), *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_release_sets_the_version_and_dates_the_changelog(copy: Path) -> None:
+    assert release(copy, "0.2.0")[0] == 0
+    assert (copy / "ri_platform/version.py").read_text() == 'VERSION = "0.2.0"\n'
+    assert re.search(
+        r"## Unreleased\n\n## 0\.2\.0 - \d{4}-\d\d-\d\d\n\n### Added\n- A thing\.",
+        (copy / "CHANGELOG.md").read_text(),
+    )
+    assert release(copy, "--check", "v0.2.0") == (0, "")
+    assert release(copy, "--notes") == (0, "### Added\n- A thing.\n")
+    code, said = release(copy, "--check", "v0.3.0")
+    assert (code, said) == (1, "The tag v0.3.0 is not the version's, v0.2.0.\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [("0.0.9", "from 0.1.0 on"), ("2.0", "MAJOR.MINOR.PATCH"), ("v1.0.0", "MAJOR.MINOR.PATCH")],
+)
+def test_a_version_that_is_none_is_refused(copy: Path, version: str, sentence: str) -> None:
+    code, said = release(copy, version)
+    assert code == 1
+    assert sentence in said
+    assert "## Unreleased\n\n### Added" in (copy / "CHANGELOG.md").read_text()
+
+
+def test_there_has_to_be_something_to_release(copy: Path) -> None:
+    assert release(copy, "0.2.0")[0] == 0
+    assert release(copy, "0.3.0") == (1, "There is nothing under Unreleased in CHANGELOG.md.\n")
