@@ -23,6 +23,7 @@ from django.views.decorators.http import condition, require_safe
 from packaging.metadata import Metadata, RawMetadata
 
 from ri_platform.errors import NotFound
+from ri_platform.paths import RESOURCES
 
 # Zip archives know no time before 1980 and wheels need none: pip gives files the time of the installation.
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -41,7 +42,7 @@ class Wheel:
 @cache
 def sdk_wheel() -> Wheel:
     """The SDK's wheel, of this platform's version."""
-    folder = sources()
+    folder = RESOURCES / "sdk"
     project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
     stem = f"{project['name'].replace('-', '_')}-{settings.VERSION}"
     files = dict(package_files(folder))
@@ -50,11 +51,6 @@ def sdk_wheel() -> Wheel:
     files[f"{info}/RECORD"] = record(files, f"{info}/RECORD").encode()
     content = zipped(files)
     return Wheel(f"{stem}-py3-none-any.whl", content, hashlib.sha256(content).hexdigest())
-
-
-def sources() -> Path:
-    """The folder sdk/: beside the templates, in a checkout as where the platform is installed."""
-    return Path(settings.TEMPLATES[0]["DIRS"][0]).parent / "sdk"
 
 
 def package_files(folder: Path) -> Iterator[tuple[str, bytes]]:
