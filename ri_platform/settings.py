@@ -701,8 +701,12 @@ env.section("make run and the command line")
 env.elsewhere(
     "RI_DEMO_PASSWORD", "text", help="`make run`: the accounts' password; empty means a random one."
 )
-env.elsewhere("RI_DOMAIN", "address", help="`ri-images`: the instance's address.")
-env.elsewhere("RI_API_TOKEN", "text", help="`ri-images`: an API access token.")
+env.elsewhere(
+    "RI_DOMAIN", "address", help="`ri-images`: the instance's address, in place of `login`'s."
+)
+env.elsewhere(
+    "RI_API_TOKEN", "text", help="`ri-images`: an API access token, in place of `login`'s."
+)
 
 logs.configure()
 LOGGING = logs.dict_config(

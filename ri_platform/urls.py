@@ -11,6 +11,7 @@ from images.api import (
     contents,
     downloads,
     endpoints,
+    instance,
     models,
     registry_status,
     removal,
@@ -21,6 +22,7 @@ from ri_platform.csp_report import csp_report
 from ri_platform.health import healthz, readyz
 from ri_platform.metrics import metrics
 from ri_platform.openapi import Api
+from ri_platform.sdk_wheel import serve_sdk
 from workspaces import api as workspaces_api
 from workspaces import organization_api, people_api
 from workspaces.access import ANY_ACCOUNT, TABLE
@@ -55,6 +57,7 @@ api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
 api.add_router("/v1", people_api.routes)
 api.add_router("/v1", organization_api.routes)
+api.add_router("/v1", instance.routes)
 api.add_router("/v1", compatibility.routes)
 
 urlpatterns = [
@@ -62,6 +65,7 @@ urlpatterns = [
     path("readyz", public(readyz), name="readyz"),
     path("metrics", public(metrics), name="metrics"),
     path("csp-report", public(csp_report), name="csp_report"),
+    path("sdk/<str:file_name>", public(serve_sdk), name="sdk_wheel"),
     path("django-admin/", admin.site.urls),
     path("", include("workspaces.urls")),
     path("", include("images.urls")),

@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from images.models import AssignmentState, ManagedImage, MLModel
+from ri_platform.sdk_wheel import sdk_wheel
 from tests import factories
 from tests.conftest import Cast
 from workspaces import tokens
@@ -53,6 +54,7 @@ def arguments_of(
         "assignment_id": lambda: past_assignment_of(model()),
         "provider_id": lambda: "nowhere",
         "organization_slug": lambda: "nowhere",
+        "file_name": lambda: sdk_wheel().name,
         "pk": lambda: passkey_of(person or cast.member),
     }
     return {name: makers[name]() for name in route.pattern.converters}

@@ -32,17 +32,8 @@ def page() -> str:
                 text_of(method),
             ]
     parts += ["## What is answered"]
-    for model in (
-        models.Image,
-        models.Owner,
-        models.Build,
-        models.Step,
-        models.Library,
-        models.Match,
-        models.Missing,
-        models.Model,
-        models.ModelImage,
-    ):
+    answered = [getattr(models, name) for name in sdk.__all__ if hasattr(models, name)]
+    for model in answered:
         fields = "\n".join(f"{field.name}: {field.type}" for field in dataclasses.fields(model))
         parts += [f"### {model.__name__}", text_of(model), code(fields)]
     parts += ["## Errors", text_of(errors.RIPlatformError)]
@@ -53,9 +44,11 @@ def page() -> str:
 
 
 def methods(client: type) -> Iterator[tuple[str, Any]]:
-    for name in vars(client):
-        if not name.startswith("_"):
-            yield name, getattr(client, name)
+    """The public methods, those of each subject in the order of the code."""
+    for kind in (*client.__mro__[1:], client):
+        for name in vars(kind):
+            if not name.startswith("_") and callable(getattr(client, name)):
+                yield name, getattr(client, name)
 
 
 def signature(method: Any) -> str:

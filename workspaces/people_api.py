@@ -135,6 +135,10 @@ class OwnAccountOut(AccountOut):
 
     workspace_id: Id
     """The token's workspace."""
+    workspace_name: str
+    """Its name."""
+    token_id: Id
+    """The token."""
     token_name: str
     """The token's name."""
     token_expiration_time: datetime
@@ -267,9 +271,7 @@ def remove_second_factors(request: HttpRequest, user_id: int) -> dict[str, Any]:
     return {}
 
 
-@routes.get(
-    "/users/me", response={200: OwnAccountOut, **ERRORS}, summary="Get the account of the token"
-)
+@routes.get("/users/me", response={200: OwnAccountOut, **ERRORS}, summary="Get one's account")
 @guarded(Action.SEE_WORKSPACES)
 def get_own_account(request: HttpRequest) -> dict[str, Any]:
     """Whom the token acts for, in which workspace, and until when."""
@@ -278,6 +280,8 @@ def get_own_account(request: HttpRequest) -> dict[str, Any]:
     return {
         **account_described(actor.user),
         "workspace_id": {"uuid": actor.token.workspace_id},
+        "workspace_name": actor.token.workspace.name,
+        "token_id": {"uuid": actor.token.pk},
         "token_name": actor.token.name,
         "token_expiration_time": actor.token.expires_at,
     }

@@ -2,7 +2,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from workspaces.guard import public
-from workspaces.views import members, organization, tokens, workspaces
+from workspaces.views import members, organization, programs, tokens, workspaces
 
 WORKSPACE = "workspaces/<uuid:workspace_id>"
 SETTINGS = f"{WORKSPACE}/settings"
@@ -22,6 +22,7 @@ urlpatterns = [
     path(f"{SETTINGS}/members/<int:user_id>/remove", members.remove, name="remove_member"),
     path(f"{SETTINGS}/tokens", tokens.pane, name="tokens"),
     path(f"{SETTINGS}/tokens/<uuid:token_id>/revoke", tokens.revoke, name="revoke_token"),
+    path("programs", programs.programs, name="programs"),
     path("organization", organization.general, name="organization"),
     path("organization/members", organization.account_list, name="accounts"),
     path("organization/members/new", organization.create_account, name="create_account"),

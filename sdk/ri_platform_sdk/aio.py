@@ -5,14 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from datetime import date
+from typing import Any, TypeVar
 
 from ri_platform_sdk import calls
-from ri_platform_sdk.client import POLL_SECONDS, finished, latest_number
 from ri_platform_sdk.errors import NotFound, WaitTimeout
-from ri_platform_sdk.models import Build, Image, Match, Model, ModelImage
+from ri_platform_sdk.methods.alterations import resolved
+from ri_platform_sdk.methods.builds import BUILDS_PAGE, finished, latest_number
+from ri_platform_sdk.methods.sender import POLL_SECONDS
+from ri_platform_sdk.models import (
+    Alteration,
+    AuditEvent,
+    Build,
+    Comparison,
+    Identity,
+    Image,
+    Instance,
+    Match,
+    Model,
+    ModelImage,
+    Page,
+    RemovedImage,
+)
 from ri_platform_sdk.requirements import Requirements
 from ri_platform_sdk.transport import AsyncTransport
+
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -39,6 +57,21 @@ class AsyncClient:
         """Close the connections to the server."""
         await self._transport.close()
 
+    async def send(self, call: calls.Call[T]) -> T:
+        """See `Client.send`."""
+        return await self._transport.send(call)
+
+    async def _pages(self, call_of: Callable[[str], calls.Call[Page[T]]]) -> AsyncIterator[T]:
+        """All items of a list; `call_of` makes the call for a page from its token."""
+        token = ""
+        while True:
+            page = await self.send(call_of(token))
+            for item in page.items:
+                yield item
+            if page.next_token == token:
+                return
+            token = page.next_token
+
     async def create_managed_image(
         self,
         name: str,
@@ -50,7 +83,7 @@ class AsyncClient:
         allow_source: bool = False,
     ) -> Image:
         """See `Client.create_managed_image`."""
-        return await self._transport.send(
+        return await self.send(
             calls.create(
                 name, requirements, package_requirements, python_version, image_type, allow_source
             )
@@ -67,7 +100,7 @@ class AsyncClient:
         allow_source: bool | None = None,
     ) -> Image:
         """See `Client.update_managed_image`."""
-        return await self._transport.send(
+        return await self.send(
             calls.update(
                 name, requirements, package_requirements, python_version, image_type, allow_source
             )
@@ -75,7 +108,7 @@ class AsyncClient:
 
     async def get_managed_image(self, name: str) -> Image:
         """See `Client.get_managed_image`."""
-        return await self._transport.send(calls.get(name))
+        return await self.send(calls.get(name))
 
     async def has_managed_image(self, name: str, check_status: bool = False) -> bool:
         """See `Client.has_managed_image`."""
@@ -86,17 +119,20 @@ class AsyncClient:
         return image.is_ready or not check_status
 
     async def list_managed_images(
-        self, pip_library_filters: Iterable[Any] = (), *, page_size: int = 100
+        self,
+        pip_library_filters: Iterable[Any] = (),
+        *,
+        search: str = "",
+        status: str = "",
+        page_size: int = 100,
     ) -> AsyncIterator[Image]:
         """See `Client.list_managed_images`."""
-        filters, token = list(pip_library_filters), ""
-        while True:
-            page = await self._transport.send(calls.page(filters, token, page_size))
-            for image in page.images:
-                yield image
-            if page.next_token == token:
-                return
-            token = page.next_token
+        filters = list(pip_library_filters)
+        pages = self._pages(
+            lambda token: calls.page(filters, token, page_size, search=search, status=status)
+        )
+        async for image in pages:
+            yield image
 
     async def match_managed_images(
         self,
@@ -108,13 +144,13 @@ class AsyncClient:
         limit: int = 20,
     ) -> tuple[Match, ...]:
         """See `Client.match_managed_images`."""
-        return await self._transport.send(
+        return await self.send(
             calls.match(requirements, package_requirements, python_version, image_type, limit)
         )
 
     async def delete_managed_image(self, name: str) -> None:
         """See `Client.delete_managed_image`."""
-        await self._transport.send(calls.delete(name))
+        await self.send(calls.delete(name))
 
     async def wait_for_managed_image(
         self,
@@ -137,26 +173,27 @@ class AsyncClient:
 
     async def rebuild_managed_image(self, name: str) -> Image:
         """See `Client.rebuild_managed_image`."""
-        return await self._transport.send(calls.verb(name, "rebuild"))
+        return await self.send(calls.verb(name, "rebuild"))
 
     async def cancel_build(self, name: str) -> Image:
         """See `Client.cancel_build`."""
-        return await self._transport.send(calls.verb(name, "cancel"))
+        return await self.send(calls.verb(name, "cancel"))
 
     async def roll_back_managed_image(self, name: str, build: int) -> Image:
         """See `Client.roll_back_managed_image`."""
-        return await self._transport.send(calls.verb(name, "rollBack", {"build": build}))
+        return await self.send(calls.roll_back(name, build))
 
     async def list_builds(self, name: str) -> tuple[Build, ...]:
         """See `Client.list_builds`."""
-        return await self._transport.send(calls.builds(name))
+        pages = self._pages(lambda token: calls.builds(name, token, BUILDS_PAGE))
+        return tuple([build async for build in pages])
 
     async def follow_log(self, name: str, build: int | None = None) -> AsyncIterator[str]:
         """See `Client.follow_log`."""
         number = build if build is not None else latest_number(await self.get_managed_image(name))
         offset = 0
         while True:
-            piece = await self._transport.send(calls.log(name, number, offset))
+            piece = await self.send(calls.log(name, number, offset))
             if piece.text:
                 yield piece.text
             if piece.done:
@@ -164,18 +201,109 @@ class AsyncClient:
             offset = piece.offset
             await asyncio.sleep(POLL_SECONDS)
 
-    async def get_lock(self, name: str) -> str:
+    async def get_lock(self, name: str, build: int | None = None) -> str:
         """See `Client.get_lock`."""
-        return await self._transport.send(calls.lock(name))
+        return await self.send(calls.lock(name, build))
+
+    async def get_sbom(self, name: str, build: int | None = None) -> dict[str, Any]:
+        """See `Client.get_sbom`."""
+        return await self.send(calls.sbom(name, build))
+
+    async def get_provenance(self, name: str, build: int | None = None) -> dict[str, Any]:
+        """See `Client.get_provenance`."""
+        return await self.send(calls.provenance(name, build))
+
+    async def preview_alteration(
+        self,
+        name: str,
+        requirements: Requirements | None = None,
+        package_requirements: Iterable[Any] | None = None,
+        python_version: str | None = None,
+        image_type: str | None = None,
+        *,
+        allow_source: bool | None = None,
+    ) -> Alteration:
+        """See `Client.preview_alteration`."""
+        return await self.send(
+            calls.preview(
+                name, requirements, package_requirements, python_version, image_type, allow_source
+            )
+        )
+
+    async def get_alteration(self, name: str, alteration_id: int) -> Alteration:
+        """See `Client.get_alteration`."""
+        return await self.send(calls.alteration(name, alteration_id))
+
+    async def wait_for_alteration(
+        self, name: str, alteration_id: int, *, timeout: float | None = None
+    ) -> Alteration:
+        """See `Client.wait_for_alteration`."""
+        begun = time.monotonic()
+        while True:
+            alteration = await self.get_alteration(name, alteration_id)
+            if alteration.state not in ("queued", "running"):
+                return resolved(alteration)
+            if timeout is not None and time.monotonic() - begun > timeout:
+                raise WaitTimeout(f"The alteration is not resolved after {timeout:.0f} seconds.")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def build_alteration(self, name: str, alteration_id: int) -> Image:
+        """See `Client.build_alteration`."""
+        return await self.send(calls.build_alteration(name, alteration_id))
+
+    async def restore_managed_image(self, name: str) -> Image:
+        """See `Client.restore_managed_image`."""
+        return await self.send(calls.restore(name))
+
+    async def list_removed_images(self) -> AsyncIterator[RemovedImage]:
+        """See `Client.list_removed_images`."""
+        async for image in self._pages(lambda token: calls.removed(token, 100)):
+            yield image
+
+    async def compare_managed_images(self, left: str, right: str) -> Comparison:
+        """See `Client.compare_managed_images`."""
+        return await self.send(calls.compare(left, right))
+
+    async def list_base_images(self, *, everything: bool = False) -> tuple[Image, ...]:
+        """See `Client.list_base_images`."""
+        return await self.send(calls.base_images(everything))
+
+    async def list_audit_events(
+        self,
+        *,
+        event: str = "",
+        user_name: str = "",
+        object_name: str = "",
+        since: date | None = None,
+        until: date | None = None,
+    ) -> AsyncIterator[AuditEvent]:
+        """See `Client.list_audit_events`."""
+        filters = {
+            "event": event,
+            "userName": user_name,
+            "objectName": object_name,
+            "since": since,
+            "until": until,
+        }
+        async for found in self._pages(lambda token: calls.audit_events(filters, token, 100)):
+            yield found
+
+    async def get_identity(self) -> Identity:
+        """See `Client.get_identity`."""
+        return await self.send(calls.identity())
+
+    async def get_instance(self) -> Instance:
+        """See `Client.get_instance`."""
+        return await self.send(calls.instance())
 
     async def list_models(self, workspace_id: str) -> tuple[Model, ...]:
         """See `Client.list_models`."""
-        return await self._transport.send(calls.list_models(workspace_id))
+        return await self.send(calls.list_models(workspace_id))
 
     async def swap_model_image(self, model_id: str, name: str, build: int | None = None) -> Model:
         """See `Client.swap_model_image`."""
-        return await self._transport.send(calls.swap_model_image(model_id, name, build))
+        return await self.send(calls.swap_model_image(model_id, name, build))
 
     async def resolve_model_image(self, model_id: str) -> ModelImage:
         """See `Client.resolve_model_image`."""
-        return await self._transport.send(calls.resolve_model_image(model_id))
+        return await self.send(calls.resolve_model_image(model_id))

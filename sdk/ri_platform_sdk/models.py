@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -158,107 +160,126 @@ class LogPiece:
 
 
 @dataclass(frozen=True)
-class ImagePage:
-    """Some images, and the token for the next ones."""
+class Identity:
+    """Who asks: the token's user, and what the token is. `role` is of the account, not of the workspace."""
 
-    images: tuple[Image, ...]
+    user_name: str
+    email: str
+    role: str
+    workspace_id: str
+    workspace_name: str
+    token_id: str
+    token_name: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance. A removed image can be restored for `removal_grace_hours`; `sdk_path` is the path of the
+    wheel that the instance serves.
+    """
+
+    version: str
+    removal_grace_hours: int
+    sdk_path: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A library or package that differs; `before` or `after` is empty where it is not there."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs between two sets of libraries or packages; `same` counts what does not."""
+
+    added: tuple[Change, ...]
+    removed: tuple[Change, ...]
+    changed: tuple[Change, ...]
+    same: int
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """A proposed alteration of an image. `state` is `queued`, `running`, `succeeded` (it can be built) or
+    `failed`; `changes` is known once it succeeded.
+    """
+
+    id: int
+    image_name: str
+    state: str
+    changes: Changes | None
+    requirements: tuple[str, ...]
+    package_requirements: tuple[str, ...]
+    python_version: str
+    image_type: str
+    base_image: str
+    error_reason: str
+    error_message: str
+    error_hint: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A build that succeeded, as one side of a comparison."""
+
+    image_name: str
+    build: int
+    digest: str
+    base_image: str
+    python_version: str
+    size_bytes: int
+    requirements: tuple[str, ...]
+    package_requirements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two revisions beside each other."""
+
+    left: Revision
+    right: Revision
+    libraries: Changes
+    os_packages: Changes
+
+
+@dataclass(frozen=True)
+class RemovedImage:
+    """An image that was removed; `deleted_at` is when it can be restored no more."""
+
+    name: str
+    removed_by: str
+    removed_at: datetime
+    deleted_at: datetime | None
+    restorable: bool
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """A change that somebody made. Names are as they were then; `user_name` is empty for the platform itself,
+    `token_name` for the console.
+    """
+
+    id: int
+    event: str
+    at: datetime
+    user_name: str
+    role: str
+    token_name: str
+    address: str
+    object_type: str
+    object_name: str
+    workspace_name: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some of a list, and the token for the next ones; on the last page it is the one that was asked with."""
+
+    items: tuple[T, ...]
     next_token: str
-
-
-def time_of(text: str | None) -> datetime | None:
-    """RFC 3339 as an aware datetime."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
-
-
-def required_time(text: str) -> datetime:
-    found = time_of(text)
-    assert found is not None
-    return found
-
-
-def build_of(body: dict[str, Any]) -> Build:
-    error = body.get("error") or {}
-    return Build(
-        number=body["number"],
-        state=body["state"],
-        reason=body["reason"],
-        base_image=body["baseImage"],
-        created_at=required_time(body["creationTime"]),
-        started_at=time_of(body.get("startTime")),
-        finished_at=time_of(body.get("completionTime")),
-        steps=tuple(Step(s["label"], s["state"], s.get("seconds")) for s in body["steps"]),
-        digest=body["digest"],
-        size_bytes=body["sizeBytes"],
-        pushed_bytes=body["pushedBytes"],
-        error_reason=error.get("reason", ""),
-        error_message=error.get("message", ""),
-        error_hint=error.get("hint", ""),
-    )
-
-
-def image_of(body: dict[str, Any]) -> Image:
-    latest, owner = body.get("latestBuild"), body.get("owner") or {}
-    return Image(
-        name=body["name"],
-        status=body["status"].replace("STATUS_", "", 1),
-        image_type=body["imageType"],
-        python_version=body["pythonVersion"],
-        requirements=tuple(
-            item["name"] + item["versionSpecifier"] for item in body["pipRequirements"]
-        ),
-        package_requirements=tuple(
-            "=".join(filter(None, (item["name"], item["versionSpecifier"])))
-            for item in body["packageRequirements"]
-        ),
-        libraries=tuple(Library(item["name"], item["version"]) for item in body["pipLibraries"]),
-        repository_uri=body["repoUri"],
-        digest=body["digest"],
-        pull_reference=body["pullReference"],
-        size_bytes=body["sizeBytes"],
-        current_build=body.get("currentBuild"),
-        created_at=required_time(body["creationTime"]),
-        updated_at=required_time(body["updateTime"]),
-        latest_build=build_of(latest) if latest else None,
-        owner=Owner(owner.get("user", ""), owner.get("workspace", "")),
-    )
-
-
-def model_of(body: dict[str, Any]) -> Model:
-    return Model(
-        id=body["modelId"]["uuid"],
-        name=body["name"],
-        description=body["description"],
-        python_version=body["pythonVersion"],
-        requirements=body["requirements"],
-        image=assigned(body.get("image")),
-        next_image=assigned(body.get("nextImage")),
-    )
-
-
-def assigned(body: dict[str, Any] | None) -> str:
-    """What people call an assignment's image: its name, with the build if it is pinned, or its reference."""
-    if not body:
-        return ""
-    if "customImage" in body:
-        return str(body["customImage"]["name"])
-    pinned = f" build {body['build']}" if body.get("build") else ""
-    return f"{body['managedImageName']}{pinned}"
-
-
-def model_image_of(body: dict[str, Any]) -> ModelImage:
-    return ModelImage(
-        reference=body["reference"],
-        digest=body["digest"],
-        pull_secret=(body.get("pullSecret") or {}).get("name", ""),
-        image=body.get("managedImageName", ""),
-        build=body.get("build"),
-    )
-
-
-def match_of(body: dict[str, Any]) -> Match:
-    return Match(
-        image=image_of(body["image"]),
-        satisfies=body["satisfies"],
-        library_count=body["libraryCount"],
-        missing=tuple(Missing(m["requirement"], m["installed"]) for m in body["missing"]),
-    )

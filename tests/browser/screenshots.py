@@ -267,6 +267,7 @@ def test_pictures(camera: Camera, cast: Cast, base: BaseImage) -> None:
         ("audit", "/organization/audit"),
         ("all-tokens", "/organization/tokens"),
         ("tokens", f"{settings}/tokens"),
+        ("programs", "/programs"),
         ("api-docs", "/api/docs"),
         ("pane-no-match", f"{pane}?q=torch"),
         ("new", f"{pane}/new"),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+from click.testing import CliRunner, Result
 from django.db import connection
 from django.utils import timezone
+from ri_platform_sdk.cli import main
 
 from images import reconcile
-from images.models import BaseImage, Build, ManagedImage
+from images.building import locking
+from images.models import Alteration, BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import build_now
@@ -46,7 +51,7 @@ def instance(web: str, cast: Cast) -> Instance:
 
 @pytest.fixture
 def building(registry: LocalAWS, debian: BaseImage) -> Iterator[None]:
-    """Builds what is queued, until the test ends."""
+    """Builds and resolves what is queued, until the test ends."""
     stop = threading.Event()
 
     def work() -> None:
@@ -56,6 +61,9 @@ def building(registry: LocalAWS, debian: BaseImage) -> Iterator[None]:
             )
             for image in waiting:
                 build_now(registry, image)
+            with registry.identity("build-jobs"):
+                for alteration in Alteration.objects.filter(state=WorkState.QUEUED):
+                    locking.run_alteration(alteration.pk)
         connection.close()
 
     worker = threading.Thread(target=work)
@@ -68,3 +76,47 @@ def building(registry: LocalAWS, debian: BaseImage) -> Iterator[None]:
     with registry.identity("registry-server"):
         for image in ManagedImage.objects.all():
             reconcile.delete_repository(image.pk)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """`ri-images` as somebody runs it who has a home of their own, and what is in their environment."""
+
+    environment: dict[str, str | None]
+
+    def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Result:
+        return CliRunner().invoke(
+            main, list(arguments), input=stdin, env={**self.environment, **variables}
+        )
+
+    def json(self, *arguments: str) -> Any:
+        """What the command prints with `--json`. It has to succeed."""
+        answer = self(*arguments, "--json")
+        assert answer.exit_code == 0, answer.output
+        return json.loads(answer.stdout)
+
+
+@pytest.fixture
+def nobodys_prompt(tmp_path: Path) -> Prompt:
+    """Of somebody who is not signed in anywhere."""
+    return Prompt(
+        {
+            "XDG_CONFIG_HOME": str(tmp_path / "config"),
+            "COLUMNS": "200",
+            "RI_DOMAIN": None,
+            "RI_API_TOKEN": None,
+            "NO_COLOR": None,
+            "FORCE_COLOR": None,
+        }
+    )
+
+
+@pytest.fixture
+def prompt_of(instance: Instance, nobodys_prompt: Prompt) -> Callable[[User], Prompt]:
+    """Of a user, whose token and instance are in the environment."""
+
+    def prompt(user: User) -> Prompt:
+        known = {"RI_DOMAIN": instance.domain, "RI_API_TOKEN": instance.token_for(user)}
+        return Prompt({**nobodys_prompt.environment, **known})
+
+    return prompt

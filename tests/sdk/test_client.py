@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from click.testing import CliRunner
 from ri_platform_sdk import (
     AsyncClient,
     BuildFailed,
@@ -26,7 +23,6 @@ from ri_platform_sdk import (
     Unauthorized,
     WaitTimeout,
 )
-from ri_platform_sdk.cli import main
 from ri_platform_sdk.requirements import wire_requirements
 
 from images.models import BaseImage, ManagedImage, Status
@@ -236,43 +232,6 @@ def test_the_asynchronous_client_does_the_same(
 
     assert in_a_thread(lambda: asyncio.run(use())) == [f"image-{number}" for number in range(5)]
     assert not ManagedImage.objects.existing().filter(name="image-4").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.django_db(transaction=True)
-def test_the_command_line_shows_tables_json_and_sentences(
-    instance: Instance, cast: Cast, base: BaseImage, tmp_path: Path
-) -> None:
-    factories.make_image("churn", base=base, libraries={"numpy": "2.4.6", "pandas": "3.0.1"})
-    environment = {
-        "RI_DOMAIN": instance.domain, "RI_API_TOKEN": instance.token_for(cast.admin), "COLUMNS": "200",
-    }  # fmt: skip
-
-    def run(*arguments: str, **options: Any) -> Any:
-        return CliRunner().invoke(main, list(arguments), env=environment, **options)
-
-    (listed,) = json.loads(run("list", "--json").output)
-    assert (listed["name"], listed["status"]) == ("churn", "READY")
-    shown = run("show", "churn").output
-    assert re.search(r"^Pull       \S+/churn@sha256:[0-9a-f]{64}$", shown, re.MULTILINE)
-    wanted = tmp_path / "requirements.txt"
-    wanted.write_text("numpy>=2\npandas\n")
-    found = run("match", "-r", str(wanted))
-    assert found.exit_code == 0
-    assert "nothing" in found.output
-    partly = run("match", "numpy>=9", "pandas")
-    assert partly.exit_code == 1
-    assert "numpy>=9 (has 2.4.6)" in partly.output
-    both = run("match", "numpy", "-r", str(wanted))
-    assert "not both" in both.output
-    started = run("create", "later", "numpy", "--no-wait", "--json")
-    assert json.loads(started.output)["status"] == "BUILDING_FIRST_TIME"
-    assert run("show", "nobody").output.strip() == "Error: There is no managed image named nobody."
-    kept = run("rm", "churn", input="n\n")
-    assert kept.exit_code == 1
-    assert ManagedImage.objects.existing().filter(name="churn").exists()
-    assert "was removed" in run("rm", "churn", "--yes").output
-    assert not ManagedImage.objects.existing().filter(name="churn").exists()
 
 
 # --- models -----------------------------------------------------------------------------------------------

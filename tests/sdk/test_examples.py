@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from ri_platform_sdk import AsyncClient, Client
 from ri_platform_sdk.cli import main
 
 from tests.conftest import Cast
-from tests.sdk.conftest import Instance, in_a_thread
+from tests.sdk.conftest import Instance, Prompt, in_a_thread
 
 ROOT = Path(__file__).resolve().parents[2]
 # What changes the image comes after what only looks at it.
@@ -52,10 +51,10 @@ def test_the_references_examples_run(instance: Instance, cast: Cast, building: N
     run_example(Client.__doc__ or "", "Client", known)
     client = known["client"] = Client(instance.domain, api_key)
     run_example(AsyncClient.__doc__ or "", "AsyncClient", known)
-    methods = [name for name in vars(Client) if not name.startswith("_")]
+    methods = [name for name in dir(Client) if not name.startswith("_")]
     ran = 0
     for name in [*(name for name in methods if name not in CHANGING), *CHANGING]:
-        text = getattr(Client, name).__doc__
+        text = getattr(Client, name).__doc__ or ""
         if ">>>" in text:
             client.wait_for_managed_image("hello", progress=False)
             run_example(text, name, known)
@@ -66,19 +65,31 @@ def test_the_references_examples_run(instance: Instance, cast: Cast, building: N
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.django_db(transaction=True)
-def test_the_readmes_examples_run(instance: Instance, cast: Cast, building: None) -> None:
-    api_key = instance.token_for(cast.member)
-    environment = {"RI_DOMAIN": instance.domain, "RI_API_TOKEN": api_key, "COLUMNS": "200"}
+def test_the_readmes_examples_run(
+    instance: Instance, cast: Cast, building: None, nobodys_prompt: Prompt
+) -> None:
+    api_key = instance.token_for(cast.admin)
     readme = (ROOT / "sdk/README.md").read_text(encoding="utf-8")
+    here = instance.domain.removeprefix("http://")
+    ran = set()
     for block in re.findall(r"```console\n(.*?)```", readme, re.DOTALL):
-        for command, expected in commands(block):
+        for command, expected in commands(block.replace("127.0.0.1:8000", here)):
             if command[0] == "ri-images":
-                answer = CliRunner().invoke(main, command[1:], env=environment)
+                answer = nobodys_prompt(*command[1:], stdin=api_key)
                 assert answer.exit_code == 0, answer.output
-                assert is_shown(expected, answer.output), (expected, answer.output)
+                assert is_shown(expected, answer.stdout), (expected, answer.stdout)
+                ran.add(command[1])
+    assert {"login", "create", "alter", "rollback", "restore", "audit"} <= ran
     known = {"domain": instance.domain, "api_key": api_key}
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)):
         run_example(block, f"README block {number}", known)
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (ROOT / "sdk/README.md").read_text(encoding="utf-8")
+    table = readme.partition("| command |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"[a-z]+", " ".join(re.findall(r"`([^`]*)`", table))))
+    assert set(main.commands) <= named
 
 
 def commands(block: str) -> list[tuple[list[str], list[str]]]:

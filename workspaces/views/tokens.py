@@ -17,6 +17,7 @@ from workspaces.access import Action, Actor, allows
 from workspaces.forms import TokenForm
 from workspaces.guard import needs
 from workspaces.models import Workspace
+from workspaces.views.programs import addresses
 
 
 @needs(Action.SEE_TOKENS, to_post=Action.CREATE_TOKEN)
@@ -41,6 +42,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "manages": allows(actor, Action.MANAGE_TOKENS, workspace),
         "form": form,
         "made": made,
+        **addresses(request),
     }
     response = render(
         request, "workspaces/tokens.html", context, status=422 if form.errors else 200

@@ -1,0 +1,170 @@
+"""Images: create, alter, find, remove, restore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ri_platform_sdk import calls
+from ri_platform_sdk.errors import NotFound
+from ri_platform_sdk.methods.sender import Sender
+from ri_platform_sdk.models import Comparison, Image, Match, RemovedImage
+from ri_platform_sdk.requirements import Requirements
+
+
+class ImageMethods(Sender):
+    def create_managed_image(
+        self,
+        name: str,
+        requirements: Requirements,
+        package_requirements: Iterable[Any] | None = None,
+        python_version: str | None = None,
+        image_type: str | None = None,
+        *,
+        allow_source: bool = False,
+    ) -> Image:
+        """Have a new image built; the build goes on in the background.
+
+        `requirements` are strings like `"numpy>=2"`, pairs of name and specifier, or a `pathlib.Path` of a
+        requirements.txt or a pylock.toml. `package_requirements` are packages of the base image's operating
+        system. `image_type` is `all`, `images`, `nlp` or `tabular`, `all` unless given; `python_version` is
+        `X.Y`, the newest unless given. With `allow_source`, libraries without a wheel are built from source.
+
+        Raises `Conflict` if the name is taken, `InvalidRequest` for what cannot be asked for.
+
+        Example:
+            >>> client.create_managed_image("pricing", ["pyjokes"], python_version="3.11").status
+            'BUILDING_FIRST_TIME'
+        """
+        return self.send(
+            calls.create(
+                name, requirements, package_requirements, python_version, image_type, allow_source
+            )
+        )
+
+    def update_managed_image(
+        self,
+        name: str,
+        requirements: Requirements | None = None,
+        package_requirements: Iterable[Any] | None = None,
+        python_version: str | None = None,
+        image_type: str | None = None,
+        *,
+        allow_source: bool | None = None,
+    ) -> Image:
+        """Make a new revision of an image; what is not given stays, and the present one stays usable.
+
+        Raises `Conflict` while a build of it is under way, and `Forbidden` for an image of others: create
+        one of your own with what it asks for.
+
+        Example:
+            >>> client.update_managed_image("hello", ["pyjokes==0.8.3", "six"]).status
+            'REBUILDING'
+        """
+        return self.send(
+            calls.update(
+                name, requirements, package_requirements, python_version, image_type, allow_source
+            )
+        )
+
+    def get_managed_image(self, name: str) -> Image:
+        """An image with its libraries and its newest build. Raises `NotFound`.
+
+        Example:
+            >>> client.get_managed_image("hello").requirements
+            ('pyjokes==0.8.3',)
+        """
+        return self.send(calls.get(name))
+
+    def has_managed_image(self, name: str, check_status: bool = False) -> bool:
+        """Whether there is an image of this name; with `check_status`, whether it is ready, too.
+
+        Example:
+            >>> client.has_managed_image("hello"), client.has_managed_image("nobody")
+            (True, False)
+        """
+        try:
+            image = self.get_managed_image(name)
+        except NotFound:
+            return False
+        return image.is_ready or not check_status
+
+    def list_managed_images(
+        self,
+        pip_library_filters: Iterable[Any] = (),
+        *,
+        search: str = "",
+        status: str = "",
+        page_size: int = 100,
+    ) -> Iterator[Image]:
+        """All images by name, fetched in pages; with filters, those that have all of these installed.
+
+        A filter is `"numpy"`, `"numpy==2.4.6"`, or a pair of name and version. `search` is a part of the
+        name, or how the name of a library begins; `status` is one of `Image.status`.
+
+        Example:
+            >>> [image.name for image in client.list_managed_images(["pyjokes==0.8.3"])]
+            ['hello']
+        """
+        filters = list(pip_library_filters)
+        yield from self._pages(
+            lambda token: calls.page(filters, token, page_size, search=search, status=status)
+        )
+
+    def match_managed_images(
+        self,
+        requirements: Requirements,
+        package_requirements: Iterable[Any] | None = None,
+        python_version: str | None = None,
+        image_type: str | None = None,
+        *,
+        limit: int = 20,
+    ) -> tuple[Match, ...]:
+        """READY images that meet requirements, the smallest first; then those that meet some of them.
+
+        Example:
+            >>> [(m.image.name, m.satisfies) for m in client.match_managed_images(["pyjokes>=0.8"])]
+            [('hello', True)]
+        """
+        return self.send(
+            calls.match(requirements, package_requirements, python_version, image_type, limit)
+        )
+
+    def delete_managed_image(self, name: str) -> None:
+        """Remove an image from the instance, for everybody.
+
+        Raises `Forbidden` unless the token's user is an Organization Administrator, `NotFound`.
+
+        Example:
+            >>> client.delete_managed_image("nobody")
+            Traceback (most recent call last):
+                ...
+            ri_platform_sdk.errors.NotFound: There is no managed image named nobody.
+        """
+        self.send(calls.delete(name))
+
+    def restore_managed_image(self, name: str) -> Image:
+        """Bring a removed image back with all its builds; models that ran on it run on it again.
+
+        Raises `Forbidden` unless the token's user is an Organization Administrator, `NotFound` if no image of
+        this name was removed, `Conflict` if it is being deleted.
+        """
+        return self.send(calls.restore(name))
+
+    def list_removed_images(self) -> Iterator[RemovedImage]:
+        """Images that were removed and are not deleted yet, by name. For Organization Administrators.
+
+        Example:
+            >>> [image.name for image in client.list_removed_images()]
+            []
+        """
+        yield from self._pages(lambda token: calls.removed(token, 100))
+
+    def compare_managed_images(self, left: str, right: str) -> Comparison:
+        """What differs between two images; `"name@3"` is the build of this number, `"name"` the current one.
+
+        Example:
+            >>> client.compare_managed_images("hello", "hello@1").libraries.changed
+            ()
+        """
+        return self.send(calls.compare(left, right))
