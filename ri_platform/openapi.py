@@ -92,12 +92,20 @@ class Api(NinjaAPI):
     def __init__(self, *, refuses: Callable[[Any], bool], **options: Any) -> None:
         super().__init__(**options)
         self.refuses = refuses
+        self._documents: dict[str, OpenAPISchema] = {}
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """The function's own name. It stays once released: generated clients call their methods so."""
         return operation.view_func.__name__
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """The document. It is made once: that takes half a second, and anybody may ask for it."""
+        key = repr(sorted(options.items()))
+        if key not in self._documents:
+            self._documents[key] = self.make_openapi_schema(**options)
+        return self._documents[key]
+
+    def make_openapi_schema(self, **options: Any) -> OpenAPISchema:
         document = super().get_openapi_schema(**options)
         schemas = document["components"]["schemas"]
         views = {
