@@ -127,6 +127,12 @@ def try_build_jobs(trial: int) -> None:
 
 
 @shared_task
+def try_sources(trial: int) -> None:
+    """For `manage.py doctor`: the identity, and a command in a sandbox. Runs on the sources queue."""
+    there.answer(trial, "sources", lambda: there.sources(trial))
+
+
+@shared_task
 def try_webhooks(trial: int) -> None:
     """For `manage.py doctor`: that there is no AWS identity. Runs on the webhooks queue."""
     there.answer(trial, "webhooks", lambda: there.webhooks(trial))

@@ -30,6 +30,7 @@ class Task(StrEnum):
     DELIVER = "images.tasks.deliver"
     TRY_REGISTRY_SERVER = "images.tasks.try_registry_server"
     TRY_BUILD_JOBS = "images.tasks.try_build_jobs"
+    TRY_SOURCES = "images.tasks.try_sources"
     TRY_WEBHOOKS = "images.tasks.try_webhooks"
     END_TRIAL = "images.tasks.end_trial"
 

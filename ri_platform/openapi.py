@@ -56,7 +56,8 @@ ERRORS: dict[int, tuple[str, str, int, str, str]] = {
     ),
     429: (
         "TooManyRequests",
-        "Too many requests with a wrong token came from this address; nothing was done.",
+        "Too many requests with a wrong token came from this address, or the account has as many builds "
+        "waiting as it may have; nothing was done.",
         8, "too_many_requests",
         "Too many requests with a wrong API access token came from your address.",
     ),

@@ -393,6 +393,7 @@ CELERY_TASK_ROUTES = {
     "images.tasks.check_build_jobs": {"queue": "builds"},
     "images.tasks.try_build_jobs": {"queue": "builds"},
     "images.tasks.deliver": {"queue": "webhooks"},
+    "images.tasks.try_sources": {"queue": "sources"},
     "images.tasks.try_webhooks": {"queue": "webhooks"},
 }
 # On RabbitMQ, quorum queues: replicated where there are several nodes, and on disk before a message is taken.

@@ -1,4 +1,4 @@
-"""What a builds worker can do besides the straight way, found out by doing something trivial of each kind.
+"""What builds and sources workers can do besides the straight way: each kind is tried with something trivial.
 
 An installation may well do without any of it, so nothing here fails: what cannot be done is skipped, with the
 reason and what it would take.
@@ -17,8 +17,8 @@ WHERE = "deploy/README.md says what a builds worker needs for it."
 
 
 def abilities() -> Iterator[Finding]:
+    """A builds worker's; source builds are a sources worker's."""
     yield os_packages()
-    yield source_builds()
     yield debian_bases()
 
 
@@ -30,14 +30,22 @@ def os_packages() -> Finding:
 
 
 def source_builds() -> Finding:
-    what = "Builds worker: source builds"
+    what = "Sources worker: source builds"
     if not settings.SOURCE_BUILDS_ALLOWED:
-        return skipped(what, "They are turned off.", "Nothing. RI_SOURCE_BUILDS turns them on.")
+        return turned_off()
     if problem := container.confinement_problem():
         return skipped(
             what, problem, f"If libraries without a wheel are to be built from source: {WHERE}"
         )
     return ok(what, "It can run them: a command ran as a library's build code does.")
+
+
+def turned_off() -> Finding:
+    return skipped(
+        "Sources worker",
+        "Source builds are turned off.",
+        "Nothing. RI_SOURCE_BUILDS turns them on.",
+    )
 
 
 def debian_bases() -> Finding:

@@ -21,7 +21,7 @@ from images.building.cache import work_folder
 from images.building.indexes import Indexes
 from images.building.resolve import Target, resolve
 from images.doctor import here
-from images.doctor.abilities import abilities
+from images.doctor.abilities import abilities, source_builds
 from images.doctor.findings import Finding, failed, ok, warning
 from images.errors import BuildError, RegistryError, ResolutionFailed
 from images.registry import connection, identity, naming
@@ -228,6 +228,14 @@ def disk() -> Finding:
     if free < GOOD_FREE:
         return warning(what, found, more)
     return ok(what, found)
+
+
+# --- sources ---------------------------------------------------------------------------------------------
+
+
+def sources(trial: int) -> Iterator[Finding]:
+    yield from authorized("Sources worker")
+    yield source_builds()
 
 
 # --- webhooks ---------------------------------------------------------------------------------------------

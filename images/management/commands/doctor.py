@@ -16,6 +16,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from images.doctor import here, there
+from images.doctor.abilities import turned_off
 from images.doctor.findings import Finding, State, failed, skipped, table, warning
 from images.models import TaskDue
 from images.wake import Task, send
@@ -27,6 +28,7 @@ POLL_SECONDS = 0.2
 PARTS = (
     ("registry", Task.TRY_REGISTRY_SERVER),
     ("builds", Task.TRY_BUILD_JOBS),
+    ("sources", Task.TRY_SOURCES),
     ("webhooks", Task.TRY_WEBHOOKS),
     ("removal", Task.END_TRIAL),
 )
@@ -101,6 +103,9 @@ def trial(seconds: float) -> Iterator[Finding]:
     there.begin(number)
     try:
         for part, task in PARTS:
+            if part == "sources" and not settings.SOURCE_BUILDS_ALLOWED:
+                yield turned_off()
+                continue
             send(task, number)
             yield from awaited(number, part, seconds)
     finally:
@@ -120,13 +125,13 @@ def no_answer(part: str, seconds: float) -> Finding:
     queue = "registry" if part == "removal" else part
     what = f"{queue.capitalize()} worker"
     said = f"None took the trial within {seconds:.0f} seconds"
-    # Only builds workers hold leases on these.
+    # Only builds and sources workers hold leases on these.
     work = TaskDue.objects.exclude(task="deliver").filter(lease_expires_at__gt=timezone.now())
-    if queue == "builds" and (busy := work.first()):
+    if queue in ("builds", "sources") and (busy := work.first()):
         return warning(
             what,
             f"{said}: it is busy ({busy.task.replace('_', ' ')}: {busy.of}).",
-            "Try again once that is done, or add builds workers.",
+            f"Try again once that is done, or add {queue} workers.",
         )
     return failed(
         what,

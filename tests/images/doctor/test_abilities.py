@@ -42,7 +42,7 @@ def test_source_builds_that_are_turned_off_are_not_tried(
 ) -> None:
     settings.SOURCE_BUILDS_ALLOWED = False
     monkeypatch.setattr(container, "confinement_problem", lambda: pytest.fail("It was tried."))
-    assert abilities.source_builds().found == "They are turned off."
+    assert abilities.source_builds().found == "Source builds are turned off."
 
 
 def test_debian_bases_without_mmdebstrap_are_told_the_other_way_or_what_to_install(
