@@ -68,7 +68,7 @@ lock: install  ## Make the locks again from pyproject.toml; UPGRADE=--upgrade ta
 	done
 
 bench: install  ## Our builds beside buildah + pip and + uv, in one table; takes some minutes
-	@bash tools/system_packages.sh mmdebstrap skopeo buildah
+	@bash tools/system_packages.sh mmdebstrap skopeo buildah bubblewrap
 	$(BIN)/python -m benchmarks.builders
 
 screenshots: install  ## Pictures of every page, desktop and phone, light and dark

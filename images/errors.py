@@ -115,6 +115,12 @@ class SourceBuildFailed(BuildError):
     code = "source_build_failed"
 
 
+class TooMuchOutput(BuildError):
+    """A command of a build said more than this installation allows, and was stopped."""
+
+    code = "too_much_output"
+
+
 class SourceBuildsUnavailable(BuildError):
     """Building from source was asked for where no worker can do it."""
 

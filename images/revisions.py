@@ -312,7 +312,9 @@ def settled_status(image: ManagedImage) -> Status:
     """What an image is with no build under way: it depends on its current build alone."""
     if image.current_build is None:
         return Status.FAILED
-    return Status.READY if image.current_build.base_image.is_current else Status.OUTDATED
+    if image.current_build.renewal or not image.current_build.base_image.is_current:
+        return Status.OUTDATED
+    return Status.READY
 
 
 def record(

@@ -2,7 +2,8 @@
 
 Whatever the number of images, few upgrades are under way at a time, and none begins while somebody's
 own build waits. Each keeps its lock, so nothing but the base changes: its layers are known, and the
-build is a new manifest (`images.building.image_build`).
+build is a new manifest (`images.building.image_build`). In the same way images are made anew that hold
+what is trusted no more (`Build.renewal`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from django.db import transaction
 from django.db.models import Count, F, Q
 
 from images.models import BaseImage, Build, BuildReason, ImageEvent, ManagedImage, Status
+from images.models.build import OF_THE_PLATFORM
 from images.models.lease import WorkState
-from images.revisions import active_builds, new_build, record
+from images.revisions import active_builds, new_build, record, set_spec
 from images.webhooks import announce
 from ri_platform.locks import exclusive
 
@@ -61,8 +63,8 @@ def dispatch() -> int:
 
 def there_is_room() -> bool:
     active = Build.objects.filter(state__in=ACTIVE)
-    upgrades = active.filter(reason=BuildReason.UPGRADE)
-    others = active.filter(state=WorkState.QUEUED).exclude(reason=BuildReason.UPGRADE)
+    upgrades = active.filter(reason__in=OF_THE_PLATFORM)
+    others = active.filter(state=WorkState.QUEUED).exclude(reason__in=OF_THE_PLATFORM)
     return upgrades.count() < settings.UPGRADES_AT_ONCE and not others.exists()
 
 
@@ -85,7 +87,12 @@ def begin_next() -> bool:
     target = base.first()
     if target is None:
         return False
-    build = new_build(image, target, BuildReason.UPGRADE, None, lock=current.lock)
+    reason = BuildReason.UPGRADE
+    if current.renewal:
+        # What is made anew is that build, not what an alteration that failed since then asked for.
+        reason = BuildReason.RENEW
+        set_spec(image, current.spec)
+    build = new_build(image, target, reason, None, lock=current.lock)
     record("image.upgrade_begun", None, image, None, build=build.number, base=str(target))
     return True
 
@@ -95,7 +102,7 @@ def after_build(build: Build, seconds: float) -> None:
 
     ECR takes ten manifests a second (PutImage); this chain gives way to others before that.
     """
-    if build.reason == BuildReason.UPGRADE:
+    if build.reason in OF_THE_PLATFORM:
         time.sleep(max(0.0, settings.UPGRADES_AT_ONCE / settings.UPGRADES_PER_SECOND - seconds))
         dispatch()
 

@@ -627,13 +627,47 @@ SOURCE_BUILDS_ALLOWED = env.flag(
     help="Offer to build libraries from source that have no wheel. It takes builds workers that run as root.",
 )
 SOURCE_BUILD_SECONDS = env.integer(
-    "RI_SOURCE_BUILD_SECONDS", 1800, minimum=10, help="Seconds that one such build may take."
+    "RI_SOURCE_BUILD_SECONDS",
+    1800,
+    minimum=10,
+    help="Seconds that one image build may spend in sandboxes: resolving and building from source, together.",
 )
 SOURCE_BUILD_MEMORY_BYTES = 1_000_000 * env.integer(
-    "RI_SOURCE_BUILD_MEMORY_MB", 8_000, minimum=256, help="Memory of each of its processes, in MB."
+    "RI_SOURCE_BUILD_MEMORY_MB",
+    8_000,
+    minimum=256,
+    help="Memory of a sandbox in MB, what it writes included; of each of its processes where control groups "
+    "cannot be had.",
+)
+SOURCE_BUILD_DISK_BYTES = 1_000_000 * env.integer(
+    "RI_SOURCE_BUILD_DISK_MB",
+    4_000,
+    minimum=64,
+    help="What a sandbox may write, in MB. It is kept in memory.",
+)
+SOURCE_BUILD_PROCESSES = env.integer(
+    "RI_SOURCE_BUILD_PROCESSES",
+    512,
+    minimum=16,
+    help="Processes and threads of a sandbox at a time.",
+)
+SOURCE_BUILD_CPUS = env.integer(
+    "RI_SOURCE_BUILD_CPUS",
+    2,
+    minimum=1,
+    help="Processor cores that a sandbox may keep busy, where control groups can be had.",
+)
+BUILD_OUTPUT_BYTES = 1_000_000 * env.integer(
+    "RI_BUILD_OUTPUT_MB",
+    20,
+    minimum=1,
+    help="What one command of a build may say, in MB, before it is stopped.",
 )
 OS_PACKAGES_SECONDS = env.integer(
-    "RI_OS_PACKAGES_SECONDS", 600, minimum=10, help="Seconds that installing OS packages may take."
+    "RI_OS_PACKAGES_SECONDS",
+    600,
+    minimum=10,
+    help="Seconds that installing an image's OS packages may take, all commands together.",
 )
 OS_PACKAGES_MEMORY_BYTES = 1_000_000 * env.integer(
     "RI_OS_PACKAGES_MEMORY_MB", 4_000, minimum=256, help="Memory of each of its processes, in MB."

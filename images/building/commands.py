@@ -1,17 +1,29 @@
-"""Long commands beside a build: their words come out line by line, and they end when the build must."""
+"""Long commands beside a build: their words come out line by line, and they end when the build must.
+
+What a command says is of strangers: it is read in pieces, no faster than it is dealt with, and up to a limit.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
+
+from images.errors import TooMuchOutput
 
 POLL_SECONDS = 0.2
+PIECE = 1 << 16
+# A line is cut after so many bytes; nobody reads further, and no error is told in more.
+MAX_LINE = 2000
+# Where no setting says otherwise, a command may say so many bytes.
+OUTPUT_LIMIT = 20_000_000
+# What is kept of a command's words to tell them in an error, in lines.
+HEAD, TAIL = 50, 200
 # What a killed process is given to end by itself.
 GRACE_SECONDS = 5.0
 
@@ -34,6 +46,82 @@ def containment() -> list[str]:
     return ["setpriv", "--pdeathsig", "TERM", "--"]
 
 
+class Deadline:
+    """One span of time for work of several commands. It begins with the first question."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end: float | None = None
+
+    def left(self) -> float:
+        """Seconds that are left. Raises `TimedOut` when none are."""
+        now = time.monotonic()
+        self._end = self._end or now + self.seconds
+        if now >= self._end:
+            raise TimedOut
+        return self._end - now
+
+
+class Said:
+    """The first and the last lines of what a command said, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._head: list[str] = []
+        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._count = 0
+
+    def append(self, line: str) -> None:
+        self._count += 1
+        (self._head if len(self._head) < HEAD else self._tail).append(line)
+
+    def lines(self) -> list[str]:
+        left_out = self._count - len(self._head) - len(self._tail)
+        between = [f"… {left_out:,} lines are left out here …"] if left_out else []
+        return [*self._head, *between, *self._tail]
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+
+class Lines:
+    """Makes lines of pieces. Raises `TooMuchOutput` past `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._left = limit, limit
+        self._line, self._cut = bytearray(), False
+
+    def of(self, piece: bytes) -> Iterator[str]:
+        """The lines that end in this piece."""
+        self._left -= len(piece)
+        if self._left < 0:
+            raise TooMuchOutput(
+                f"The build said more than {self._limit / 1e6:,.0f} MB and was stopped.",
+                hint="Something in it repeats itself without end; the log has the beginning. "
+                "An operator can allow more (RI_BUILD_OUTPUT_MB).",
+            )
+        *whole, rest = piece.split(b"\n")
+        for part in whole:
+            self._add(part)
+            yield self._taken()
+        self._add(rest)
+
+    def end(self) -> Iterator[str]:
+        """The line that nothing ended, if there is one."""
+        if self._line:
+            yield self._taken()
+
+    def _add(self, part: bytes) -> None:
+        room = MAX_LINE - len(self._line)
+        self._line += part[:room]
+        self._cut = self._cut or len(part) > room
+
+    def _taken(self) -> str:
+        line = self._line.decode("utf-8", "replace").rstrip() + (" … (cut)" if self._cut else "")
+        self._line.clear()
+        self._cut = False
+        return line
+
+
 def run_streaming(
     command: Sequence[str],
     *,
@@ -44,13 +132,15 @@ def run_streaming(
     folder: Path | None = None,
     errors_only: bool = False,
     inherited: Sequence[int] = (),
+    limit: int = OUTPUT_LIMIT,
 ) -> int:
     """Run a command from an argument list and log what it says, stdout and stderr; its exit status.
 
     It runs in `folder`; `errors_only` leaves stdout out. It gets the file descriptors `inherited`.
 
     `log` and `check` are called in this thread; `check` five times a second, and it may raise. Raises
-    `TimedOut` after `timeout` seconds. Whatever raises, the command's process group is ended.
+    `TimedOut` after `timeout` seconds, `TooMuchOutput` past `limit` bytes.
+    Whatever raises, the command's process group is ended.
     """
     process = subprocess.Popen(
         list(command),
@@ -64,37 +154,64 @@ def run_streaming(
         # What goes into an image must not depend on how private the worker keeps its own files.
         umask=0o022,
     )
-    lines: SimpleQueue[str | None] = SimpleQueue()
-    reader = threading.Thread(target=read_lines, args=(process, lines), daemon=True)
-    reader.start()
+    lines = Lines(limit)
     deadline = time.monotonic() + timeout
     try:
-        while True:
-            check()
-            try:
-                line = lines.get(timeout=POLL_SECONDS)
-            except Empty:
-                line = ""
-            if line is None:
-                return process.wait()
-            if line:
-                log(line)
-            if time.monotonic() > deadline:
-                raise TimedOut
+        for piece in pieces_of(process, check, deadline):
+            for line in lines.of(piece):
+                if line:
+                    log(line)
+        for line in lines.end():
+            log(line)
+        return process.wait()
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        end(process)
 
 
-def read_lines(process: subprocess.Popen[bytes], lines: SimpleQueue[str | None]) -> None:
-    """Put the command's lines into the queue, and None at their end."""
-    said = process.stdout or process.stderr
-    assert said is not None
-    for raw in said:
-        lines.put(raw.decode("utf-8", "replace").rstrip())
-    lines.put(None)
+def pieces_of(
+    process: subprocess.Popen[bytes], check: Callable[[], None], deadline: float
+) -> Iterator[bytes]:
+    """What a command says, in pieces, until it has ended. It waits while nobody takes them.
+
+    Neither a command that closed its output and goes on, nor one that ended and left somebody who
+    holds it open, keeps us: both are noticed.
+    """
+    stream = process.stdout or process.stderr
+    assert stream is not None
+    is_open = True
+    while True:
+        check()
+        if time.monotonic() > deadline:
+            raise TimedOut
+        ended = process.poll() is not None
+        # Seconds for the one, milliseconds for the other (poll(2)).
+        if not is_open:
+            if ended:
+                return
+            time.sleep(POLL_SECONDS / 10)
+        elif wait_for(stream.fileno(), 0 if ended else POLL_SECONDS):
+            piece = os.read(stream.fileno(), PIECE)
+            is_open = bool(piece)
+            yield piece
+        elif ended:
+            return
+
+
+def wait_for(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | select.POLLHUP)
+    return bool(poll.poll(seconds * 1000))
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End the command's process group if it still runs, first kindly, and close what it said."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()

@@ -1,7 +1,9 @@
-"""A buildah container in a build's work folder: the base image's files, and what commands make of them.
+"""A base image's files on this disk, and what its own package system makes of them.
 
-It is a chroot in namespaces of its own: no daemon, no runtime. Commands are argument lists; nothing goes by
-way of a shell or a Containerfile.
+buildah unpacks the image; commands run upon it as an overlay, in a sandbox of the other kind: package systems
+run as root and reach the network, in namespaces of their own, without the machine's devices, with the few
+capabilities that they take, within limits. Commands are argument lists; nothing goes by way of a shell or a
+Containerfile.
 """
 
 from __future__ import annotations
@@ -9,174 +11,215 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
+import struct
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from images.building import netns
+from django.conf import settings
+
 from images.building.base_images import blobs_of
 from images.building.cache import caches
-from images.building.commands import containment, run_streaming
+from images.building.commands import Deadline, Said, TimedOut, run_streaming
+from images.building.containers import cgroups, enter
+from images.building.containers.sandbox import (
+    Budget,
+    CommandFailed,
+    Sandbox,
+    SandboxBroken,
+    execute,
+)
 from images.building.pipeline import name_of
 from images.models import BaseImage
 from images.registry.oci import Descriptor, RegistryClient
 
-# nobody's, in every distribution: a library's build code has no business with root.
-NOBODY = 65534
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one command may use: seconds, and bytes of address space for each process."""
-
-    seconds: float
-    memory: int
+TOOLS = {"buildah": "buildah", "bwrap": "bubblewrap"}
+TRIAL_SECONDS = 30.0
+# A machine that could not is asked again after so many seconds; one that could, can.
+ASK_AGAIN = 60.0
 
 
 def problem() -> str:
-    """Why this machine can run no container, as a sentence; empty if it can."""
-    if shutil.which("buildah") is None:
-        return "buildah is not installed on the builds workers."
-    if os.geteuid() != 0:
-        return "The builds workers do not run as root, which containers take."
-    return ""
+    """Why this machine can install no OS packages, as a sentence; empty if it can. It was tried."""
+    return _trials.problem("packages")
 
 
 def confinement_problem() -> str:
-    """Why this machine can run no container without a network, as a sentence; empty if it can."""
-    if refusal := problem():
-        return refusal
-    probe = subprocess.run(["unshare", "--net", "--", "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        return "The builds workers may not make network namespaces, which confining builds takes."
+    """Why this machine can run no build code in a sandbox, as a sentence; empty if it can. It was tried."""
+    return problem() or _trials.problem("confined")
+
+
+class Trials:
+    """Remembers what came out, so that a build that takes no sandbox does not pay for one."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[float, str]] = {}
+
+    def problem(self, kind: str) -> str:
+        when, found = self._found.get(kind, (0.0, "?"))
+        if (found and time.monotonic() - when > ASK_AGAIN) or found == "?":
+            found = trial(kind)
+            self._found[kind] = (time.monotonic(), found)
+        return found
+
+
+_trials = Trials()
+
+
+def trial(kind: str) -> str:
+    """Really run a command in a sandbox; why that failed as a sentence, empty if it did not.
+
+    `kind` is "confined", as build code of strangers runs, or "packages", as apt and dnf do.
+    """
+    for tool, package in TOOLS.items():
+        if shutil.which(tool) is None:
+            return f"{package} is not installed on the builds workers."
+    if os.geteuid() != 0:
+        return "The builds workers do not run as root, which sandboxes take."
+    settings.CACHE_DIR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="work-trial-", dir=settings.CACHE_DIR) as folder:
+        work = Path(folder)
+        (work / "root").mkdir()
+        (work / "root/true").write_bytes(smallest_program())
+        (work / "root/true").chmod(0o755)
+        budget = Budget(memory=1 << 30, disk=1 << 20, processes=64, cpus=1, output=1 << 20)
+        box = Sandbox(
+            [work / "root"], Deadline(TRIAL_SECONDS), lambda line: None, lambda: None, budget
+        )
+        try:
+            if kind == "confined":
+                box.run(["/true"], environment={}).close()
+            else:
+                run_packages(box, ["/true"], work, {})
+        except (SandboxBroken, CommandFailed) as error:
+            return f"The builds workers cannot make sandboxes: {error}"
+        except TimedOut:
+            return f"The builds workers made no sandbox within {TRIAL_SECONDS:.0f} seconds."
     return ""
 
 
-class CommandFailed(Exception):
-    """A command in the container ended badly; `said` are its lines."""
-
-    def __init__(self, said: Sequence[str]) -> None:
-        super().__init__("\n".join(said[-3:]))
-        self.said = list(said)
+def smallest_program() -> bytes:
+    """An ELF program for x86-64 that ends at once with status 0 and needs no file beside it (elf(5))."""
+    # xor edi, edi; mov eax, 60 (exit); syscall
+    code = bytes.fromhex("31ff b83c000000 0f05")
+    start, size = 0x400000, 64 + 56 + len(code)
+    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
+        "<HHIQQQIHHHHHH", 2, 62, 1, start + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    )
+    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, start, start, size, size, 0x1000) + code
 
 
 class Container:
-    """A buildah container with storage of its own in the folder `work`.
+    """The files of an OCI layout's image, unpacked in the folder `work`, and an overlay of changes.
 
-    Its methods raise `CommandFailed`, and `TimedOut` past the limit of seconds.
+    Its methods raise `CommandFailed` and `SandboxBroken`, and `TimedOut` past the deadline, which holds for
+    all commands together.
     """
 
     def __init__(
         self,
         layout: Path,
         work: Path,
-        limits: Limits,
+        budget: Budget,
+        deadline: Deadline,
         log: Callable[[str], None],
         check: Callable[[], None],
     ) -> None:
-        self._log, self._check, self._limits = log, check, limits
+        self._log, self._check, self._budget, self._deadline = log, check, budget, deadline
+        self._work = work
         self._storage = work / "storage"
-        self._buildah = [
-            "buildah", "--root", str(self._storage), "--runroot", str(work / "run"),
-            "--storage-driver", "overlay",
-        ]  # fmt: skip
         # buildah makes the image's name of this path, and a name takes fewer characters than a path:
         # so it is told the last part alone, from the folder above.
-        self._folder = layout.parent
-        self._step(["from", "--quiet", "--name", "build", f"oci:{layout.name}"])
+        self._unpack(layout.name, layout.parent)
 
     def run(self, command: Sequence[str]) -> None:
         """Run a command as root with the worker's network; what it says goes to the log."""
-        self._step(
-            ["run", "--isolation", "chroot", "--env", "DEBIAN_FRONTEND=noninteractive", "build",
-             "--", *command],
-            before=self._prlimit(),
-        )  # fmt: skip
+        given = environment(os.environ)
+        run_packages(self.sandbox(), command, self._work, given)
 
-    def run_confined(
-        self,
-        command: Sequence[str],
-        *,
-        answering: Callable[[socket.socket], AbstractContextManager[object]],
-        port: int,
-        volumes: Mapping[Path, str],
-        environment: Mapping[str, str],
-    ) -> None:
-        """Run a command as nobody, with one port of 127.0.0.1 as its only network.
+    def sandbox(self) -> Sandbox:
+        """What runs commands upon these files and leaves them as they are."""
+        return Sandbox(self.lowers, self._deadline, self._log, self._check, self._budget)
 
-        `answering` serves there while its context lasts, on the socket that `images.building.netns` sends
-        through the one it is given. `volumes` are mounted, a trailing `:ro` for reading only.
-        """
-        for path, inside in volumes.items():
-            if inside.endswith(":ro") and path.is_dir():
-                make_readable(path)
-        options = [f"--env={name}={value}" for name, value in environment.items()]
-        options += [f"--volume={path}:{inside}" for path, inside in volumes.items()]
-        with ExitStack() as open_things:
-            ours, theirs = socket.socketpair()
-            open_things.enter_context(ours)
-            open_things.enter_context(theirs)
-            open_things.enter_context(answering(ours))
-            self._step(
-                ["run", "--isolation", "chroot", "--user", f"{NOBODY}:{NOBODY}", "--cap-drop", "all",
-                 "--workingdir", "/", *options, "build", "--", *command],
-                before=[
-                    "unshare", "--net", "--",
-                    # Isolated, and by its path: it needs nothing but the standard library.
-                    sys.executable, "-I", netns.__file__, str(theirs.fileno()), str(port), "--",
-                    *self._prlimit(),
-                ],
-                inherited=[theirs.fileno()],
-            )  # fmt: skip
+    def changed(self, *, deadline: Deadline, budget: Budget) -> Sandbox:
+        """A sandbox upon these files with the changes that commands made, with limits of its own."""
+        upper = [self.upper()] if self.upper().exists() else []
+        return Sandbox([*upper, *self.lowers], deadline, self._log, self._check, budget)
 
     def upper(self) -> Path:
-        """The folder with what the container changed (overlayfs' upper layer)."""
+        """The folder with what commands changed (overlayfs' upper layer)."""
+        return self._work / "upper"
+
+    @cached_property
+    def lowers(self) -> list[Path]:
+        """The unpacked layers, the uppermost first, from where containers/storage keeps them."""
+        overlay = self._storage / "overlay"
         containers = json.loads(
             (self._storage / "overlay-containers/containers.json").read_text(encoding="utf-8")
         )
-        return self._storage / "overlay" / str(containers[0]["layer"]) / "diff"
+        own = overlay / str(containers[0]["layer"])
+        below = (own / "lower").read_text(encoding="utf-8").split(":")
+        return [(overlay / link).resolve(strict=True) for link in below]
 
-    def _prlimit(self) -> list[str]:
-        return ["prlimit", f"--as={self._limits.memory}", "--"]
-
-    def _step(
-        self,
-        arguments: Sequence[str],
-        before: Sequence[str] = (),
-        inherited: Sequence[int] = (),
-    ) -> None:
-        said: list[str] = []
-
-        def hear(line: str) -> None:
-            said.append(line)
-            self._log(line)
-
+    def _unpack(self, layout: str, folder: Path) -> None:
+        command = [
+            "buildah", "--root", str(self._storage), "--runroot", str(self._work / "run"),
+            "--storage-driver", "overlay", "from", "--quiet", "--name", "build", f"oci:{layout}",
+        ]  # fmt: skip
+        specification = {
+            "kind": "tool", "parent": os.getpid(), "cgroups": [], "folder": str(folder),
+            "command": command,
+        }  # fmt: skip
+        said = Said()
         status = run_streaming(
-            [*containment(), *before, *self._buildah, *arguments],
-            log=hear,
+            [sys.executable, "-I", enter.__file__, json.dumps(specification)],
+            log=said.append,
             check=self._check,
-            timeout=self._limits.seconds,
+            timeout=self._deadline.left(),
             environment=environment(os.environ),
-            folder=self._folder,
-            inherited=inherited,
+            limit=self._budget.output,
         )
         if status != 0:
-            raise CommandFailed(said)
+            raise SandboxBroken(f"The base image cannot be unpacked: {said.text()[-1000:]}")
 
 
-def make_readable(folder: Path) -> None:
-    """Let nobody read what the worker gives, which by the worker's umask may be its own alone."""
-    folder.chmod(0o755)
-    for path in folder.iterdir():
-        path.chmod(0o755 if path.is_dir() else 0o644)
+def run_packages(
+    box: Sandbox, command: Sequence[str], work: Path, given: Mapping[str, str]
+) -> None:
+    """Run a command as root upon an overlay whose changes go to `work`/upper, with the network."""
+    upper, scratch = work / "upper", work / "overlay-work"
+    for folder in (upper, scratch):
+        folder.mkdir(exist_ok=True)
+        # The overlay's root looks like its upper folder, and every user is to walk it.
+        folder.chmod(0o755)
+    budget = box.budget
+    specification = {
+        "kind": "packages",
+        "uid": None,
+        "upper": str(upper),
+        "workdir": str(scratch),
+        "port": 0,
+        "limits": budget.rlimits(count_processes=False),
+        "environment": {
+            **given,
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "LC_ALL": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+        },
+    }
+    limits = cgroups.Budget(budget.processes, budget.memory, budget.cpus)
+    with cgroups.group(limits) as group:
+        execute(box, command, specification, group.joins, None, confined=False).close()
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """What buildah may see of the worker's environment: neither its AWS identity nor its settings."""
+    """What buildah and package systems may see of the worker's environment: neither its AWS identity nor
+    its settings.
+    """
     passed = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
     return {name: own[name] for name in passed if name in own}
 

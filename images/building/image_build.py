@@ -32,7 +32,15 @@ from images.building.planning import can_compile, planned_layers, workshop
 from images.building.resolve import Target, parse_lock
 from images.building.system_layer import SystemLayer, SystemLayers
 from images.errors import BuiltWheelGone
-from images.models import BaseImage, Build, BuildPhase, BuiltWheel, WheelLayer
+from images.models import (
+    BaseImage,
+    Build,
+    BuildPhase,
+    BuildReason,
+    BuiltWheel,
+    InstalledLibrary,
+    WheelLayer,
+)
 from images.models.lease import WorkState
 from images.registry import connection, naming
 from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient
@@ -63,6 +71,8 @@ class ImageBuild:
         )
 
     def product(self) -> outcome.Product:
+        if self.build.reason == BuildReason.RENEW and (before := self.build.image.current_build):
+            self.journal.line(before.renewal)
         with self.journal.phase(BuildPhase.RESOLVE):
             lock = self.resolve()
         try:
@@ -134,7 +144,18 @@ class ImageBuild:
         if not lock.sources or self.sources is None:
             return lock
         with self.journal.phase(BuildPhase.SOURCES):
-            return self.sources.with_built_wheels(lock, anew=anew)
+            return self.sources.with_built_wheels(lock, anew=anew, prefer=self.installed_before())
+
+    def installed_before(self) -> set[str]:
+        """The wheels that this image's earlier builds of the same lock hold: a roll-back is to be the same.
+
+        What a source is built with moves on by itself; without these, its wheel would have other bytes.
+        """
+        earlier = self.build.image.builds.filter(
+            state=WorkState.SUCCEEDED, lock=self.build.lock, renewal=""
+        )
+        found = InstalledLibrary.objects.filter(build__in=earlier).exclude(sha256="")
+        return set(found.values_list("sha256", flat=True))
 
     def libraries(self, lock: Lock) -> list[Library]:
         """What Python sees in the image: the base's libraries, and ours, which hide those."""

@@ -1,8 +1,9 @@
 """The package index as a source build may see it: project pages, and the files that they name.
 
-A build backend is code of whoever published the library. It runs without a network, but for this server
-(see `images.building.netns`): it answers the simple API (PEP 503, PEP 691) from the configured indexes, one
-folder each, and holds their addresses, certificates and credentials, so that none of them is in there.
+A build backend is code of whoever published the library. While uv resolves, it runs without a network but
+for this server (see `images.building.containers.sandbox`), which answers the simple API (PEP 503, PEP 691)
+from the configured indexes, one folder each, and holds their addresses, certificates and credentials, so
+that none of them is in there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import SHUT_RDWR, recv_fds, socket
+from socket import socket
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -25,6 +26,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 from pypi_simple import ACCEPT_ANY, PYPI_SIMPLE_ENDPOINT, DistributionPackage, ProjectPage
 
+from images.bounded import whole
 from images.building.indexes import Indexes, is_forbidden
 from images.building.locked_files import (
     is_filename,
@@ -81,24 +83,12 @@ class IndexDoor(ThreadingHTTPServer):
         self.refused: set[str] = set()
 
     @contextmanager
-    def answering(self, messenger: socket) -> Iterator[None]:
-        """Serve as soon as `messenger` brings the socket to listen on (`images.building.netns`)."""
-
-        def wait_for_socket() -> None:
-            try:
-                _, descriptors, *_ = recv_fds(messenger, 16, 1)
-            except OSError:
-                return
-            if descriptors:
-                self.serve_on(socket(fileno=descriptors[0]))
-
-        waiter = threading.Thread(target=wait_for_socket, daemon=True)
-        waiter.start()
+    def answering(self, listener: socket) -> Iterator[None]:
+        """Serve on the socket that a sandbox's network was given (`images.building.containers.enter`)."""
+        self.serve_on(listener)
         try:
             yield
         finally:
-            messenger.shutdown(SHUT_RDWR)
-            waiter.join()
             self.close()
 
     def serve_on(self, listener: socket) -> None:
@@ -212,12 +202,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.absent.add((index, project))
                 return None
             answer.raise_for_status()
-            content = bytearray()
-            for piece in answer.iter_bytes(PIECE):
-                content += piece
-                if len(content) > MAX_PAGE_BYTES:
-                    raise ValueError("the page is too large")
-        packages = parsed(answer, bytes(content), project)
+            content = whole(answer, MAX_PAGE_BYTES).content
+        packages = parsed(answer, content, project)
         self.server.homes.setdefault(project, index)
         return packages
 

@@ -70,7 +70,8 @@ def run_alteration(alteration_id: int) -> None:
 def startable() -> AlterationQuerySet:
     """Alterations that could be resolved on this machine; a worker on another machine does the rest."""
     found = Alteration.objects.startable()
-    if container.confinement_problem():
+    # A queue that asks for no sandbox does not pay for trying whether one can be had.
+    if found.filter(spec__allow_source=True).exists() and container.confinement_problem():
         found = found.exclude(spec__allow_source=True)
     return found
 

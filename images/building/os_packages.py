@@ -1,4 +1,4 @@
-"""OS packages: installed by the base's own package system in a buildah container, kept as one layer.
+"""OS packages: installed by the base's own package system in a sandbox of its own, kept as one layer.
 
 Names and versions reach apt or dnf as arguments of a process. What the package system changed is the
 overlay's upper folder, and becomes the layer; caches and logs are removed first.
@@ -7,18 +7,24 @@ overlay's upper folder, and becomes the layer; caches and logs are removed first
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from django.conf import settings
+
 from images.building import container
-from images.building.commands import TimedOut
-from images.building.container import CommandFailed, Container, Limits
+from images.building.commands import Deadline, TimedOut
+from images.building.container import Container
+from images.building.containers.sandbox import Budget, CommandFailed, SandboxBroken
 from images.building.inspection import DPKG_STATUS, dpkg_packages
 from images.building.tar_layer import Layer
 from images.building.tree_layer import write_tree_layer
 from images.errors import BuildError, OSPackagesUnavailable
 from images.requirements import OSPackage
 
+# Of one file of a package, and of what lies in its /tmp.
+MAX_FILE_BYTES = 4 << 30
 # Package lists, downloaded packages, what apt derives from the lists, and logs: 30 MB that no image needs.
 LEFTOVERS = (
     "var/lib/apt/lists/*",
@@ -50,7 +56,6 @@ def install(
     os_family: str,
     work: Path,
     destination: Path,
-    limits: Limits,
     log: Callable[[str], None],
     check: Callable[[], None],
 ) -> tuple[Layer, tuple[tuple[str, str], ...]]:
@@ -64,12 +69,13 @@ def install(
             refusal, hint="Leave the OS packages empty to build this image."
         )
     try:
-        box = Container(layout, work, limits, log, check)
-        install_in(box, packages, os_family)
-    except TimedOut as error:
-        raise BuildError(
-            f"Installing the OS packages took longer than {limits.seconds:.0f} seconds.",
-            hint="The package mirror may be slow; build again in a while.",
+        with in_time() as deadline:
+            box = Container(layout, work, budget(), deadline, log, check)
+            install_in(box, packages, os_family)
+    except SandboxBroken as error:
+        raise OSPackagesUnavailable(
+            f"The builds worker cannot run a package system: {error}",
+            hint="An operator should look at it; `manage.py doctor` tries it.",
         ) from error
     upper = box.upper()
     for pattern in LEFTOVERS:
@@ -80,6 +86,29 @@ def install(
     there = is_inside(upper, status) and status.is_file() and not status.is_symlink()
     listed = status.read_text(encoding="utf-8", errors="replace") if there else ""
     return write_tree_layer(upper, destination), dpkg_packages(listed)
+
+
+@contextmanager
+def in_time() -> Iterator[Deadline]:
+    """The time that all commands of one installation have together. Raises `BuildError` past it."""
+    try:
+        yield Deadline(settings.OS_PACKAGES_SECONDS)
+    except TimedOut as error:
+        raise BuildError(
+            f"Installing the OS packages took longer than {settings.OS_PACKAGES_SECONDS} seconds.",
+            hint="The package mirror may be slow; build again in a while.",
+        ) from error
+
+
+def budget() -> Budget:
+    """What a package system may use; what it installs goes to the disk, and is not among `disk`."""
+    return Budget(
+        memory=settings.OS_PACKAGES_MEMORY_BYTES,
+        disk=MAX_FILE_BYTES,
+        processes=settings.SOURCE_BUILD_PROCESSES,
+        cpus=settings.SOURCE_BUILD_CPUS,
+        output=settings.BUILD_OUTPUT_BYTES,
+    )
 
 
 def install_in(box: Container, packages: Sequence[OSPackage], os_family: str) -> None:

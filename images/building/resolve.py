@@ -23,7 +23,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion
 from uv import find_uv_bin
 
-from images.building.commands import TimedOut, run_streaming
+from images.building.commands import Said, TimedOut, run_streaming
 from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
 from images.building.locked_files import (
     Lock,
@@ -120,7 +120,7 @@ def resolve(
         given = environment_of_uv(environment or {})
         log(f"Resolving {len(requirements)} requirements for Python {target.python_version}")
         # Addresses go by the environment, as they may hold credentials that `ps` must not show.
-        said: list[str] = []
+        said = Said()
         try:
             status = run_streaming(
                 command,
@@ -136,7 +136,7 @@ def resolve(
                 hint="The package index may be slow; build again in a while.",
             ) from error
         if status != 0:
-            raise resolver_error("\n".join(said), target)
+            raise resolver_error(said.text(), target)
         text = output.read_text(encoding="utf-8")
         text = with_dependencies(text, dependencies(target, wanted, text, check, given))
     lock = parse_lock(without_credentials(text), target)

@@ -37,9 +37,10 @@ def run(build_id: int) -> None:
 def startable() -> BuildQuerySet:
     """Builds that could start and that this machine can do; a worker on another machine does the rest."""
     found = Build.objects.startable()
-    if container.problem():
+    # A queue that asks for no sandbox does not pay for trying whether one can be had.
+    if found.exclude(spec__os_packages=[]).exists() and container.problem():
         found = found.filter(spec__os_packages=[])
-    if container.confinement_problem():
+    if found.filter(spec__allow_source=True).exists() and container.confinement_problem():
         found = found.exclude(spec__allow_source=True)
     return found
 

@@ -1,20 +1,18 @@
 """Libraries without a wheel: built of their source distributions, in the base image and nowhere else.
 
 Even to tell what it depends on, a source distribution may run code of its own (PEP 517). So resolving and
-building both happen in a container of the base image, as nobody, with the package indexes as the only network
-(`images.building.index_door`). The wheel then is one like any other, remembered by what it was made of.
+each single build happen upon the base image's files in sandboxes, each of them new and gone afterwards
+(`images.building.containers.sandbox`). Resolving reaches the package indexes and nothing else
+(`images.building.index_door`); a build reaches nothing (`images.building.wheel_builds`). The wheel then
+is one like any other, remembered by what it was made of.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import shutil
-import stat
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -25,38 +23,59 @@ from uv import find_uv_bin
 
 from images.attestations import BUILDER
 from images.building import container as containers
-from images.building import index_door, layers, os_packages
+from images.building import index_door, os_packages
 from images.building.cache import caches
-from images.building.commands import TimedOut
-from images.building.container import CommandFailed, Container, Limits
+from images.building.commands import Deadline, TimedOut
+from images.building.container import Container
+from images.building.containers import enter, inside
+from images.building.containers.sandbox import (
+    Budget,
+    CommandFailed,
+    Results,
+    Sandbox,
+    SandboxBroken,
+)
 from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
-from images.building.indexes import Indexes, forbidden
+from images.building.indexes import Indexes, forbidden, refuse_forbidden
 from images.building.locked_files import MAX_FILE_BYTES, Lock, LockedSource, LockedWheel
-from images.building.resolve import Target, compiling, preferences, resolver_error
+from images.building.resolve import Target, compiling, preferences, resolve, resolver_error
 from images.building.sandboxed_lock import lock_of_files
-from images.building.wheels import fetch, index_client, kept_name
-from images.errors import LockInvalid, SourceBuildFailed, SourceBuildsUnavailable
+from images.building.wheel_builds import ENVIRONMENT, Prepared, WheelBuilds
+from images.building.wheels import index_client, kept_name
+from images.errors import NoWheel, SourceBuildFailed, SourceBuildsUnavailable
 from images.models import BaseImage, Build, BuiltWheel
 from images.registry import connection
 from images.requirements import OSPackage, PipRequirement
 
-# What uv and buildah say of any failure.
-_NOISE = re.compile(r"hint: Build failures usually|subprocess exited with|Error: exit status")
-# Where the container sees what it is given, what it may write, and uv.
-GIVEN = PurePosixPath("/build/given")
-OUT = PurePosixPath("/build/out")
-UV = "/usr/local/bin/ri-uv"
-# Whose the folder is that it may write to.
-OWNER = (containers.NOBODY, containers.NOBODY)
-# The beginning of what ZIP archives can tell: the same source gives the same wheel at any time.
-SOURCE_DATE_EPOCH = "315532800"
+GIVEN, OUT = PurePosixPath(enter.GIVEN), PurePosixPath(enter.OUT)
+INSIDE = str(GIVEN / "inside.py")
 # Locks of some hundred libraries have one or two megabytes.
 MAX_TEXT_BYTES = 16 << 20
+# What a build needs may have no wheel either, and what that needs; some begin with themselves.
+MAX_DEPTH = 4
+
+
+@contextmanager
+def as_errors() -> Iterator[None]:
+    """What ends a sandbox from outside, as an error of a build."""
+    try:
+        yield
+    except TimedOut as error:
+        raise SourceBuildFailed(
+            f"Building from source took longer than {settings.SOURCE_BUILD_SECONDS} seconds.",
+            hint="Choose a version that has a wheel, or ask an operator for more time "
+            "(RI_SOURCE_BUILD_SECONDS).",
+        ) from error
+    except SandboxBroken as error:
+        raise SourceBuildsUnavailable(
+            f"The builds worker cannot make a sandbox: {error}",
+            hint="An operator should look at it; `manage.py doctor` tries it.",
+        ) from error
 
 
 @dataclass
 class SourceBuilds:
-    """The source builds of one image build. The container is made when it is first needed."""
+    """The source builds of one image build. What they run upon is unpacked when it is first needed."""
 
     base: BaseImage
     packages: Sequence[OSPackage]
@@ -66,85 +85,156 @@ class SourceBuilds:
     indexes: Indexes = field(default_factory=Indexes.configured)
     # Whose the wheels are that it makes; alterations that are only looked at make none.
     build_of_origin: Build | None = None
+    # How many builds this one is for the sake of, and whose files it runs upon then.
+    depth: int = 0
+    files: Callable[[], Sandbox] | None = None
 
     # --- resolve ---------------------------------------------------------------------------------------
 
+    @as_errors()
     def lock(self, requirements: Sequence[PipRequirement]) -> Lock:
         """Lock requirements, source distributions included. Raises as `images.building.resolve`."""
         target = Target(self.base.python_version)
-        (self.given / "requirements.in").write_text("".join(f"{r}\n" for r in requirements))
-        out = self.fresh_folder()
-        if self.base.libraries:
-            (out / "pylock.toml").write_text(preferences(dict(self.base.libraries)))
-            os.chown(out / "pylock.toml", *OWNER)
+        given = {"requirements.in": "".join(f"{r}\n" for r in requirements)}
+        if self.base.libraries and not self.depth:
+            given["pylock.toml"] = preferences(dict(self.base.libraries))
         self.log("Resolving in the base image, source distributions included")
-        try:
-            door = self.run(
-                [*compiling(target, self.base.interpreter, GIVEN / "requirements.in",
-                            OUT / "pylock.toml"), "--quiet"],
-                out,
-            )  # fmt: skip
-        except CommandFailed as error:
-            raise resolver_error("\n".join(error.said), target) from error
-        made = self.work / "pylock.toml"
-        take_file(out / "pylock.toml", made, MAX_TEXT_BYTES)
-        # Of what lay where build code could write, only which of the index's files it names counts.
-        files = door.files_named_in(made.read_text(errors="replace"))
-        with index_client(self.indexes.auth, self.indexes.ca_file) as client:
-            lock = lock_of_files(files, requirements, target, client, self.check)
-        text = with_dependencies(lock.text, self.dependencies(target, lock.text))
-        return replace(lock, text=text)
-
-    def dependencies(self, target: Target, lock: str) -> dict[str, list[str]]:
-        """Which library asked for which, out of the container's cache; empty if that does not tell."""
-        out = self.fresh_folder()
-        (out / "annotated.txt").write_text(pins(lock))
-        os.chown(out / "annotated.txt", *OWNER)
-        arguments = compiling(
-            target, self.base.interpreter, GIVEN / "requirements.in", OUT / "annotated.txt", ASKING
+        door = index_door.IndexDoor(self.indexes)
+        command = compiling(
+            target, self.base.interpreter, GIVEN / "requirements.in", OUT / "pylock.toml"
         )
         try:
-            self.run(arguments, out)
-        except CommandFailed:
+            made = self.compile([*command, "--quiet"], given, door, "pylock.toml")
+        except CommandFailed as error:
+            raise resolver_error("\n".join(error.said), target) from error
+        # Of what was written where build code runs, only which of the index's files it names counts.
+        files = door.files_named_in(made)
+        with index_client(self.indexes.auth, self.indexes.ca_file) as client:
+            lock = lock_of_files(files, requirements, target, client, self.check)
+        asked = self.dependencies(target, lock.text, given["requirements.in"])
+        return replace(lock, text=with_dependencies(lock.text, asked))
+
+    def dependencies(self, target: Target, lock: str, requirements: str) -> dict[str, list[str]]:
+        """Which library asked for which; empty if uv does not tell.
+
+        Asked in a new sandbox, so uv reads what the libraries depend on once more.
+        """
+        given = {"requirements.in": requirements, "annotated.txt": pins(lock)}
+        style = [word for word in ASKING if word != "--offline"]
+        command = compiling(
+            target, self.base.interpreter, GIVEN / "requirements.in", OUT / "annotated.txt", style
+        )
+        try:
+            made = self.compile(command, given, index_door.IndexDoor(self.indexes), "annotated.txt")
+        except (CommandFailed, SourceBuildFailed):
             return {}
-        made = self.work / "annotated.txt"
-        take_file(out / "annotated.txt", made, MAX_TEXT_BYTES)
-        return dependencies_of(made.read_text(errors="replace"))
+        return dependencies_of(made)
+
+    def compile(
+        self,
+        arguments: Sequence[str],
+        given: dict[str, str],
+        door: index_door.IndexDoor,
+        answer: str,
+    ) -> str:
+        """Run uv with these arguments and files, with the indexes as its network; the file that it wrote.
+
+        Raises `CommandFailed`, or `PackageNotAllowed` where that is why.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="given-", dir=self.work))
+        for name, text in given.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        (folder / "inside.py").write_bytes(Path(inside.__file__).read_bytes())
+        try:
+            with self.run(
+                [self.base.interpreter, "-I", INSIDE, "compile", *arguments], folder, door
+            ) as results:
+                copy = folder / "answer"
+                results.take(answer, copy, MAX_TEXT_BYTES)
+                return copy.read_text(encoding="utf-8", errors="replace")
+        except CommandFailed as error:
+            # What was asked for in vain is a better reason than what failed for want of it.
+            for name in sorted(door.refused):
+                raise forbidden(name) from error
+            raise
+        finally:
+            door.close()
+
+    def run(self, command: Sequence[str], given: Path, door: index_door.IndexDoor) -> Results:
+        return self.box().run(
+            command,
+            given=given,
+            uv=Path(find_uv_bin()),
+            environment={**ENVIRONMENT, **index_door.environment(self.indexes)},
+            serving=door.answering,
+            port=index_door.PORT,
+        )
 
     # --- build -----------------------------------------------------------------------------------------
 
-    def with_built_wheels(self, lock: Lock, *, anew: bool = False) -> Lock:
+    @as_errors()
+    def with_built_wheels(
+        self, lock: Lock, *, anew: bool = False, prefer: Collection[str] = ()
+    ) -> Lock:
         """The lock with a wheel for each source distribution that the base does not have installed.
 
-        `anew` builds also what is remembered. Raises `SourceBuildFailed` with the backend's last words.
+        `anew` builds also what is remembered. A wheel whose sha256 is among `prefer` is taken again if it was
+        made of the same source in the same place, whatever its build needs are locked to by now.
+        Raises `SourceBuildFailed` with the backend's last words.
         """
-        in_base = dict(self.base.libraries)
+        in_base = {} if self.depth else dict(self.base.libraries)
         wheels = [
-            self.wheel_of(source, anew=anew)
+            self.wheel_of(source, anew=anew, prefer=prefer)
             for source in lock.sources
             if in_base.get(source.name) != source.version
         ]
         every = sorted([*lock.wheels, *wheels], key=lambda wheel: wheel.name)
         return replace(lock, wheels=tuple(every), sources=())
 
-    def wheel_of(self, source: LockedSource, *, anew: bool) -> LockedWheel:
-        key = self.key(source)
-        known = BuiltWheel.objects.filter(key=key).order_by("-pk").first()
-        if known is not None and not anew:
-            self.log(f"{known.filename} was built of {source.filename} before")
-        else:
-            path = self.build(source)
-            sha256 = sha256_of(path)
-            caches().wheels.keep(kept_name(sha256), path)
-            known, _ = BuiltWheel.objects.get_or_create(
-                key=key,
-                sha256=sha256,
-                defaults={
-                    "filename": path.name,
-                    "size_bytes": path.stat().st_size,
-                    **self.provenance(source),
-                },
-            )
+    def wheel_of(
+        self, source: LockedSource, *, anew: bool, prefer: Collection[str] = ()
+    ) -> LockedWheel:
+        builds = self.wheel_builds
+        source_key = builds.source_key(source)
+        known = None
+        if not anew:
+            same = BuiltWheel.objects.filter(source_key=source_key, sha256__in=list(prefer))
+            known = same.order_by("-pk").first()
+        if known is None:
+            prepared = builds.prepare(source, asked_before)
+            if not anew:
+                known = BuiltWheel.objects.filter(key=prepared.key).order_by("-pk").first()
+            if known is None:
+                return self.locked_wheel(source, self.built(source, prepared, source_key))
+        self.log(f"{known.filename} was built of {source.filename} before")
+        return self.locked_wheel(source, known)
+
+    def built(self, source: LockedSource, prepared: Prepared, source_key: str) -> BuiltWheel:
+        needs = [f"{wheel.name} {wheel.version}" for wheel in prepared.environment]
+        self.log(
+            f"Building {source.filename} in the base image, with {', '.join(needs) or 'nothing'}"
+        )
+        path = self.wheel_builds.build(source, prepared, MAX_FILE_BYTES)
+        sha256 = sha256_of(path)
+        caches().wheels.keep(kept_name(sha256), path)
+        made, _ = BuiltWheel.objects.get_or_create(
+            key=prepared.key,
+            sha256=sha256,
+            defaults={
+                **self.provenance(source),
+                "filename": path.name,
+                "size_bytes": path.stat().st_size,
+                "source_key": source_key,
+                "hook_key": prepared.hook_key,
+                "asked": list(prepared.asked),
+                "build_requirements": [
+                    [wheel.name, wheel.version, wheel.sha256] for wheel in prepared.environment
+                ],
+            },
+        )
+        return made
+
+    def locked_wheel(self, source: LockedSource, known: BuiltWheel) -> LockedWheel:
         return LockedWheel(
             source.name,
             source.version,
@@ -167,152 +257,77 @@ class SourceBuilds:
             "builder": f"{BUILDER}@{settings.VERSION}",
         }
 
-    def key(self, source: LockedSource) -> str:
-        """What decides the wheel, as one sha256 in hex."""
-        return layers.key_of(
-            source=source.sha256,
-            base=self.base.manifest_digest,
-            os_packages=sorted(map(str, self.packages)),
+    @cached_property
+    def wheel_builds(self) -> WheelBuilds:
+        return WheelBuilds(
+            box=self.box,
+            interpreter=self.base.interpreter,
+            python_version=self.base.python_version,
+            of={
+                "base": self.base.manifest_digest,
+                "os_packages": sorted(map(str, self.packages)),
+            },
+            locking=self.build_wheels,
+            indexes=self.indexes,
+            work=self.work / "sources",
         )
 
-    def build(self, source: LockedSource) -> Path:
-        """Build a source distribution's wheel, checked to be its own."""
-        with index_client(self.indexes.auth, self.indexes.ca_file) as client:
-            file = fetch(client, source, caches().wheels, self.work / "sdists", threading.Event())
-        shutil.copyfile(file, self.given / source.filename)
-        out = self.fresh_folder()
-        self.log(f"Building {source.filename} in the base image")
+    def build_wheels(self, wanted: Sequence[PipRequirement]) -> Sequence[LockedWheel]:
+        """What a build needs, as wheels: locked without running code of anybody, unless it takes a build."""
         try:
-            self.run(
-                ["build", "--no-config", "--wheel", "--color", "never", "--python",
-                 self.base.interpreter, "--out-dir", str(OUT), str(GIVEN / source.filename)],
-                out,
-            )  # fmt: skip
-        except CommandFailed as error:
-            raise failed(source, error.said) from error
-        names = [path.name for path in out.iterdir() if path.name.endswith(".whl")]
-        if len(names) != 1 or not is_of(names[0], source):
-            raise failed(
-                source, ["It gave something else than one wheel of its own name and version."]
+            lock = resolve(
+                wanted,
+                Target(self.base.python_version),
+                preinstalled={},
+                log=lambda line: None,
+                check=self.check,
+                environment=self.indexes.environment,
             )
-        wheel = self.work / names[0]
-        take_file(out / names[0], wheel, MAX_FILE_BYTES)
-        return wheel
-
-    # --- the container -----------------------------------------------------------------------------------
-
-    def run(self, arguments: Sequence[str], out: Path) -> index_door.IndexDoor:
-        """Run uv in the container, with `out` to write to.
-
-        Raises `CommandFailed`, or `PackageNotAllowed` where that is why.
-        """
-        door = index_door.IndexDoor(self.indexes)
-        try:
-            self.container.run_confined(
-                [UV, *arguments],
-                answering=door.answering,
-                port=index_door.PORT,
-                volumes={
-                    self.given: f"{GIVEN}:ro",
-                    out: str(OUT),
-                    Path(find_uv_bin()): f"{UV}:ro",
-                },
-                environment={
-                    **index_door.environment(self.indexes),
-                    "HOME": "/tmp",  # noqa: S108 - the container's own
-                    "UV_CACHE_DIR": "/tmp/cache",  # noqa: S108
-                    "UV_PYTHON_DOWNLOADS": "never",
-                    "PYTHONHASHSEED": "0",
-                    "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
-                },
-            )
-        except TimedOut as error:
-            raise SourceBuildFailed(
-                f"Building from source took longer than {settings.SOURCE_BUILD_SECONDS} seconds.",
-                hint="Choose a version that has a wheel, or ask an operator for more time.",
-            ) from error
-        except CommandFailed as error:
-            # What was asked for in vain is a better reason than what failed for want of it.
-            for name in sorted(door.refused):
-                raise forbidden(name) from error
-            raise
-        return door
+        except NoWheel as error:
+            if self.depth == MAX_DEPTH:
+                raise
+            self.log(f"A build needs what is not to be had as wheels alone: {error.message}")
+            lock = self.deeper.lock(wanted)
+        refuse_forbidden(lock)
+        return self.deeper.with_built_wheels(lock).wheels if lock.sources else lock.wheels
 
     @cached_property
-    def container(self) -> Container:
-        """The base image, with the OS packages of the spec, which may be compilers."""
+    def deeper(self) -> SourceBuilds:
+        """For what a build needs to be built itself: upon the same files, within the same time."""
+        folder = self.work / "deeper"
+        folder.mkdir()
+        return replace(self, work=folder, depth=self.depth + 1, files=self.box)
+
+    # --- sandboxes ---------------------------------------------------------------------------------------
+
+    def box(self) -> Sandbox:
+        """What runs each command in a sandbox of its own, all of them within one deadline."""
+        return self.files() if self.files else self.unpacked
+
+    @cached_property
+    def unpacked(self) -> Sandbox:
+        """The base image's files, with the OS packages of the spec, which may be compilers."""
         if refusal := containers.confinement_problem():
             raise SourceBuildsUnavailable(refusal, hint="Choose a version that has a wheel.")
-        folder = self.work / "sources"
+        folder = self.work / "unpacked"
         folder.mkdir()
-        limits = Limits(settings.SOURCE_BUILD_SECONDS, settings.SOURCE_BUILD_MEMORY_BYTES)
         with connection.registry_client() as client:
             layout = containers.base_layout(client, self.base, self.work / "base", self.check)
-        made = Container(layout, folder, limits, self.log, self.check)
-        if self.packages:
-            os_packages.install_in(made, self.packages, self.base.os_family)
-        return made
-
-    @cached_property
-    def given(self) -> Path:
-        """The folder that the container reads from; nothing in it is anybody's but the worker's."""
-        folder = self.work / "given"
-        folder.mkdir()
-        return folder
-
-    def fresh_folder(self) -> Path:
-        """A folder for one run to write to. What lies in it afterwards is not to be trusted."""
-        folder = Path(tempfile.mkdtemp(prefix="out-", dir=self.work))
-        os.chown(folder, *OWNER)
-        return folder
+        with os_packages.in_time() as deadline:
+            made = Container(layout, folder, os_packages.budget(), deadline, self.log, self.check)
+            if self.packages:
+                os_packages.install_in(made, self.packages, self.base.os_family)
+        return made.changed(
+            deadline=Deadline(settings.SOURCE_BUILD_SECONDS), budget=Budget.configured()
+        )
 
 
-def take_file(path: Path, destination: Path, limit: int) -> None:
-    """Copy what a build has left, if it is a plain file of at most `limit` bytes: no link may lead the
-    worker elsewhere.
-
-    Raises `SourceBuildFailed`; then there is no file at `destination`.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise SourceBuildFailed(f"The build left no readable file {path.name}.") from error
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise SourceBuildFailed(f"What the build left as {path.name} is no file.")
-    with os.fdopen(descriptor, "rb") as source:
-        if status.st_size > limit:
-            raise SourceBuildFailed(
-                f"What the build left as {path.name} is larger than {limit:,} bytes."
-            )
-        try:
-            with destination.open("wb") as copy:
-                shutil.copyfileobj(source, copy)
-        except BaseException:
-            destination.unlink(missing_ok=True)
-            raise
-
-
-def is_of(filename: str, source: LockedSource) -> bool:
-    """Whether the name is that of a wheel of the source's own name and version, and nothing else."""
-    try:
-        LockedWheel(source.name, source.version, filename, "", "0" * 64, built_of=source)
-    except LockInvalid:
-        return False
-    return True
+def asked_before(hook_key: str) -> list[str] | None:
+    """What a source's hook asked for when it was last run for the same source and environment."""
+    found = BuiltWheel.objects.filter(hook_key=hook_key).order_by("-pk").first()
+    return None if found is None else list(found.asked)
 
 
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def failed(source: LockedSource, said: Sequence[str]) -> SourceBuildFailed:
-    told = [line.strip() for line in said if line.strip() and not _NOISE.match(line)]
-    words = " ".join(told[-4:])[-800:]
-    return SourceBuildFailed(
-        f"{source.name} {source.version} cannot be built from its source distribution. {words}",
-        hint="If it needs a compiler or headers, name them under OS packages, such as gcc and "
-        "python3-dev; the log has all that its build said.",
-    )

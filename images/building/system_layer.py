@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
 from images.building import layers, os_packages, push, remembered
 from images.building.cache import caches
-from images.building.container import Limits, base_layout
+from images.building.container import base_layout
 from images.building.journal import Journal
 from images.building.pipeline import KeyedLayer, name_of
 from images.building.tar_layer import OCI_LAYER_GZIP, Layer
@@ -95,7 +93,6 @@ class SystemLayers:
             os_family=self.base.os_family,
             work=self.work,
             destination=self.work / "os-packages.tar.gz",
-            limits=Limits(settings.OS_PACKAGES_SECONDS, settings.OS_PACKAGES_MEMORY_BYTES),
             log=self.journal.line,
             check=self.check,
         )

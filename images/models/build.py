@@ -36,6 +36,11 @@ class BuildReason(models.TextChoices):
     ALTER = "alter", "Altered"
     ROLL_BACK = "roll_back", "Rolled back"
     UPGRADE = "upgrade", "Base image upgraded"
+    RENEW = "renew", "Built from source anew"
+
+
+# Builds that the platform begins by itself: those of people go before them.
+OF_THE_PLATFORM = (BuildReason.UPGRADE, BuildReason.RENEW)
 
 
 class BuildQuerySet(LeaseQuerySet["Build"]):
@@ -72,6 +77,8 @@ class Build(Lease):
     size_bytes = models.BigIntegerField(default=0)
     pushed_bytes = models.BigIntegerField(default=0)
     library_count = models.PositiveIntegerField(default=0)
+    # Why its image is to be made anew by the platform, as a sentence; empty if it is not.
+    renewal = models.CharField(max_length=300, blank=True)
 
     log_chunks: RelatedManager[BuildLogChunk]
     libraries: RelatedManager[InstalledLibrary]
@@ -230,12 +237,20 @@ class WheelLayer(models.Model):
 class BuiltWheel(models.Model):
     """A wheel that this instance made of a source distribution.
 
-    `key` is of the source, the base image and the OS packages it was built with. Where it is built anew,
-    as its file is not kept, the bytes may differ: then the newest counts. What it was made of, in which
-    build and by whom is told by SBOM and provenance of every image that holds it (`images.attestations`).
+    `key` is of the source, the base image, the OS packages and the locked libraries it was built with. Where
+    it is built anew, as its file is not kept, the bytes may differ: then the newest counts. What it was made
+    of, in which build and by whom is told by SBOM and provenance of every image that holds it
+    (`images.attestations`).
+
+    `source_key` leaves those libraries out. `hook_key` has them as pyproject.toml asks for them, and `asked`
+    is what the source's own hook asked for besides then. `build_requirements` are `[name, version, sha256]`.
     """
 
     key = models.CharField(max_length=64)
+    source_key = models.CharField(max_length=64, db_index=True)
+    hook_key = models.CharField(max_length=64, db_index=True)
+    asked = models.JSONField(default=list, blank=True)
+    build_requirements = models.JSONField(default=list, blank=True)
     filename = models.CharField(max_length=255)
     sha256 = models.CharField(max_length=64, db_index=True)
     size_bytes = models.BigIntegerField()

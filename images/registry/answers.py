@@ -28,7 +28,6 @@ def may_be_expired(response: httpx.Response) -> bool:
     ECR answers so instead of with a 401 and a challenge: "Your authorization token has expired.
     Reauthenticate and try again." To HEAD it can say nothing at all.
     """
-    response.read()
     return not response.content or b"token has expired" in response.content
 
 
@@ -36,7 +35,6 @@ def is_unknown_yet(response: httpx.Response) -> bool:
     """Whether the registry does not know the repository (distribution-spec, "Error Codes")."""
     if response.status_code != 404:
         return False
-    response.read()
     return "NAME_UNKNOWN" in registry_words(response)
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import httpx
 
+from images.bounded import AnswerTooLarge, whole
 from images.errors import RegistryError, RegistryUnavailable
 from images.registry.answers import RETRIED, is_unknown_yet, may_be_expired, refused, retry_after
 from images.tls import trust
@@ -26,6 +27,8 @@ MAX_ATTEMPTS = 5
 MAX_REDIRECTS = 5
 BACKOFF_SECONDS = 0.5
 MAX_WAIT_SECONDS = 30.0
+# Manifests and indexes may have 4 MiB (images.registry.oci); errors and tokens are texts of a few lines.
+MAX_ANSWER, MAX_ERROR = 8 << 20, 64 << 10
 
 Body = bytes | Callable[[], Iterator[bytes]] | None
 
@@ -110,8 +113,7 @@ class Transport:
             missing_ok=missing_ok,
             settle=settle,
         ) as response:
-            response.read()
-            return response
+            return whole(response, MAX_ANSWER)
 
     @contextmanager
     def stream(
@@ -141,6 +143,8 @@ class Transport:
                     ) from error
                 self._sleep(backoff(attempt))
                 continue
+            if settle and response.status_code == 404:
+                response = whole(response, MAX_ERROR, cut=True)
             again = response.status_code == 429 or (retry and response.status_code in RETRIED)
             if not last and (again or (settle and is_unknown_yet(response))):
                 wait = retry_after(response) or backoff(attempt)
@@ -150,9 +154,14 @@ class Transport:
             break
         try:
             if response.status_code >= 400 and not (missing_ok and response.status_code == 404):
-                response.read()
-                raise refused(method, target, response)
+                raise refused(method, target, whole(response, MAX_ERROR, cut=True))
             yield response
+        except AnswerTooLarge as error:
+            raise RegistryError(
+                f"The registry {self.base_url.host} gave a larger answer to {method} {target.path} than any "
+                "should.",
+                hint="An operator must look at what answers there.",
+            ) from error
         except httpx.TransportError as error:
             raise RegistryUnavailable(
                 f"The registry {self.base_url.host} broke off its answer: {told(error)}.",
@@ -176,14 +185,14 @@ class Transport:
         """One attempt; where the credentials are not taken, it is repeated once with fresh ones."""
         sent = self._credentials() if self._credentials and not self._bearer else None
         response = self._followed(method, target, headers | self._authorization(scope, sent), body)
+        if response.status_code in (401, 403):
+            response = whole(response, MAX_ERROR, cut=True)
         if response.status_code == 401:
             challenge = response.headers.get("WWW-Authenticate", "")
         elif response.status_code == 403 and sent is not None and may_be_expired(response):
             challenge = "Basic"
         else:
             return response
-        response.read()
-        response.close()
         fresh = self._answer(challenge, scope, sent)
         if fresh is None:
             return response
@@ -272,10 +281,12 @@ class Transport:
         if self._credentials and origin(realm) == origin(self.base_url):
             # They are the registry's; whom it names as its token server need not have them.
             headers = {"Authorization": basic(self._credentials())}
-        answer = self._http.get(
-            realm, params={k: v for k, v in params.items() if v}, headers=headers
-        )
-        token = token_in(answer)
+        params = {k: v for k, v in params.items() if v}
+        try:
+            with self._http.stream("GET", realm, params=params, headers=headers) as streamed:
+                token = token_in(whole(streamed, MAX_ERROR))
+        except AnswerTooLarge:
+            return None
         if not token:
             return None
         with self._lock:

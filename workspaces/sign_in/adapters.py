@@ -139,6 +139,13 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
             single_sign_on.record_first_sign_in(user, client_address(request))
         return user
 
+    def get_requests_session(self) -> Any:
+        """As the library's own, with a limit on what an answer may have."""
+        # Loaded when somebody signs in by a provider, as the library does it.
+        from workspaces.sign_in.provider_session import bounded
+
+        return bounded(super().get_requests_session())
+
     def on_authentication_error(
         self,
         request: HttpRequest,

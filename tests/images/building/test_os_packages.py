@@ -191,7 +191,7 @@ def test_dnf_is_asked_on_systems_that_have_it(
     os_packages.install(
         [OSPackage("libgomp", "11.4"), OSPackage("jq")],
         layout=tmp_path, os_family="rhel", work=tmp_path, destination=tmp_path / "layer",
-        limits=container.Limits(1, 1), log=lambda line: None, check=lambda: None,
+        log=lambda line: None, check=lambda: None,
     )  # fmt: skip
     assert asked == [
         ["dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs",

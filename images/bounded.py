@@ -1,0 +1,46 @@
+"""Answers of other servers, read up to a limit: whatever they send, it does not fill our memory.
+
+An index, a registry or a token server may be broken, or in other hands than one thinks. What is as large as
+it likes by design (blobs, wheels) is streamed elsewhere, and counted there.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+# What describes the body as it was sent, which is not as it is here.
+_OF_THE_TRANSFER = ("content-encoding", "content-length", "transfer-encoding")
+
+
+class AnswerTooLarge(httpx.HTTPError):
+    """An answer went on past the limit; the connection was closed."""
+
+
+def whole(response: httpx.Response, limit: int, *, cut: bool = False) -> httpx.Response:
+    """The streamed answer with all of its body, at most `limit` bytes when unpacked; it is closed.
+
+    With `cut`, the rest is left out, as does for an error's words; else raises `AnswerTooLarge`.
+    """
+    pieces, received = [], 0
+    try:
+        for piece in response.iter_bytes():
+            received += len(piece)
+            if received > limit:
+                if not cut:
+                    raise AnswerTooLarge(
+                        f"{response.request.url.host} answered with more than {limit:,} bytes."
+                    )
+                pieces.append(piece[: limit - received])
+                break
+            pieces.append(piece)
+    finally:
+        response.close()
+    headers = [
+        (name, value)
+        for name, value in response.headers.multi_items()
+        # An answer to HEAD tells of the body that it does not have.
+        if response.request.method == "HEAD" or name.lower() not in _OF_THE_TRANSFER
+    ]
+    return httpx.Response(
+        response.status_code, headers=headers, content=b"".join(pieces), request=response.request
+    )

@@ -1,0 +1,1 @@
+"""Sandboxes: where code of strangers, and package systems, run."""

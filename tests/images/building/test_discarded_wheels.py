@@ -1,0 +1,111 @@
+"""What was built from source before each build had a sandbox of its own is forgotten, and made anew."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+from django.urls import reverse
+
+from images import revisions, upgrades
+from images.models import (
+    BaseImage,
+    Build,
+    BuildLayer,
+    BuildReason,
+    BuiltWheel,
+    InstalledLibrary,
+    ManagedImage,
+    Status,
+    WheelLayer,
+)
+from tests import factories
+from tests.conftest import Cast
+from workspaces.access import Actor
+
+pytestmark = pytest.mark.django_db
+migration = import_module("images.migrations.0017_discard_shared_source_builds")
+
+
+def holding(image: ManagedImage, name: str, sha256: str) -> Build:
+    build = image.current_build
+    assert build is not None
+    InstalledLibrary.objects.create(
+        build=build,
+        name=name,
+        normalized_name=name,
+        version="1.0",
+        normalized_version="1",
+        current_of=image.name,
+        sha256=sha256,
+    )
+    layer = WheelLayer.objects.create(
+        key=f"key of {name}",
+        digest=factories.digest(name),
+        diff_id=factories.digest(name),
+        size_bytes=1,
+        title=f"{name} 1.0",
+    )
+    BuildLayer.objects.create(build=build, layer=layer, position=90)
+    return build
+
+
+@pytest.fixture
+def poisoned(base: BaseImage) -> ManagedImage:
+    image = factories.make_image("poisoned", base=base)
+    holding(image, "built", "b" * 64)
+    BuiltWheel.objects.create(
+        key="old", filename="built-1.0-py3-none-any.whl", sha256="b" * 64, size_bytes=1
+    )
+    image.refresh_from_db()
+    return image
+
+
+def test_wheels_and_their_layers_are_forgotten_and_others_stay(
+    poisoned: ManagedImage, base: BaseImage
+) -> None:
+    honest = factories.make_image("honest", base=base)
+    holding(honest, "downloaded", "d" * 64)
+    migration.discard(apps, None)
+    assert not BuiltWheel.objects.exists()
+    assert not WheelLayer.objects.filter(key="key of built").exists()
+    assert WheelLayer.objects.filter(key="key of downloaded").exists()
+    honest.refresh_from_db()
+    poisoned.refresh_from_db()
+    assert (honest.status, poisoned.status) == (Status.READY, Status.OUTDATED)
+    assert honest.current_build is not None
+    assert honest.current_build.renewal == ""
+
+
+def test_an_image_that_holds_one_is_built_anew_by_the_platform_and_says_why(
+    poisoned: ManagedImage, base: BaseImage, cast: Cast
+) -> None:
+    migration.discard(apps, None)
+    page = reverse("image", kwargs={"workspace_id": cast.workspace.pk, "name": poisoned.name})
+    assert (
+        b"before each such build had a sandbox of its own"
+        in cast.client(cast.member).get(page).content
+    )
+    before = poisoned.current_build
+    assert upgrades.dispatch() == 1
+    build = poisoned.builds.first()
+    assert build is not None
+    assert before is not None
+    assert (build.reason, build.lock, build.spec) == (BuildReason.RENEW, before.lock, before.spec)
+    # One that was cancelled leaves it where it was: to be made anew.
+    revisions.cancel_build(Actor(cast.admin), poisoned)
+    poisoned.refresh_from_db()
+    assert poisoned.status == Status.OUTDATED
+
+
+def test_an_image_whose_last_alteration_failed_gets_what_it_has_anew(
+    poisoned: ManagedImage, base: BaseImage
+) -> None:
+    build = poisoned.current_build
+    assert build is not None
+    ManagedImage.objects.update(status=Status.FAILED, python_version="3.12")
+    migration.discard(apps, None)
+    assert upgrades.dispatch() == 1
+    poisoned.refresh_from_db()
+    assert poisoned.python_version == build.spec["python_version"]

@@ -1,0 +1,40 @@
+"""Requests to an identity provider: its answers are read up to a limit, as by `images.bounded` elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
+from requests.exceptions import RequestException
+
+# Configurations, keys and claims of an OpenID Connect provider have some ten kilobytes.
+MAX_ANSWER = 2 << 20
+PIECE = 1 << 16
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Reads each answer before anybody else does, that of a redirect too.
+
+    Raises `RequestException` past the limit.
+    """
+
+    def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:
+        response = super().send(request, *arguments, **{**options, "stream": True})
+        body = b""
+        for piece in response.iter_content(PIECE):
+            body += piece
+            if len(body) > MAX_ANSWER:
+                response.close()
+                raise RequestException(
+                    f"The identity provider answered with more than {MAX_ANSWER:,} bytes."
+                )
+        # What `Response.content` keeps once it has read: there is no other way to hand it over.
+        response._content = body
+        return response
+
+
+def bounded(session: Session) -> Session:
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, BoundedAdapter())
+    return session
