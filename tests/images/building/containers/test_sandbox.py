@@ -165,11 +165,12 @@ tell(sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in chil
     assert -signal.SIGKILL in ended
     with pytest.raises(CommandFailed) as caught:
         trying.results("""
-if os.fork() == 0:
-    held = bytearray(300_000_000)
+child = os.fork()
+held = b"x" * 300_000_000
+if child == 0:
     time.sleep(5)
-held = bytearray(300_000_000)
-time.sleep(2)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0)
 """)
     assert "more memory than the 512 MB" in caught.value.said[-1]
 
@@ -185,9 +186,7 @@ ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: to be somebody else's
 for _ in range(8):
     if os.fork() == 0:
         break
-held = bytearray(100_000_000)
-for place in range(0, len(held), 4096):
-    held[place] = 1
+held = b"x" * 100_000_000
 time.sleep(60)
 """)
     wait_until(lambda: not processes_of_sandboxes())
@@ -419,7 +418,8 @@ def test_nothing_that_one_wrote_is_seen_by_the_next(trying: Trying, tmp_path: Pa
     given = tmp_path / "given"
     given.mkdir(mode=0o700)
     (given / "file").write_text("of the worker")
-    places = ["/tmp/left", "/dev/shm/left", "/build/out/left", "/tmp/cache/left"]
+    name = f"left-{tmp_path.name}-{os.getpid()}"
+    places = [f"{folder}/{name}" for folder in ("/tmp", "/dev/shm", "/build/out", "/tmp/cache")]
     code = f"""
 os.makedirs("/tmp/cache", exist_ok=True)
 seen = [place for place in {places!r} if os.path.exists(place)]
