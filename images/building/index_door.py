@@ -42,6 +42,9 @@ HOME = f"http://127.0.0.1:{PORT}"
 PIECE = 1 << 16
 # The largest project pages have some tens of megabytes.
 MAX_PAGE_BYTES = 128 << 20
+# What build code may have this process do at a time, and keep: connections (uv opens fifty), pages that are
+# read, and files that pages named.
+MAX_CONNECTIONS, MAX_PAGES_AT_ONCE, MAX_FILES = 128, 4, 300_000
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 PASSED_ON = ("Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "ETag")
 _PAGE = re.compile(r"/(\d+)/([A-Za-z0-9._-]{1,200})/?")
@@ -74,6 +77,8 @@ class IndexDoor(ThreadingHTTPServer):
         self._serving: threading.Thread | None = None
         self.upstreams = upstreams(indexes)
         self.client = index_client(indexes.auth, indexes.ca_file)
+        self._connections = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self.reading = threading.BoundedSemaphore(MAX_PAGES_AT_ONCE)
         # Token → file: only what a page has named can be fetched.
         self.files: dict[str, IndexedFile] = {}
         # Project → the number of the first index that has it, and what is known not to be in one.
@@ -90,6 +95,19 @@ class IndexDoor(ThreadingHTTPServer):
             yield
         finally:
             self.close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for each connection, as many as there may be; others are closed."""
+        if self._connections.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
 
     def serve_on(self, listener: socket) -> None:
         self.socket = listener
@@ -162,7 +180,12 @@ class Handler(BaseHTTPRequestHandler):
             self.server.refused.add(project)
             self.send_error(404)
             return
-        page = None if self.is_elsewhere(index, project) else self.page(index, project)
+        if len(self.server.files) > MAX_FILES:
+            logger.warning("A source build asked for more of the index than any needs.")
+            self.send_error(429)
+            return
+        with self.server.reading:
+            page = None if self.is_elsewhere(index, project) else self.page(index, project)
         if page is None:
             self.send_error(404)
             return

@@ -38,7 +38,14 @@ from images.building.containers.sandbox import (
 from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
 from images.building.indexes import Indexes, forbidden, refuse_forbidden
 from images.building.locked_files import MAX_FILE_BYTES, Lock, LockedSource, LockedWheel
-from images.building.resolve import Target, compiling, preferences, resolve, resolver_error
+from images.building.resolve import (
+    DEFAULT_TIMEOUT,
+    Target,
+    compiling,
+    preferences,
+    resolve,
+    resolver_error,
+)
 from images.building.sandboxed_lock import lock_of_files
 from images.building.wheel_builds import ENVIRONMENT, Prepared, WheelBuilds
 from images.building.wheels import index_client, kept_name
@@ -282,6 +289,8 @@ class SourceBuilds:
                 log=lambda line: None,
                 check=self.check,
                 environment=self.indexes.environment,
+                # Whatever a source asks for, and that in turn: it is within the time that all have.
+                timeout=min(DEFAULT_TIMEOUT, self.box().deadline.left()),
             )
         except NoWheel as error:
             if self.depth == MAX_DEPTH:

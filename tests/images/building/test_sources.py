@@ -338,6 +338,21 @@ def test_a_worker_that_cannot_confine_leaves_such_builds_to_others(
     assert (build.state, build.attempts) == (WorkState.QUEUED, 0)
 
 
+def test_a_build_of_wheels_alone_does_not_pay_for_trying_a_sandbox(
+    base: BaseImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(kind: str) -> str:
+        raise AssertionError(f"a sandbox was tried: {kind}")
+
+    monkeypatch.setattr(container, "_trials", container.Trials())
+    monkeypatch.setattr(container, "trial", tried)
+    image = factories.make_image("plain", base=base, status=Status.BUILDING_FIRST_TIME)
+    assert run.can_build_here(image.builds.get().pk)
+    image.builds.update(spec={**image.builds.get().spec, "allow_source": True})
+    with pytest.raises(AssertionError, match="a sandbox was tried"):
+        run.can_build_here(image.builds.get().pk)
+
+
 def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -> None:
     BuildHost.objects.create(name="able", queue="sources")
     image = factories.make_image(
