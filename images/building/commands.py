@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from images.errors import TooMuchOutput
@@ -183,13 +184,13 @@ def pieces_of(
         check()
         if time.monotonic() > deadline:
             raise TimedOut
-        ended = process.poll() is not None
-        # Seconds for the one, milliseconds for the other (poll(2)).
         if not is_open:
-            if ended:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_SECONDS)
                 return
-            time.sleep(POLL_SECONDS / 10)
-        elif wait_for(stream.fileno(), 0 if ended else POLL_SECONDS):
+            continue
+        ended = process.poll() is not None
+        if wait_for(stream.fileno(), 0 if ended else POLL_SECONDS):
             piece = os.read(stream.fileno(), PIECE)
             is_open = bool(piece)
             yield piece
@@ -198,6 +199,7 @@ def pieces_of(
 
 
 def wait_for(descriptor: int, seconds: float) -> bool:
+    """Whether there is something to read, or its end, within so many seconds (poll(2))."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN | select.POLLHUP)
     return bool(poll.poll(seconds * 1000))

@@ -26,6 +26,7 @@ from images.building.cache import caches
 from images.building.commands import Deadline, Said, TimedOut, run_streaming
 from images.building.containers import cgroups, enter
 from images.building.containers.sandbox import (
+    PATH,
     Budget,
     CommandFailed,
     Sandbox,
@@ -137,8 +138,7 @@ class Container:
 
     def run(self, command: Sequence[str]) -> None:
         """Run a command as root with the worker's network; what it says goes to the log."""
-        given = environment(os.environ)
-        run_packages(self.sandbox(), command, self._work, given)
+        run_packages(self.sandbox(), command, self._work, proxies(os.environ))
 
     def sandbox(self) -> Sandbox:
         """What runs commands upon these files and leaves them as they are."""
@@ -205,7 +205,7 @@ def run_packages(
         "limits": budget.rlimits(count_processes=False),
         "environment": {
             **given,
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": PATH,
             "HOME": "/root",
             "LC_ALL": "C.UTF-8",
             "DEBIAN_FRONTEND": "noninteractive",
@@ -217,10 +217,13 @@ def run_packages(
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """What buildah and package systems may see of the worker's environment: neither its AWS identity nor
-    its settings.
-    """
-    passed = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
+    """What buildah may see of the worker's environment: neither its AWS identity nor its settings."""
+    return {name: own[name] for name in ("PATH", "HOME", "TMPDIR") if name in own}
+
+
+def proxies(own: Mapping[str, str]) -> dict[str, str]:
+    """What package systems may see of it: the way to their mirrors."""
+    passed = ("http_proxy", "https_proxy", "no_proxy")
     return {name: own[name] for name in passed if name in own}
 
 

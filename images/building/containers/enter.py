@@ -161,9 +161,10 @@ def furnish(specification: dict[str, Any]) -> Iterator[str]:
         if specification.get(key)
     }
     lowers = [opened(path) for path in specification["lowers"]]
-    resolver = Path("/etc/resolv.conf").read_bytes() if "upper" in paths else b""
+    resolver = Path("/etc/resolv.conf")
+    names = resolver.read_bytes() if "upper" in paths and resolver.exists() else b""
     mount("room", str(ROOM), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m")
-    skeleton(ROOM / "skeleton", resolver)
+    skeleton(ROOM / "skeleton", names)
     root = folder_at(ROOM / "root")
     layers = ":".join([str(ROOM / "skeleton"), *lowers])
     if "upper" in paths:

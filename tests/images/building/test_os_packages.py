@@ -204,6 +204,8 @@ def test_buildah_sees_nothing_of_the_workers_secrets() -> None:
         {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s", "RI_SECRET_KEY": "s", "DATABASE_URL": "s"}
     )
     assert given == {"PATH": "/bin"}
+    worker = {"https_proxy": "http://proxy:3128", "AWS_SECRET_ACCESS_KEY": "s", "HOME": "/root"}
+    assert container.proxies(worker) == {"https_proxy": "http://proxy:3128"}
 
 
 def test_a_link_in_the_container_does_not_lead_to_files_of_this_machine(tmp_path: Path) -> None:
