@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from images.errors import TooManyBuilds
 from images.lanes import Lane
-from images.models import Alteration, Build, BuildReason
+from images.models import Alteration, Build
+from images.models.build import OF_THE_PLATFORM
 from images.models.lease import WorkState
 from images.specs import allows_source
 from ri_platform.locks import until_commit
@@ -95,7 +96,7 @@ def of_build(build: Build) -> Waiting:
     """A build as what waits; its image's workspace is read with it."""
     return Waiting(
         Build, build.pk, build.requested_by_id, build.image.created_in_id, build.created_at,
-        build.reason == BuildReason.UPGRADE,
+        build.reason in OF_THE_PLATFORM,
     )  # fmt: skip
 
 
@@ -103,7 +104,7 @@ def waiting(builds: QuerySet[Build], alterations: QuerySet[Alteration]) -> list[
     """The rows of two querysets as what waits."""
     columns = ("pk", "requested_by", "image__created_in", "created_at")
     found = [
-        Waiting(Build, pk, user, workspace, since, reason == BuildReason.UPGRADE)
+        Waiting(Build, pk, user, workspace, since, reason in OF_THE_PLATFORM)
         for pk, user, workspace, since, reason in builds.values_list(*columns, "reason")
     ]
     return found + [Waiting(Alteration, *row) for row in alterations.values_list(*columns)]

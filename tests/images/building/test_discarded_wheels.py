@@ -25,7 +25,7 @@ from tests.conftest import Cast
 from workspaces.access import Actor
 
 pytestmark = pytest.mark.django_db
-migration = import_module("images.migrations.0017_discard_shared_source_builds")
+migration = import_module("images.migrations.0019_discard_shared_source_builds")
 
 
 def holding(image: ManagedImage, name: str, sha256: str) -> Build:

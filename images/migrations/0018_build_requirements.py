@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("images", "0015_what_is_trusted")]
+    dependencies = [("images", "0017_what_is_trusted")]
 
     operations = [
         migrations.AddField(

@@ -59,6 +59,6 @@ def discard(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("images", "0016_build_requirements")]
+    dependencies = [("images", "0018_build_requirements")]
 
     operations = [migrations.RunPython(discard, migrations.RunPython.noop)]
