@@ -17,7 +17,6 @@ from django.utils import timezone
 from images import fair_queue
 from images.lanes import Lane
 from images.models import Build, BuildPhase, BuildReason
-from images.models.build import OF_THE_PLATFORM
 from images.models.lease import WorkState
 
 # So many of the newest good builds are looked at.

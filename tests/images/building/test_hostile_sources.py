@@ -164,14 +164,14 @@ def wheel_of_victim() -> BuiltWheel:
 def test_two_hostile_sources_leave_no_trace_in_a_victim(
     index: None, cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any, tmp_path: Path
 ) -> None:
-    image = build_now(registry, ask(cast, "together", "abuser\nbandit\nvictim"))
+    image = build_now(registry, ask(cast, "victim-together", "abuser\nbandit\nvictim"))
     build = image.builds.get()
     assert image.status == Status.READY, f"{build.error_message} {build.error_hint}"
     together = wheel_of_victim()
     # Whatever lives on where theirs was built is still at it.
     BuiltWheel.objects.all().delete()
     settings.CACHE_DIR = tmp_path / "another"
-    alone = build_now(registry, ask(cast, "alone", "victim"))
+    alone = build_now(registry, ask(cast, "victim-alone", "victim"))
     assert alone.status == Status.READY
     assert (wheel_of_victim().sha256, wheel_of_victim().key) == (together.sha256, together.key)
     names = set(alone.builds.get().libraries.values_list("name", flat=True))
@@ -183,7 +183,7 @@ def test_two_hostile_sources_leave_no_trace_in_a_victim(
 def test_what_a_wheel_was_built_with_is_part_of_what_it_is_remembered_by(
     index: None, cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any, tmp_path: Path
 ) -> None:
-    first = build_now(registry, ask(cast, "first", "victim"))
+    first = build_now(registry, ask(cast, "victim-first", "victim"))
     assert first.status == Status.READY
     before = wheel_of_victim()
     assert [name for name, _, _ in before.build_requirements] == ["build-helper"]
@@ -194,7 +194,7 @@ def test_what_a_wheel_was_built_with_is_part_of_what_it_is_remembered_by(
     )
     with private_index(other, make_source(later, "victim", VICTIM)) as address:
         settings.PACKAGE_INDEX_URL = f"http://team:{SECRET}@{address}/simple"
-        second = build_now(registry, ask(cast, "second", "victim"))
+        second = build_now(registry, ask(cast, "victim-second", "victim"))
     log = "".join(chunk.text for chunk in second.builds.get().log_chunks.all())
     assert second.status == Status.READY, log
     assert "Building victim-1.0.tar.gz in the base image, with build-helper 1.0" in log
@@ -207,7 +207,7 @@ def test_a_source_that_shouts_is_stopped_with_an_error_of_its_own(
     index: None, cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any
 ) -> None:
     settings.BUILD_OUTPUT_BYTES = 2_000_000
-    image = build_now(registry, ask(cast, "loud", "shouter"))
+    image = build_now(registry, ask(cast, "victim-loud", "shouter"))
     build = image.builds.get()
     assert (image.status, build.error_code) == (Status.FAILED, "too_much_output")
     assert "RI_BUILD_OUTPUT_MB" in build.error_hint

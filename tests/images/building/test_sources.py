@@ -347,10 +347,10 @@ def test_a_build_of_wheels_alone_does_not_pay_for_trying_a_sandbox(
     monkeypatch.setattr(container, "_trials", container.Trials())
     monkeypatch.setattr(container, "trial", tried)
     image = factories.make_image("plain", base=base, status=Status.BUILDING_FIRST_TIME)
-    assert run.can_build_here(image.builds.get().pk)
+    assert image.builds.get() in run.startable()
     image.builds.update(spec={**image.builds.get().spec, "allow_source": True})
     with pytest.raises(AssertionError, match="a sandbox was tried"):
-        run.can_build_here(image.builds.get().pk)
+        run.startable()
 
 
 def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -> None:
