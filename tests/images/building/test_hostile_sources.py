@@ -12,19 +12,17 @@ import pytest
 
 from images import operations
 from images.building import cache as caches
-from images.building import container
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status
 from images.requirements import parse_pip_requirements
 from tests.conftest import Cast, LocalAWS
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel
+from tests.needs import needs
 from tests.test_main_job import build_now
 from workspaces.access import Actor
 
 pytestmark = [
-    pytest.mark.skipif(
-        bool(container.confinement_problem()), reason=container.confinement_problem() or "it can"
-    ),
+    needs("confinement"),
     pytest.mark.slow,
     pytest.mark.network,
     pytest.mark.django_db(transaction=True),
@@ -147,7 +145,7 @@ def index(tmp_path: Path, settings: Any) -> Iterator[None]:
 
 
 def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
-    BuildHost.objects.get_or_create(name="here")
+    BuildHost.objects.get_or_create(name="here", queue="sources")
     return operations.create_image(
         Actor(cast.member),
         operations.CreateImage(

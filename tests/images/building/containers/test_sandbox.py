@@ -30,13 +30,12 @@ from images.building.containers.sandbox import (
     Sandbox,
 )
 from images.errors import SourceBuildFailed, TooMuchOutput
+from tests.needs import needs
 
 PYTHON = "/usr/bin/python3"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        bool(container.confinement_problem()), reason=container.confinement_problem() or "it can"
-    ),
+    needs("confinement"),
     pytest.mark.skipif(
         not Path(PYTHON).exists(), reason="The system has no Python to try it with."
     ),
