@@ -182,9 +182,9 @@ def test_what_has_no_wheel_is_built_when_somebody_says_so(
     image = build_now(registry, ask(cast, "old-docopt", "docopt==0.6.2"))
     assert (image.status, image.builds.get().error_code) == (Status.FAILED, "no_wheel")
     address = {"workspace_id": cast.workspace.pk, "name": image.name}
-    page = cast.client(cast.viewer).get(reverse("image", kwargs=address)).content.decode()
+    page = cast.client(cast.member).get(reverse("image", kwargs=address)).content.decode()
     assert "Build it anyway" in page
-    answer = cast.client(cast.viewer).post(reverse("build_from_source", kwargs=address))
+    answer = cast.client(cast.member).post(reverse("build_from_source", kwargs=address))
     assert answer.status_code == 302
     image = build_now(registry, image)
     build = image.builds.first()
@@ -201,7 +201,7 @@ def test_what_has_no_wheel_is_built_when_somebody_says_so(
     assert BuiltWheel.objects.get().filename == "docopt-0.6.2-py2.py3-none-any.whl"
     assert "sources" in build.timings
     event = AuditEvent.objects.get(event="image.source_builds_allowed")
-    assert (event.user, event.details["build"]) == (cast.viewer, 2)
+    assert (event.user, event.details["build"]) == (cast.member, 2)
     again = build_now(registry, ask(cast, "docopt-too", "docopt==0.6.2", allow_source=True))
     assert again.status == Status.READY
     assert "was built of docopt-0.6.2.tar.gz before" in log_of(again)
@@ -360,9 +360,9 @@ def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -
     )
     address = {"workspace_id": cast.workspace.pk, "name": image.name}
     page = reverse("image", kwargs=address)
-    assert b"Build it anyway" in cast.client(cast.member).get(page).content
+    assert b"Build it anyway" in cast.client(cast.admin).get(page).content
     settings.SOURCE_BUILDS_ALLOWED = False
-    assert b"Build it anyway" not in cast.client(cast.member).get(page).content
+    assert b"Build it anyway" not in cast.client(cast.admin).get(page).content
     with pytest.raises(Invalid, match="turned off on this instance"):
         revisions.build_from_source(Actor(cast.admin), image)
     with pytest.raises(Invalid, match="turned off on this instance"):
