@@ -46,6 +46,8 @@ ROOM = Path("/tmp")  # noqa: S108
 # Where the command sees what it is given, what it may write, and uv.
 GIVEN, OUT, UV = "/build/given", "/build/out", "/build/uv"
 SHM, SHM_BYTES = "/dev/shm", 64 << 20  # noqa: S108 - the sandbox's own
+# Read and run, or list and enter.
+EVERYBODY_MAY = 0o005
 # What installing packages takes, scripts of distributions included; capabilities(7).
 PACKAGES_NEED = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
@@ -56,6 +58,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(specification: dict[str, Any]) -> NoReturn:
+    # The worker's may keep everything to its own user; nobody is to walk what is made here.
+    os.umask(0o022)
     die_with_parent(specification["parent"])
     for procs in specification["cgroups"]:
         Path(procs).write_text(str(os.getpid()))
@@ -163,7 +167,7 @@ def furnish(specification: dict[str, Any]) -> Iterator[str]:
     lowers = [opened(path) for path in specification["lowers"]]
     resolver = Path("/etc/resolv.conf")
     names = resolver.read_bytes() if "upper" in paths and resolver.exists() else b""
-    mount("room", str(ROOM), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m")
+    mount("room", str(ROOM), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=128m")
     skeleton(ROOM / "skeleton", names)
     root = folder_at(ROOM / "root")
     layers = ":".join([str(ROOM / "skeleton"), *lowers])
@@ -192,8 +196,13 @@ def furnish(specification: dict[str, Any]) -> Iterator[str]:
     for name, inside in (("given", GIVEN), ("uv", UV)):
         if name in paths:
             place = ROOM / name
-            place.mkdir() if os.path.isdir(paths[name]) else place.touch()
-            mount(paths[name], str(place), "", MS_BIND)
+            if os.stat(paths[name]).st_mode & EVERYBODY_MAY == EVERYBODY_MAY:
+                place.mkdir() if os.path.isdir(paths[name]) else place.touch()
+                mount(paths[name], str(place), "", MS_BIND)
+            else:
+                # The worker's own may be nobody else's to run.
+                place.write_bytes(Path(paths[name]).read_bytes())
+                place.chmod(0o755)
             yield from ("--ro-bind", str(place), inside)
 
 

@@ -436,6 +436,28 @@ tell(seen + [open("/build/given/file").read()])
         assert not Path(place).exists()
 
 
+def test_it_works_whatever_the_workers_umask_is(trying: Trying, tmp_path: Path) -> None:
+    given, tool = tmp_path / "given", tmp_path / "tool"
+    tool.write_bytes(container.smallest_program())
+    tool.chmod(0o700)
+    before = os.umask(0o077)
+    try:
+        given.mkdir()
+        (given / "file").write_text("of the worker")
+        found = trying.tell(
+            """
+import subprocess
+made = os.open("/build/out/made", os.O_CREAT)
+tell([open("/build/given/file").read(), subprocess.call(["/build/uv"]), oct(os.fstat(made).st_mode)])
+""",
+            given=given,
+            uv=tool,
+        )
+    finally:
+        os.umask(before)
+    assert found == ["of the worker", 0, "0o100755"]
+
+
 def test_of_results_only_plain_files_of_a_size_are_taken(trying: Trying, tmp_path: Path) -> None:
     with trying.results("""
 os.chdir("/build/out")
