@@ -104,6 +104,8 @@ def supervise(command: list[str]) -> NoReturn:
         # Outside of the namespace, this process has no number in it.
         if os.getppid() != 0:
             os._exit(BROKEN)
+        # bubblewrap looks its own processes up, by their numbers in this namespace.
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         second = os.fork()
         if second == 0:
             try:
