@@ -4,6 +4,7 @@ Django's own ASGI handler would give each request a thread and a database connec
 a bound. A fixed number of threads keeps their connections and bounds the work that is done at once.
 """
 
+import resource
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
@@ -16,6 +17,10 @@ from ri_platform.wsgi import application as wsgi_application
 # How many pieces of an answer may wait for a slow reader before the thread waits, too: static files are the
 # only answers in pieces that a stranger gets, and the largest has fewer pieces than this.
 WAITING_PIECES = 128
+
+# An open connection is a file, and a process has 1,024 of them unless it asks for all that it may have.
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 application = BufferedBodies(
     # The library and Django name the types of the same protocols differently.

@@ -22,11 +22,13 @@ THREADS = 8
 def web(port: int, host: str = "127.0.0.1") -> list[str]:
     """The ASGI application under granian: one process, so that its metrics are whole; add replicas.
 
-    A request's headers have ten seconds to arrive; `ri_platform.request_bodies` limits bodies.
+    A request's headers have ten seconds to arrive; `ri_platform.request_bodies` limits bodies. Requests that
+    are not whole yet count against the backpressure, so it is far above what anybody needs.
     """
     return [
         sys.executable, "-m", "granian", "--interface", "asgi", "--host", host, "--port", str(port),
         "--http", "1", "--no-ws", "--http1-header-read-timeout", "10000", "--workers-kill-timeout", "15",
+        "--backlog", "4096", "--backpressure", "16384",
         "--log-level", "warning", "ri_platform.asgi:application",
     ]  # fmt: skip
 

@@ -351,7 +351,8 @@ MAX_FAILED_AUTHENTICATIONS = env.integer(
     "RI_MAX_FAILED_AUTHENTICATIONS",
     20,
     minimum=1,
-    help="Wrong tokens or passwords a minute from one address; what is right is never held up.",
+    help="Wrong tokens a minute from one address; a right one is never held up. After as many wrong "
+    "passwords, the address may try each account once a minute.",
 )
 WEBHOOKS_ALLOW_PRIVATE = env.flag(
     "RI_WEBHOOKS_ALLOW_PRIVATE",

@@ -81,7 +81,7 @@ def start_postgres(data_dir: Path) -> Postgres:
         postgres = Postgres(PostgresServer(data_dir, cleanup_mode="stop"))
     if postgres.has_own_user:
         for path, mode in above.items():
-            path.chmod(mode | stat.S_IXOTH)
+            path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
     socket_path = postgres.server.get_postmaster_info().socket_path
     assert socket_path is not None
     socket_path.chmod(0o600)
