@@ -159,7 +159,7 @@ def test_a_removed_image_is_listed_restored_and_deleted(
 
 
 def test_source_builds_are_agreed_to(ask: Ask, cast: Cast, base: BaseImage) -> None:
-    BuildHost.objects.create(name="able")
+    BuildHost.objects.create(name="able", queue="sources")
     factories.make_image("churn", base=base, status=Status.FAILED, created_by=cast.member)
     answer = ask(cast.member, "POST", "/v1/images/churn:buildFromSource")
     assert answer.json()["image"]["allowSource"] is True

@@ -127,7 +127,10 @@ def instance(debian: BaseImage, tmp_path: Path) -> Iterator[Instance]:
         broker(address) as broker_url,
         local_aws(tmp_path / "aws") as account,
     ):
-        image.mounts[Path(str(database["HOST"]), Path(POSTGRES_SOCKET).name)] = POSTGRES_SOCKET
+        socket = Path(str(database["HOST"]), Path(POSTGRES_SOCKET).name)
+        # In the image the instance is another user than here.
+        socket.chmod(0o666)
+        image.mounts[socket] = POSTGRES_SOCKET
         # A cache volume belongs to the image's user, and secrets can be read.
         (tmp_path / "cache").mkdir()
         os.chown(tmp_path / "cache", image.user, image.user)

@@ -223,6 +223,8 @@ def test_ctrl_c_is_answered_in_words(checkout: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
+        # As at a prompt: what runs in the background ignores it, and a shell cannot change that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "Making .venv with Python 3.11 …\n"

@@ -253,3 +253,16 @@ def test_a_stand_in_that_runs_nothing_is_no_interpreter(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert interpreter_for("3.99") is None
     assert interpreter_for(PYTHON) == sys.executable
+
+
+def test_a_layer_process_loads_neither_django_nor_celery() -> None:
+    """There are several of them, and each would hold 20 MB more and start 0.3 s later."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, images.building.layer_worker; print(*sys.modules)"],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "images.building.layer_worker" in told
+    assert not {"django", "celery", "kombu"} & set(told)
