@@ -20,11 +20,15 @@ INFO, WARNING, ERROR = "info", "warning", "error"
 
 @dataclass(frozen=True)
 class Notice:
-    """`title` may be empty; `command` is what an operator types, and empty for everybody else."""
+    """`text` says what is the matter, `next` what follows and what to do; `next` and `title` may be empty.
+
+    `command` is what an operator types, and empty for everybody else.
+    """
 
     kind: str
     title: str
     text: str
+    next: str = ""
     command: str = ""
 
     @property
@@ -57,16 +61,23 @@ def kind_of(base: BaseImage) -> tuple[str, str]:
 def missing(administrator: bool) -> Notice:
     title = "There is no base image to build on"
     if not administrator:
-        return Notice(ERROR, title, "An administrator has to provide one before an image is built.")
+        return Notice(
+            ERROR, title, "An administrator has to provide one before images can be built."
+        )
     python = max(catalogue().roots, key=lambda version: [int(part) for part in version.split(".")])
     command = f"manage.py build_base_image {ImageType.ALL} {python}"
-    return Notice(ERROR, title, "Nobody asked for one yet. An operator does with", command)
+    return Notice(
+        ERROR,
+        title,
+        "None has been requested yet. To request one, an operator runs:",
+        command=command,
+    )
 
 
 def being_prepared(base: BaseImage) -> Notice:
     text = (
-        f"The base image {name_of(base)} is being prepared. Images can be created already; they are built "
-        f"as soon as it is there. {base.error_message}"
+        f"The base image {name_of(base)} is being prepared. You can create images now; they are built "
+        f"as soon as it is ready. {base.error_message}"
     )
     return Notice(INFO, "", text.strip())
 
@@ -74,29 +85,31 @@ def being_prepared(base: BaseImage) -> Notice:
 def failed(base: BaseImage, is_ready: bool, administrator: bool) -> Notice:
     """Of a version that failed; `is_ready` tells that there is one before it."""
     title = f"The base image {name_of(base)} could not be prepared"
-    goes_on = "Images are built on its version before." if is_ready else "No image is built on it."
+    goes_on = (
+        "Images are built on the version before it." if is_ready else "No image can be built on it."
+    )
     kind = WARNING if is_ready else ERROR
     if not administrator:
-        text = f"{base.error_message} {goes_on} An administrator has to see to it."
-        return Notice(kind, title, text)
+        to_do = "An administrator has to resolve this."
+        return Notice(kind, title, base.error_message, f"{goes_on} {to_do}")
     to_do, command = how_to_try_again(base)
-    text = f"{base.error_message} {goes_on} {base.error_hint} {to_do}"
-    return Notice(kind, title, " ".join(text.split()), command)
+    to_do = " ".join(f"{goes_on} {base.error_hint} {to_do}".split())
+    return Notice(kind, title, base.error_message, to_do, command)
 
 
 def how_to_try_again(base: BaseImage) -> tuple[str, str]:
     """A sentence, and the command that it ends with, if any."""
     if settings.DEMO:
-        return "It is tried once more when make run is started again.", ""
+        return "It is tried again when make run is started again.", ""
     version = f"--platform-version {base.platform_version}"
     if base.source == catalogue_source(base):
         return (
-            "An operator tries again with",
+            "To try again, an operator runs:",
             f"manage.py build_base_image {base.image_type} {base.python_version} {version}",
         )
     kind, _, name = base.source.partition(":")
     return (
-        "An operator tries again with",
+        "To try again, an operator runs:",
         f"manage.py import_base_image --{kind} {name} --python-version {base.python_version} "
         f"--image-type {base.image_type} {version}",
     )

@@ -80,7 +80,7 @@ def refusal_of_body(reason: str) -> DomainError:
     if reason == request_bodies.TOO_SLOW:
         seconds = settings.REQUEST_BODY_SECONDS
         return RequestTimeout(
-            f"The request's body did not arrive within {seconds} seconds.", hint="Send it again."
+            f"The request did not arrive within {seconds} seconds.", hint="Send it again."
         )
     if reason == request_bodies.TOO_MANY:
         return Unavailable(
@@ -89,7 +89,7 @@ def refusal_of_body(reason: str) -> DomainError:
             retry_after=5,
         )
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 1_000_000
-    return TooLarge(f"The request's body is larger than {limit:g} MB.", hint="Send less at once.")
+    return TooLarge(f"The request is larger than {limit:g} MB.", hint="Send less at once.")
 
 
 class NulMiddleware:

@@ -51,8 +51,8 @@ ERRORS: dict[int, tuple[str, str, int, str, str]] = {
     ),
     413: (
         "TooLarge",
-        "The request's body is larger than what is taken; nothing was done.",
-        3, "too_large", "The request's body is larger than 2.5 MB. Send less at once.",
+        "The request is larger than what is taken; nothing was done.",
+        3, "too_large", "The request is larger than 2.5 MB. Send less at once.",
     ),
     429: (
         "TooManyRequests",

@@ -131,7 +131,7 @@ def test_a_file_in_a_form_is_refused_before_it_is_stored(production: str) -> Non
     connection.request("POST", "/signin", headers=headers)
     answer = connection.getresponse()
     assert answer.status == 413
-    assert b"body is larger than 2.5 MB" in answer.read()
+    assert b"request is larger than 2.5 MB" in answer.read()
 
 
 def test_nothing_is_served_without_a_key_of_its_own() -> None:

@@ -9,8 +9,9 @@ from django.db import migrations
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 WHY = (
-    "It holds a library that was built from source before each such build had a sandbox of its own, so that library "
-    "may hold code of another. The platform builds it anew."
+    "A library of this image was built from source together with others, before each build was kept apart "
+    "from the rest, so code of another library may have got into it. The platform rebuilds the image with "
+    "the same versions."
 )
 # `WheelLayer.title` is cut at this length, so one that is as long may name more than it shows.
 TITLE_LENGTH = 255

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from images import removal, swaps
+from images import removal, swaps, upgrades
 from images.building.dependencies import with_dependencies
 from images.building.journal import Journal
 from images.models import (
@@ -26,6 +27,7 @@ from images.models import (
     Build,
     BuildHost,
     BuildPhase,
+    BuiltWheel,
     InstalledLibrary,
     ManagedImage,
     MLModel,
@@ -110,6 +112,11 @@ def furnish(cast: Cast, base: BaseImage) -> None:
     done.save()
     BuildHost.objects.create(name="builds-1")
     BuildHost.objects.create(name="builds-1", queue="sources")
+    BuildHost.objects.create(
+        name="builds-2",
+        os_packages_problem="bubblewrap may not make namespaces here, which OS packages need. "
+        "Allow unprivileged user namespaces for this worker, as docs/deployment.md tells.",
+    )
     failed = Build.objects.get(image__name="fraud-graph")
     failed.error_code = "no_wheel"
     failed.error_message = (
@@ -296,6 +303,9 @@ def test_pictures(camera: Camera, cast: Cast, base: BaseImage) -> None:
     page.get_by_label("Libraries").fill("numpy>=2\npandas")
     page.get_by_role("button", name="Create image").click()
     shoot("new-satisfied")
+    page.goto("/programs")
+    page.locator(".menu-up summary").click()
+    shoot("user-menu", whole=False)
     page.goto(f"{settings}/tokens")
     page.get_by_label("Name").fill("nightly-training")
     page.get_by_role("button", name="Create Token").click()
@@ -396,3 +406,83 @@ def test_pictures_of_models(camera: Camera, cast: Cast, base: BaseImage) -> None
         page.get_by_role("link", name=name).first.click()
         page.get_by_role("heading", name=name).wait_for()
         shoot(f"model-{name.lower().replace(' ', '-')}")
+
+
+def test_pictures_of_a_missing_base_image(camera: Camera, cast: Cast, db: None) -> None:
+    """The pane and the form of a new image while none can be built, to an administrator and a member."""
+    admin, member = camera.open(cast.admin), camera.open(cast.member)
+    pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
+
+    def shoot(name: str) -> None:
+        for who, page in (("admin", admin), ("member", member)):
+            for what, path in (("pane", pane), ("new", f"{pane}/new")):
+                page.goto(path)
+                page.get_by_role("heading", level=1).wait_for()
+                camera.shoot(page, f"{what}-base-{name}-{who}")
+
+    shoot("missing")
+    failed = factories.make_base_image(
+        state=WorkState.FAILED, is_current=False, source="suite:bookworm",
+        platform_version="2026.11.24", error_code="base_image_unusable",
+        error_message="The package mirror at http://deb.debian.org/debian did not answer within 30 seconds.",
+        error_hint="See whether the builds worker reaches it, or set RI_DEBIAN_MIRROR.",
+    )  # fmt: skip
+    shoot("failed")
+    factories.make_base_image(platform_version="2026.11.01", image_type=failed.image_type)
+    factories.make_image("churn-xgboost", base=BaseImage.objects.current()[0])
+    shoot("outdated")
+
+
+def test_pictures_of_source_builds(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    """A wheel that was built here; one that is trusted no more; requirements that cannot be read."""
+    discarded = import_module("images.migrations.0019_discard_shared_source_builds")
+    image = factories.make_image(
+        "credit-scoring", base=base, created_by=cast.manager, created_in=cast.workspace,
+        libraries={"numpy": "2.4.6", "docopt": "0.6.2"},
+    )  # fmt: skip
+    wheel = BuiltWheel.objects.create(
+        key="a", filename="docopt-0.6.2-py2.py3-none-any.whl", sha256="a" * 64, size_bytes=13_706,
+        source_filename="docopt-0.6.2.tar.gz", source_sha256="49b3a825280bd66b3aa83585ef59c4a8" * 2,
+        image_name="credit-scoring", build_number=1, builder="builds-1",
+    )  # fmt: skip
+    InstalledLibrary.objects.filter(name="docopt").update(built_wheel=wheel, sha256=wheel.sha256)
+    build = image.builds.get()
+    build.lock = factories.lock_of(numpy="2.4.6", docopt="0.6.2")
+    build.spec["pip_requirements"].append({"name": "docopt", "extras": [], "specifier": ""})
+    build.started_at = build.finished_at = timezone.now()
+    build.save()
+    owner, member = camera.open(cast.manager), camera.open(cast.member)
+    pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
+    owner.goto(f"{pane}/image/credit-scoring/libraries")
+    owner.get_by_text("Built here").wait_for()
+    camera.shoot(owner, "image-built-here")
+    Build.objects.filter(pk=build.pk).update(renewal=discarded.WHY)
+    ManagedImage.objects.update(status=Status.OUTDATED)
+    for name in ("image-renewal", "image-renewing"):
+        for who, page in (("owner", owner), ("member", member)):
+            page.goto(f"{pane}/image/credit-scoring")
+            page.get_by_role("heading", level=1).wait_for()
+            camera.shoot(page, f"{name}-{who}")
+        upgrades.dispatch()
+    owner.goto(f"{pane}/image/credit-scoring")
+    owner.get_by_label("Actions for credit-scoring", exact=True).click()
+    camera.shoot(owner, "image-menu-owner", whole=False)
+
+
+def test_pictures_of_refusals(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    """Forty-eight lines that cannot be read, and a form that is larger than what is taken."""
+    page = camera.open(cast.member)
+    form = f"/workspaces/{cast.workspace.pk}/settings/managed-images/new"
+    page.goto(form)
+    page.get_by_label("Name").fill("one-more")
+    page.get_by_label("Libraries").evaluate("(field) => { field.value = 'numpy '.repeat(500000) }")
+    page.get_by_role("button", name="Create image").click()
+    page.get_by_text("413").wait_for()
+    camera.shoot(page, "too-large")
+    page.goto(form)
+    page.get_by_label("Name").fill("one-more")
+    wrong = "\n".join(f"https://example.org/{number}.whl" for number in range(48))
+    page.get_by_label("Libraries").fill(wrong)
+    page.get_by_role("button", name="Create image").click()
+    page.get_by_role("alert").wait_for()
+    camera.shoot(page, "new-many-errors")

@@ -18,6 +18,7 @@ from django.contrib.auth.hashers import make_password
 from playwright.sync_api import Page
 
 from images.models import BaseImage, ManagedImage
+from images.models.lease import WorkState
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.screenshots import furnish
@@ -138,6 +139,27 @@ def test_no_state_of_a_page_has_a_finding(
     ManagedImage.objects.all().delete()
     page.goto(pane)
     found += findings(page)
+    assert not found, "\n".join(found)
+
+
+def test_no_notice_of_a_base_image_or_a_discarded_wheel_has_a_finding(
+    new_page: Callable[..., Page], cast: Cast
+) -> None:
+    page = new_page(cast.admin)
+    pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
+    found: list[str] = []
+    page.goto(f"{pane}/new")
+    found += findings(page)
+    factories.make_base_image(
+        state=WorkState.FAILED, is_current=False, manifest_digest="",
+        error_code="base_image_unusable", error_message="No route to host.",
+    )  # fmt: skip
+    image = factories.make_image("churn-xgboost", base=factories.make_base_image())
+    image.builds.update(renewal="A library of it is built anew.")
+    for path in (pane, f"{pane}/image/churn-xgboost"):
+        page.goto(path)
+        page.locator(".notice").wait_for()
+        found += findings(page)
     assert not found, "\n".join(found)
 
 

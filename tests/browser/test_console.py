@@ -210,7 +210,16 @@ def test_nothing_scrolls_sideways_on_a_phone(
 ) -> None:
     long = "a-name-that-is-as-long-as-names-may-be-" + "-".join(["x1"] * 29)
     factories.make_image(long, base=base)
+    factories.make_base_image(
+        state=WorkState.FAILED, is_current=False, error_code="base_image_unusable",
+        error_message=f"https://mirror.example/{long}/{long} did not answer.",
+    )  # fmt: skip
     page = new_page(cast.admin, viewport=PHONE)
-    for path in ("/workspaces", pane(cast), f"{pane(cast)}/new", f"{pane(cast)}/image/{long}"):
+    image = f"{pane(cast)}/image/{long}"
+    tokens = f"/workspaces/{cast.workspace.pk}/settings/tokens"
+    for path in (
+        "/workspaces", pane(cast), f"{pane(cast)}/new", image, f"{image}/libraries", tokens,
+        "/organization/registry", "/programs",
+    ):  # fmt: skip
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path

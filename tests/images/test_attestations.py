@@ -139,7 +139,7 @@ def test_provenance_names_the_source_the_build_and_the_builder_of_a_built_wheel(
     assert numpy == {"uri": "pkg:pypi/numpy@2.0", "digest": {"sha256": "a" * 64}}
     page = reverse("image_libraries", kwargs={"workspace_id": cast.workspace.pk, "name": "holder"})
     shown = cast.client(cast.viewer).get(page).content.decode()
-    assert "Built here of <code>docopt-0.6.2.tar.gz</code>" in shown
+    assert "Built here from <code>docopt-0.6.2.tar.gz</code>" in shown
     assert "in <code>origin/build-2</code>" in shown
 
 

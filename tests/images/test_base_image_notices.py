@@ -49,15 +49,17 @@ def test_a_failed_one_is_told_with_its_reason_and_what_to_do(cast: Cast, route: 
     failed(source=catalogue().source("all", "3.11"))
     shown = page(cast, "admin", route)
     assert "The base image all for Python 3.11 could not be prepared" in shown
-    assert f"{REASON} No image is built on it. {HINT} An operator tries again with" in shown
-    assert "<code>manage.py build_base_image all 3.11 --platform-version 2026.11</code>" in shown
+    assert f"{REASON}</p>" in shown
+    assert f"No image can be built on it. {HINT} To try again, an operator runs:" in shown
+    assert ">manage.py build_base_image all 3.11 --platform-version 2026.11</code>" in shown
 
 
 @pytest.mark.parametrize("route", ["images", "new_image"])
 def test_a_member_is_told_why_and_whom_to_ask(cast: Cast, route: str) -> None:
     failed()
     shown = page(cast, "member", route)
-    assert f"{REASON} No image is built on it. An administrator has to see to it." in shown
+    assert f"{REASON}</p>" in shown
+    assert "No image can be built on it. An administrator has to resolve this." in shown
     assert HINT not in shown
     assert "manage.py" not in shown
 
@@ -65,7 +67,7 @@ def test_a_member_is_told_why_and_whom_to_ask(cast: Cast, route: str) -> None:
 def test_beside_make_run_starting_it_again_is_what_to_do(cast: Cast, settings: Any) -> None:
     settings.DEMO = True
     failed()
-    assert "It is tried once more when make run is started again." in page(cast, "admin")
+    assert "It is tried again when make run is started again." in page(cast, "admin")
 
 
 def test_one_that_was_imported_names_the_command_with_its_own_source(cast: Cast) -> None:
@@ -80,14 +82,15 @@ def test_while_its_version_before_is_there_images_are_built(cast: Cast, base: Ba
     failed()
     shown = page(cast, "member")
     assert "notice-warning" in shown
-    assert f"{REASON} Images are built on its version before." in shown
+    assert f"{REASON}</p>" in shown
+    assert "Images are built on the version before it." in shown
 
 
 @pytest.mark.parametrize("route", ["images", "new_image"])
 def test_none_at_all_is_told_to_each_in_their_words(cast: Cast, route: str) -> None:
     for who, words in (
-        ("admin", "<code>manage.py build_base_image all 3.13</code>"),
-        ("member", "An administrator has to provide one before an image is built."),
+        ("admin", ">manage.py build_base_image all 3.13</code>"),
+        ("member", "An administrator has to provide one before images can be built."),
     ):
         shown = page(cast, who, route)
         assert "There is no base image to build on" in shown

@@ -84,7 +84,7 @@ def test_an_image_that_holds_one_is_built_anew_by_the_platform_and_says_why(
     migration.discard(apps, None)
     page = reverse("image", kwargs={"workspace_id": cast.workspace.pk, "name": poisoned.name})
     assert (
-        b"before each such build had a sandbox of its own"
+        b"before each build was kept apart from the rest"
         in cast.client(cast.member).get(page).content
     )
     before = poisoned.current_build
