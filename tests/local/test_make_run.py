@@ -193,7 +193,7 @@ def assert_failure_is_told(state: Path, said: str) -> None:
     told = news.splitlines()[-1]
     assert told.startswith("  The base image all for Python 3.11 could not be prepared: ")
     assert "mmdebstrap is not installed" in told
-    assert told.endswith("It is tried once more when make run is started again.")
+    assert told.endswith("It is tried again when make run is started again.")
     logged = [line for line in (state / "run.log").read_text().splitlines() if told.strip() in line]
     assert len(logged) == 1
     assert "[warning  ]" in logged[0]

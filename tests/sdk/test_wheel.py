@@ -103,7 +103,7 @@ def test_the_console_names_it_with_this_instances_address(cast: Cast) -> None:
 @pytest.mark.django_db
 def test_who_is_in_no_workspace_is_told_where_tokens_come_from(cast: Cast) -> None:
     page = cast.client(cast.stranger).get(reverse("programs")).content.decode()
-    assert "you are a member of none yet" in page
+    assert "you are not a member of one yet" in page
 
 
 @pytest.mark.slow
