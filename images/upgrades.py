@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F, Q
 
+from images.lanes import Lane
 from images.models import BaseImage, Build, BuildReason, ImageEvent, ManagedImage, Status
 from images.models.build import OF_THE_PLATFORM
 from images.models.lease import WorkState
@@ -64,7 +65,9 @@ def dispatch() -> int:
 def there_is_room() -> bool:
     active = Build.objects.filter(state__in=ACTIVE)
     upgrades = active.filter(reason__in=OF_THE_PLATFORM)
-    others = active.filter(state=WorkState.QUEUED).exclude(reason__in=OF_THE_PLATFORM)
+    # What waits for something else than a builder, or in the lane of builds from source, may wait long.
+    waiting = Lane.BUILDS.among(Build.objects.startable()).filter(state=WorkState.QUEUED)
+    others = waiting.exclude(reason__in=OF_THE_PLATFORM)
     return upgrades.count() < settings.UPGRADES_AT_ONCE and not others.exists()
 
 

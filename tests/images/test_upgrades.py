@@ -77,6 +77,15 @@ def test_builds_that_people_wait_for_go_first(cast: Cast, base: BaseImage) -> No
     assert upgrades.dispatch() == 1
 
 
+def test_builds_from_source_keep_no_upgrade_waiting(cast: Cast, base: BaseImage) -> None:
+    """They may sleep for half an hour, and stand in a lane of their own."""
+    factories.make_image("behind", base=base)
+    new = move_on(base)
+    slow = factories.make_image("slow", base=new, status=Status.BUILDING_FIRST_TIME)
+    slow.builds.update(spec={**slow.builds.get().spec, "allow_source": True})
+    assert upgrades.dispatch() == 1
+
+
 def test_of_a_thousand_images_no_more_than_allowed_are_under_way(
     base: BaseImage, settings: Any, django_assert_max_num_queries: Any
 ) -> None:
