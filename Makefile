@@ -39,7 +39,7 @@ test: lint audit  ## Everything, with real services, the package index and a bro
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
 
 # Debian packages. Without some of them some things are not offered, and their tests are left out with a sentence.
-RUN_PACKAGES := mmdebstrap buildah bubblewrap
+RUN_PACKAGES := mmdebstrap buildah netavark bubblewrap
 TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server prometheus curl
 
 packages:  ## As root: the Debian packages that `make run` and `make test` use, for every user of this machine
@@ -68,7 +68,7 @@ lock: install  ## Make the locks again from pyproject.toml; UPGRADE=--upgrade ta
 	done
 
 bench: install  ## Our builds beside buildah + pip and + uv, in one table; takes some minutes
-	@bash tools/system_packages.sh mmdebstrap skopeo buildah bubblewrap
+	@bash tools/system_packages.sh mmdebstrap skopeo buildah netavark bubblewrap
 	$(BIN)/python -m benchmarks.builders
 
 screenshots: install  ## Pictures of every page, desktop and phone, light and dark

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -27,6 +28,8 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
     for name in [key for key in os.environ if key.startswith(("AWS_", "RI_"))]:
         if not name.startswith("RI_TEST_"):
             del os.environ[name]
+    # A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     STATE.chmod(0o755)  # embedded PostgreSQL runs as a user of its own when root starts it
     os.environ["RI_STATE_DIR"] = str(STATE)
     (STATE / "static").mkdir()

@@ -116,7 +116,7 @@ def test_a_large_body_is_refused_before_it_has_come(address: str, headers: tuple
 
 
 def test_unfinished_bodies_share_a_bounded_memory(address: str) -> None:
-    """Four times 1.5 MB are more than the 4 MB there are: who comes last is told to come again."""
+    """Four times 1.5 MB are more than the 4 MB there are: some are told to come again."""
     with ExitStack() as stack:
         answers = []
         for _ in range(4):
@@ -125,7 +125,9 @@ def test_unfinished_bodies_share_a_bounded_memory(address: str) -> None:
             answers.append(connection)
         assert httpx.get(f"{address}/healthz", timeout=2).status_code == 200
         statuses = {connection.recv(12) for connection in answers}
-    assert statuses == {b"HTTP/1.1 408", b"HTTP/1.1 503"}
+    # All of them together may be too much at some moment; a single one never is.
+    assert b"HTTP/1.1 503" in statuses
+    assert statuses <= {b"HTTP/1.1 408", b"HTTP/1.1 503"}
     # What they held is free again.
     assert httpx.post(f"{address}/v1/images", content=b"x" * 2_400_000).status_code == 401
 

@@ -33,6 +33,8 @@ is_here() {
     rabbitmq-server) [ -e /usr/lib/rabbitmq/bin/rabbitmq-server ] ;;
     # An ordinary user's processes can make no use of these, or do without.
     buildah | bubblewrap | mmdebstrap) [ "$(id -u)" -ne 0 ] || command -v "${1/bubblewrap/bwrap}" >/dev/null ;;
+    # buildah of Debian 13 does nothing without it, and only recommends it.
+    netavark) [ "$(id -u)" -ne 0 ] || [ -e /usr/lib/podman/netavark ] ;;
     lib*) has_library "$1" ;;
     *) command -v "$1" >/dev/null ;;
   esac

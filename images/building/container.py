@@ -38,6 +38,8 @@ from images.models import BaseImage
 from images.registry.oci import Descriptor, RegistryClient
 
 TOOLS = {"buildah": "buildah", "bwrap": "bubblewrap"}
+# Where containers/storage keeps unpacked images, in a work folder.
+STORAGE = "storage"
 TRIAL_SECONDS = 30.0
 # A machine that could not is asked again after so many seconds; one that could, can.
 ASK_AGAIN = 60.0
@@ -87,10 +89,10 @@ def trial(kind: str) -> str:
         (work / "root/true").write_bytes(smallest_program())
         (work / "root/true").chmod(0o755)
         budget = Budget(memory=1 << 30, disk=1 << 20, processes=64, cpus=1, output=1 << 20)
-        box = Sandbox(
-            [work / "root"], Deadline(TRIAL_SECONDS), lambda line: None, lambda: None, budget
-        )
+        deadline = Deadline(TRIAL_SECONDS)
+        box = Sandbox([work / "root"], deadline, lambda line: None, lambda: None, budget)
         try:
+            unpack("scratch", work, work, budget=budget, deadline=deadline, check=lambda: None)
             if kind == "confined":
                 box.run(["/true"], environment={}).close()
             else:
@@ -131,10 +133,12 @@ class Container:
     ) -> None:
         self._log, self._check, self._budget, self._deadline = log, check, budget, deadline
         self._work = work
-        self._storage = work / "storage"
+        self._storage = work / STORAGE
         # buildah makes the image's name of this path, and a name takes fewer characters than a path:
         # so it is told the last part alone, from the folder above.
-        self._unpack(layout.name, layout.parent)
+        unpack(
+            f"oci:{layout.name}", layout.parent, work, budget=budget, deadline=deadline, check=check
+        )
 
     def run(self, command: Sequence[str]) -> None:
         """Run a command as root with the worker's network; what it says goes to the log."""
@@ -164,26 +168,39 @@ class Container:
         below = (own / "lower").read_text(encoding="utf-8").split(":")
         return [(overlay / link).resolve(strict=True) for link in below]
 
-    def _unpack(self, layout: str, folder: Path) -> None:
-        command = [
-            "buildah", "--root", str(self._storage), "--runroot", str(self._work / "run"),
-            "--storage-driver", "overlay", "from", "--quiet", "--name", "build", f"oci:{layout}",
-        ]  # fmt: skip
-        specification = {
-            "kind": "tool", "parent": os.getpid(), "cgroups": [], "folder": str(folder),
-            "command": command,
-        }  # fmt: skip
-        said = Said()
-        status = run_streaming(
-            [sys.executable, "-I", enter.__file__, json.dumps(specification)],
-            log=said.append,
-            check=self._check,
-            timeout=self._deadline.left(),
-            environment=environment(os.environ),
-            limit=self._budget.output,
-        )
-        if status != 0:
-            raise SandboxBroken(f"The base image cannot be unpacked: {said.text()[-1000:]}")
+
+def unpack(
+    image: str,
+    folder: Path,
+    work: Path,
+    *,
+    budget: Budget,
+    deadline: Deadline,
+    check: Callable[[], None],
+) -> None:
+    """Have buildah unpack an image into the storage in `work`. Raises `SandboxBroken` with its words.
+
+    `image` is `oci:` and a layout's name in `folder`, or `scratch`.
+    """
+    command = [
+        "buildah", "--root", str(work / STORAGE), "--runroot", str(work / "run"),
+        "--storage-driver", "overlay", "from", "--quiet", "--name", "build", image,
+    ]  # fmt: skip
+    specification = {
+        "kind": "tool", "parent": os.getpid(), "cgroups": [], "folder": str(folder),
+        "command": command,
+    }  # fmt: skip
+    said = Said()
+    status = run_streaming(
+        [sys.executable, "-I", enter.__file__, json.dumps(specification)],
+        log=said.append,
+        check=check,
+        timeout=deadline.left(),
+        environment=environment(os.environ),
+        limit=budget.output,
+    )
+    if status != 0:
+        raise SandboxBroken(f"The base image cannot be unpacked: {said.text()[-1000:]}")
 
 
 def run_packages(
