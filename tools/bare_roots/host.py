@@ -63,6 +63,8 @@ def folders_of_packages() -> Iterator[Path]:
         if path.is_file():
             texts.append(path.read_text(encoding="utf-8", errors="replace"))
     named = {Path(found) for text in texts for found in _PATH.findall(text)}
+    # The pages of an index in a folder lead to files beside them (PEP 503).
+    named = {path.parent if path.name == "simple" else path for path in named}
     return (path for path in sorted(named) if path.is_dir() and not path.is_relative_to("/etc"))
 
 
