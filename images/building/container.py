@@ -161,9 +161,13 @@ class Container:
     def lowers(self) -> list[Path]:
         """The unpacked layers, the uppermost first, from where containers/storage keeps them."""
         overlay = self._storage / "overlay"
-        containers = json.loads(
-            (self._storage / "overlay-containers/containers.json").read_text(encoding="utf-8")
-        )
+        # Newer versions keep a build's containers in the second, as what need not survive the machine.
+        listed = [
+            path
+            for name in ("containers.json", "volatile-containers.json")
+            if (path := self._storage / "overlay-containers" / name).exists()
+        ]
+        containers = [item for path in listed for item in json.loads(path.read_text("utf-8"))]
         own = overlay / str(containers[0]["layer"])
         below = (own / "lower").read_text(encoding="utf-8").split(":")
         return [(overlay / link).resolve(strict=True) for link in below]

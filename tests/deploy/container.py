@@ -7,6 +7,7 @@ mounted for reading only, and the user is the image's own, without any capabilit
 from __future__ import annotations
 
 import json
+import resource
 import shlex
 import shutil
 import subprocess
@@ -78,6 +79,9 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         "--storage-driver", "overlay",
     ]  # fmt: skip
 
+    # Newer versions ask for a million open files, which not every root may.
+    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
     def run(*arguments: str) -> str:
         done = subprocess.run(
             [*buildah, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
@@ -94,7 +98,8 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         # As a network would need it that has authorities of its own.
         given = {"BASE": "localhost/base", "SSL_CERT_FILE": AUTHORITIES, "PIP_CERT": AUTHORITIES}
         run(
-            "bud", "--quiet", "--isolation", "chroot", "--file", "deploy/Containerfile", "--tag", "ri",
+            "bud", "--quiet", "--isolation", "chroot",
+            f"--ulimit=nofile={open_files}:{open_files}", "--file", "deploy/Containerfile", "--tag", "ri",
             "--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro",
             *(f"--build-arg={name}={value}" for name, value in given.items()), *labels(), ".",
         )  # fmt: skip
