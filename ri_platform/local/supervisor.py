@@ -138,9 +138,10 @@ class Supervisor:
         for raw in child.process.stdout:
             line = raw.decode("utf-8", "replace").rstrip()
             child.last_lines.append(line)
-            self._hear(line)
+            # The log first: who reads of something in the terminal finds it there.
             with self._lock:
                 self._log.write(f"{time.strftime('%H:%M:%S')} {child.name:<9}│ {line}\n")
+            self._hear(line)
 
 
 @contextlib.contextmanager

@@ -79,8 +79,15 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         "--storage-driver", "overlay",
     ]  # fmt: skip
 
-    # Newer versions ask for a million open files, which not every root may.
-    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # Newer versions ask for a million open files and processes, which not every root may.
+    limits = [
+        f"--ulimit={name}={limit}:{limit}"
+        for name, limit in (
+            ("nofile", resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+            ("nproc", resource.getrlimit(resource.RLIMIT_NPROC)[1]),
+        )
+        if limit != resource.RLIM_INFINITY
+    ]
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
@@ -98,8 +105,8 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         # As a network would need it that has authorities of its own.
         given = {"BASE": "localhost/base", "SSL_CERT_FILE": AUTHORITIES, "PIP_CERT": AUTHORITIES}
         run(
-            "bud", "--quiet", "--isolation", "chroot",
-            f"--ulimit=nofile={open_files}:{open_files}", "--file", "deploy/Containerfile", "--tag", "ri",
+            "bud", "--quiet", "--isolation", "chroot", *limits,
+            "--file", "deploy/Containerfile", "--tag", "ri",
             "--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro",
             *(f"--build-arg={name}={value}" for name, value in given.items()), *labels(), ".",
         )  # fmt: skip
