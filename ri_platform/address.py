@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as it can be believed."""
+"""The client address of a request, from trusted proxies only."""
 
 from __future__ import annotations
 

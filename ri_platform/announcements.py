@@ -1,7 +1,7 @@
-"""News for the person at the terminal of `make run`: that a base image is ready, or why it is not.
+"""Announcements in the terminal of `make run`: a base image is ready, or cannot be made.
 
-An announcement is an ordinary line of the log, of this module's logger. `make run` reads its children's
-lines anyway, and shows those of this logger in the terminal, too; elsewhere they are log lines only.
+An announcement is an ordinary log line of this module's logger. `make run` reads its children's log anyway
+and also shows the lines of this logger in the terminal. Elsewhere they are log lines only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every endpoint of the REST API shares: JSON in camelCase, one shape of error, one place for it.
+"""The common parts of all REST endpoints: JSON in camelCase, and one error format, rendered in one place.
 
 Errors are `{"code": <google.rpc.Code>, "message": …, "details": […]}` with the matching HTTP status, and
 hold strings and numbers only, since the public client reads them as a Python literal.

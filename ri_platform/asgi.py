@@ -1,4 +1,4 @@
-"""The web process's ASGI application: whole requests in front, Django's WSGI application in threads behind.
+"""The web process's ASGI application: it buffers requests and runs Django's WSGI application in threads.
 
 Django's own ASGI handler would give each request a thread and a database connection of its own, without
 a bound. A fixed number of threads keeps their connections and bounds the work that is done at once.

@@ -1,4 +1,4 @@
-"""The Celery application. Tasks say which queue, and so which AWS identity, they need."""
+"""The Celery application. The queue of a task determines its AWS identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `manage.py check` says about this installation, in sentences that name the variable to change."""
+"""System checks (`manage.py check`) of this installation. Each message names the variable to change."""
 
 from __future__ import annotations
 

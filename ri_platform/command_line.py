@@ -1,4 +1,4 @@
-"""Django's commands with the settings of this project: what manage.py runs, with a checkout or without."""
+"""The entry point of Django's commands with the settings of this project, in a checkout and in a wheel."""
 
 from __future__ import annotations
 

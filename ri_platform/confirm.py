@@ -1,4 +1,4 @@
-"""Asking before something is taken away: one dialog, and one page for who has no JavaScript."""
+"""Confirmation of destructive actions: a dialog, and a page for browsers without JavaScript."""
 
 from __future__ import annotations
 

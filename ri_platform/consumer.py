@@ -1,4 +1,4 @@
-"""Celery's consumer without its delayed delivery: we delay no message, and it declares 28 quorum queues."""
+"""Celery's consumer without delayed delivery, for which it would declare 28 unused quorum queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where browsers tell of what the Content-Security-Policy refused: one line of the log each."""
+"""The endpoint for reports of Content-Security-Policy violations. It logs one line for each."""
 
 from __future__ import annotations
 

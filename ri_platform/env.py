@@ -1,9 +1,9 @@
 """Reading configuration from the environment, strictly.
 
-A value that cannot be read stops the start with the variable's name. Every variable is declared where it
-is read, with the words that `docs/configuration.md` is made of (`make docs`). Variables that are not set
-are looked up in `$RI_STATE_DIR/run.env`, which `make run` writes: that is how `manage.py` beside it finds
-the same services with nothing set. The environment always wins over that file.
+A value that cannot be parsed stops the start with an error that names the variable. Every variable is
+declared where it is read, with the text for `docs/configuration.md` (`make docs`). A variable that is not set
+is looked up in `$RI_STATE_DIR/run.env`, which `make run` writes, so that `manage.py` finds the same services
+without configuration. The environment takes precedence over that file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The errors that a person may see: each has a stable code, a status, and says who must act.
+"""The errors that users see. Each has a stable code, an HTTP status, and a party that must act.
 
-An operation raises one of these; `ri_platform.middleware` turns it into a page, an HTMX fragment or
-JSON, in that one place. The message is a complete sentence about what is wrong; `hint` says what to do.
+Operations raise them, and `ri_platform.middleware` renders them as a page, an HTMX fragment or JSON. The
+message is a complete sentence about the problem; `hint` says what to do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Probes of the web process. No probe waits on AWS, and none says more than whether to send requests here."""
+"""Probes of the web process. They do not wait for AWS, and tell only whether it can take requests."""
 
 from __future__ import annotations
 

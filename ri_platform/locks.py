@@ -1,4 +1,4 @@
-"""Advisory locks: work on one repository happens one at a time, without holding a row."""
+"""Advisory locks of PostgreSQL. They serialize work on one repository without locking its row."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Structured logs: one JSON object a line for machines, or readable lines beside `make run`.
 
-Everybody logs by the standard library. What a request, a task or a build is about is bound to the context
-(`structlog.contextvars`), and stands on every line that is written meanwhile. No line leaves before what
-could open something is taken out of it.
+All modules log by the standard library. The request, task or build is bound to the context
+(`structlog.contextvars`) and appears on every line that is logged meanwhile. Credentials are removed when a
+line is rendered.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Metrics for Prometheus: what is counted where it happens, and how it is read.
+"""Metrics for Prometheus, in two registries.
 
-Two registries. What a process counts (requests, builds, AWS calls) is in the default one. What is a fact of
-the database (queues, images by status) is read from it by collectors in `FACTS`, which the web process alone
-exposes: any of its replicas says the same. docs/operations.md explains each.
+The default registry holds a process's own counters (requests, builds, AWS calls). The collectors in `FACTS`
+read facts (queues, images by status) from the database; only the web process exposes them, and every replica
+reports the same values. docs/operations.md explains each metric.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a domain error becomes an answer: a page, an HTMX fragment or JSON. Nowhere else."""
+"""Middleware of the web process. It renders domain errors as a page, an HTMX fragment or JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The OpenAPI document: what the framework makes of the endpoints, and what it leaves out.
+"""The OpenAPI document: the framework's, with additions.
 
-Descriptions stand at the fields (`ri_platform.api.Camel`), those of tags at the routers. Examples are put
-together of the fields' own (`Field(examples=[…])`) and of `ri_platform.openapi_examples`.
+Descriptions are at the fields (`ri_platform.api.Camel`), those of tags at the routers. Examples combine those
+of the fields (`Field(examples=[…])`) with `ri_platform.openapi_examples`.
 """
 
 from __future__ import annotations

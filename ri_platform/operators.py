@@ -1,4 +1,4 @@
-"""Django admin for operators: who may enter, and what every page of it has in common."""
+"""The base of Django admin for operators: its permissions and the common parts of its pages."""
 
 from __future__ import annotations
 

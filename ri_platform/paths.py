@@ -1,4 +1,4 @@
-"""Where the files are that belong to the code: beside the packages in a checkout, within one in a wheel."""
+"""Paths of the files that belong to the code: beside the packages in a checkout, inside one in a wheel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes of an instance, as commands. `make run`, the tests and the container image start the same.
+"""The processes of an instance, as commands for `make run`, the tests and the container image.
 
 `python -m ri_platform.processes NAME`, or `ri-platform NAME` where the wheel is installed, becomes that
 process; any other name is a command of `manage.py`.

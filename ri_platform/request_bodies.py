@@ -1,9 +1,9 @@
-"""ASGI middleware that reads a request's body before a thread of the web process is taken for it.
+"""ASGI middleware that reads a whole request body before a thread of the web process handles the request.
 
 The console and the API run in a few threads, each of which serves one request at a time. A client that sends
-its body slowly, or never, would keep one of them waiting: eight such clients stop everything (the attack is
-known as Slowloris or R-U-Dead-Yet). Here bodies are collected by the event loop, which holds any number of
-open connections, within three limits: bytes of one body, seconds for one body, bytes of all unfinished ones.
+its body slowly, or never, would block one of them, and eight such clients would block all (an attack known as
+Slowloris or R-U-Dead-Yet). The event loop holds any number of open connections, so it collects the bodies,
+within three limits: bytes of one body, seconds for one body, bytes of all unfinished ones.
 """
 
 from __future__ import annotations

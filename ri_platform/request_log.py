@@ -1,4 +1,4 @@
-"""Each request has an id, which its log lines carry, and one line that says what it was and how it ended."""
+"""Request ids, which appear on every log line of a request, and one summary line for each request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The wheel of our own SDK, made of the sources in sdk/, so that an instance serves the client that fits it.
+"""The wheel of the SDK, built from sdk/, so that an instance serves the client version that fits it.
 
-It is made once in each process, in memory and without any network: a wheel of pure Python is a zip archive of
-the package and four files about it (PEP 427). The same sources give the same bytes.
+Each process builds it once, in memory and without a network: a pure Python wheel is a zip archive of the
+package and four metadata files (PEP 427). The same sources give the same bytes.
 """
 
 from __future__ import annotations

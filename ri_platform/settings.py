@@ -1,4 +1,4 @@
-"""Settings, one flat file. Every value that an installation may change is read from the environment.
+"""The Django settings. Every value that an installation may change is read from the environment.
 
 The defaults suit `make run`; a production installation sets at least RI_SECRET_KEY, DATABASE_URL,
 CELERY_BROKER_URL, RI_ALLOWED_HOSTS and the AWS region of its registry.

@@ -1,6 +1,6 @@
 """Single sign-on from the environment: one OpenID Connect provider, one SAML provider, or both.
 
-Read while the settings load, so it knows nothing of Django but its settings' form. The form is
+It is imported while the settings load, so it imports nothing of Django. It returns the structure of
 django-allauth's `SOCIALACCOUNT_PROVIDERS`.
 """
 

@@ -1,4 +1,4 @@
-"""How static files are stored by `collectstatic`."""
+"""The storage of static files that `collectstatic` writes beside `make run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may stand in text that people give: in a name, which is one line, and in text of several lines.
+"""Allowed characters of user input, in names (one line) and in texts of several lines.
 
 A form takes a name by `OneLineField`, the API by `ri_platform.api.Line`.
 """

@@ -1,4 +1,4 @@
-"""Every address of the web process. The one module that knows all apps."""
+"""All routes of the web process. Only this module imports from every app."""
 
 from django.conf import settings
 from django.contrib import admin

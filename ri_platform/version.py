@@ -1,4 +1,4 @@
-"""The version, which stands here and nowhere else: both wheels, the API, provenance and metrics read it.
+"""The version of the platform and its SDK, the only place that states it: wheels, API and metrics read it.
 
 `tools/release.py` changes it; docs/releasing.md has the steps.
 """

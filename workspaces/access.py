@@ -1,8 +1,8 @@
-"""Who may do what: one table and one check. No rule about roles stands anywhere else.
+"""The access table and its check. Every rule about roles is here.
 
-A stranger to a workspace gets 404 for it, so its existence does not leak; somebody who may see it but
-lacks the privilege gets 403 with the sentence that says whose it is (`workspaces.guard`). What an API
-access token may is in the same table: it acts for its user in its own workspace
+A user outside a workspace gets 404 for it, so its existence does not leak. A user who sees the workspace
+but lacks the privilege gets 403 with a sentence that names the roles that have it (`workspaces.guard`). The
+table also limits API access tokens: a token acts for its user in its own workspace
 (docs/decisions/0011-ownership.md).
 """
 

@@ -1,4 +1,4 @@
-"""Accounts of the organization: one function a verb, each one transaction with its audit event."""
+"""Operations on the accounts of the organization. Each is one transaction with its audit event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Django admin for operators: accounts, workspaces, tokens and the audit log. Changes go by operations."""
+"""Django admin for operators: accounts, workspaces, tokens and the audit log. Its actions call operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""REST for workspaces and API access tokens, at the original's paths; and who a request is from."""
+"""REST endpoints for workspaces and API access tokens, at the original's paths, and their authentication."""
 
 from __future__ import annotations
 

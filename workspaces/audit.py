@@ -1,7 +1,7 @@
 """The audit log: every operation records one event inside its own transaction.
 
-The table takes no update and no delete (a trigger refuses them); only `prune`, which records itself, may take
-away what is older than the time that events are kept.
+A trigger on the table refuses updates and deletes. Only `prune` deletes events, once they are older than
+`RI_AUDIT_DAYS`, and it records an event itself.
 """
 
 from __future__ import annotations

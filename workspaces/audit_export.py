@@ -1,4 +1,4 @@
-"""The audit log as CSV (RFC 4180), for the console and the API alike."""
+"""The export of the audit log as CSV (RFC 4180), for the console and the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `manage.py check` says about single sign-on."""
+"""System checks (`manage.py check`) of single sign-on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shell around every page needs to know."""
+"""The template context of the layout that surrounds every page."""
 
 from __future__ import annotations
 

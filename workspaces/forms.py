@@ -1,4 +1,4 @@
-"""Forms: text in, frozen commands out."""
+"""Forms of this app. Each parses text into a frozen command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guarding views: what a URL names is found, and the access table asked, before anything else is done."""
+"""Access guards: they look up the object that a URL names and check the access table before the view runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Counting failures to say who one is, in PostgreSQL, so that all web processes count together.
+"""Rate limits of failed authentication, counted in PostgreSQL so that all web processes share the counts.
 
-Only failures are counted. A right token never comes here; who signs in is counted by address and account, so
-that somebody elsewhere cannot keep an account's owner out.
+Only failures are counted, so a valid token is never limited. Failed sign-ins are counted by address and
+account: an attacker at another address cannot lock out an account's owner.
 """
 
 from __future__ import annotations

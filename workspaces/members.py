@@ -1,4 +1,4 @@
-"""Who belongs to a workspace, and as what: one function a verb, each one transaction with its audit event."""
+"""Operations on the members of a workspace. Each is one transaction with its audit event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who: users with their instance role, workspaces with their members, and what anybody changed."""
+"""Users with their instance role, workspaces with their members, tokens, and the audit log."""
 
 from __future__ import annotations
 

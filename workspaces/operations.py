@@ -1,4 +1,4 @@
-"""What people do with workspaces: one function a verb, each one transaction with its audit event."""
+"""Operations on workspaces. Each is one transaction with its audit event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for the whole instance and administrators may change."""
+"""Settings of the whole instance that administrators may change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""REST for the whole instance: its settings, all API access tokens, and the audit log."""
+"""REST endpoints for the whole instance: its settings, all API access tokens, and the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people change of their own accounts, and the middleware that notes when a session was last used."""
+"""Operations on one's own account, and the middleware that records when a session was last used."""
 
 from __future__ import annotations
 

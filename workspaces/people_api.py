@@ -1,4 +1,4 @@
-"""REST for members and accounts, at the original's paths; each calls the operation the console calls."""
+"""REST endpoints for members and accounts, at the original's paths. They call the console's operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in, signing out, failing to, and second factors that come and go are events of the audit log."""
+"""Signal receivers that record sign-ins, sign-outs and changes of second factors in the audit log."""
 
 from __future__ import annotations
 

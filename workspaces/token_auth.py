@@ -1,4 +1,4 @@
-"""How requests bring an API access token: in the original's header, or as a Bearer (RFC 6750)."""
+"""Authentication by API access token, in the original's header or as a Bearer token (RFC 6750)."""
 
 from __future__ import annotations
 

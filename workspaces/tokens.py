@@ -1,8 +1,8 @@
-"""API access tokens: made, revoked, and recognized when a request brings one.
+"""API access tokens: creation, revocation, and lookup for a request.
 
-A token is 256 random bits, so a plain SHA-256 of it is as good as the slow hash that passwords need, and
-can be looked up by an index. It acts for its user in its workspace: with that account's privileges there,
-never more, and only while the account is active and still sees the workspace. It makes no tokens.
+A token is 256 random bits, so a plain SHA-256 protects it as well as the slow hash that passwords need, and
+an index can look it up. It acts for its user in its workspace with that account's privileges there, and only
+while the account is active and sees the workspace. It cannot create tokens.
 """
 
 from __future__ import annotations

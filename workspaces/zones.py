@@ -1,4 +1,4 @@
-"""Times are shown where the reader is: by their own choice, by their browser, else by the organization's."""
+"""The time zone of displayed times: the user's choice, else the browser's, else the organization's."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`make run`: the whole product on one machine, with services of its own and nothing to configure."""
+"""`make run`: the whole product on one machine, with its own services and no configuration."""

@@ -1,4 +1,4 @@
-"""`python -m ri_platform.local`: hold back what would end us until somebody listens, then start."""
+"""`python -m ri_platform.local`: block signals until their handlers are installed, then start."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The local AWS: ministack, with IAM on for both planes, whose registry keeps its blobs as files.
+"""The local AWS: ministack with IAM on control and data plane, and a registry that keeps its blobs as files.
 
-ministack writes all its state as one JSON document a service when it ends, blobs included and once
-for every repository that holds them. Here blobs are files named by their hash, written once, and
-the small rest is saved with each change, so that neither a restart nor a `kill -9` loses an image.
-Run by the supervisor as a child; its settings are ministack's environment variables.
+ministack itself writes its state only when it ends, as one JSON document for each service, with a copy of a
+blob for every repository that holds it. Here a blob is a file named by its hash, written once, and the small
+rest is saved with each change, so that neither a restart nor a `kill -9` loses an image. The supervisor runs
+this module as a child process, configured by ministack's environment variables.
 """
 
 from __future__ import annotations

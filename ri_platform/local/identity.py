@@ -1,4 +1,4 @@
-"""The AWS identity of a command at the prompt beside `make run`: what `.local/aws.env` holds for people."""
+"""The AWS identity of a command that is run beside `make run`, from `.local/aws.env`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""IAM on the local registry: a token stands for who asked for it, and each request for its action.
+"""IAM for the local registry's data plane: it maps a token to its identity and a request to its action.
 
-ministack enforces IAM on the control plane and takes any credentials on `/v2/`. Real ECR asks there, too:
-the token names the identity, whose policies must allow the request's action on the repository. Who may
-do what is ministack's own evaluator's to say; here is only what it has to be asked.
+ministack enforces IAM on the control plane and accepts any credentials on `/v2/`. Real ECR enforces IAM
+there, too: the token names the identity, whose policies must allow the request's action on the repository.
+This module builds that question; ministack's own evaluator answers it.
 
 Source: ECR user guide, "Private registry authentication" and "IAM permissions for pushing an image".
 """

@@ -1,4 +1,4 @@
-"""PostgreSQL and the local AWS on this machine. `make run` and the tests both use them."""
+"""PostgreSQL and the local AWS on this machine, for `make run` and the tests."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The road of `make run`: PostgreSQL, migrations, local AWS, demo, web, workers; then wait, then end all.
+"""The steps of `make run`: PostgreSQL, migrations, local AWS, demo, web, workers, then the shutdown.
 
-State stands in one folder (`RI_STATE_DIR`, `.local`), for its owner alone. `run.env` there tells
-`manage.py` commands where the services are and holds no AWS key; each worker's keys reach that worker's
-environment alone.
+All state is in one folder (`RI_STATE_DIR`, `.local`), which only its owner can read. Its file `run.env` gives
+`manage.py` commands the addresses of the services and holds no AWS key. A worker's keys are in that worker's
+environment only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The state folder of `make run`: what it keeps between starts, for its owner alone.
+"""The state folder of `make run`, which only its owner can read.
 
-The process and its children have the umask 077, and what was more open before is closed at the start.
-Two things others may do: PostgreSQL's own user, when root starts it, goes through the folder to its data;
-and while something is made in `cache/work-…`, its tools see their own modes there.
+The process and its children have the umask 077, and the start removes wider modes from existing files. There
+are two exceptions: if root starts PostgreSQL, its own user traverses the folder to its data; and work folders
+(`cache/work-…`) keep the modes that the build tools set.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A supervisor for a handful of children: one log, and all end when one does or when told to.
+"""A supervisor of a few child processes. They share one log, and all end when one ends or on a signal.
 
-Small on purpose and staged, unlike the usual Procfile runners: a child may be started once another
-answers, with an environment that only then is known.
+Unlike a Procfile runner it starts in stages: a child can start after another answers, with an environment
+that is known only then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `make run` says at the prompt: a line for each step, and news once the banner stands."""
+"""The terminal output of `make run`: a line for each step, the banner, and announcements below it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What django-allauth asks this platform while somebody signs in or manages their second factors."""
+"""The django-allauth adapters of this platform, for sign-ins and for a user's second factors."""
 
 from __future__ import annotations
 

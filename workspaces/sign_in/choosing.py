@@ -1,4 +1,4 @@
-"""Choosing a password by the link that an administrator made."""
+"""The page where a user chooses a password, reached by a link that an administrator made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library's forms for passkeys, where it tells nobody that one was refused or renamed."""
+"""django-allauth's passkey forms, with signals for refused and renamed passkeys, which it does not send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to an identity provider: its answers are read up to a limit, as by `images.bounded` elsewhere."""
+"""The HTTP session for identity providers. It reads answers up to a limit, like `images.bounded`."""
 
 from __future__ import annotations
 

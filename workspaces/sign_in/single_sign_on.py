@@ -1,4 +1,4 @@
-"""Roles that come from a claim of the identity provider, by `RI_SSO_ROLE_CLAIM` and `RI_SSO_ROLES`."""
+"""Roles from a claim of the identity provider (`RI_SSO_ROLE_CLAIM`, `RI_SSO_ROLES`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The routes of signing in and of one's own account, each under the access table.
+"""The routes of sign-in and of one's own account, each with an entry in the access table.
 
-Names are django-allauth's, since its views lead to one another by them. Whatever of it is not here (signing
-up, e-mail confirmation, password reset by e-mail) is not reachable: administrators create accounts and links.
+The names are django-allauth's, because its views redirect to one another by name. Routes of django-allauth
+that are not listed here (sign-up, e-mail confirmation, password reset by e-mail) do not exist: administrators
+create accounts and password links.
 """
 
 from __future__ import annotations

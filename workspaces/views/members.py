@@ -1,4 +1,4 @@
-"""The pane Settings → Members: who is in the workspace, and *Add New Member*."""
+"""The pane Settings → Members: the members of the workspace, and *Add New Member*."""
 
 from __future__ import annotations
 

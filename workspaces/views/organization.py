@@ -1,4 +1,4 @@
-"""Organization settings: General, Members, API Access Tokens of all, and the audit log."""
+"""The organization settings: General, Members, all API Access Tokens, and the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Your account: the profile, and the sessions that are open. Second factors are `workspaces.sign_in`'s."""
+"""The page *Your account*: profile and open sessions. `workspaces.sign_in` has the second factors."""
 
 from __future__ import annotations
 

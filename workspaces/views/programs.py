@@ -1,4 +1,4 @@
-"""The page that says how programs use this instance: command line, Python, REST."""
+"""The page *SDK, CLI and API*: access for programs by command line, Python and REST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Workspaces page, a workspace's summary and its General settings."""
+"""The page *Workspaces*, a workspace's summary, and its General settings."""
 
 from __future__ import annotations
 

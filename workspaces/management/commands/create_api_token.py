@@ -1,4 +1,4 @@
-"""`manage.py create_api_token --user U --workspace W --name N`: make a token and print it alone."""
+"""`manage.py create_api_token --user U --workspace W --name N`: create a token and print nothing else."""
 
 from __future__ import annotations
 
