@@ -9,10 +9,10 @@ from django.http import HttpRequest
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """The client's address: what the outermost of our own proxies saw, None where that is no address.
+    """The client's address as our outermost proxy saw it; None if that is not an address.
 
     Each proxy adds the address it was asked from to the end of X-Forwarded-For (RFC 7239 tells of the
-    practice), so what stands before our own proxies' entries was written by the client, and is not believed.
+    practice), so entries before those of our own proxies come from the client and are ignored.
     """
     found = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXIES:
@@ -26,7 +26,7 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def network_of(address: str | None) -> str:
-    """What limits count by: the address, or of IPv6 the /64, which is the least that anybody is given."""
+    """The key of limits: an IPv4 address, or an IPv6 /64, the smallest network that a customer gets."""
     if address is None:
         return ""
     parsed = ipaddress.ip_address(address)

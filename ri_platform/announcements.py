@@ -10,10 +10,10 @@ import logging
 import re
 
 logger = logging.getLogger(__name__)
-# News is told whatever the level of the log is.
+# Announcements are shown at every log level.
 logger.setLevel(logging.INFO)
 
-# A line as `ri_platform.logs` writes it: time, level, what happened, logger, context.
+# A line of `ri_platform.logs`: time, level, message, logger, context.
 _LINE = re.compile(
     r"\d\d:\d\d:\d\d \[\w+ *\] (?P<text>.*?) *\[" + re.escape(__name__) + r"\](?: [\w.]+=.*)?"
 )

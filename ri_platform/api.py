@@ -56,12 +56,12 @@ class Error(Camel):
     """The reason, and of a malformed request each field with a problem."""
 
 
-# What any endpoint may answer beside its own.
+# The errors that every endpoint may answer.
 ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 429, 503), Error)
 
 
 class InvalidRequest(Invalid):
-    """The request does not have the documented shape; every problem is told at once."""
+    """The request does not match the documented schema. The error lists all problems."""
 
     code = "invalid_request"
 
@@ -79,25 +79,25 @@ def page_of(
 ) -> tuple[list[M], str]:
     """The first `size` of `rows`, and the token that leads to the page after them.
 
-    On the last page that is `token`, the one that was asked with, as the clients expect.
+    On the last page the token is `token`, the request's own, as the clients expect.
     """
     found = list(rows[: size + 1])
     shown = found[:size]
     return shown, str(key(shown[-1])) if len(found) > size else token
 
 
-# Tag → what its endpoints are about, for the documentation.
+# Descriptions by tag, for the documentation.
 TAGS: dict[str, str] = {}
 
 
 def router(tag: str, description: str) -> Router:
-    """A router whose endpoints stand under `tag`, which `description` explains in the documentation."""
+    """A router whose endpoints have the tag `tag`, with its description for the documentation."""
     TAGS[tag] = description
     return Router(tags=[tag], by_alias=True, exclude_none=True)
 
 
 def install_error_handlers(api: NinjaAPI) -> None:
-    """Have the framework's own complaints answered in the shape of ours."""
+    """Render the framework's own errors in our error format."""
 
     def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         problems = [(field_of(item["loc"]), refusal_of(item)) for item in error.errors]
@@ -115,13 +115,13 @@ def install_error_handlers(api: NinjaAPI) -> None:
 
 
 def refusal_of(problem: dict[str, Any]) -> str:
-    """What is wrong with a value, without the full stop; of a pattern its own words."""
+    """The problem of a value, without the full stop; a pattern has its own text."""
     pattern = problem.get("ctx", {}).get("pattern", "")
     return REFUSALS.get(pattern, str(problem["msg"]).rstrip("."))
 
 
 def field_of(location: tuple[str | int, ...]) -> str:
-    """Where in the request a problem is: `pipRequirements[0].name`; the framework's own levels left out."""
+    """The field of a problem, such as `pipRequirements[0].name`, without the framework's own levels."""
     path = ""
     for part in location[2:] if location[0] == "body" else location[1:]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"

@@ -4,7 +4,7 @@ from django.contrib.staticfiles.apps import StaticFilesConfig
 
 
 class PlatformConfig(AppConfig):
-    """Owns what belongs to no product app: the message queue's schema in PostgreSQL."""
+    """The app of the shared parts: the message queue's schema in PostgreSQL, checks, Celery."""
 
     name = "ri_platform"
     verbose_name = "RI Platform"
@@ -16,7 +16,7 @@ class PlatformConfig(AppConfig):
 
 
 class StaticFiles(StaticFilesConfig):
-    """Django's own, without what no page of ours refers to: compressing it takes longer than starting."""
+    """Django's staticfiles without files that no page uses, since compressing them is slow."""
 
     ignore_patterns = [*StaticFilesConfig.ignore_patterns, "redoc*"]
 

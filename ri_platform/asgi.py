@@ -14,11 +14,11 @@ from ri_platform.processes import THREADS
 from ri_platform.request_bodies import BufferedBodies
 from ri_platform.wsgi import application as wsgi_application
 
-# How many pieces of an answer may wait for a slow reader before the thread waits, too: static files are the
-# only answers in pieces that a stranger gets, and the largest has fewer pieces than this.
+# The pieces of an answer that may wait for a slow reader before the thread waits, too. Static files are
+# the only answers in pieces without authentication, and the largest has fewer pieces.
 WAITING_PIECES = 128
 
-# An open connection is a file, and a process has 1,024 of them unless it asks for all that it may have.
+# An open connection is a file. The default limit is 1,024, so the process raises it to the maximum.
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -17,13 +17,13 @@ app = Celery("ri_platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# Which request a message comes from travels in its headers, so that one id finds both sides' log lines.
+# The headers of a message hold the request's id, so that one id finds the log lines of both sides.
 REQUEST_ID = "ri_request_id"
 
 
 @signals.setup_logging.connect
 def leave_logging_to_the_settings(**signal: Any) -> None:
-    """Celery configures no logging of its own once somebody listens to this signal."""
+    """Do nothing: Celery configures no logging if this signal has a receiver."""
 
 
 @signals.worker_init.connect
@@ -47,9 +47,9 @@ def serve_metrics(process: str) -> None:
 @signals.worker_init.connect
 @signals.beat_init.connect
 def declare_queues(**signal: Any) -> None:
-    """RabbitMQ drops a message to a queue that nobody has declared: whoever starts first declares all.
+    """Declare all queues: RabbitMQ drops a message to a queue that is not declared.
 
-    With pgmq a migration has made them.
+    With pgmq a migration creates them.
     """
     from django.conf import settings
 

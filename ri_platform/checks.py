@@ -10,14 +10,14 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from ri_platform.settings import env
 
-# What a broker does with a message whose worker was killed was measured: docs/operations.md.
+# docs/operations.md has the measured behaviour of brokers when a worker is killed.
 BROKERS = ("amqp", "amqps", "pgmq", "memory")
 SLOW_BROKERS = ("redis", "rediss")
 
 
 @register
 def variables_are_known(**kwargs: Any) -> list[CheckMessage]:
-    """A name that was mistyped would otherwise leave its default in force, and nobody would notice."""
+    """Report unknown variables: a mistyped name would silently leave the default in force."""
     found: list[CheckMessage] = []
     for name in env.unknown():
         near = difflib.get_close_matches(name, env.declared, 1)
@@ -72,7 +72,7 @@ def metrics_token_cannot_be_guessed(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def secrets_are_this_installations_own(**kwargs: Any) -> list[CheckMessage]:
-    """A key that is made anew with each process ends all sessions with it, and two processes disagree."""
+    """Require a secret key: a random key for each process ends all sessions at a restart."""
     if settings.SECRET_KEY_SET:
         return []
     return [
@@ -86,7 +86,7 @@ def secrets_are_this_installations_own(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def served_to_people_safely(**kwargs: Any) -> list[CheckMessage]:
-    """Instead of Django's own, which name settings that nobody sets here (`SILENCED_SYSTEM_CHECKS`)."""
+    """Replace Django's checks, which name settings instead of variables (`SILENCED_SYSTEM_CHECKS`)."""
     found: list[CheckMessage] = []
     if not settings.HTTPS:
         found.append(
@@ -117,7 +117,7 @@ def served_to_people_safely(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def no_demo(**kwargs: Any) -> list[CheckMessage]:
-    """The demo's accounts share one password."""
+    """Refuse the demo in production: its accounts share one password."""
     if not settings.DEMO:
         return []
     return [Error("RI_DEMO is set, which is for `make run` alone.", id="ri_platform.E010")]

@@ -14,7 +14,7 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        # A sentence with the variable's name; where it was read is nobody's concern.
+        # The message names the variable; a traceback would not help.
         sys.exit(str(error))
 
 

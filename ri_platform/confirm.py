@@ -22,10 +22,10 @@ def confirm(
     typed: str = "",
     error: str = "",
 ) -> HttpResponse:
-    """Say what will happen, and to whom, with `verb` on the button; it posts to the same address.
+    """Render the confirmation of an action. Its button `verb` posts to the same address.
 
-    `words` and `layout` are templates, `back` is where *Cancel* leads on the page. With `typed`, that has to
-    be typed first, as the field `name`.
+    `words` and `layout` are templates, `back` is the target of *Cancel* on the page. With `typed`, that text
+    has to be typed first, as the field `name`.
     """
     values = {
         **context,

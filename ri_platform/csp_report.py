@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 @csrf_exempt
 @require_POST
 def csp_report(request: HttpRequest) -> HttpResponse:
-    """Anybody can send these, so a report is read no further than a real one goes, and escaped."""
+    """Log a report, limited in length and escaped, since it is not authenticated."""
     body = request.read(MAX_BYTES)
     try:
         report = json.loads(body).get("csp-report", {})

@@ -57,30 +57,30 @@ class Variable:
 
 
 class Env:
-    """Typed access to variables. Reading one declares it; its `help` is what people are told of it."""
+    """Typed access to variables. Reading a variable declares it; `help` is its documentation."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
         self._section = ""
         self.declared: dict[str, Variable] = {}
-        # The environment had no say in where the database is: what `make run` wrote was taken.
+        # True if the address of the database comes from the file of `make run`.
         self.beside_make_run = False
 
     def fall_back_on(self, path: Path) -> None:
-        """Take what is not set from a file of `KEY=VALUE` lines, if there is one."""
+        """Use a file of `KEY=VALUE` lines, if it exists, for variables that are not set."""
         found = read_env_file(path)
         self.beside_make_run = "DATABASE_URL" in found and "DATABASE_URL" not in self._values
         self._values = {**found, **self._values}
 
     def section(self, title: str) -> None:
-        """What is declared from here on is about `title`."""
+        """Begin a section of the documentation: later variables belong to it."""
         self._section = title
 
     def is_set(self, name: str) -> bool:
         return bool(self._values.get(name, "").strip())
 
     def unknown(self) -> list[str]:
-        """Variables of ours that are set, though nothing reads them: a name that was mistyped."""
+        """Variables with our prefix that are set but not declared, such as mistyped names."""
         known = {*self.declared, *(f"{v.name}_FILE" for v in self.declared.values() if v.secret)}
         return sorted(
             name
@@ -89,7 +89,7 @@ class Env:
         )
 
     def secret_values(self) -> Iterator[str]:
-        """Every declared secret that is set; of an address, the password in it."""
+        """The values of all declared secrets; for an address, its password."""
         for variable in self.declared.values():
             if not variable.secret:
                 continue
@@ -207,7 +207,7 @@ class Env:
 
 
 def shown(default: object) -> str:
-    """A default as somebody would write it into the environment."""
+    """A default in the notation of the environment."""
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, list):

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-# What a 401 tells of how to come again: the header WWW-Authenticate (RFC 9110, 11.6.1; RFC 6750, 3).
+# The header WWW-Authenticate of a 401 (RFC 9110, 11.6.1; RFC 6750, 3).
 CHALLENGE = 'Bearer realm="RI Platform"'
 
 
 class DomainError(Exception):
-    """Base of every error that is shown to somebody.
+    """The base class of all errors that users see.
 
-    `code` never changes once released: clients and runbooks match on it. `retry_after`, in seconds, says when
-    the same request may succeed, where that is known (RFC 9110, 10.2.3).
+    `code` never changes after a release: clients and runbooks match on it. `retry_after`, in seconds, says
+    when the same request may succeed, where that is known (RFC 9110, 10.2.3).
     """
 
     code: ClassVar[str] = "internal"
@@ -37,25 +37,25 @@ class DomainError(Exception):
 
     @property
     def details(self) -> list[dict[str, str]]:
-        """What an API client is told beside the sentence: the code, and the field it is about."""
+        """The details for API clients: the code, and the field of the problem."""
         return [{"reason": self.code, "field": self.field}]
 
 
 class Invalid(DomainError):
-    """The request is well formed but asks for something that cannot be."""
+    """The request is well formed but asks for something impossible."""
 
     code = "invalid"
     status = 400
 
 
 class Unauthenticated(DomainError):
-    """The request does not say who it is from, or not in a way that can be believed."""
+    """The request has no valid credentials."""
 
     code = "unauthenticated"
     status = 401
 
     def __init__(self, message: str, *, hint: str = "", given: bool) -> None:
-        """`given` says that a token came with the request, but not one that counts."""
+        """`given` means that the request has a token, but an invalid one."""
         super().__init__(message, hint=hint)
         self.challenge = CHALLENGE + (', error="invalid_token"' if given else "")
 
@@ -68,14 +68,14 @@ class RequestTimeout(DomainError):
 
 
 class TooLarge(DomainError):
-    """The request's body is larger than anything that is taken here (RFC 9110, 15.5.14)."""
+    """The request's body exceeds the limit (RFC 9110, 15.5.14)."""
 
     code = "too_large"
     status = 413
 
 
 class TooManyRequests(DomainError):
-    """Somebody asks too often; `retry_after` says when it may be tried again."""
+    """The client sends too many requests; `retry_after` says when it may try again."""
 
     code = "too_many_requests"
     status = 429
@@ -96,7 +96,7 @@ class NotFound(DomainError):
 
 
 class MethodNotAllowed(DomainError):
-    """There is something at this address, but not for this HTTP method."""
+    """The address does not support this HTTP method."""
 
     code = "method_not_allowed"
     status = 405
@@ -110,7 +110,7 @@ class Conflict(DomainError):
 
 
 class Unavailable(DomainError):
-    """Something that the platform needs is not there right now."""
+    """A service that the platform needs is not available."""
 
     code = "unavailable"
     status = 503

@@ -12,12 +12,12 @@ from django.urls import resolve
 
 logger = logging.getLogger(__name__)
 
-# Asked by address and without TLS, as a probe or Prometheus does: neither the host nor the scheme matters.
+# Probes and Prometheus ask by address and without TLS, so neither host nor scheme is checked.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class ProbesMiddleware:
-    """Answers the probes before anything that is about people: hosts, HTTPS, sessions."""
+    """Answers the probes before the checks of hosts, HTTPS and sessions."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -31,7 +31,7 @@ class ProbesMiddleware:
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 as long as the process answers: a database that is away is no reason to start this one anew."""
+    """200 while the process answers. It ignores the database, whose outage must not restart this process."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
@@ -44,13 +44,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def not_ready() -> str:
-    """Why requests cannot be served, as a sentence; empty if they can."""
+    """The reason why requests cannot be served, as a sentence; empty if they can."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         missing = schema.missing_migrations()
     except DatabaseError:
-        # Who asks need not be told addresses and users; the log and `manage.py doctor` tell.
+        # The answer must not show addresses and users; the log and `manage.py doctor` show them.
         logger.exception("The database does not answer.")
         return "The database does not answer."
     if missing:
@@ -59,7 +59,7 @@ def not_ready() -> str:
 
 
 class Schema:
-    """Whether the database has all of this code's migrations. Once it has, it is not asked again."""
+    """Whether the database has all of this code's migrations. A positive answer is cached."""
 
     def __init__(self) -> None:
         self._complete = False

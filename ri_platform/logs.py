@@ -22,10 +22,10 @@ _PATTERNS = [
     # The password in an address: of a package index, a database, a broker.
     (re.compile(r"([a-zA-Z][\w+.-]*://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{GONE}@"),
     (re.compile(r"(?i)((?:basic|bearer)\s+)[\w.~+/=-]{8,}"), rf"\1{GONE}"),
-    # Our own API access tokens, and links that set a password.
+    # API access tokens, and links to choose a password.
     (re.compile(r"\bri_[0-9a-f]{64}\b"), GONE),
     (re.compile(r"(/password/[^/\s\"']+/)[^/\s\"'?<]+"), rf"\1{GONE}"),
-    # Signed addresses of AWS, and what identity providers hand over by way of the browser.
+    # Signed addresses of AWS, and parameters that identity providers pass through the browser.
     (
         re.compile(
             r"(?i)([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|code|state|token)=)[^&\s\"']+"
@@ -36,10 +36,10 @@ _PATTERNS = [
 
 
 class Scrubber:
-    """Takes credentials out of text: what has their form, and this installation's own by value."""
+    """Removes credentials from text: by form, and the installation's own secrets by value."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # Shorter ones would be found within ordinary words; the longest first, as one may hold another.
+        # Shorter ones would match ordinary words. The longest is first, because one may contain another.
         known = sorted({value for value in secrets if len(value) >= 6}, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, known))) if known else None
 
@@ -50,7 +50,7 @@ class Scrubber:
 
 
 class Formatter(structlog.stdlib.ProcessorFormatter):
-    """Any record, whoever wrote it, as one line (text: with a traceback's own lines after it)."""
+    """Renders any record as one line (as text, with the lines of a traceback after it)."""
 
     def __init__(self, form: str, scrub: Callable[[str], str]) -> None:
         super().__init__(processors=renderer(form), foreign_pre_chain=SHARED)
@@ -69,7 +69,7 @@ def without_nothing(
 def one_line(
     logger: object, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Nobody who is quoted in a line can begin another."""
+    """Escape line ends, so that quoted text cannot forge a line."""
     event["event"] = str(event["event"]).replace("\n", "\\n")
     return event
 
@@ -125,16 +125,16 @@ def dict_config(level: str, form: str, secrets: Iterable[str]) -> dict[str, Any]
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # Django's own handlers would write everything a second time.
+            # Django's own handlers would write each record a second time.
             "django": {"handlers": [], "level": "INFO"},
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-            # `ri_platform.requests` tells of each request; only what broke is worth another line.
+            # `ri_platform.requests` logs each request; only errors need another line.
             "django.request": {"level": "ERROR"},
-            # One line a request or a signed URL each would drown what matters, and URLs can hold secrets.
+            # These log a line for each request, and URLs can contain secrets.
             "httpx": {"level": "WARNING"},
             "botocore": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
-            # Celery would write three lines a round of the sweeper; tasks say themselves what they did.
+            # Celery would write three lines for each sweep; tasks log their own results.
             "celery.beat": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},

@@ -94,12 +94,12 @@ CACHE_FREE_BYTES = Gauge(
 
 
 def introduce(process: str) -> None:
-    """Tell once, at the start, which process this is: `web`, `scheduler`, or the queue of a worker."""
+    """Record the process's name at the start: `web`, `scheduler`, or the queue of a worker."""
     BUILD_INFO.labels(settings.VERSION, process).set(1)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """What the web process counts, and the facts, for who presents `RI_METRICS_TOKEN`."""
+    """The web process's counters and the facts, for clients with `RI_METRICS_TOKEN`."""
     if not settings.METRICS_TOKEN:
         return HttpResponse("RI_METRICS_TOKEN is not set.\n", "text/plain", status=404)
     if not authorized(request.headers.get("Authorization", "")):
@@ -132,14 +132,14 @@ def serve() -> None:
             settings.METRICS_HOST, settings.METRICS_PORT, application, Server, QuietHandler
         )
     except OSError as error:
-        # Work goes on without being measured; a second worker on the same machine meets this.
+        # The worker runs without metrics. This happens to a second worker on the same machine.
         logger.warning("Metrics cannot be served on port %s: %s", settings.METRICS_PORT, error)
         return
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 
 def application(environ: dict[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
-    """WSGI. Takes the token where one is set; where none is, whoever reaches the port may read."""
+    """The WSGI application. It requires the token if one is set."""
     if settings.METRICS_TOKEN and not authorized(environ.get("HTTP_AUTHORIZATION", "")):
         start("401 Unauthorized", [("Content-Type", "text/plain"), ("WWW-Authenticate", CHALLENGE)])
         return [WITHOUT_TOKEN.encode()]
@@ -153,4 +153,4 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Prometheus comes every few seconds."""
+        """Log nothing: Prometheus sends a request every few seconds."""

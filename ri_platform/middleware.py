@@ -58,9 +58,9 @@ TITLES = {
 
 
 class BodyLimitMiddleware:
-    """Answer a request whose body was not taken, in the form that the client reads.
+    """Answer a request whose body was refused, in the format that the client reads.
 
-    `ri_platform.request_bodies` decides that before a thread is taken, and closes the connection.
+    `ri_platform.request_bodies` refuses it before a thread is used, and closes the connection.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -111,9 +111,9 @@ class NulMiddleware:
 
 
 class PrivatePagesMiddleware:
-    """What a signed-in reader sees is theirs: no shared cache keeps it, and a browser asks anew.
+    """Mark pages of signed-in users as private: no shared cache stores them, and browsers revalidate.
 
-    Nothing stores an answer of the API: it may hold a secret that is told once.
+    Answers of the API are never stored: they may contain a secret that is shown once.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -179,7 +179,7 @@ def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
     context = {"error": error, "title": TITLES.get(error.status, TITLES[500])}
     if wants_fragment(request):
         response = render(request, "errors/_alert.html", context, status=error.status)
-        # htmx leaves error answers out of the page by default; ours are meant to be read.
+        # htmx does not swap error answers by default; this makes it show ours.
         response["HX-Retarget"] = "#alerts"
         response["HX-Reswap"] = "innerHTML"
         return response

@@ -17,7 +17,7 @@ from ri_platform.api import TAGS
 from ri_platform.errors import CHALLENGE
 from ri_platform.openapi_examples import EXAMPLES, OF_FORMATS, PATH_PARAMETERS
 
-# Each answer that says that something is wrong: its name, what it means, its code, and how it reads.
+# The error answers: name, meaning, code and an example message.
 ERRORS: dict[int, tuple[str, str, int, str, str]] = {
     400: (
         "Invalid",
@@ -80,7 +80,7 @@ HEADERS: dict[int, dict[str, Any]] = {
     429: RETRY_AFTER,
     503: RETRY_AFTER,
 }  # fmt: skip
-# What readers look for comes first; the rest stands as it is routed.
+# The most used tags come first; the others follow in the order of routing.
 LEADING_TAG = "Managed images"
 # What a body may end in before an endpoint sees it; 503 where the web process holds too many of them already.
 OF_BODIES = {408, 413, 503}
@@ -96,11 +96,11 @@ class Api(NinjaAPI):
         self._documents: dict[str, OpenAPISchema] = {}
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
-        """The function's own name. It stays once released: generated clients call their methods so."""
+        """The function's name. It must not change after a release: generated clients name methods by it."""
         return operation.view_func.__name__
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """The document. It is made once: that takes half a second, and anybody may ask for it."""
+        """The document. It is cached: generating it takes half a second, and it is public."""
         key = repr(sorted(options.items()))
         if key not in self._documents:
             self._documents[key] = self.make_openapi_schema(**options)
@@ -134,7 +134,7 @@ class Api(NinjaAPI):
 
 
 def errors_of(path: str, method: str, refuses: bool) -> set[int]:
-    """Which errors an operation may answer: what it names may be missing, what it changes be in the way."""
+    """The errors that an operation may answer, derived from its path and method."""
     found = {400, 401, 429}
     if refuses or method in WRITES:
         found.add(403)

@@ -16,12 +16,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-# No page is paged to further; who looks for one row among more searches for it.
+# The last page that can be reached; a search finds the other rows.
 COUNTED = 10_000
 
 
 class OperatorsSite(admin.AdminSite):
-    """For superusers who administer the organization; both, since either alone is somebody else's grant."""
+    """The site for superusers who are also organization administrators; one alone does not suffice."""
 
     site_header = site_title = "RI Platform for operators"
     index_title = "What there is"
@@ -37,25 +37,25 @@ class OperatorsSite(admin.AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """There is one way to sign in, with one set of rules."""
+        """Redirect to the console's sign-in, so that the same rules apply."""
         if request.user.is_authenticated:
             return redirect_to_login(request.get_full_path(), settings.LOGIN_REDIRECT_URL)
         target = request.GET.get("next", "")
         return redirect_to_login(target if target.startswith("/") else "/", settings.LOGIN_URL)
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """One way to sign out, too; it asks first."""
+        """Redirect to the console's sign-out, which asks first."""
         return redirect("account_logout")
 
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """And one to change a password, which the audit log hears of."""
+        """Redirect to the console's page, which records an audit event."""
         return redirect("account_change_password")
 
 
 class CappedPaginator(Paginator[Any]):
-    """Counts no further than anybody pages: a full count reads the whole table."""
+    """Counts only up to a limit, since a full count reads the whole table."""
 
     object_list: QuerySet[Any]
 
@@ -65,7 +65,7 @@ class CappedPaginator(Paginator[Any]):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """Shown, never edited: operations change these, and keep their invariants."""
+    """A read-only admin: only operations change rows, and keep their invariants."""
 
     show_full_result_count = False
     paginator = CappedPaginator
@@ -76,7 +76,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     linked_by: tuple[str, ...] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what a page offers: its filters, and the links from other lists.
+        """Allow only the page's own filters and the links from other lists.
 
         Django allows any field of the model and any comparison, also of fields that are not shown. An
         address such as `?password__startswith=…` would find out a secret letter by letter.
@@ -96,5 +96,5 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 def link_to(route: str, words: str, **query: object) -> str:
-    """A link to another list of the admin, for a page that has more to show than belongs on it."""
+    """A link to another list of the admin, for related rows that do not fit the page."""
     return format_html('<a href="{}?{}">{}</a>', reverse(route), urlencode(query), words)

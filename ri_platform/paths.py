@@ -11,5 +11,5 @@ _IN_WHEEL = PACKAGE / "resources"
 INSTALLED = _IN_WHEEL.is_dir()
 # The folder of `templates`, `static`, `sdk` and `terraform/policies`.
 RESOURCES = _IN_WHEEL if INSTALLED else BASE_DIR
-# What a relative state folder is relative to: an installed package has no folder of its own to write to.
+# The base of a relative state folder: an installed package has no folder that it may write to.
 HOME = Path.cwd() if INSTALLED else BASE_DIR

@@ -13,7 +13,7 @@ from pathlib import Path
 from ri_platform.paths import HOME
 
 WORKERS = ("registry", "builds", "sources", "webhooks")
-# Whose AWS identity a worker has; the others have none.
+# The AWS identities of workers; the others have none.
 IDENTITIES = {"registry": "registry-server", "builds": "build-jobs", "sources": "build-jobs"}
 SCHEDULER, WEB = "scheduler", "web"
 THREADS = 8
@@ -22,8 +22,8 @@ THREADS = 8
 def web(port: int, host: str = "127.0.0.1") -> list[str]:
     """The ASGI application under granian: one process, so that its metrics are whole; add replicas.
 
-    A request's headers have ten seconds to arrive; `ri_platform.request_bodies` limits bodies. Requests that
-    are not whole yet count against the backpressure, so it is far above what anybody needs.
+    Headers must arrive within ten seconds; `ri_platform.request_bodies` limits bodies. Requests that
+    are not complete yet count against the backpressure, so its limit is very high.
     """
     return [
         sys.executable, "-m", "granian", "--interface", "asgi", "--host", host, "--port", str(port),
@@ -34,7 +34,7 @@ def web(port: int, host: str = "127.0.0.1") -> list[str]:
 
 
 def worker(queue: str) -> list[str]:
-    """A worker of one queue, which does one thing at a time; builds have processes of their own."""
+    """A worker of one queue with one task at a time; builds start processes of their own."""
     return [
         sys.executable, "-m", "celery", "-A", "ri_platform", "--quiet", "worker", "-Q", queue,
         "-n", f"{queue}@%h", "--pool", "solo", "--without-mingle", "--without-gossip",
@@ -42,7 +42,7 @@ def worker(queue: str) -> list[str]:
 
 
 def scheduler(state: Path) -> list[str]:
-    """The one scheduler; a second would only wake what is awake already."""
+    """The scheduler. One suffices; a second would only send duplicate messages."""
     return [
         sys.executable, "-m", "celery", "-A", "ri_platform", "--quiet", "beat",
         "--schedule", str(state / "beat"), "--pidfile", "",

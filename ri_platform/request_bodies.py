@@ -18,8 +18,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where the scope says why a body was not taken. WSGI applications find the scope as `asgi.scope` in
-# their environ (a2wsgi), and `ri_platform.middleware` answers in the form that the client reads.
+# The scope's key of the reason why a body was refused. WSGI applications find the scope as `asgi.scope` in
+# their environ (a2wsgi), and `ri_platform.middleware` answers in the format that the client reads.
 REFUSAL = "ri_platform.body_refusal"
 # How long a request that is being served may take when the process has been told to end.
 SHUTDOWN_SECONDS = 10.0
@@ -27,7 +27,7 @@ TOO_LARGE, TOO_SLOW, TOO_MANY = "too large", "too slow", "too many"
 
 
 class BodyRefused(Exception):
-    """A body is not taken; the argument is one of the three reasons above."""
+    """A body is refused; the argument is one of the three reasons above."""
 
 
 class ClientGone(Exception):
@@ -84,7 +84,7 @@ class BufferedBodies:
     def _receive_when_idle(self, receive: Receive) -> Receive:
         """The lifespan's `receive`, which tells of the shutdown when requests in threads are answered.
 
-        The server stops its loop after the shutdown, and a thread could not give its answer to anybody then.
+        The server stops its loop after the shutdown, and threads could not send their answers then.
         """
 
         async def receive_when_idle() -> Message:
@@ -117,7 +117,7 @@ class BufferedBodies:
 
 
 def announced_bytes(scope: Scope) -> int:
-    """What the request's Content-Length says, 0 without one. The server has checked that it is a number."""
+    """The request's Content-Length, 0 without one. The server has checked that it is a number."""
     return max(
         (int(value) for name, value in scope["headers"] if name == b"content-length"), default=0
     )
@@ -144,7 +144,7 @@ def with_length(headers: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[b
 
 
 def replay(body: bytes) -> Receive:
-    """An ASGI `receive` that gives a body which is there already."""
+    """An ASGI `receive` that returns a buffered body."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:

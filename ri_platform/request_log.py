@@ -35,7 +35,7 @@ class RequestLogMiddleware:
 
 
 def id_of(request: HttpRequest) -> str:
-    """What our own proxy called the request, else an id of ours: a client cannot choose it."""
+    """The id from our own proxy, else a new one. A client cannot choose it."""
     given = request.headers.get(HEADER, "")
     if settings.TRUSTED_PROXIES and _ID.fullmatch(given):
         return given
@@ -43,13 +43,13 @@ def id_of(request: HttpRequest) -> str:
 
 
 def told(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
-    """The route, not the path: paths may hold what opens something, and metrics want few of them."""
+    """The route instead of the path: paths may contain secrets, and metrics need few values."""
     match = getattr(request, "resolver_match", None)
     route = match.route if match else ""
     status = response.status_code
     REQUEST_SECONDS.labels(request.method, route, str(status)).observe(seconds)
     user = getattr(request, "user", None)
-    # Static files have no route: a line for each would drown the pages' own.
+    # Static files have no route; a line for each would hide those of pages.
     log = logger.info if match else logger.debug
     log(
         f"{request.method} {f'/{route}' if match else 'without a route'} {status}",

@@ -25,7 +25,7 @@ from packaging.metadata import Metadata, RawMetadata
 from ri_platform.errors import NotFound
 from ri_platform.paths import RESOURCES
 
-# Zip archives know no time before 1980 and wheels need none: pip gives files the time of the installation.
+# Zip archives have no time before 1980, and pip sets the time of the installation anyway.
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 WHEEL = "Wheel-Version: 1.0\nGenerator: ri-platform\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -60,7 +60,7 @@ def package_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def about(folder: Path, project: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """What the wheel tells of itself: the core metadata, its commands, its licence."""
+    """The metadata files of the wheel: core metadata, commands, licence."""
     licences = project.get("license-files", [])
     raw: RawMetadata = {
         "metadata_version": "2.4",
@@ -122,6 +122,6 @@ def serve_sdk(request: HttpRequest, file_name: str) -> HttpResponse:
         )
     response = HttpResponse(found.content, content_type="application/octet-stream")
     response["Content-Disposition"] = f'attachment; filename="{found.name}"'
-    # A release changes its name; what a name stands for is asked again, which costs a 304.
+    # Revalidated, since a wheel of the same name may change in a checkout; this costs a 304.
     response["Cache-Control"] = "public, no-cache"
     return response

@@ -30,14 +30,14 @@ env.section("The instance")
 STATE_DIR = (
     paths.HOME
     / env.text(
-        "RI_STATE_DIR", ".local", help="Folder of what `make run` keeps, and of small files."
+        "RI_STATE_DIR", ".local", help="Folder of the state of `make run`, and of small files."
     )
 ).resolve()
 env.fall_back_on(STATE_DIR / "run.env")
 
 # --- Django -----------------------------------------------------------------------------------------
 DEBUG = env.flag(
-    "RI_DEBUG", default=False, help="Django's pages about errors. Never in production."
+    "RI_DEBUG", default=False, help="Django's debug pages for errors. Never in production."
 )
 # Without a key of its own a process still starts (tests, `manage.py check`), but its sessions end with it.
 _secret_key = env.secret(
@@ -48,18 +48,18 @@ SECRET_KEY_SET = bool(_secret_key)
 SECRET_KEY = _secret_key or secrets.token_urlsafe(48)
 _secret_key_before = env.secret(
     "RI_SECRET_KEY_BEFORE",
-    help="The key of before, while sessions and second factors made under it are still around.",
+    help="The previous key, as long as sessions and second factors made with it are in use.",
 )
 SECRET_KEY_FALLBACKS = [_secret_key_before] if _secret_key_before else []
 ALLOWED_HOSTS = env.words(
     "RI_ALLOWED_HOSTS",
     ["localhost", "127.0.0.1", "[::1]", "testserver"],
-    help="Host names that the console answers to.",
+    help="Host names of the console.",
 )
 CSRF_TRUSTED_ORIGINS = env.words(
     "RI_TRUSTED_ORIGINS",
     [],
-    help="Origins with scheme whose forms are taken, where a proxy changes the host.",
+    help="Origins (with scheme) that may post forms, needed if a proxy changes the host.",
 )
 ROOT_URLCONF = "ri_platform.urls"
 WSGI_APPLICATION = "ri_platform.wsgi.application"
@@ -98,7 +98,7 @@ MIDDLEWARE = [
     "ri_platform.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # Of random length each time, so that sizes tell nothing of the secrets in a page (BREACH).
+    # It adds a random length, so that sizes reveal no secret in a page (BREACH).
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
@@ -139,9 +139,9 @@ DATABASES = {
         **env.database(
             "DATABASE_URL",
             "postgres:///ri_platform",
-            help="The PostgreSQL that holds everything: `postgres://user:password@host:5432/name`.",
+            help="The PostgreSQL database: `postgres://user:password@host:5432/name`.",
         ),
-        # Builds and web requests hold connections for long; checks keep a restarted server harmless.
+        # Builds and web requests keep connections; health checks handle a restarted server.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -157,7 +157,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
     },
-    # Asked by the first five digits of the hash; out of reach, Django's own list of common ones is asked.
+    # It sends the first five digits of the hash; if the service fails, Django's list of common ones is used.
     {
         "NAME": "pwned_passwords_django.validators.PwnedPasswordsValidator",
         "OPTIONS": {
@@ -168,7 +168,7 @@ AUTH_PASSWORD_VALIDATORS = [
     if env.flag(
         "RI_BREACHED_PASSWORDS",
         default=True,
-        help="Ask a public service, by five digits of a hash, whether a new password is known.",
+        help="Check new passwords against a public list of breached ones, by five digits of a hash.",
     )
     else {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
@@ -199,9 +199,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-# Who may read a file, the umask of the process decides: of `make run`, its owner alone.
+# The umask of the process decides who may read a file; that of `make run` allows only the owner.
 FILE_UPLOAD_PERMISSIONS = None
-# Source maps are for a debugger's eyes and too large to be worth it.
+# Source maps are only for debuggers and too large to compress.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "png", "svgz", "woff2", "gz", "br")
 
 # --- Security -----------------------------------------------------------------------------------------
@@ -209,23 +209,23 @@ env.section("Security")
 HTTPS = env.flag(
     "RI_HTTPS",
     default=False,
-    help="Served by HTTPS: secure cookies, HSTS, redirects. A proxy in front must set X-Forwarded-Proto.",
+    help="HTTPS: secure cookies, HSTS, redirects. The proxy in front must set X-Forwarded-Proto.",
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-# Probes come past the proxy that ends TLS.
+# Probes do not pass the proxy that terminates TLS.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 86_400 * env.integer(
-    "RI_SESSION_DAYS", 14, minimum=1, help="Days after which a session that is not used ends."
+    "RI_SESSION_DAYS", 14, minimum=1, help="Days after which an unused session ends."
 )
 SESSION_MAX_DAYS = env.integer(
     "RI_SESSION_MAX_DAYS",
     30,
     minimum=1,
-    help="Days after which every session ends, however much it is used.",
+    help="Days after which every session ends, even if it is in use.",
 )
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
@@ -234,10 +234,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 TRUSTED_PROXIES = env.integer(
     "RI_TRUSTED_PROXIES",
     0,
-    help="How many proxies of yours stand before the web process, each adding to X-Forwarded-For. "
-    "With none, no such header is believed, and neither is X-Request-ID.",
+    help="Number of your proxies in front of the web process; each appends to X-Forwarded-For. "
+    "With 0, X-Forwarded-For and X-Request-ID are ignored.",
 )
-# No page of ours uses any of the browser's devices.
+# No page uses the browser's devices.
 PERMISSIONS_POLICY: dict[str, list[str]] = {
     feature: []
     for feature in (
@@ -251,19 +251,19 @@ REQUEST_BODY_SECONDS = env.integer(
     "RI_REQUEST_BODY_SECONDS",
     30,
     minimum=1,
-    help="Seconds that a request's body may take to arrive. It is answered with 408 after that.",
+    help="Seconds in which a request's body must arrive. After that the answer is 408.",
 )
 REQUEST_BODIES_BYTES = 1_000_000 * env.integer(
     "RI_REQUEST_BODIES_MB",
     100,
     minimum=4,
-    help="Memory in MB for request bodies that are being received. A request beyond it is answered with 503.",
+    help="Memory in MB for request bodies that are being received. The answer beyond it is 503.",
 )
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "ri_platform.middleware.csrf_failure"
 
-# HTTPS and DEBUG, of which `ri_platform.checks` speaks by the names of our variables.
+# Checks of HTTPS and DEBUG; `ri_platform.checks` replaces them and names our variables.
 SILENCED_SYSTEM_CHECKS = [f"security.W0{number}" for number in ("04", "08", "12", "16", "18")]
 
 # No 'unsafe-inline' anywhere: neither templates nor htmx put script or style into the page.
@@ -285,7 +285,7 @@ CONTENT_SECURITY_POLICY = {
 DEMO = env.flag(
     "RI_DEMO",
     default=False,
-    help="Set by `make run` alone: `seed_demo` makes its accounts, which share one password, nowhere else.",
+    help="Set by `make run` only: allows `seed_demo` to create accounts that share one password.",
 )
 if DEMO:
     STORAGES["staticfiles"]["BACKEND"] = "ri_platform.static_files.QuickStorage"
@@ -294,7 +294,7 @@ MAX_FAILED_SIGN_INS = env.integer(
     "RI_MAX_FAILED_SIGN_INS",
     5,
     minimum=1,
-    help="Wrong passwords a minute, from one address for one account.",
+    help="Failed sign-ins a minute from one address for one account.",
 )
 
 # --- Signing in: django-allauth ---------------------------------------------------------------------------
@@ -306,7 +306,7 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_UNIQUE_EMAIL = False
 ACCOUNT_SESSION_REMEMBER = True
-# Failed passwords are counted by the adapter; what is counted here are wrong one-time codes, by account.
+# The adapter counts failed passwords; this limit is for wrong one-time codes of an account.
 ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "5/5m/key"}
 MFA_ADAPTER = "workspaces.sign_in.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -321,16 +321,16 @@ MFA_FORMS = {
 MFA_TOTP_ISSUER = "RI Platform"
 MFA_TOTP_TOLERANCE = 1
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-# Browsers themselves allow passkeys on http://localhost alone.
+# Without HTTPS, browsers allow passkeys only on http://localhost.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 SOCIALACCOUNT_ADAPTER = "workspaces.sign_in.adapters.SingleSignOnAdapter"
 SOCIALACCOUNT_PROVIDERS = single_sign_on.providers(env)
-# By a link: browsers apply form-action to every redirect of a form, and providers redirect at will.
+# By a link: browsers apply form-action to every redirect of a form, and providers redirect anywhere.
 SOCIALACCOUNT_LOGIN_ON_GET = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SSO_ROLE_CLAIM = env.text(
     "RI_SSO_ROLE_CLAIM",
-    help="The claim or attribute that gives somebody's role; empty leaves roles to administrators.",
+    help="The claim or attribute with a user's role; empty means that administrators set roles.",
 )
 SSO_ROLES = single_sign_on.roles(env)
 
@@ -339,7 +339,7 @@ env.section("API and webhooks")
 COMPATIBILITY_VERSION = env.text(
     "RI_COMPATIBILITY_VERSION",
     "2.13.2",
-    help="What the public client compares with its own version; it refuses a server that is behind.",
+    help="The version told to the public client, which refuses an older server.",
 )
 API_TOKEN_DAYS = env.integer(
     "RI_API_TOKEN_DAYS", 270, minimum=1, help="Days until an API access token expires."
@@ -351,17 +351,17 @@ MAX_FAILED_AUTHENTICATIONS = env.integer(
     "RI_MAX_FAILED_AUTHENTICATIONS",
     20,
     minimum=1,
-    help="Wrong tokens a minute from one address; a right one is never held up. After as many wrong "
+    help="Wrong tokens a minute from one address; valid tokens are not limited. After as many wrong "
     "passwords, the address may try each account once a minute.",
 )
 WEBHOOKS_ALLOW_PRIVATE = env.flag(
     "RI_WEBHOOKS_ALLOW_PRIVATE",
     default=False,
-    help="Let webhooks reach private addresses, for services beside this one.",
+    help="Allow webhooks to private addresses, for services in the same network.",
 )
 
 # --- Celery -------------------------------------------------------------------------------------------
-# The broker only wakes workers; what is due stands in PostgreSQL and the sweeper sends it again.
+# The broker only wakes workers. Due work is in PostgreSQL, and the sweeper sends lost messages again.
 env.section("Message broker")
 CELERY_BROKER_URL = env.parsed(
     "CELERY_BROKER_URL",
@@ -375,12 +375,12 @@ CELERY_BROKER_URL = env.parsed(
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
-# A request never waits for a broker that is down; the sweeper sends its task later.
+# A request must not wait for a broker that is down; the sweeper sends the task later.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# One queue for each of the document's two AWS identities, and one for who needs none.
+# The queues separate the document's two AWS identities and tasks without an identity.
 CELERY_TASK_DEFAULT_QUEUE = "registry"
 CELERY_TASK_ROUTES = {
     "images.tasks.run_build": {"queue": "builds"},
@@ -399,7 +399,7 @@ CELERY_TASK_ROUTES = {
 }
 # On RabbitMQ, quorum queues: replicated where there are several nodes, and on disk before a message is taken.
 RABBITMQ = CELERY_BROKER_URL.startswith(("amqp://", "amqps://"))
-# By the default exchange a message reaches its queue by name, whoever declared it.
+# The default exchange routes a message to its queue by name, without a binding.
 CELERY_TASK_QUEUES = [
     Queue(
         name,
@@ -413,24 +413,24 @@ CELERY_TASK_QUEUES = [
     for name in ("registry", "builds", "sources", "webhooks")
 ]
 CELERY_TIMEZONE = "UTC"
-# Nobody asks workers by the broker. With pgmq it would make a queue a worker, whose name can outgrow what
-# pgmq allows; on RabbitMQ, queues that are neither quorum nor durable.
+# Remote control is not used. With pgmq it would create a queue for each worker, whose name can exceed what
+# pgmq allows; on RabbitMQ, queues that are neither quorum queues nor durable.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 if RABBITMQ:
     CELERY_WORKER_CONSUMER = "ri_platform.consumer:Consumer"
-    # A worker that builds answers no heartbeat meanwhile, and RabbitMQ would take it for dead.
+    # A worker sends no heartbeat during a build, and RabbitMQ would close its connection.
     CELERY_BROKER_HEARTBEAT = 0
-    # Sending returns when the broker has the message, so one that is refused is an error and no silence.
+    # Sending waits for the broker's confirmation, so that a refused message raises an error.
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"confirm_publish": True}
 if CELERY_BROKER_URL.startswith("pgmq"):
     # The extension's SQL is installed by a migration; LISTEN/NOTIFY starts a task in milliseconds.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "init_extension": False,
         "use_notify": True,
-        # A message that follows another at once must not wait for the next poll.
+        # A message sent directly after another must not wait for the next poll.
         "notify_throttle_interval_ms": 0,
-        # Without it the client library would prefer DATABASE_URL, also where the broker is another.
-        # As key=value words, because its own reading of an address leaves a Unix socket's encoded.
+        # Without it the client library would use DATABASE_URL, even if the broker is another database.
+        # As key=value pairs, because its parser does not decode the path of a Unix socket in an address.
         "conn_string": make_conninfo(
             "",
             **{
@@ -445,13 +445,13 @@ SWEEP_SECONDS = env.integer(
     "RI_SWEEP_SECONDS",
     5,
     minimum=1,
-    help="How often the scheduler looks for work whose message was lost or whose worker died.",
+    help="Seconds between the scheduler's sweeps for work whose message was lost or whose worker died.",
 )
 WATCH_TAGS_SECONDS = env.integer(
     "RI_WATCH_TAGS_SECONDS",
     3600,
     minimum=60,
-    help="How often base images look whether the tag that they were imported from has moved on.",
+    help="Seconds between checks whether the registry tags of base images have moved.",
 )
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
@@ -506,7 +506,7 @@ env.section("Managed Image Registry")
 IMAGE_REGISTRY_ENABLED = env.flag(
     "RI_IMAGE_REGISTRY_ENABLE",
     default=True,
-    help="`image_registry_config.enable`. Off means no pane, no API for it and no AWS calls.",
+    help="`image_registry_config.enable`. Off disables the pane, its API and all AWS calls.",
 )
 ALLOW_EXTERNAL_CUSTOM_IMAGES = env.flag(
     "RI_ALLOW_EXTERNAL_CUSTOM_IMAGES",
@@ -515,7 +515,7 @@ ALLOW_EXTERNAL_CUSTOM_IMAGES = env.flag(
 )
 REPOSITORY_PREFIX = env.text(
     "RI_REPOSITORY_PREFIX",
-    help="`image_registry_config.repository_prefix`. Nothing outside it is ever acted on; "
+    help="`image_registry_config.repository_prefix`. The platform acts on nothing outside it; "
     "empty means `rime-managed-images`.",
 )
 
@@ -523,23 +523,23 @@ REMOVAL_GRACE = timedelta(
     hours=env.integer(
         "RI_REMOVAL_GRACE_HOURS",
         24,
-        help="How long a removed image can be restored; 0 deletes it at once.",
+        help="Hours in which a removed image can be restored; 0 deletes it at once.",
     )
 )
 
 AWS_REGION = env.text("RI_AWS_REGION", "us-east-1", help="The AWS region of the registry.")
 AWS_ENDPOINT_URL = env.url(
     "RI_AWS_ENDPOINT_URL",
-    help="Address of ECR's control plane where it is not AWS's own, as with the local AWS. Empty in AWS.",
+    help="Address of ECR's control plane if it is not AWS's own, as with the local AWS. Empty in AWS.",
 )
 REGISTRY_URL = env.url(
     "RI_REGISTRY_URL",
-    help="Address of the registry's `/v2/` where it is not what AWS tells. Empty in AWS.",
+    help="Address of the registry's `/v2/` if it differs from the one that AWS reports. Empty in AWS.",
 )
 REGISTRY_HOST = (
     env.text(
         "RI_REGISTRY_HOST",
-        help="What the console shows in pull commands, such as "
+        help="Registry host in the console's pull commands, such as "
         "`123456789012.dkr.ecr.eu-west-1.amazonaws.com`.",
     )
     or REGISTRY_URL.partition("://")[2]
@@ -556,27 +556,27 @@ env.section("Builds")
 CACHE_DIR = Path(
     env.text(
         "RI_CACHE_DIR",
-        help="Where builds workers keep wheels and layers, and work; empty means `cache` in the state "
-        "folder. A disk that outlives the worker makes builds faster, and nothing depends on it.",
+        help="Folder of builds workers for wheels, layers and work; empty means `cache` in the state "
+        "folder. A persistent disk makes builds faster, but is not required.",
     )
     or STATE_DIR / "cache"
 )
 PACKAGE_INDEX_URL = env.url(
     "RI_PACKAGE_INDEX_URL",
     secret=True,
-    help="The package index, with credentials if it takes some; empty means the resolver's own default.",
+    help="The package index, with credentials if it needs them; empty means the resolver's default.",
 )
 PACKAGE_EXTRA_INDEX_URLS = env.words(
     "RI_PACKAGE_EXTRA_INDEX_URLS",
     [],
     secret=True,
-    help="Further indexes, asked before that one, in this order. Credentials reach no log, lock or image.",
+    help="Further indexes, asked first, in this order. Credentials never reach a log, lock or image.",
 )
 PACKAGE_CA_FILE = env.text(
     "RI_PACKAGE_CA_FILE",
-    help="File with the certificate authorities that the indexes are trusted by.",
+    help="File with the certificate authorities of the indexes.",
 )
-# Names or shell-style patterns; looked at after resolution.
+# Names or shell-style patterns; checked after resolution.
 PACKAGE_ALLOW = env.words(
     "RI_PACKAGE_ALLOW", [], help="Libraries that may be installed, as patterns; empty allows all."
 )
@@ -584,40 +584,40 @@ PACKAGE_DENY = env.words(
     "RI_PACKAGE_DENY", [], help="Libraries that may not be installed, as patterns."
 )
 WHEEL_CACHE_BYTES = 1_000_000 * env.integer(
-    "RI_WHEEL_CACHE_MB", 5_000, help="Size that the cache of wheels is kept to, in MB."
+    "RI_WHEEL_CACHE_MB", 5_000, help="Maximum size of the cache of wheels, in MB."
 )
 LAYER_CACHE_BYTES = 1_000_000 * env.integer(
-    "RI_LAYER_CACHE_MB", 5_000, help="Size that the cache of layers is kept to, in MB."
+    "RI_LAYER_CACHE_MB", 5_000, help="Maximum size of the cache of layers, in MB."
 )
 BUILD_LEASE_SECONDS = env.integer(
     "RI_BUILD_LEASE_SECONDS",
     30,
     minimum=2,
-    help="How long after a worker's death its build is taken over by another.",
+    help="Seconds after a worker's death until another worker takes over its build.",
 )
 BUILD_MAX_ATTEMPTS = env.integer(
     "RI_BUILD_MAX_ATTEMPTS",
     3,
     minimum=1,
-    help="How often a build is taken over before it fails: a build that kills its workers must end.",
+    help="Attempts of a build before it fails, since a build may kill each of its workers.",
 )
 MAX_RUNNING_BUILDS = env.integer(
     "RI_MAX_RUNNING_BUILDS",
     4,
     minimum=1,
-    help="Builds of one person that run at once, in each of the two lanes.",
+    help="Builds of one user that run at once, in each of the two lanes.",
 )
 MAX_WAITING_BUILDS = env.integer(
     "RI_MAX_WAITING_BUILDS",
     200,
     minimum=1,
-    help="Builds of one person that may wait or run. More are refused with 429.",
+    help="Builds of one user that may wait or run. More are refused with 429.",
 )
 MAX_WAITING_SOURCE_BUILDS = env.integer(
     "RI_MAX_WAITING_SOURCE_BUILDS",
     10,
     minimum=1,
-    help="Of these, those that may build libraries from source.",
+    help="The same limit for builds that may build libraries from source.",
 )
 BUILD_WORKERS = env.integer(
     "RI_BUILD_WORKERS", 2, minimum=1, help="Processes that make layers, for each builds worker."
@@ -625,7 +625,7 @@ BUILD_WORKERS = env.integer(
 SOURCE_BUILDS_ALLOWED = env.flag(
     "RI_SOURCE_BUILDS",
     default=True,
-    help="Offer to build libraries from source that have no wheel. It takes builds workers that run as root.",
+    help="Offer to build libraries without a wheel from source. This needs workers that run as root.",
 )
 SOURCE_BUILD_SECONDS = env.integer(
     "RI_SOURCE_BUILD_SECONDS",
@@ -637,14 +637,14 @@ SOURCE_BUILD_MEMORY_BYTES = 1_000_000 * env.integer(
     "RI_SOURCE_BUILD_MEMORY_MB",
     8_000,
     minimum=256,
-    help="Memory of a sandbox in MB, what it writes included; of each of its processes where control groups "
-    "cannot be had.",
+    help="Memory of a sandbox in MB, including what it writes; without control groups, of each of its "
+    "processes.",
 )
 SOURCE_BUILD_DISK_BYTES = 1_000_000 * env.integer(
     "RI_SOURCE_BUILD_DISK_MB",
     4_000,
     minimum=64,
-    help="What a sandbox may write, in MB. It is kept in memory.",
+    help="Data that a sandbox may write, in MB. It is kept in memory.",
 )
 SOURCE_BUILD_PROCESSES = env.integer(
     "RI_SOURCE_BUILD_PROCESSES",
@@ -656,13 +656,13 @@ SOURCE_BUILD_CPUS = env.integer(
     "RI_SOURCE_BUILD_CPUS",
     2,
     minimum=1,
-    help="Processor cores that a sandbox may keep busy, where control groups can be had.",
+    help="Processor cores that a sandbox may use, if control groups are available.",
 )
 BUILD_OUTPUT_BYTES = 1_000_000 * env.integer(
     "RI_BUILD_OUTPUT_MB",
     20,
     minimum=1,
-    help="What one command of a build may say, in MB, before it is stopped.",
+    help="Maximum output of a build's command, in MB, before it is stopped.",
 )
 OS_PACKAGES_SECONDS = env.integer(
     "RI_OS_PACKAGES_SECONDS",
@@ -677,26 +677,26 @@ UPGRADES_AT_ONCE = env.integer(
     "RI_UPGRADES_AT_ONCE",
     2,
     minimum=1,
-    help="Images that are brought up to date at the same time after their base image moved on.",
+    help="Images that are upgraded at the same time after a change of their base image.",
 )
 UPGRADES_PER_SECOND = env.integer(
     "RI_UPGRADES_PER_SECOND",
     3,
     minimum=1,
-    help="Their pace: each puts three manifests (image, SBOM, provenance), and ECR takes ten a second.",
+    help="Upgrades a second: each puts three manifests (image, SBOM, provenance); ECR takes ten a second.",
 )
 KEEP_BUILDS = env.integer(
     "RI_KEEP_BUILDS",
     10,
     minimum=1,
-    help="How many successful builds of an image stay in the registry, the current one included. Builds that "
-    "models are pinned to stay besides.",
+    help="Successful builds of an image that stay in the registry, including the current one. Builds that "
+    "models are pinned to also stay.",
 )
 MAX_WHEEL_LAYERS = env.integer(
     "RI_MAX_WHEEL_LAYERS",
     90,
     minimum=1,
-    help="Layers of an image at most; the smallest wheels share one.",
+    help="Maximum number of wheel layers of an image; the smallest wheels share one.",
 )
 
 # --- Running it: logs and metrics -----------------------------------------------------------------------

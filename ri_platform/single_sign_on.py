@@ -12,8 +12,8 @@ from typing import Any
 from ri_platform.env import Env
 
 OIDC, SAML = "oidc", "saml"
-# What SAML providers call what we know of somebody: by X.500's object identifiers, by addresses, or plainly.
-# Who somebody is stands in the subject-id, or else in the assertion's NameID.
+# SAML attribute names of a user's data: X.500 object identifiers, addresses, or plain names.
+# The user's identifier is the subject-id, or else the assertion's NameID.
 ATTRIBUTES = {
     "uid": ["urn:oasis:names:tc:SAML:attribute:subject-id"],
     "username": [
@@ -35,7 +35,7 @@ ATTRIBUTES = {
 
 
 def providers(env: Env) -> dict[str, Any]:
-    """What is set, as `SOCIALACCOUNT_PROVIDERS`; empty without single sign-on."""
+    """The configured providers as `SOCIALACCOUNT_PROVIDERS`; empty without single sign-on."""
     link = env.flag(
         "RI_SSO_LINK_VERIFIED_EMAIL",
         default=False,
@@ -93,7 +93,7 @@ def saml(env: Env, link: bool) -> dict[str, Any]:
                     "idp": {name: value for name, value in idp.items() if value},
                     "email_authentication": link,
                     "attribute_mapping": ATTRIBUTES,
-                    # What an identity provider says of somebody counts only under its signature.
+                    # Assertions are accepted only with the provider's signature.
                     "advanced": {"want_assertion_signed": True},
                 },
             }

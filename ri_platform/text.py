@@ -12,11 +12,11 @@ from django.core.validators import RegexValidator
 from django.db.models import Model
 
 # Refused: the control characters (C0, DEL and C1: tabs, line ends, NUL), U+2028 and U+2029, which end a line,
-# and what turns the direction of writing (UAX 9), since it makes a name look like another.
+# and direction marks (UAX 9), which can make a name look like another.
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
-# Tabs and line ends are what text of several lines is for.
+# Text of several lines may have tabs and line ends.
 SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
-# What a refusal says, by the pattern that refused.
+# The messages of refusals by pattern.
 REFUSALS = {
     ONE_LINE: "It has a control character, like a tab or a line end, which cannot stand here",
     SEVERAL_LINES: "It has a control character other than tabs and line ends, which cannot stand here",
@@ -35,7 +35,7 @@ class OneLineField(forms.CharField):
 
 
 def column_length(model: type[Model], field: str) -> int:
-    """How many characters a column takes, for the limit of what is put into it."""
+    """The maximum length of a column, as the limit of a field for it."""
     length: int | None = getattr(model._meta.get_field(field), "max_length", None)
     if length is None:
         raise ValueError(f"{model.__name__}.{field} has no limit.")

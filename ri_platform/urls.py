@@ -44,7 +44,7 @@ api = Api(
     urls_namespace="api",
 )
 install_error_handlers(api)
-# Verbs of images come before `/images/{name}`, which would match them, too.
+# Verbs of images come before `/images/{name}`, which also matches them.
 api.add_router("/v1", alterations.routes)
 api.add_router("/v1", removal.routes)
 api.add_router("/v1", endpoints.routes)

@@ -1,7 +1,8 @@
-"""What the repository promises to whoever joins: its licence, one version, its CI and its forms."""
+"""The repository as a project: its licence, one version, its CI, its forms and its docstrings."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -139,3 +140,14 @@ def test_a_version_that_is_none_is_refused(copy: Path, version: str, sentence: s
 def test_there_has_to_be_something_to_release(copy: Path) -> None:
     assert release(copy, "0.2.0")[0] == 0
     assert release(copy, "0.3.0") == (1, "There is nothing under Unreleased in CHANGELOG.md.\n")
+
+
+def test_a_modules_docstring_says_what_it_is_and_asks_no_question() -> None:
+    """`workspaces` and `ri_platform` describe each module by a noun, not by "What …" or "Who …"."""
+    question = re.compile(r"(Which|How|What|Who|Whose|Where|When|Why)\b")
+    modules = [
+        path for app in ("workspaces", "ri_platform") for path in ROOT.glob(f"{app}/**/*.py")
+    ]
+    assert len(modules) > 50
+    begun = {path: ast.get_docstring(ast.parse(path.read_text("utf-8"))) for path in modules}
+    assert not [path for path, text in begun.items() if text and question.match(text)]

@@ -77,9 +77,9 @@ COPY = "Copy it to have one of your own that you can change, or ask its owner."
 class Rule:
     """Roles that allow an action: on the instance, or in the workspace at hand; either suffices.
 
-    With `creator`, the action concerns something that has an owner (`Owned`): the workspace is then the one
-    that it was created in, and who created it may, too. `token_refusal` is for what no token may, whoever
-    its user is, and says why.
+    With `creator`, the action concerns an object with an owner (`Owned`): the workspace is then the one
+    that it was created in, and its creator may act, too. `token_refusal` is the sentence for actions that no
+    token may do, whatever the roles of its user.
     """
 
     instance: frozenset[InstanceRole]
@@ -91,7 +91,7 @@ class Rule:
 
 
 def owners_alone(verb: str) -> Rule:
-    """The rule for what changes a managed image: it is for its owners."""
+    """The rule for actions that change a managed image. Its owners may do them."""
     return Rule(
         ORGANIZATION,
         WORKSPACE_USERS,
@@ -138,7 +138,7 @@ TABLE: dict[Action, Rule] = {
     Action.MANAGE_ACCOUNTS: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage accounts."
     ),
-    # The one thing that support users may not: who can be revoked must not be able to prevent it.
+    # Denied to support users: administrators can revoke their role, and they must not prevent that.
     Action.APPOINT_ADMINISTRATORS: Rule(
         frozenset({InstanceRole.ORGANIZATION_ADMINISTRATOR}),
         NOBODY_ELSE,
@@ -200,7 +200,7 @@ TABLE: dict[Action, Rule] = {
         WORKSPACE_USERS,
         "Viewers see what a model runs on but cannot swap its image.",
     ),
-    # A viewer's token is what a machine gets that runs models and shall change nothing.
+    # A machine that runs models gets a viewer's token, which must not change anything.
     Action.RESOLVE_IMAGE: Rule(
         ORGANIZATION, ANY_MEMBER, "Only its members run the models of a workspace."
     ),
@@ -216,8 +216,8 @@ TABLE: dict[Action, Rule] = {
 }
 
 
-# What a viewer's token may: read, and create an image as any account may. Nothing else, also of what its user
-# may when signed in, so that it can be given to a machine that runs models.
+# A viewer's token may read, and create an image as any account may. It may do nothing else that its user
+# may do when signed in, so that it can be given to a machine that runs models.
 A_VIEWERS_TOKEN_MAY = frozenset(
     {
         Action.SEE_WORKSPACES,
@@ -233,19 +233,19 @@ A_VIEWERS_TOKEN_MAY = frozenset(
 
 
 class Owned(Protocol):
-    """What somebody created in a workspace; either may be gone, and both: it is the organization's then."""
+    """An object with a creator and a workspace. If both are gone, the organization owns it."""
 
     created_by_id: int | None
     created_in_id: UUID | None
 
 
-# What an action is done to or in, where the rule asks for that.
+# The object or the workspace of an action, where the rule needs it.
 Subject = Workspace | Owned
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody acting: the account, the token if they came with one, and the address they came from."""
+    """The actor of a request: the account, its token if there is one, and the client's address."""
 
     user: User
     address: str | None = None
@@ -261,7 +261,7 @@ class Actor:
 
 
 class Permissions:
-    """What an actor may do. Their roles are read once, so that a page can ask of many things."""
+    """The privileges of an actor. The roles are read once, so that a page can check many actions."""
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
@@ -304,7 +304,7 @@ class Permissions:
         if isinstance(subject, Workspace):
             workspace_id: UUID | None = subject.pk
         elif subject is not None and rule.creator:
-            # A token acts in its own workspace alone, so it did not create what its user did in another.
+            # A token acts in its own workspace only: it does not own its user's objects elsewhere.
             here = token is None or subject.created_in_id in (None, token.workspace_id)
             if subject.created_by_id == user.pk and here:
                 return ""

@@ -111,7 +111,7 @@ def reactivate_account(actor: Actor, user: User) -> User:
 
 
 def password_link(actor: Actor, user: User) -> tuple[str, str]:
-    """What a one-time link to choose a password is made of: (uid, token).
+    """The parts of a one-time link to choose a password: (uid, token).
 
     The present password stops working, and open sessions end. The link works once, for as long as
     `PASSWORD_RESET_TIMEOUT` says.
@@ -128,9 +128,9 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
 
 
 def remove_second_factors(actor: Actor, user: User) -> User:
-    """Let somebody who lost their phone or key in again with the password alone; their sessions end.
+    """Remove an account's second factors, so that the password suffices again, and end its sessions.
 
-    Each second factor that goes is an event of its own, besides.
+    Each removed second factor is an audit event, too.
     """
     require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
@@ -161,13 +161,13 @@ def account_of(actor: Actor, user_id: int) -> User:
 
 
 def require_over(actor: Actor, *roles: str) -> None:
-    """Raise `NotAllowed` if one of `roles`, had or wanted by an account, is not the actor's to change."""
+    """Raise `NotAllowed` if the actor may not give or change one of `roles`."""
     if InstanceRole.ORGANIZATION_ADMINISTRATOR in roles:
         require(actor, Action.APPOINT_ADMINISTRATORS)
 
 
 def locked_account(user: User) -> User:
-    """The row, one change of accounts at a time: two administrators cannot demote each other at once."""
+    """The locked row. It serializes changes: two administrators cannot demote each other at once."""
     until_commit("accounts")
     return User.objects.select_for_update().get(pk=user.pk)
 

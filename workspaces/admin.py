@@ -26,7 +26,7 @@ admin.site.unregister(
 )
 
 
-# "Select all" of a long list is a slip more often than a wish, and one request has to do them all.
+# "Select all" of a long list is usually a mistake, and one request would have to process all rows.
 AT_ONCE = 100
 
 
@@ -37,7 +37,7 @@ def each(
     change: Callable[[Actor, Any], object],
     done: str,
 ) -> None:
-    """Do an operation to each chosen row, and tell of each how it went."""
+    """Run an operation on each selected row, and report each result."""
     rows = list(chosen[: AT_ONCE + 1])
     if len(rows) > AT_ONCE:
         page.message_user(request, f"Choose at most {AT_ONCE} at a time.", messages.ERROR)
@@ -80,7 +80,7 @@ class WorkspaceAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Members")
     def members(self, workspace: Workspace) -> str:
-        """A list of its own, in pages: a workspace may have any number."""
+        """A link to a paged list: a workspace may have any number of members."""
         return link_to("admin:workspaces_membership_changelist", "Show", workspace=workspace.pk)
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, User, Workspace
 
-# The trigger lets a transaction delete that has said so by this setting.
+# The trigger allows deletes in a transaction that has this setting.
 PRUNING = "SET LOCAL ri.pruning = 'on'"
 
 
@@ -30,7 +30,7 @@ def record(
     workspace: Workspace | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Add one event; `actor` is None when the platform itself acted, or nobody known."""
+    """Add one event; `actor` is None if the platform acted, or an unknown user."""
     AuditEvent.objects.create(
         event=event,
         user=actor.user if actor else None,
@@ -48,7 +48,7 @@ def record(
 def record_sign_in(
     event: str, username: str, address: str | None, user: User | None, **details: Any
 ) -> None:
-    """Signing in, out, or failing to; `user` is None where the account is not known."""
+    """Record a sign-in, a sign-out or a failed sign-in; `user` is None if the account is unknown."""
     AuditEvent.objects.create(
         event=event,
         user=user,
@@ -85,7 +85,7 @@ def events(
 
 
 def prune() -> int:
-    """Take away events older than they are kept; returns how many. Recorded itself, if there were any."""
+    """Delete events past their retention and record that; returns their number."""
     limit = timezone.now() - timedelta(days=settings.AUDIT_DAYS)
     with transaction.atomic():
         with connection.cursor() as cursor:

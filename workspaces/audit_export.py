@@ -27,14 +27,14 @@ COLUMNS: dict[str, Callable[[AuditEvent], object]] = {
 
 
 class Echo:
-    """A file that hands back what is written to it."""
+    """A file whose `write` returns its argument."""
 
     def write(self, value: str) -> str:
         return value
 
 
 def export(actor: Actor, wanted: dict[str, Any]) -> StreamingHttpResponse:
-    """Events as `audit.events` filters them, streamed. That somebody took them is an event, too."""
+    """Stream the events that `audit.events` filters, and record the export as an event."""
     require(actor, Action.SEE_AUDIT_LOG)
     audit.record(
         "audit.exported",
@@ -57,5 +57,5 @@ def csv_rows(events: Iterator[AuditEvent]) -> Iterator[str]:
 
 
 def safe_cell(text: str) -> str:
-    """A spreadsheet takes a cell that begins like this for a formula."""
+    """Quote a value that a spreadsheet would interpret as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

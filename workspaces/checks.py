@@ -12,7 +12,7 @@ from workspaces.models import InstanceRole
 
 @register
 def roles_are_known(**kwargs: Any) -> list[CheckMessage]:
-    """A role that does not exist would otherwise be found out when somebody signs in."""
+    """Check the mapped roles. Otherwise an unknown role would fail only at a sign-in."""
     unknown = sorted(set(settings.SSO_ROLES.values()) - set(InstanceRole.values))
     if not unknown:
         return []
@@ -27,7 +27,7 @@ def roles_are_known(**kwargs: Any) -> list[CheckMessage]:
 
 @register
 def single_sign_on_is_complete(**kwargs: Any) -> list[CheckMessage]:
-    """What is missing would otherwise be found out by the first who tries to sign in."""
+    """Check for missing variables. Otherwise the first sign-in would fail."""
     found: list[CheckMessage] = []
     for app in settings.SOCIALACCOUNT_PROVIDERS.get("openid_connect", {}).get("APPS", []):
         missing = [

@@ -13,7 +13,7 @@ from ri_platform.text import OneLineField
 from workspaces.models import InstanceRole, Workspace, WorkspaceRole
 from workspaces.operations import EditWorkspace
 
-# The time zone database has old names and abbreviations besides, which nobody looks for.
+# The time zone database also has old names and abbreviations, which only lengthen the list.
 REGIONS = {
     "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe",
     "Indian", "Pacific",
@@ -21,7 +21,7 @@ REGIONS = {
 
 
 def zone_choices(nothing: str = "") -> list[tuple[str, str]]:
-    """Time zones by region and city; with `nothing`, first what leaves it open."""
+    """Time zones by region and city; `nothing` is the label of the empty choice, if there is one."""
     cities = sorted(zone for zone in available_timezones() if zone.split("/")[0] in REGIONS)
     zones = [(zone, zone.replace("_", " ")) for zone in ("UTC", *cities)]
     return [("", nothing), *zones] if nothing else zones

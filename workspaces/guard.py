@@ -20,7 +20,7 @@ from workspaces.models import User, Workspace
 
 
 class InWorkspace(Protocol):
-    """What belongs to a workspace, and is subject to its roles."""
+    """An object that belongs to a workspace and is subject to its roles."""
 
     @property
     def workspace(self) -> Workspace: ...
@@ -33,10 +33,10 @@ V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 
 @dataclass(frozen=True)
 class Place:
-    """What a parameter of a URL names: views get what `find` finds as their keyword `argument`.
+    """The object that a URL's parameter names. Views get it as the keyword `argument`.
 
-    `kind` makes the parameter of its text, and raises `ValueError` for what cannot be one. What is `owned`
-    is looked for where the rule asks who owns it.
+    `kind` parses the parameter, and raises `ValueError` for an invalid one. An `owned` object
+    is looked up if the rule depends on its owner.
     """
 
     argument: str
@@ -45,16 +45,16 @@ class Place:
     owned: bool = False
 
 
-# By the parameter's name; each app adds its own. A workspace comes first: what else a URL names stands in it.
+# By the parameter's name; each app adds its own. The workspace comes first, because it contains the others.
 PLACES: dict[str, Place] = {}
 
 
 def locates(
     parameter: str, argument: str, kind: type[UUID] | type[str] = UUID, *, owned: bool = False
 ) -> Callable[[Callable[[Actor, Any], T]], Callable[[Actor, Any], T]]:
-    """Register how `needs` finds what a URL's `parameter` names.
+    """Register the finder of the object that a URL's `parameter` names.
 
-    The finder raises `NotFound` for what the actor may not know of. What it finds is in a `workspace`, or has
+    The finder raises `NotFound` for objects that the actor may not see. The object has a `workspace`, or
     an owner.
     """
 
@@ -77,9 +77,9 @@ def visible_workspace(actor: Actor, workspace_id: UUID) -> Workspace:
 def locate(
     actor: Actor, action: Action, parameters: Mapping[str, object]
 ) -> tuple[Subject | None, dict[str, Any]]:
-    """(what the action is done to or in, parameter → what it names) of a URL. Raises `NotFound`.
+    """The target of the action, and the objects by parameter, of a URL. Raises `NotFound`.
 
-    A token's own workspace is the one at hand where the URL names none.
+    If the URL names no workspace, the token's own workspace is used.
     """
     workspace = subject = None
     found: dict[str, Any] = {}
@@ -108,8 +108,8 @@ def needs(
 ) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
     """Guard a view of the console: signed in, the URL's workspace visible, the action allowed.
 
-    `to_post` is for a page that more people see than may send its form. A `workspace_id` in the URL becomes
-    the keyword argument `workspace`, and so with what else `locates` registered.
+    `to_post` is the action that POST needs, if it differs. A `workspace_id` in the URL becomes
+    the keyword argument `workspace`; the same applies to the parameters that `locates` registered.
     """
     assert to_post is None or TABLE[to_post].creator == TABLE[action].creator
 
@@ -118,7 +118,7 @@ def needs(
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> R | HttpResponse:
             if not isinstance(request.user, User):
                 if wants_fragment(request):
-                    # Followed by htmx, a redirect would put the form into the middle of the page.
+                    # htmx would follow a redirect and put the sign-in form into the middle of the page.
                     return HttpResponseClientRefresh()
                 return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
             actor = Actor.of(request)

@@ -18,14 +18,14 @@ WINDOW = timedelta(minutes=1)
 
 
 def has_failed(key: str, times: int) -> bool:
-    """Whether `key` has failed at least `times` times in the window that is running."""
+    """Whether `key` has failed at least `times` times in the current window."""
     return FailedAuthentication.objects.filter(
         key=key[:200], window_ends_at__gt=timezone.now(), failures__gte=times
     ).exists()
 
 
 def refuse_after_failures(key: str, limit: int, sentence: str) -> None:
-    """Raise `TooManyRequests` if `key` has failed `limit` times in the window that is running."""
+    """Raise `TooManyRequests` if `key` has failed `limit` times in the current window."""
     now = timezone.now()
     row = FailedAuthentication.objects.filter(key=key[:200], window_ends_at__gt=now).first()
     if row is not None and row.failures >= limit:
@@ -37,7 +37,7 @@ def refuse_after_failures(key: str, limit: int, sentence: str) -> None:
 
 
 def count_failure(key: str, limit: int, sentence: str) -> None:
-    """Note a failure. Raises as `refuse_after_failures` if there were enough already."""
+    """Count a failure. Raises like `refuse_after_failures` if the limit is reached."""
     refuse_after_failures(key, limit, sentence)
     now = timezone.now()
     row, _ = FailedAuthentication.objects.get_or_create(
@@ -52,7 +52,7 @@ def count_failure(key: str, limit: int, sentence: str) -> None:
 
 
 def forget_old_failures() -> int:
-    """Rows whose window is long over; returns how many there were."""
+    """Delete rows whose window ended long ago; returns their number."""
     gone, _ = FailedAuthentication.objects.filter(
         window_ends_at__lt=timezone.now() - WINDOW
     ).delete()

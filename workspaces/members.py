@@ -15,7 +15,7 @@ from workspaces.models import Membership, User, Workspace, WorkspaceRole
 
 
 def candidates(workspace: Workspace, search: str) -> QuerySet[User]:
-    """Active accounts that are no members yet, whose name or address begins with what was typed."""
+    """Active accounts that are not members yet and whose name or address begins with the typed text."""
     words = search.strip()[:100].replace("\x00", "")
     users = User.objects.filter(is_active=True).exclude(memberships__workspace=workspace)
     if words:
@@ -31,7 +31,7 @@ def candidates(workspace: Workspace, search: str) -> QuerySet[User]:
 def add_members(
     actor: Actor, workspace: Workspace, users: Iterable[User], role: str
 ) -> list[Membership]:
-    """Make accounts members. Who is one already stays as they are."""
+    """Make accounts members. Existing members are not changed."""
     require(actor, Action.MANAGE_MEMBERS, workspace)
     refuse_unknown_role(role)
     added = []
@@ -85,7 +85,7 @@ def membership_of(workspace: Workspace, user_id: int) -> Membership:
 
 
 def locked_membership(membership: Membership) -> Membership:
-    """The row, with its workspace locked: two administrators cannot remove each other at one time."""
+    """The row, with its workspace locked: two administrators cannot remove each other at the same time."""
     Workspace.objects.select_for_update().get(pk=membership.workspace_id)
     return membership_of(membership.workspace, membership.user_id)
 

@@ -53,7 +53,7 @@ class User(AbstractUser):
     role = models.CharField(
         max_length=16, choices=InstanceRole.choices, default=InstanceRole.BASIC, db_index=True
     )
-    # Of the tz database, as `Europe/Berlin`; empty is what the browser says.
+    # A name of the tz database, such as `Europe/Berlin`; empty means the browser's.
     time_zone = models.CharField(max_length=64, blank=True)
 
     memberships: RelatedManager[Membership]
@@ -66,7 +66,7 @@ class User(AbstractUser):
             models.CheckConstraint(
                 condition=Q(role__in=InstanceRole.values), name="user_role_is_known"
             ),
-            # Signing in does not look at case, so it must not have to choose between two.
+            # Sign-in ignores case, so names must be unique without case.
             models.UniqueConstraint(Lower("username"), name="username_is_unique_in_any_case"),
         ]
 
@@ -80,7 +80,7 @@ class User(AbstractUser):
 
 
 class Organization(models.Model):
-    """What holds for the whole instance: one row."""
+    """Settings of the whole instance, in one row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     time_zone = models.CharField(max_length=64, default="UTC")
@@ -95,13 +95,13 @@ class Organization(models.Model):
 
     @classmethod
     def get(cls) -> Organization:
-        """The row; as long as nobody has changed anything, the defaults."""
+        """The row; the defaults until somebody changes a setting."""
         return cls.objects.filter(pk=1).first() or cls()
 
 
 class WorkspaceQuerySet(models.QuerySet["Workspace"]):
     def visible_to(self, actor: Actor) -> WorkspaceQuerySet:
-        """Those that the actor is in, or all for who administers the organization; with a token, its own."""
+        """The actor's workspaces; all for organization administrators; for a token, its own."""
         seen = self
         if not actor.user.is_organization_administrator:
             seen = seen.filter(memberships__user=actor.user)
@@ -184,7 +184,7 @@ class ApiToken(models.Model):
 
 
 class FailedAuthentication(models.Model):
-    """How often somebody has lately failed to say who they are; `key` is for `workspaces.limits`."""
+    """A count of failed authentications in a window; `workspaces.limits` defines `key`."""
 
     key = models.CharField(max_length=200, unique=True)
     failures = models.PositiveIntegerField(default=0)
@@ -195,14 +195,14 @@ class FailedAuthentication(models.Model):
 
 
 class AuditEvent(models.Model):
-    """One change somebody made. Written in the change's own transaction, never altered.
+    """A recorded change. It is written in the change's own transaction and never altered.
 
-    Names are copied, so that an event still reads well when what it speaks of is gone.
+    Names are copied, so that an event is readable after its object is gone.
     """
 
     event = models.CharField(max_length=64, db_index=True)
     at = models.DateTimeField(auto_now_add=True, db_index=True)
-    # No constraint in the database: an event stays as it was written when its account goes.
+    # No constraint in the database: an event stays as it is when its account is deleted.
     user = models.ForeignKey(
         User, models.DO_NOTHING, null=True, related_name="+", db_constraint=False
     )
@@ -224,5 +224,5 @@ class AuditEvent(models.Model):
 
     @property
     def details_text(self) -> str:
-        """The details as people read them."""
+        """The details as text for people."""
         return json.dumps(self.details, sort_keys=True) if self.details else ""

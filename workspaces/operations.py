@@ -64,7 +64,7 @@ def create_workspace(actor: Actor, command: EditWorkspace) -> Workspace:
 
 
 def remove_workspace(actor: Actor, workspace: Workspace, typed_name: str) -> None:
-    """Remove a workspace with its memberships and tokens, after its name was typed.
+    """Remove a workspace with its memberships and tokens. The typed name confirms it.
 
     Managed images stay: they belong to the instance. Raises `Invalid` for another name.
     """

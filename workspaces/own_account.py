@@ -21,12 +21,12 @@ from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import User
 
-# How far behind `last_seen_at` may be, in seconds: more often would write at every click.
+# Precision of `last_seen_at` in seconds: a smaller value would write at every click.
 SEEN_EVERY = 300
 
 
 def choose_time_zone(actor: Actor, time_zone: str) -> None:
-    """Show times in `time_zone` (a name of the tz database), or with an empty one as the browser says."""
+    """Set the account's time zone (a name of the tz database); empty means the browser's."""
     require(actor, Action.MANAGE_OWN_ACCOUNT)
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=actor.user.pk)
@@ -37,9 +37,9 @@ def choose_time_zone(actor: Actor, time_zone: str) -> None:
 
 
 def end_sessions(actor: Actor, chosen: str, *, keep: str) -> int:
-    """Sign out the session with the number `chosen`, or with an empty one all but the session `keep`.
+    """Sign out the session with the number `chosen`; if it is empty, all sessions but `keep`.
 
-    Returns how many were ended; raises `NotFound` if the chosen one is not there, or another's.
+    Returns the number of ended sessions; raises `NotFound` if the account has no such session.
     """
     require(actor, Action.MANAGE_OWN_ACCOUNT)
     mine = UserSession.objects.filter(user=actor.user).exclude(session_key=keep)
@@ -60,9 +60,9 @@ def record(event: str, actor: Actor, **details: Any) -> None:
 
 
 class SeenMiddleware:
-    """Note now and then that a session is in use, and from where; end it after its longest time.
+    """Record a session's last use and address; end it after its maximum age.
 
-    Use prolongs a session (`SESSION_COOKIE_AGE`), so one that is used every day would never end by itself.
+    Use prolongs a session (`SESSION_COOKIE_AGE`), so one that is used every day would never end otherwise.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -72,7 +72,7 @@ class SeenMiddleware:
         if not request.user.is_authenticated:
             return self.get_response(request)
         now = int(time.time())
-        # Sessions from before there was a longest time begin with their next request.
+        # The age of sessions from before this limit starts with their next request.
         if now - request.session.setdefault("begun_at", now) > settings.SESSION_MAX_DAYS * 86_400:
             logout(request)
             messages.info(

@@ -39,7 +39,7 @@ def signed_out(sender: object, request: HttpRequest, user: User | None, **signal
 def failed(
     sender: object, credentials: dict[str, Any], request: HttpRequest | None = None, **signal: Any
 ) -> None:
-    """The name that was tried is kept, as far as it could be one; a password typed there is not."""
+    """Record the name if it is a valid one; a password typed into the name's field is not stored."""
     username = str(credentials.get("username", "")).replace("\x00", "")
     known = User.objects.filter(username__iexact=username).first()
     name = known.username if known else ""
@@ -82,7 +82,7 @@ def second_factor_removed(sender: object, instance: Authenticator, **signal: Any
 
 
 def record_second_factor(event: str, authenticator: Authenticator) -> None:
-    """Here and not where it is done, because the library does it, in a transaction of its own."""
+    """A signal receiver, because the library makes the change, in its own transaction."""
     request = context.request
     signed_in = request is not None and isinstance(request.user, User)
     audit.record(

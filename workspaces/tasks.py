@@ -13,14 +13,14 @@ from workspaces import audit, limits
 
 @shared_task
 def prune_audit_log() -> None:
-    """Take away audit events that are older than they are kept, and counts of failures long past."""
+    """Delete audit events past their retention, and old counts of failures."""
     audit.prune()
     limits.forget_old_failures()
 
 
 @shared_task
 def clear_sessions() -> None:
-    """Take away sessions that have expired, and what was known of where they were opened."""
+    """Delete expired sessions and the records of their addresses and browsers."""
     call_command("clearsessions")
     alive = Session.objects.filter(session_key=OuterRef("session_key"))
     UserSession.objects.filter(~Exists(alive)).delete()

@@ -13,18 +13,18 @@ HEADER = "rime-api-key"
 
 
 def presented(request: HttpRequest) -> str:
-    """The token that a request brings, empty if none.
+    """The token of a request, empty if there is none.
 
-    The original's header comes first: its client may stand behind something that sets `Authorization`.
+    The original's header comes first: its client may be behind a proxy that sets `Authorization`.
     """
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     return request.headers.get(HEADER) or (bearer.strip() if scheme.lower() == "bearer" else "")
 
 
 def authenticate(request: HttpRequest) -> ApiToken:
-    """The request's token; the request then is its user's. Raises `Unauthenticated`, `TooManyRequests`.
+    """The request's token. Sets the request's user. Raises `Unauthenticated` and `TooManyRequests`.
 
-    `workspaces.api.guarded` asks first, and the framework again.
+    `workspaces.api.guarded` calls it first, and the framework again.
     """
     token: ApiToken | None = getattr(request, "api_token", None)
     if token is None:

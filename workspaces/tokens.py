@@ -28,13 +28,13 @@ from workspaces.models import ApiToken, InstanceRole, Workspace
 
 PREFIX = "ri_"
 WRONG = "Too many requests with a wrong API access token came from your address."
-# How exact "last used" is: a busy token must not write a row with each request.
+# Precision of "last used": a busy token must not write a row with each request.
 LAST_USE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class NewToken:
-    """A token just made. `secret` is shown once and stored nowhere."""
+    """A new token. `secret` is shown once and not stored."""
 
     token: ApiToken
     secret: str
@@ -45,7 +45,7 @@ def hash_of(secret: str) -> str:
 
 
 def visible_tokens(actor: Actor, workspace: Workspace) -> QuerySet[ApiToken]:
-    """A workspace's tokens: all of them for who manages them, else the actor's own."""
+    """A workspace's tokens: all of them for actors who manage tokens, else the actor's own."""
     tokens = workspace.tokens.select_related("user").order_by("-created_at")
     if allows(actor, Action.MANAGE_TOKENS, workspace):
         return tokens
@@ -53,7 +53,7 @@ def visible_tokens(actor: Actor, workspace: Workspace) -> QuerySet[ApiToken]:
 
 
 def living_tokens() -> QuerySet[ApiToken]:
-    """Those of the instance that have not expired; `limit` counts these."""
+    """The instance's tokens that have not expired, to which the limit applies."""
     return ApiToken.objects.filter(expires_at__gt=timezone.now())
 
 
@@ -67,7 +67,7 @@ def create_token(
     """Make a token of the actor's for a workspace; `days` shortens its life.
 
     Raises `Conflict` if the actor has one of this name there, or the instance has as many as it may, and
-    `NotAllowed` for who came with a token.
+    `NotAllowed` if the actor uses a token.
     """
     require(actor, Action.CREATE_TOKEN, workspace)
     name = name.strip()
@@ -114,7 +114,7 @@ def expiry(days: int | None) -> datetime:
 
 
 def revoke_token(actor: Actor, token: ApiToken) -> None:
-    """End a token at once. Its user may, and who manages the workspace's tokens."""
+    """Revoke a token at once. Its user and the managers of the workspace's tokens may do it."""
     own = token.user_id == actor.user.pk
     require(actor, Action.REVOKE_TOKEN if own else Action.MANAGE_TOKENS, token.workspace)
     with transaction.atomic():
@@ -150,8 +150,8 @@ def record(event: str, actor: Actor, token: ApiToken) -> None:
 def authenticate(secret: str, address: str | None) -> ApiToken:
     """The token with this secret. Raises `Unauthenticated`, or `TooManyRequests` after many failures.
 
-    Only failures are limited, by the address they come from: a good token is let through from anywhere,
-    so nobody can lock out somebody else's by guessing.
+    Only failures are limited, by client address. A valid token is accepted from any address,
+    so nobody can lock out another user's token by guessing.
     """
     now = timezone.now()
     token = (
@@ -167,7 +167,7 @@ def authenticate(secret: str, address: str | None) -> ApiToken:
     )
     if token is None:
         if secret:
-            # Counting refuses once there were too many.
+            # `count_failure` raises after too many failures.
             count_failure(
                 f"token {network_of(address)}", settings.MAX_FAILED_AUTHENTICATIONS, WRONG
             )

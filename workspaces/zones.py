@@ -35,7 +35,7 @@ def zone_of(user: User, browser: str) -> ZoneInfo:
 
 
 def zone_named(name: str) -> ZoneInfo | None:
-    """The zone of the tz database, or None: a cookie may hold anything, a path included."""
+    """The zone of the tz database, or None. A cookie may hold any text, including a path."""
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):

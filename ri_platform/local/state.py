@@ -22,7 +22,7 @@ from ri_platform.env import read_env_file
 from ri_platform.local import services
 
 UMASK = 0o077
-# PostgreSQL's own user goes through the folder; only whoever knows a name gets further.
+# PostgreSQL's user traverses the folder, but cannot list it.
 SEARCHED_BY_OTHERS = 0o711
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # Its own user's (PostgreSQL refuses to start on data that others may read), and half-made images.
@@ -30,12 +30,12 @@ NOT_OURS = ("postgres", "cache/work-*")
 
 
 class CannotStart(Exception):
-    """Why the product cannot start, as a sentence for the person at the prompt."""
+    """The product cannot start. The message is a sentence for the user at the terminal."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where this instance lives: its state folder and its ports."""
+    """The state folder and the ports of this instance."""
 
     state: Path
     port: int
@@ -61,7 +61,7 @@ def opened(state: Path) -> Iterator[None]:
 
 
 def hold(state: Path) -> IO[str]:
-    """The open lock of the folder; a second start is told about the first, and changes nothing."""
+    """Lock the folder. A second start reports the first one and changes nothing."""
     os.umask(UMASK)
     try:
         state.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def hold(state: Path) -> IO[str]:
 
 
 def make_private(state: Path) -> None:
-    """Take from group and others whatever they may do with the folder and what is in it."""
+    """Remove the permissions of group and others from the folder and its contents."""
     close(state)
     for folder, folders, files in os.walk(state):
         here = Path(folder)
@@ -112,7 +112,7 @@ def owner_of(path: Path) -> str:
 
 
 def choose_aws_port(state: Path) -> int:
-    """The port of the last time, for it is part of every pull reference; else the usual or a free one."""
+    """The port of the last start, since pull references contain it; else the default or a free one."""
     kept = state / "aws-port"
     if kept.exists():
         port = int(kept.read_text())

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# A build that is cut off is taken up again at the next start, so nobody needs to wait for it.
+# The next start resumes an interrupted build, so the shutdown does not wait for builds.
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.2
 PR_SET_PDEATHSIG = 1
@@ -35,11 +35,11 @@ class Child:
 
 
 class Stopped(Exception):
-    """Somebody said stop before everything had started."""
+    """The supervisor was stopped before everything had started."""
 
 
 class Supervisor:
-    """Starts children, copies what they say to one log, and takes them all along at the end.
+    """Starts children, copies their output to one log, and ends them all.
 
     Each line is also handed to `hear`, in a thread of the child's own.
     """
@@ -52,7 +52,7 @@ class Supervisor:
         self._told_to_stop = threading.Event()
 
     def handle_signals(self) -> None:
-        """Stop when told to; a signal that was held back until now counts, too."""
+        """Install the handlers of stop signals; a signal that was blocked until now is delivered."""
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: self._told_to_stop.set())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -103,7 +103,7 @@ class Supervisor:
         return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
 
     def wait(self, poll: float = POLL_SECONDS) -> Child | None:
-        """Wait until somebody says stop (None) or a child ends (that child)."""
+        """Wait for a stop signal (returns None) or the end of a child (returns it)."""
         while not self._told_to_stop.wait(poll):
             for child in self._children:
                 if child.process.poll() is not None:
@@ -111,7 +111,7 @@ class Supervisor:
         return None
 
     def stop(self) -> None:
-        """End the children, the last started first; who does not listen within seconds is killed."""
+        """End the children in reverse order; a child that does not end within seconds is killed."""
         self._end([child.process for child in reversed(self._children)])
         self._children.clear()
 
@@ -125,7 +125,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self._signal(process, signal.SIGKILL)
                 process.wait()
-            # What it left running itself in its session.
+            # Processes that it left in its session.
             self._signal(process, signal.SIGKILL)
 
     @staticmethod
@@ -146,7 +146,7 @@ class Supervisor:
 
 @contextlib.contextmanager
 def out_of_reach_of_the_terminal() -> Iterator[None]:
-    """Ctrl-C does nothing to what is started meanwhile, and reaches us afterwards.
+    """Block Ctrl-C for processes started meanwhile; we receive it afterwards.
 
     A terminal sends its signals to all processes of a group; one that is blocked stays so in a child.
     """

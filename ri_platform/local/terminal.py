@@ -15,7 +15,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # News that came before the banner; None once it stands.
+        # Announcements before the banner; None after it is printed.
         self._waiting: list[str] | None = []
 
     def say(self, text: str) -> None:
@@ -35,7 +35,7 @@ class Terminal:
         print(f" {time.monotonic() - begun:.1f} s", flush=True)
 
     def banner(self, text: str) -> None:
-        """Say it, and then what was announced meanwhile."""
+        """Print the banner, then the announcements that came before it."""
         with self._lock:
             print(text, flush=True)
             for news in self._waiting or []:
@@ -43,7 +43,7 @@ class Terminal:
             self._waiting = None
 
     def hear(self, line: str) -> None:
-        """A child's line: if it is an announcement, it is shown under the banner."""
+        """Show a child's log line below the banner if it is an announcement."""
         if not (news := announced(line)):
             return
         with self._lock:

@@ -26,13 +26,13 @@ from workspaces.sign_in import single_sign_on
 
 logger = logging.getLogger(__name__)
 
-# How many times `MAX_FAILED_AUTHENTICATIONS` an address may fail with passwords at all.
+# The limit of failed passwords of an address, as a multiple of `MAX_FAILED_AUTHENTICATIONS`.
 BOUND_OF_AN_ADDRESS = 10
 TOO_MANY = "Too many attempts with a wrong password came from your address."
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Passwords: our words, and our limits in place of those of the library."""
+    """The adapter of passwords: our texts, and our limits instead of the library's."""
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
@@ -47,13 +47,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The address as our own proxies saw it; the unspecified one where nobody knows."""
+        """The address as our own proxies saw it; the unspecified address if it is unknown."""
         return client_address(request) or "::"
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """After some failures with an account, an address has to wait with that account.
+        """Refuse an address that has failed too often with this account.
 
-        By account alone, as the library counts, somebody could keep its owner out.
+        The library counts by account only, so that anybody could lock out an account's owner.
         """
         try:
             for key, limit in self._limits(request, credentials).items():
@@ -69,7 +69,7 @@ class AccountAdapter(DefaultAccountAdapter):
             raise self.validation_error("too_many_login_attempts") from error
 
     def respond_user_inactive(self, request: HttpRequest, user: Any) -> HttpResponse:
-        """Somebody proved who they are, but the account is deactivated: a failed sign-in all the same."""
+        """Record a failed sign-in: the credentials are right, but the account is deactivated."""
         if not getattr(request, "failure_is_recorded", False):
             address = client_address(request)
             audit.record_sign_in("session.failed", user.username, address, user, why="deactivated")
@@ -77,11 +77,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return answer
 
     def _limits(self, request: HttpRequest, credentials: dict[str, Any]) -> dict[str, int]:
-        """How many failures each key may have in a minute.
+        """The allowed failures a minute by key.
 
-        Many people share an address behind a NAT, and one of them must not keep the others out. So an address
+        Many users share an address behind a NAT, and one of them must not lock out the others. So an address
         with many failures may still try each account once a minute, up to a bound that protects the server:
-        checking a password takes a tenth of a second. Names are taken in any case, so they count in any.
+        checking a password takes a tenth of a second. Sign-in ignores the case of names, so the keys do, too.
         """
         address = network_of(client_address(request))
         username = credentials.get("username", "").lower()
@@ -94,7 +94,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
-    """Second factors: their secrets are encrypted under a key made of `SECRET_KEY`."""
+    """The adapter of second factors. It encrypts their secrets with a key derived from `SECRET_KEY`."""
 
     error_messages = {
         **DefaultMFAAdapter.error_messages,
@@ -122,7 +122,7 @@ def _fernet(secret: str) -> Fernet:
 
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):
-    """Single sign-on: accounts appear at the first sign-in, and roles follow the provider's claim."""
+    """The adapter of single sign-on: the first sign-in creates the account, and a claim gives its role."""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True
@@ -140,8 +140,8 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
         return user
 
     def get_requests_session(self) -> Any:
-        """As the library's own, with a limit on what an answer may have."""
-        # Loaded when somebody signs in by a provider, as the library does it.
+        """The library's session, with a limit on the size of an answer."""
+        # Imported only when somebody signs in by a provider, as in the library.
         from workspaces.sign_in.provider_session import bounded
 
         return bounded(super().get_requests_session())
@@ -154,7 +154,7 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
         exception: Exception | None = None,
         extra_context: dict[str, Any] | None = None,
     ) -> None:
-        """The page says that it failed; why is for the operators' log, in one escaped line."""
+        """Log the reason for operators, in one escaped line; the page only says that it failed."""
         why = exception or (extra_context or {}).get("saml_last_error_reason") or error
         logger.warning("single sign-on failed: %r", str(why)[:500])
         audit.record_sign_in("session.failed", "", client_address(request), None)

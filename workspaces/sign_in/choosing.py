@@ -20,7 +20,7 @@ class ChoosePassword(PasswordResetConfirmView):
     success_url = reverse_lazy("account_login")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Who holds the link is its account's owner, though they have not signed in."""
+        """The holder of the link counts as the account's owner, although they have not signed in."""
         with transaction.atomic():
             answer = super().form_valid(form)
             owner = Actor(cast(User, self.user), client_address(self.request))

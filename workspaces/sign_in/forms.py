@@ -26,11 +26,11 @@ from workspaces import audit, own_account
 from workspaces.access import Actor
 
 NAME_LENGTH = 100
-# Characters; the longest real ones, with attestation certificates, have some 10,000.
+# In characters. The longest real answers, with attestation certificates, have about 10,000.
 ANSWER_LENGTH = 50_000
 
 
-# What the library's parsers of JSON, CBOR and COSE raise for data that no authenticator makes.
+# Exceptions of the library's parsers of JSON, CBOR and COSE for malformed data.
 UNREADABLE = (
     ArithmeticError,
     AttributeError,
@@ -45,9 +45,9 @@ UNREADABLE = (
 
 @contextmanager
 def refusing_what_is_unreadable() -> Iterator[None]:
-    """Have a passkey's answer that cannot be read refused as a wrong one is.
+    """Refuse a malformed passkey answer like a wrong one.
 
-    The library expects the shape that browsers send, and whoever is at the other end can send anything.
+    The library expects the structure that browsers send, but a client can send anything.
     """
     try:
         yield
@@ -69,7 +69,7 @@ class AnswerField(forms.JSONField):
             return super().to_python(value)
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """Nothing is shown again: an answer counts once, for the challenge that it answers."""
+        """Never redisplay the value: an answer is valid once, for its challenge."""
         return initial
 
 
@@ -85,7 +85,7 @@ class ReadableAnswer(forms.Form):
 
 
 class Refusals(ReadableAnswer):
-    """A form whose `credential` is a passkey's answer: one that is refused is a failed sign-in."""
+    """A form whose `credential` is a passkey's answer. A refused answer is a failed sign-in."""
 
     user: Any
 
@@ -110,7 +110,7 @@ class PasskeySecondStepForm(Refusals, AuthenticateWebAuthnForm):
 
 
 class PasskeyConfirmationForm(ReadableAnswer, ReauthenticateWebAuthnForm):
-    """A passkey where somebody who is signed in confirms who they are."""
+    """A passkey as reauthentication of a signed-in user."""
 
 
 class AddPasskeyForm(AddWebAuthnForm):

@@ -14,7 +14,7 @@ PIECE = 1 << 16
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Reads each answer before anybody else does, that of a redirect too.
+    """An HTTP adapter that reads each answer up to a limit, also those of redirects.
 
     Raises `RequestException` past the limit.
     """
@@ -29,7 +29,7 @@ class BoundedAdapter(HTTPAdapter):
                 raise RequestException(
                     f"The identity provider answered with more than {MAX_ANSWER:,} bytes."
                 )
-        # What `Response.content` keeps once it has read: there is no other way to hand it over.
+        # The cache of `Response.content`; requests has no public way to set it.
         response._content = body
         return response
 

@@ -21,19 +21,19 @@ from workspaces.models import InstanceRole, User
 logger = logging.getLogger(__name__)
 
 BY = {"by": "single sign-on"}
-# The first one that a claim gives counts.
+# The first role in this order that a claim gives wins.
 MOST_FIRST = (InstanceRole.ORGANIZATION_ADMINISTRATOR, InstanceRole.SUPPORT, InstanceRole.BASIC)
 
 
 def role_of(claims: dict[str, Any]) -> InstanceRole | None:
-    """The role that `claims` give: of several the one that may do most, of none a basic user.
+    """The role from `claims`: the most privileged one; a basic user if there is none.
 
     None if the installation takes no roles from claims.
     """
     if not settings.SSO_ROLE_CLAIM:
         return None
     value: Any = claims
-    # Some providers nest theirs, as in `realm_access.roles`; others name theirs by an address with dots.
+    # Some providers nest the claim, as in `realm_access.roles`; others use an address with dots as its name.
     if settings.SSO_ROLE_CLAIM in claims:
         value = claims[settings.SSO_ROLE_CLAIM]
     else:
@@ -45,7 +45,7 @@ def role_of(claims: dict[str, Any]) -> InstanceRole | None:
 
 
 def follow_role(user: User, claims: dict[str, Any]) -> None:
-    """Give an account the role of its claims; the last organization administrator stays one."""
+    """Give an account the role from its claims. The last organization administrator keeps the role."""
     role = role_of(claims)
     if role is None or role == user.role:
         return
@@ -63,7 +63,7 @@ def follow_role(user: User, claims: dict[str, Any]) -> None:
 
 
 def record_first_sign_in(user: User, address: str | None) -> None:
-    """Somebody came for the first time, so there is an account for them now."""
+    """Record the account that a first sign-in created."""
     record("account.created", user, role=user.role, address=address)
 
 
@@ -77,10 +77,10 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def leading_to_provider(view: V) -> V:
-    """The library's view that sends people to an identity provider, with what it leaves open closed.
+    """The library's view that redirects to an identity provider, with two restrictions.
 
-    It could tie an identity to the account that is signed in, which nothing leads to. And a provider that
-    is down, or whose metadata cannot be read, is told in a sentence.
+    It does not connect an identity to the signed-in account, which the console does not offer. If a provider
+    is down or its metadata is malformed, the user sees a sentence.
     """
 
     @wraps(view)

@@ -31,7 +31,7 @@ from workspaces.views import own_account
 
 
 def own(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A view of somebody's own account; what it changes and its audit event are one transaction.
+    """A view of one's own account. Its changes and its audit event are one transaction.
 
     No browser stores its pages, since some show a secret: recovery codes, an authenticator's key.
     """
@@ -62,7 +62,7 @@ urlpatterns = [
     path("account/sessions", own_account.sessions, name="own_sessions"),
     path("account/security", own(mfa.index), name="mfa_index"),
     path("account/password", own(account.password_change), name="account_change_password"),
-    # Who signs in by an identity provider has no password here, and gets none.
+    # Users of an identity provider have no password here and cannot set one.
     path(
         "account/password/none",
         own(RedirectView.as_view(pattern_name="mfa_index")),

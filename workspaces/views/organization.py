@@ -114,7 +114,7 @@ def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 def show_password_link(request: HttpRequest, account: User) -> HttpResponse:
-    """The link for the account's owner, in this answer alone."""
+    """The link for the account's owner. Only this answer contains it."""
     uid, token = accounts.password_link(Actor.of(request), account)
     link = request.build_absolute_uri(reverse("choose_password", args=[uid, token]))
     context = {"section": "organization", "pane": "accounts", "account": account, "link": link}
@@ -196,7 +196,7 @@ def token_list(request: HttpRequest) -> HttpResponse:
 def audit_log(request: HttpRequest) -> HttpResponse:
     form = AuditFilterForm(request.GET or None)
     events = audit.events(**filters_of(form))
-    # By keyset: page 1,000 of a long log costs what the first costs, and nothing is counted.
+    # Keyset pagination: page 1,000 of a long log costs the same as the first, without a count.
     before = request.GET.get("before", "")
     if before.isdecimal() and len(before) < 19:
         events = events.filter(pk__lt=int(before))
@@ -215,7 +215,7 @@ def audit_log(request: HttpRequest) -> HttpResponse:
 @needs(Action.SEE_AUDIT_LOG)
 @require_GET
 def export_audit_log(request: HttpRequest) -> StreamingHttpResponse:
-    """The same events as CSV, streamed. That somebody took them is an event, too."""
+    """Stream the same events as CSV, and record the export as an event."""
     form = AuditFilterForm(request.GET or None)
     if form.errors:
         raise Invalid(

@@ -33,7 +33,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 @needs(Action.MANAGE_OWN_ACCOUNT)
 @require_http_methods(["GET", "POST"])
 def sessions(request: HttpRequest) -> HttpResponse:
-    """Where the account is signed in. Posting `session` signs that one out, posting none all others."""
+    """The account's sessions. Posting `session` signs that one out; posting none signs out all others."""
     actor = Actor.of(request)
     if request.method == "POST":
         ended = own_account.end_sessions(

@@ -14,7 +14,7 @@ from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
 
-# So many workspaces are named; their list has them all.
+# The number of workspaces that are named; the page *Workspaces* has all.
 NAMED = 5
 
 

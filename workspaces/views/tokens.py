@@ -23,7 +23,7 @@ from workspaces.views.programs import addresses
 @needs(Action.SEE_TOKENS, to_post=Action.CREATE_TOKEN)
 @require_http_methods(["GET", "POST"])
 def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    """The tokens that the reader sees, and a form for another. A new one is told in this answer alone."""
+    """The visible tokens, and a form for a new one. Only this answer shows a new token's secret."""
     actor = Actor.of(request)
     form, made = TokenForm(request.POST or None), None
     if request.method == "POST" and form.is_valid():

@@ -46,7 +46,7 @@ def summary(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 @needs(Action.SEE_WORKSPACE, to_post=Action.EDIT_WORKSPACE)
 @require_http_methods(["GET", "POST"])
 def general(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    """The General pane; only who may edit gets a form that can be sent."""
+    """The General pane. Users without the privilege get a disabled form."""
     actor = Actor.of(request)
     editable = allows(actor, Action.EDIT_WORKSPACE, workspace)
     stored = {"name": workspace.name, "description": workspace.description}
