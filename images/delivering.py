@@ -15,9 +15,9 @@ from django.conf import settings
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Signer
 
-from images.errors import DeliveryFailed, LeaseLost
+from images.errors import DeliveryFailed
 from images.models import Delivery
-from images.models.lease import WorkState
+from images.models.lease import LeaseLost, WorkState, error_columns
 from images.webhooks import is_public
 
 # Seconds before each further attempt; after the last one a message is given up.
@@ -40,14 +40,7 @@ def deliver(delivery_id: int) -> None:
         except DeliveryFailed as error:
             note_failure(delivery, error)
         else:
-            delivery.write(
-                state=WorkState.SUCCEEDED,
-                response_status=status,
-                finished_at=timezone.now(),
-                lease_expires_at=None,
-                error_code="",
-                error_message="",
-            )
+            delivery.succeed(response_status=status)
     except LeaseLost:
         # Another worker has it, or the webhook was removed meanwhile.
         return
@@ -55,18 +48,17 @@ def deliver(delivery_id: int) -> None:
 
 def note_failure(delivery: Delivery, error: DeliveryFailed) -> None:
     """Have the message wait for its next attempt, or give it up."""
-    over = delivery.attempts > len(PAUSES)
-    now = timezone.now()
-    pause = PAUSES[min(delivery.attempts, len(PAUSES)) - 1]
-    delivery.write(
-        state=WorkState.FAILED if over else WorkState.QUEUED,
-        due_at=now + timedelta(seconds=pause),
-        finished_at=now if over else None,
-        lease_expires_at=None,
-        response_status=error.response_status,
-        error_code=error.code,
-        error_message=error.message,
-    )
+    if delivery.attempts > len(PAUSES):
+        delivery.fail(error, response_status=error.response_status)
+    else:
+        pause = PAUSES[delivery.attempts - 1]
+        delivery.write(
+            state=WorkState.QUEUED,
+            due_at=timezone.now() + timedelta(seconds=pause),
+            lease_expires_at=None,
+            response_status=error.response_status,
+            **error_columns(error),
+        )
     logger.info("A message to a webhook did not arrive, attempt %s.", delivery.attempts)
 
 

@@ -156,12 +156,6 @@ class DeliveryFailed(DomainError):
         self.response_status = response_status
 
 
-class LeaseLost(BuildError):
-    """Another worker took this build over; this one must stop without writing anything."""
-
-    code = "lease_lost"
-
-
 class TooManyBuilds(TooManyRequests):
     """One person has as many builds waiting as are allowed."""
 

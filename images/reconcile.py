@@ -26,7 +26,7 @@ from images.models import (
     ManagedImage,
     Status,
 )
-from images.models.lease import WorkState, next_wake
+from images.models.lease import WorkState, error_columns, next_wake
 from images.registry import connection, naming
 from images.registry.control import RepositoryControl
 from images.webhooks import announce, told
@@ -71,13 +71,7 @@ def repository_failed(image: ManagedImage, error: RegistryError) -> None:
         ManagedImage.objects.filter(pk=image.pk).update(repository_error=str(error))
         if error.retryable:
             return
-        ended = image.builds.filter(state=WorkState.QUEUED).update(
-            state=WorkState.FAILED,
-            finished_at=timezone.now(),
-            error_code=error.code,
-            error_message=error.message,
-            error_hint=error.hint,
-        )
+        ended = Build.objects.filter(image=image, state=WorkState.QUEUED).fail(error)
         if ended:
             ManagedImage.objects.filter(pk=image.pk).update(
                 status=Status.FAILED, updated_at=timezone.now()
@@ -111,11 +105,10 @@ def prepare_base_repository(base_image_id: int) -> None:
 
 def base_repository_failed(base: BaseImage, error: RegistryError) -> None:
     log.warning("The repository of base image %s is not ready: %s", base, error)
-    values = {"error_code": error.code, "error_message": error.message, "error_hint": error.hint}
-    if not error.retryable:
-        values["state"] = WorkState.FAILED
-    changed = BaseImage.objects.filter(pk=base.pk, state=WorkState.QUEUED).update(**values)
-    if changed and not error.retryable:
+    queued = BaseImage.objects.filter(pk=base.pk, state=WorkState.QUEUED)
+    if error.retryable:
+        queued.update(**error_columns(error))
+    elif queued.fail(error):
         base.refresh_from_db()
         base_image_notices.announce_failure(base)
 

@@ -14,9 +14,9 @@ from images import base_image_notices, operations, upgrades, wake
 from images.building import base_images, debian, push, system_image
 from images.building.cache import work_folder
 from images.building.inspection import BaseImageFacts
-from images.building.work import Holder, holding
+from images.building.work import Holder, carry_out
 from images.catalogue import KIND, catalogue
-from images.errors import BaseImageUnusable, LeaseLost
+from images.errors import BaseImageUnusable
 from images.lanes import Lane
 from images.models import BaseImage, Build, ImageType, ManagedImage, Status
 from images.models.lease import WorkState
@@ -35,30 +35,21 @@ def run(base_image_id: int) -> None:
     base = ready.claim(base_image_id, settings.BUILD_LEASE_SECONDS)
     if base is None:
         return
-    try:
-        with holding(base, settings.BUILD_LEASE_SECONDS) as holder:
-            attempt(base, holder)
-    except LeaseLost:
-        logger.info("The import of base image %s was taken over.", base)
+    carry_out(
+        base,
+        settings.BUILD_LEASE_SECONDS,
+        lambda holder: attempt(base, holder),
+        fail=lambda error: fail(base, error),
+        broke=BaseImageUnusable(
+            "The import broke on the platform's side; the builds worker's log says where.",
+            hint="Import it again; if it fails the same way, tell the developers.",
+        ),
+    )
 
 
 def attempt(base: BaseImage, holder: Holder) -> None:
-    try:
-        with work_folder(settings.CACHE_DIR, f"base-{base.pk}") as work:
-            make(base, holder, work)
-    except LeaseLost:
-        raise
-    except DomainError as error:
-        fail(base, error)
-    except Exception:
-        logger.exception("The import of base image %s broke", base)
-        fail(
-            base,
-            BaseImageUnusable(
-                "The import broke on the platform's side; the builds worker's log says where.",
-                hint="Import it again; if it fails the same way, tell the developers.",
-            ),
-        )
+    with work_folder(settings.CACHE_DIR, f"base-{base.pk}") as work:
+        make(base, holder, work)
 
 
 def make(base: BaseImage, holder: Holder, work: Path) -> None:
@@ -134,8 +125,6 @@ def obtain(source: str, work: Path, holder: Holder) -> base_images.ImageContent:
             return debian.from_suite(
                 name, settings.CACHE_DIR / "bases", work=work, log=log, check=holder.check
             )
-    except LeaseLost:
-        raise
     except DomainError as error:
         if not rest:
             raise
@@ -155,16 +144,7 @@ def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
         )
         list(siblings.select_for_update().order_by("pk"))
         siblings.exclude(pk=base.pk).update(is_current=False)
-        base.write(
-            state=WorkState.SUCCEEDED,
-            is_current=True,
-            finished_at=timezone.now(),
-            lease_expires_at=None,
-            error_code="",
-            error_message="",
-            error_hint="",
-            **columns,
-        )
+        base.succeed(is_current=True, **columns)
         outdated = upgrades.mark_outdated(base)
     logger.info("Base image %s is current; %s images are brought up to date.", base, outdated)
     base_image_notices.announce_ready(base)
@@ -194,13 +174,6 @@ def follow_root(root: BaseImage) -> None:
 
 def fail(base: BaseImage, error: DomainError) -> None:
     """Record why; builds that waited for this base image fail with the same reason."""
-    values = {
-        "state": WorkState.FAILED,
-        "finished_at": timezone.now(),
-        "error_code": error.code,
-        "error_message": error.message,
-        "error_hint": error.hint,
-    }
     with transaction.atomic():
         waiting = Build.objects.filter(base_image=base, state=WorkState.QUEUED)
         owners = list(
@@ -208,8 +181,8 @@ def fail(base: BaseImage, error: DomainError) -> None:
             .filter(pk__in=waiting.values("image"))
             .values_list("pk", flat=True)
         )
-        base.write(**values, lease_expires_at=None)
-        waiting.filter(image__in=owners).update(**values)
+        base.fail(error)
+        waiting.filter(image__in=owners).fail(error)
         ManagedImage.objects.filter(pk__in=owners).update(
             status=Status.FAILED, updated_at=timezone.now()
         )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.utils import timezone
 
 from images.building import container
 from images.building.cache import work_folder
@@ -15,13 +14,11 @@ from images.building.from_source import source_builds
 from images.building.indexes import Indexes, refuse_forbidden
 from images.building.locked_files import Lock
 from images.building.resolve import Target, resolve
-from images.building.work import holding
-from images.errors import BuildError, LeaseLost, NoWheel
+from images.building.work import carry_out
+from images.errors import BuildError, NoWheel
 from images.models import Alteration, BaseImage
 from images.models.alteration import AlterationQuerySet
-from images.models.lease import WorkState
 from images.specs import pip_requirements_of
-from ri_platform.errors import DomainError
 
 if TYPE_CHECKING:
     from images.building.sources import SourceBuilds
@@ -81,54 +78,28 @@ def claim(alteration_id: int) -> Alteration | None:
 
 
 def run_claimed(alteration: Alteration) -> None:
-    try:
-        with holding(alteration, settings.BUILD_LEASE_SECONDS) as holder:
-            resolve_alteration(alteration, holder.check)
-    except LeaseLost:
-        logger.info("The alteration %s was taken over.", alteration.pk)
+    carry_out(
+        alteration,
+        settings.BUILD_LEASE_SECONDS,
+        lambda holder: resolve_alteration(alteration, holder.check),
+        fail=alteration.fail,
+        broke=BuildError(
+            "Resolving broke on the platform's side; its operators' log says where.",
+            hint="Try again; if it fails the same way, tell your administrator.",
+        ),
+    )
 
 
 def resolve_alteration(alteration: Alteration, check: Callable[[], None]) -> None:
-    try:
-        with work_folder(settings.CACHE_DIR, f"alteration-{alteration.pk}") as work:
-            sources = source_builds(
-                alteration.spec, alteration.base_image, work, log=logger.debug, check=check
-            )
-            lock = lock_spec(
-                alteration.spec,
-                alteration.base_image,
-                log=logger.debug,
-                check=check,
-                sources=sources,
-            )
-    except LeaseLost:
-        raise
-    except DomainError as error:
-        end_badly(alteration, error)
-    except Exception:
-        logger.exception("The alteration %s broke", alteration.pk)
-        end_badly(
-            alteration,
-            BuildError(
-                "Resolving broke on the platform's side; its operators' log says where.",
-                hint="Try again; if it fails the same way, tell your administrator.",
-            ),
+    with work_folder(settings.CACHE_DIR, f"alteration-{alteration.pk}") as work:
+        sources = source_builds(
+            alteration.spec, alteration.base_image, work, log=logger.debug, check=check
         )
-    else:
-        alteration.write(
-            state=WorkState.SUCCEEDED,
-            lock=lock.text,
-            finished_at=timezone.now(),
-            lease_expires_at=None,
+        lock = lock_spec(
+            alteration.spec,
+            alteration.base_image,
+            log=logger.debug,
+            check=check,
+            sources=sources,
         )
-
-
-def end_badly(alteration: Alteration, error: DomainError) -> None:
-    alteration.write(
-        state=WorkState.FAILED,
-        finished_at=timezone.now(),
-        lease_expires_at=None,
-        error_code=error.code,
-        error_message=error.message,
-        error_hint=error.hint,
-    )
+    alteration.succeed(lock=lock.text)

@@ -49,14 +49,8 @@ def succeed(build: Build, product: Product) -> None:
     with transaction.atomic():
         image = ManagedImage.objects.select_for_update().get(pk=build.image_id)
         now = timezone.now()
-        build.write(
-            state=WorkState.SUCCEEDED,
-            finished_at=now,
-            lease_expires_at=None,
+        build.succeed(
             phase="",
-            error_code="",
-            error_message="",
-            error_hint="",
             manifest_digest=product.manifest_digest,
             config_digest=product.config_digest,
             size_bytes=product.size_bytes,
@@ -117,15 +111,7 @@ def fail(build: Build, error: DomainError) -> None:
     with transaction.atomic():
         image = ManagedImage.objects.select_for_update().get(pk=build.image_id)
         now = timezone.now()
-        build.write(
-            state=WorkState.FAILED,
-            finished_at=now,
-            lease_expires_at=None,
-            error_code=error.code,
-            error_message=error.message,
-            error_hint=error.hint,
-            timings=build.timings,
-        )
+        build.fail(error, timings=build.timings)
         ManagedImage.objects.filter(pk=build.image_id).update(status=Status.FAILED, updated_at=now)
         announce(ImageEvent.FAILED, [image.name], build=build.number, error=told(error))
         wake.after_commit(wake.Task.TIDY_REPOSITORY, image.pk)

@@ -18,8 +18,8 @@ from images.building import container, outcome
 from images.building.cache import caches, work_folder
 from images.building.image_build import ImageBuild
 from images.building.journal import Journal
-from images.building.work import Holder, holding
-from images.errors import BuildError, LeaseLost
+from images.building.work import Holder, carry_out
+from images.errors import BuildError
 from images.models import Build
 from images.models.build import BuildQuerySet
 from ri_platform.errors import DomainError
@@ -53,46 +53,37 @@ def run_claimed(build: Build) -> None:
     structlog.contextvars.bind_contextvars(image=build.image.name, build=build.number)
     logger.info("Build %s of %s begins, attempt %s.", build.number, build.image, build.attempts)
     begun = time.monotonic()
-    try:
-        with holding(build, settings.BUILD_LEASE_SECONDS) as holder:
-            attempt(build, holder)
-    except LeaseLost:
-        logger.info("Build %s of %s was taken over or cancelled.", build.number, build.image)
-        outcome.let_go(build)
-    else:
-        logger.info("Build %s of %s %s.", build.number, build.image, build.state)
-        upgrades.after_build(build, time.monotonic() - begun)
-
-
-def attempt(build: Build, holder: Holder) -> None:
-    """Run the build and record how it ended. Raises only `LeaseLost`."""
     journal = Journal(build)
-    try:
-        if build.attempts > settings.BUILD_MAX_ATTEMPTS:
-            raise BuildError(
-                f"The build's worker died {settings.BUILD_MAX_ATTEMPTS} times.",
-                hint="Ask an operator to look at the builds worker's log, then build again.",
-            )
-        if build.attempts > 1:
-            journal.line(f"Attempt {build.attempts}: the worker before this one died.")
-        product = make(build, journal, holder)
-        journal.line(f"Ready: {product.manifest_digest}")
-        journal.flush()
-        outcome.succeed(build, product)
-    except LeaseLost:
-        raise
-    except DomainError as error:
-        finish_failed(build, journal, error)
-    except Exception:
-        logger.exception("Build %s of image %s broke", build.number, build.image_id)
-        finish_failed(
-            build,
-            journal,
-            BuildError(
-                "The build broke on the platform's side; its operators' log says where.",
-                hint="Build it again; if it fails the same way, tell your administrator.",
-            ),
+    ended = carry_out(
+        build,
+        settings.BUILD_LEASE_SECONDS,
+        lambda holder: attempt(build, journal, holder),
+        fail=lambda error: finish_failed(build, journal, error),
+        broke=BuildError(
+            "The build broke on the platform's side; its operators' log says where.",
+            hint="Build it again; if it fails the same way, tell your administrator.",
+        ),
+    )
+    if not ended:
+        outcome.let_go(build)
+        return
+    logger.info("Build %s of %s %s.", build.number, build.image, build.state)
+    upgrades.after_build(build, time.monotonic() - begun)
+
+
+def attempt(build: Build, journal: Journal, holder: Holder) -> None:
+    """Make the image and record it. Raises a `DomainError` if it cannot be made, and `LeaseLost`."""
+    if build.attempts > settings.BUILD_MAX_ATTEMPTS:
+        raise BuildError(
+            f"The build's worker died {settings.BUILD_MAX_ATTEMPTS} times.",
+            hint="Ask an operator to look at the builds worker's log, then build again.",
         )
+    if build.attempts > 1:
+        journal.line(f"Attempt {build.attempts}: the worker before this one died.")
+    product = make(build, journal, holder)
+    journal.line(f"Ready: {product.manifest_digest}")
+    journal.flush()
+    outcome.succeed(build, product)
 
 
 def finish_failed(build: Build, journal: Journal, error: DomainError) -> None:

@@ -1,4 +1,4 @@
-"""Holding leased work: the lease is renewed in the background while the work runs.
+"""Running leased work: the lease is renewed in the background, and the end is recorded, whichever it is.
 
 The worker asks `check` between steps (and the engine asks it inside long ones); it raises as soon as
 the lease is lost, so a worker that was taken over stops instead of racing its successor.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 
 from django.db import DatabaseError, close_old_connections, connection
 
-from images.errors import LeaseLost
 from images.models import Lease
+from images.models.lease import LeaseLost
+from ri_platform.errors import DomainError
 from ri_platform.metrics import LEASES_LOST
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Holder:
     def check(self) -> None:
         """Raise `LeaseLost` if this worker must stop."""
         if self._lost.is_set():
-            raise LeaseLost("Another worker has taken this work over, or it was cancelled.")
+            raise LeaseLost
 
     def start(self) -> None:
         self._thread.start()
@@ -77,3 +78,33 @@ def holding(work: Lease, seconds: float) -> Iterator[Holder]:
         yield holder
     finally:
         holder.stop()
+
+
+def carry_out(
+    work: Lease,
+    seconds: float,
+    run: Callable[[Holder], None],
+    *,
+    fail: Callable[[DomainError], None],
+    broke: DomainError,
+) -> bool:
+    """Run claimed work under its lease; False if the lease was lost, so that nothing more may be written.
+
+    `run` records success itself. `fail` records an error as the end of the work: the one that `run` raised,
+    or `broke` in place of an exception that is a defect of ours, which goes to the log.
+    """
+    try:
+        with holding(work, seconds) as holder:
+            try:
+                run(holder)
+            except DomainError as error:
+                fail(error)
+            except LeaseLost:
+                raise
+            except Exception:
+                log.exception("The %s %s broke", work._meta.verbose_name, work)
+                fail(broke)
+    except LeaseLost:
+        log.info("The %s %s was taken over or cancelled.", work._meta.verbose_name, work)
+        return False
+    return True

@@ -113,7 +113,7 @@ class BaseImage(Lease):
     @property
     def is_settled(self) -> bool:
         """Nothing more comes of it by itself."""
-        return self.state not in (WorkState.QUEUED, WorkState.RUNNING)
+        return not self.is_active
 
     @property
     def tag(self) -> str:

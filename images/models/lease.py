@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from images.errors import LeaseLost
+from ri_platform.errors import DomainError
 from ri_platform.metrics import LEASE_TAKEOVERS
 
 M = TypeVar("M", bound="Lease")
@@ -27,6 +27,8 @@ class WorkState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+# Something may still come of it by itself.
+ACTIVE = (WorkState.QUEUED, WorkState.RUNNING)
 # How long after waking a worker the sweeper leaves the same work alone.
 WAKE_INTERVAL = timedelta(seconds=30)
 
@@ -35,7 +37,46 @@ def next_wake() -> datetime:
     return timezone.now() + WAKE_INTERVAL
 
 
+class LeaseLost(Exception):
+    """Another worker has taken the work over, or it was cancelled: its holder stops and writes nothing.
+
+    It is told to no person, so it is no `DomainError`, and what handles those never takes it for a failure.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Another worker has taken this work over, or it was cancelled.")
+
+
+def error_columns(error: DomainError | None) -> dict[str, str]:
+    """The columns of a lease that tell an error; cleared where there is none."""
+    if error is None:
+        return {"error_code": "", "error_message": "", "error_hint": ""}
+    return {
+        "error_code": error.code,
+        "error_message": error.message,
+        "error_hint": error.hint,
+    }
+
+
+def end_columns(state: WorkState, error: DomainError | None = None) -> dict[str, Any]:
+    """The columns that tell the end of work, and that no worker holds it any more."""
+    return {
+        "state": state,
+        "finished_at": timezone.now(),
+        "lease_expires_at": None,
+        **error_columns(error),
+    }
+
+
 class LeaseQuerySet(models.QuerySet[M], Generic[M]):
+    def active(self) -> Self:
+        """Queued or running."""
+        return self.filter(state__in=ACTIVE)
+
+    def fail(self, error: DomainError) -> int:
+        """End rows that no worker holds with an error; returns how many there were."""
+        return self.update(**end_columns(WorkState.FAILED, error))
+
     def due(self) -> Self:
         """Claimable, and not woken a moment ago: what the sweeper sends again."""
         return self.claimable().filter(due_at__lt=timezone.now())
@@ -96,6 +137,18 @@ class Lease(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    def succeed(self, **columns: Any) -> None:
+        """End the work well, with its result in `columns`. Raises `LeaseLost`."""
+        self.write(**end_columns(WorkState.SUCCEEDED), **columns)
+
+    def fail(self, error: DomainError, **columns: Any) -> None:
+        """End the work with an error. Raises `LeaseLost`."""
+        self.write(**end_columns(WorkState.FAILED, error), **columns)
+
     def renew(self, seconds: float) -> None:
         """Hold the lease for `seconds` more. Raises `LeaseLost`."""
         self.write(lease_expires_at=timezone.now() + timedelta(seconds=seconds))
@@ -110,7 +163,7 @@ class Lease(models.Model):
             .update(**values)
         )
         if not written:
-            raise LeaseLost("Another worker has taken this work over, or it was cancelled.")
+            raise LeaseLost
         for name, value in values.items():
             setattr(self, name, value)
 

@@ -17,10 +17,10 @@ from images.attestations import Library
 from images.building import run
 from images.building.journal import Journal
 from images.building.outcome import Product, succeed
-from images.building.work import Holder, holding
-from images.errors import LeaseLost
+from images.building.work import Holder, carry_out, holding
 from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
-from images.models.lease import WorkState
+from images.models.lease import LeaseLost, WorkState
+from ri_platform.errors import DomainError
 from tests import factories
 from tests.conftest import Cast
 from workspaces.access import Actor
@@ -89,6 +89,72 @@ def test_a_build_whose_worker_dies_again_and_again_fails(build: Build, settings:
 def test_work_that_waits_for_base_or_repository_is_not_started(build: Build) -> None:
     ManagedImage.objects.update(repository_ready_at=None)
     assert Build.objects.startable().claim(build.pk, 30) is None
+
+
+class Refused(DomainError):
+    code = "refused"
+
+
+BROKE = Refused("It broke on our side.", hint="Tell somebody.")
+
+
+def held(build: Build) -> Build:
+    claimed = Build.objects.claim(build.pk, 30)
+    assert claimed is not None
+    return claimed
+
+
+def raises(error: Exception) -> Callable[[Holder], None]:
+    def run(holder: Holder) -> None:
+        raise error
+
+    return run
+
+
+def test_the_error_of_leased_work_is_recorded_as_its_end(build: Build) -> None:
+    work = held(build)
+    error = Refused("No.", hint="Ask otherwise.")
+    assert carry_out(work, 30, raises(error), fail=work.fail, broke=BROKE)
+    build.refresh_from_db()
+    assert (build.state, build.error_code) == (WorkState.FAILED, "refused")
+    assert (build.error_message, build.error_hint) == ("No.", "Ask otherwise.")
+    assert build.lease_expires_at is None
+    assert build.finished_at is not None
+
+
+def test_a_defect_in_leased_work_is_logged_and_told_as_ours(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = held(build)
+    with caplog.at_level("ERROR"):
+        assert carry_out(work, 30, raises(KeyError("boom")), fail=work.fail, broke=BROKE)
+    build.refresh_from_db()
+    assert (build.state, build.error_message) == (WorkState.FAILED, "It broke on our side.")
+    assert "The build leased build 1 broke" in caplog.text
+    assert "KeyError: 'boom'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [LeaseLost(), Refused("No."), KeyError("boom")], ids=["stopped", "refused", "broke"]
+)
+def test_work_that_was_taken_over_writes_no_end(build: Build, error: Exception) -> None:
+    work = held(build)
+    Build.objects.update(lease_token=work.lease_token + 1)
+    assert not carry_out(work, 30, raises(error), fail=work.fail, broke=BROKE)
+    build.refresh_from_db()
+    assert (build.state, build.error_code) == (WorkState.RUNNING, "")
+
+
+def test_success_clears_what_an_attempt_before_it_said(base: BaseImage) -> None:
+    BaseImage.objects.update(
+        state=WorkState.RUNNING, is_current=False, lease_expires_at=timezone.now(),
+        error_code="refused", error_message="No.", error_hint="Ask otherwise.",
+    )  # fmt: skip
+    base.refresh_from_db()
+    base.succeed()
+    base.refresh_from_db()
+    assert (base.state, base.lease_expires_at) == (WorkState.SUCCEEDED, None)
+    assert (base.error_code, base.error_message, base.error_hint) == ("", "", "")
 
 
 @pytest.mark.django_db(transaction=True)

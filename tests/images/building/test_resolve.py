@@ -15,7 +15,8 @@ from images.building.cache import BoundedCache
 from images.building.locked_files import LockedWheel
 from images.building.resolve import Target, parse_lock, resolve, without_credentials
 from images.building.wheels import fetch, index_client
-from images.errors import FetchFailed, LeaseLost, NoWheel, ResolutionFailed, WheelInvalid
+from images.errors import FetchFailed, NoWheel, ResolutionFailed, WheelInvalid
+from images.models.lease import LeaseLost
 from images.requirements import parse_pip_requirements
 from ri_platform.local.services import free_port
 from tests.http_server import QuietHandler, address_of, serving
@@ -103,7 +104,7 @@ def test_an_index_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.slow
 def test_a_lost_lease_ends_the_resolver() -> None:
     def lost() -> None:
-        raise LeaseLost("taken over")
+        raise LeaseLost
 
     with silent_server() as address, pytest.raises(LeaseLost):
         resolve(
