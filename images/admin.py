@@ -28,7 +28,7 @@ from images.models import (
     Webhook,
     WheelLayer,
 )
-from images.models.lease import WorkState
+from images.models.lease import ACTIVE
 from ri_platform.errors import DomainError
 from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
@@ -240,7 +240,7 @@ class TaskFilter(Filter):
 
 class StateFilter(Filter):
     title = parameter_name = "state"
-    values = (WorkState.QUEUED, WorkState.RUNNING)
+    values = ACTIVE
 
 
 @admin.register(TaskDue)

@@ -10,9 +10,9 @@ from functools import cached_property
 from images import attestations, operations
 from images.lockdiff import Change, differences
 from images.models import Build, InstalledLibrary, ManagedImage
-from images.models.lease import WorkState
 from images.references import repository_of
 from ri_platform.errors import NotFound
+from ri_platform.numbers import number_of
 from workspaces.models import User
 
 
@@ -89,10 +89,11 @@ def revision_named(user: User, text: str) -> Build:
     """
     name, _, tag = text.strip().partition(":")
     number = tag.removeprefix("build-")
-    if tag and not (number.isdecimal() and len(number) < 10):
+    wanted = number_of(number, 31)
+    if tag and wanted is None:
         operations.image_named(user, name)
         raise NotFound(f"{name} has no revision {tag}.")
-    return revision_of(user, name, int(number) if tag else None)
+    return revision_of(user, name, wanted)
 
 
 def revision_of(user: User, name: str, number: int | None) -> Build:
@@ -102,8 +103,7 @@ def revision_of(user: User, name: str, number: int | None) -> Build:
         if image.current_build is None:
             raise NotFound(f"No build of {name} has succeeded yet.")
         return image.current_build
-    good = image.builds.select_related("base_image", "image").filter(state=WorkState.SUCCEEDED)
-    found = good.filter(number=number).first() if 0 < number < 2**31 else None
+    found = image.builds.select_related("base_image").revisions().numbered(number)
     if found is None:
         raise NotFound(f"{name} has no revision build-{number}.")
     return found

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from images.models import AwsContact, Build, BuildHost, ManagedImage, Status, TaskDue
 from images.models.contact import Identity
-from images.models.lease import WorkState
+from images.models.lease import ACTIVE, WorkState
 from images.wake import Task
 
 # As the view of what is due calls them. A base image is prepared first and imported then, as one row.
@@ -69,7 +69,7 @@ def queues() -> list[GaugeMetricFamily]:
     )
     found = {(row["task"], row["state"]): (row["number"], row["oldest"]) for row in rows}
     for task in TASKS:
-        for state in (WorkState.QUEUED, WorkState.RUNNING):
+        for state in ACTIVE:
             number, oldest = found.get((task, state.value), (0, now))
             length.add_metric([task, state.value], number)
             if state == WorkState.QUEUED:

@@ -22,7 +22,7 @@ from images.errors import TooManyBuilds
 from images.lanes import Lane
 from images.models import Alteration, Build
 from images.models.build import OF_THE_PLATFORM
-from images.models.lease import WorkState
+from images.models.lease import ACTIVE, WorkState
 from images.specs import allows_source
 from ri_platform.locks import until_commit
 from workspaces.models import User
@@ -151,7 +151,7 @@ def refuse_too_many(user: User, spec: Mapping[str, Any]) -> None:
     if allows_source(spec):
         source = {"spec__allow_source": True}
         limits.append((settings.MAX_WAITING_SOURCE_BUILDS, "builds from source", source))
-    mine = {"requested_by": user, "state__in": [WorkState.QUEUED, WorkState.RUNNING]}
+    mine = {"requested_by": user, "state__in": ACTIVE}
     for limit, what, kind in limits:
         number = sum(
             model._default_manager.filter(**mine, **kind).count() for model in (Build, Alteration)

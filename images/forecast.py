@@ -97,8 +97,8 @@ class Forecast:
             "requested_by_id", "image__created_in_id", "image__repository_ready_at",
             "image__repository_error", "base_image__state",
         )  # fmt: skip
-        active = builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING]).order_by()
-        recent = builds.filter(state=WorkState.SUCCEEDED).order_by("-pk")[:RECENT]
+        active = builds.active().order_by()
+        recent = builds.revisions().order_by("-pk")[:RECENT]
         found = sorted(active.union(recent, all=True), key=lambda build: build.pk)
         return cls(found, timezone.now())
 

@@ -6,12 +6,11 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from images.models import Assignment, AssignmentState, Build, ManagedImage
-from images.models.lease import WorkState
 
 
 def kept_builds(image: ManagedImage) -> QuerySet[Build]:
     """The newest successful builds, and those that models are pinned to or wait for; the newest first."""
-    succeeded = Build.objects.filter(image=image, state=WorkState.SUCCEEDED)
+    succeeded = image.builds.revisions()
     newest = succeeded.order_by("-number").values("pk")[: settings.KEEP_BUILDS]
     pinned = Assignment.objects.exclude(state=AssignmentState.PAST).filter(
         image=image, build__isnull=False

@@ -207,12 +207,7 @@ def base_image_for(image_type: str, python_version: str) -> BaseImage:
     Raises `Invalid` if the platform provides none.
     """
     candidates = BaseImage.objects.filter(image_type=image_type, python_version=python_version)
-    base = (
-        candidates.current().first()
-        or candidates.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING])
-        .order_by("-created_at")
-        .first()
-    )
+    base = candidates.current().first() or candidates.active().order_by("-created_at").first()
     if base is None:
         raise Invalid(
             f"The platform provides no base image of type {image_type} "

@@ -56,9 +56,7 @@ def remove_image(
             current_of=None
         )
         # A worker in the middle of one finds its writes refused and stops.
-        image.builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING]).update(
-            state=WorkState.CANCELLED, finished_at=now
-        )
+        image.builds.active().update(state=WorkState.CANCELLED, finished_at=now)
         Assignment.objects.waiting().filter(image=image).delete()
         record(
             "image.removed", actor, image, workspace,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max
 from django.utils import timezone
 
 from images import wake
@@ -24,6 +24,7 @@ from images.operations import (
     require_enabled,
 )
 from ri_platform.errors import Conflict, Invalid, NotFound
+from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import Workspace
@@ -88,7 +89,8 @@ def propose_alteration(
 def alteration_of(image: ManagedImage, alteration_id: int) -> Alteration:
     """An open alteration of the image. Raises `NotFound`."""
     rows = image.alterations.select_related("image__current_build", "base_image")
-    found = rows.filter(pk=alteration_id).first() if 0 < alteration_id < 2**63 else None
+    wanted = number_of(alteration_id, 63)
+    found = None if wanted is None else rows.filter(pk=wanted).first()
     if found is None:
         raise NotFound(
             "This alteration is no longer open.", hint="It was built, or is older than a day."
@@ -169,7 +171,7 @@ def build_spec(
 
 
 def roll_back_image(
-    actor: Actor, image: ManagedImage, number: int, *, workspace: Workspace | None = None
+    actor: Actor, image: ManagedImage, number: str | int, *, workspace: Workspace | None = None
 ) -> Build:
     """Make an earlier build's image current again, by a new build of its lock on its base.
 
@@ -181,18 +183,12 @@ def roll_back_image(
     require_enabled()
     with transaction.atomic():
         locked = lock_idle(image)
-        target = (
-            locked.builds.select_related("base_image")
-            .filter(number=number, state=WorkState.SUCCEEDED)
-            .first()
-        )
-        if target is None:
-            raise NotFound(f"{locked.name} has no successful build {number}.")
+        target = locked.revision_numbered(number)
         if target.pk == locked.current_build_id:
-            raise Conflict(f"Build {number} is the current one of {locked.name}.")
+            raise Conflict(f"Build {target.number} is the current one of {locked.name}.")
         set_spec(locked, target.spec)
         build = new_build(locked, target.base_image, BuildReason.ROLL_BACK, actor, lock=target.lock)
-        record("image.rolled_back", actor, locked, workspace, build=build.number, to=number)
+        record("image.rolled_back", actor, locked, workspace, build=build.number, to=target.number)
     return build
 
 
@@ -205,7 +201,7 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
     require_enabled()
     with transaction.atomic():
         locked = lock_existing(image)
-        build = active_builds(locked).first()
+        build = locked.builds.active().first()
         if build is None:
             raise Conflict(f"No build of {locked.name} is under way.")
         now = timezone.now()
@@ -261,16 +257,12 @@ def lock_existing(image: ManagedImage) -> ManagedImage:
 def lock_idle(image: ManagedImage) -> ManagedImage:
     """The locked row of an image that nothing is being built for. Raises `Conflict`."""
     locked = lock_existing(image)
-    if active_builds(locked).exists():
+    if locked.builds.active().exists():
         raise Conflict(
             f"{locked.name} is being built already.",
             hint="Wait until that build has ended, or cancel it.",
         )
     return locked
-
-
-def active_builds(image: ManagedImage) -> QuerySet[Build]:
-    return image.builds.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING])
 
 
 def set_spec(image: ManagedImage, spec: dict[str, Any]) -> None:

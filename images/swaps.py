@@ -17,10 +17,9 @@ from images.errors import RegistryError
 from images.kept import kept_builds
 from images.model_operations import EditModel, create_model, locked_model, record
 from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
-from images.models.lease import WorkState
 from images.operations import CreateImage, create_image, image_named, require_enabled
 from images.registry.reference import parse_reference
-from images.revisions import active_builds, lock_existing
+from images.revisions import lock_existing
 from images.specs import pip_requirements_of
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require
@@ -178,15 +177,13 @@ def checked(actor: Actor, choice: Choice) -> Assignment:
     image = lock_existing(image_named(actor.user, choice.name))
     build = None
     if choice.build is not None:
-        build = image.builds.filter(number=choice.build, state=WorkState.SUCCEEDED).first()
-        if build is None:
-            raise NotFound(f"{image.name} has no successful build {choice.build}.")
+        build = image.revision_numbered(choice.build)
         if not kept_builds(image).filter(pk=build.pk).exists():
             raise Conflict(
                 f"Build {build.number} of {image.name} is no longer kept in the registry.",
                 hint=f"Roll {image.name} back to it, which builds it again, or choose a newer build.",
             )
-    elif not image.current_build_id and not active_builds(image).exists():
+    elif not image.current_build_id and not image.builds.active().exists():
         raise Conflict(
             f"No build of {image.name} has succeeded, so nothing can run on it.",
             hint="Build it again first, or choose another image.",

@@ -20,11 +20,9 @@ from images.lanes import Lane
 from images.models import BaseImage, Build, BuildReason, ImageEvent, ManagedImage, Status
 from images.models.build import OF_THE_PLATFORM
 from images.models.lease import WorkState
-from images.revisions import active_builds, new_build, record, set_spec
+from images.revisions import new_build, record, set_spec
 from images.webhooks import announce
 from ri_platform.locks import exclusive
-
-ACTIVE = (WorkState.QUEUED, WorkState.RUNNING)
 
 
 def mark_outdated(base: BaseImage) -> int:
@@ -63,8 +61,7 @@ def dispatch() -> int:
 
 
 def there_is_room() -> bool:
-    active = Build.objects.filter(state__in=ACTIVE)
-    upgrades = active.filter(reason__in=OF_THE_PLATFORM)
+    upgrades = Build.objects.active().filter(reason__in=OF_THE_PLATFORM)
     # What waits for something else than a builder, or in the lane of builds from source, may wait long.
     waiting = Lane.BUILDS.among(Build.objects.startable()).filter(state=WorkState.QUEUED)
     others = waiting.exclude(reason__in=OF_THE_PLATFORM)
@@ -80,7 +77,7 @@ def begin_next() -> bool:
         .order_by(F("last_used_at").desc(nulls_last=True), "updated_at")
         .first()
     )
-    if image is None or image.current_build is None or active_builds(image).exists():
+    if image is None or image.current_build is None or image.builds.active().exists():
         return False
     current = image.current_build
     base = BaseImage.objects.current().filter(

@@ -23,6 +23,7 @@ from django.utils import timezone
 from images import wake
 from images.models import Delivery, ImageEvent, Webhook
 from ri_platform.errors import Conflict, DomainError, Invalid, NotFound
+from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 
@@ -107,7 +108,8 @@ def webhook_of(actor: Actor, webhook_id: UUID) -> Webhook:
 def send_again(actor: Actor, webhook_id: UUID, delivery_id: int) -> Delivery:
     """Send a message once more, whether it arrived or not."""
     hook = webhook_of(actor, webhook_id)
-    found = hook.deliveries.filter(pk=delivery_id).first() if delivery_id < 2**63 else None
+    wanted = number_of(delivery_id, 63)
+    found = None if wanted is None else hook.deliveries.filter(pk=wanted).first()
     if found is None:
         raise NotFound("There is no such delivery.")
     with transaction.atomic():

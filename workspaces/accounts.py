@@ -19,6 +19,7 @@ from django.utils.http import urlsafe_base64_encode
 
 from ri_platform.errors import Conflict, Invalid, NotFound
 from ri_platform.locks import until_commit
+from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import InstanceRole, User
@@ -154,7 +155,8 @@ def search(words: str) -> QuerySet[User]:
 def account_of(actor: Actor, user_id: int) -> User:
     """Raises `NotFound`."""
     require(actor, Action.SEE_ORGANIZATION)
-    found = User.objects.filter(pk=user_id).first() if 0 < user_id < 2**31 else None
+    wanted = number_of(user_id, 31)
+    found = None if wanted is None else User.objects.filter(pk=wanted).first()
     if found is None:
         raise NotFound("There is no such account.")
     return found

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from ri_platform.errors import Conflict, Invalid, NotFound
+from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import WORKSPACE_ADMINISTRATORS, Action, Actor, require
 from workspaces.models import Membership, User, Workspace, WorkspaceRole
@@ -78,7 +79,8 @@ def remove_member(actor: Actor, membership: Membership) -> None:
 def membership_of(workspace: Workspace, user_id: int) -> Membership:
     """Raises `NotFound`."""
     rows = workspace.memberships.select_related("user", "workspace")
-    found = rows.filter(user=user_id).first() if 0 < user_id < 2**31 else None
+    wanted = number_of(user_id, 31)
+    found = None if wanted is None else rows.filter(user=wanted).first()
     if found is None:
         raise NotFound("There is no such member of this workspace.")
     return found

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.errors import Invalid
+from ri_platform.numbers import number_of
 from ri_platform.text import column_length
 from workspaces import audit, audit_export, organization, tokens
 from workspaces.access import Action, Actor
@@ -189,8 +190,8 @@ def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[st
 def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[str, Any]:
     """What was changed and by whom, newest first, in pages."""
     rows = audit.events(**checked(asked).wanted)
-    if asked.page_token:
-        rows = rows.filter(pk__lt=min(int(asked.page_token), 2**63 - 1))
+    if (before := number_of(asked.page_token, 63)) is not None:
+        rows = rows.filter(pk__lt=before)
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
     return {"events": [event_described(event) for event in found], "next_page_token": token}
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from ri_platform.address import client_address
 from ri_platform.errors import NotFound
+from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import User
@@ -44,7 +45,8 @@ def end_sessions(actor: Actor, chosen: str, *, keep: str) -> int:
     require(actor, Action.MANAGE_OWN_ACCOUNT)
     mine = UserSession.objects.filter(user=actor.user).exclude(session_key=keep)
     if chosen:
-        mine = mine.filter(pk=int(chosen) if chosen.isdecimal() and len(chosen) < 18 else -1)
+        number = number_of(chosen, 63)
+        mine = mine.none() if number is None else mine.filter(pk=number)
     with transaction.atomic():
         found = list(mine.select_for_update())
         if chosen and not found:

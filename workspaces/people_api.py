@@ -11,6 +11,7 @@ from ninja import Query
 from pydantic import Field
 
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
+from ri_platform.numbers import number_of
 from ri_platform.text import column_length
 from workspaces import accounts, members
 from workspaces.access import Action, Actor
@@ -194,7 +195,7 @@ def list_candidates(
 def add_members(request: HttpRequest, workspace: Workspace, wanted: MembersIn) -> dict[str, Any]:
     """Answers those that were added; who is a member already stays as they are."""
     users = members.candidates(workspace, "").filter(
-        pk__in=[number for number in wanted.user_ids if 0 < number < 2**31]
+        pk__in=[number for number in wanted.user_ids if number_of(number, 31) is not None]
     )
     added = members.add_members(Actor.of(request), workspace, users, wanted.role)
     return {"users": [member_described(membership) for membership in added]}

@@ -13,7 +13,7 @@ from images.api import present, schemas
 from images.forecast import Forecast
 from images.models import Build
 from ri_platform.api import ERRORS, Camel, page_of, router
-from ri_platform.errors import NotFound
+from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
 from workspaces.api import guarded
 
@@ -71,8 +71,8 @@ def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> 
     """Every attempt to build the image, newest first, in pages."""
     image = operations.image_named(Actor.of(request).user, name)
     rows = image.builds.select_related("base_image").defer("lock")
-    if asked.page_token:
-        rows = rows.filter(number__lt=min(int(asked.page_token), 2**31 - 1))
+    if (before := number_of(asked.page_token, 31)) is not None:
+        rows = rows.filter(number__lt=before)
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.number)
     return {"builds": [present.build(build) for build in found], "next_page_token": token}
 
@@ -114,9 +114,4 @@ def read_build_log(
 
 
 def build_of(request: HttpRequest, name: str, number: int) -> Build:
-    image = operations.image_named(Actor.of(request).user, name)
-    rows = image.builds.select_related("base_image", "image")
-    build = rows.filter(number=number).first() if 0 < number < 2**31 else None
-    if build is None:
-        raise NotFound(f"{name} has no build {number}.")
-    return build
+    return operations.image_named(Actor.of(request).user, name).build_numbered(number)

@@ -18,6 +18,7 @@ from images.origins import origins
 from images.use import use_of
 from ri_platform.api import ERRORS, Camel, Line, router
 from ri_platform.errors import NotFound
+from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
 from workspaces.api import Id, guarded
 from workspaces.models import User
@@ -174,10 +175,11 @@ def list_image_models(request: HttpRequest, name: str) -> dict[str, Any]:
 def side(user: User, text: str, field: str) -> Build:
     """The build that `name` or `name@number` stands for. Raises `NotFound` with the field that named it."""
     name, at, number = text.strip().partition("@")
-    if at and not (number.isdecimal() and number.isascii() and 0 < len(number) < 10):
+    wanted = number_of(number, 31)
+    if at and wanted is None:
         raise NotFound(f"{number!r} is not the number of a build.", field=field)
     try:
-        return revision_of(user, name, int(number) if at else None)
+        return revision_of(user, name, wanted)
     except NotFound as error:
         raise NotFound(error.message, hint=error.hint, field=field) from error
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import models
 from django.db.models import Q
 
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
-
-if TYPE_CHECKING:
-    from django_stubs_ext.db.models.manager import RelatedManager
-
-    from images.models.build import Build
 
 
 class ImageType(models.TextChoices):
@@ -78,8 +71,6 @@ class BaseImage(Lease):
     # os-release's ID, and the packages by dpkg's own list, as `[name, version]`.
     os_id = models.CharField(max_length=40, blank=True)
     os_packages = models.JSONField(default=list, blank=True)
-
-    builds: RelatedManager[Build]
 
     objects = BaseImageQuerySet.as_manager()
 

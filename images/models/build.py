@@ -10,6 +10,7 @@ from django.db.models import Q
 from images.models.base_image import BaseImage
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.models.managed_image import ManagedImage
+from ri_platform.numbers import number_of
 from workspaces.models import User
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ OF_THE_PLATFORM = (BuildReason.UPGRADE, BuildReason.RENEW)
 
 
 class BuildQuerySet(LeaseQuerySet["Build"]):
+    def revisions(self) -> BuildQuerySet:
+        """Those that succeeded: what their images were, one after the other."""
+        return self.filter(state=WorkState.SUCCEEDED)
+
+    def numbered(self, number: str | int) -> Build | None:
+        """The one of this number among one image's; None as well for what is no number."""
+        wanted = number_of(number, 31)
+        return None if wanted is None else self.filter(number=wanted).first()
+
     def startable(self) -> BuildQuerySet:
         """Claimable builds whose repository and base image are there."""
         return self.claimable().filter(
@@ -118,10 +128,6 @@ class Build(Lease):
     @property
     def tag(self) -> str:
         return f"build-{self.number}"
-
-    @property
-    def is_active(self) -> bool:
-        return self.state in (WorkState.QUEUED, WorkState.RUNNING)
 
 
 class BuildLogChunk(models.Model):

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from images.models.base_image import ImageType, PythonVersion
 from images.models.lease import next_wake
+from ri_platform.errors import NotFound
 from workspaces.models import User, Workspace
 
 if TYPE_CHECKING:
@@ -107,7 +108,6 @@ class ManagedImage(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     assignments: RelatedManager[Assignment]
-    builds: RelatedManager[Build]
     alterations: RelatedManager[Alteration]
 
     objects = ManagedImageQuerySet.as_manager()
@@ -144,6 +144,20 @@ class ManagedImage(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def build_numbered(self, number: str | int) -> Build:
+        """The build of this number, as people or programs give it. Raises `NotFound`."""
+        found = self.builds.select_related("base_image", "requested_by").numbered(number)
+        if found is None:
+            raise NotFound(f"{self.name} has no build {str(number)[:20]}.")
+        return found
+
+    def revision_numbered(self, number: str | int) -> Build:
+        """The build of this number, if it succeeded. Raises `NotFound`."""
+        found = self.builds.select_related("base_image").revisions().numbered(number)
+        if found is None:
+            raise NotFound(f"{self.name} has no successful build {str(number)[:20]}.")
+        return found
 
     @property
     def is_restorable(self) -> bool:

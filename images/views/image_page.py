@@ -24,8 +24,8 @@ from images.references import pull_reference
 from images.specs import pip_requirements_of
 from images.use import use_of
 from images.views.parts import page_or_part
-from ri_platform.errors import NotFound
 from ri_platform.middleware import wants_fragment
+from ri_platform.numbers import number_of
 from workspaces.access import TABLE, Action, Actor, Permissions
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -99,7 +99,7 @@ def builds(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
 def revisions(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     """The builds that succeeded, what each changed, and the difference between any two of them."""
     image = shown_image(request, name)
-    good = image.builds.filter(state=WorkState.SUCCEEDED)
+    good = image.builds.revisions()
     numbers = list(good.values_list("number", flat=True))
     page = Paginator(numbers, PAGE_SIZE).get_page(request.GET.get("page"))
     after = number_in(request, "to", numbers) or next(iter(numbers), 0)
@@ -185,15 +185,7 @@ def latest_build(image: ManagedImage) -> Build:
 def chosen_build(request: HttpRequest, image: ManagedImage) -> Build:
     """The build that `?build=` names, else the newest. Raises `NotFound`."""
     number = request.GET.get("build", "")
-    if not number:
-        return latest_build(image)
-    found = None
-    if number.isdecimal() and len(number) < 10:
-        rows = image.builds.select_related("base_image", "requested_by")
-        found = rows.filter(number=int(number)).first()
-    if found is None:
-        raise NotFound("This image has no such build.")
-    return found
+    return image.build_numbered(number) if number else latest_build(image)
 
 
 def number_in(request: HttpRequest, parameter: str, numbers: list[int]) -> int:
@@ -240,7 +232,7 @@ def log(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     image = operations.image_named(Actor.of(request).user, name)
     build = chosen_build(request, image)
     after = request.GET.get("after", "0")
-    offset = int(after) if after.isdecimal() and len(after) < 10 else 0
+    offset = number_of(after, 31) or 0
     chunks = build.log_chunks.filter(offset__gte=offset)
     text = "".join(chunk.text for chunk in chunks)
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")

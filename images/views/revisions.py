@@ -13,7 +13,7 @@ from images.lockdiff import changes
 from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.views.parts import page_or_part
-from ri_platform.errors import DomainError, NotFound
+from ri_platform.errors import DomainError
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -47,9 +47,7 @@ def cancel(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> H
 @require_POST
 def roll_back(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
     number = request.POST.get("build", "")
-    if not number.isdecimal() or len(number) > 9:
-        raise NotFound(f"{image.name} has no such build.")
-    revisions.roll_back_image(Actor.of(request), image, int(number), workspace=workspace)
+    revisions.roll_back_image(Actor.of(request), image, number, workspace=workspace)
     return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
@@ -100,7 +98,7 @@ def alteration(
         "changes": changes(current.lock if current else "", proposed.lock) if resolved else [],
         "resolved": resolved,
         "failed": proposed.state == WorkState.FAILED,
-        "poll": proposed.state in (WorkState.QUEUED, WorkState.RUNNING),
+        "poll": proposed.is_active,
     }
     return page_or_part(request, "images/alteration.html", "images/_alteration.html", context)
 

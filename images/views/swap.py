@@ -16,11 +16,10 @@ from images.kept import kept_builds
 from images.lockdiff import differences
 from images.matching import match_images, on_build, wanted_by_model
 from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel
-from images.models.lease import WorkState
 from images.queries import versions_in
 from images.resolving import pulled_build
 from images.swaps import Choice, ExternalChoice, ManagedChoice
-from ri_platform.errors import DomainError, NotFound
+from ri_platform.errors import DomainError
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -155,14 +154,7 @@ def told(request: HttpRequest, model: MLModel, assignment: Assignment) -> HttpRe
 
 def chosen_build(image: ManagedImage, number: str) -> Build | None:
     """The successful build to pin to; None follows the current one. Raises `NotFound`."""
-    if not number:
-        return None
-    found = None
-    if number.isdecimal() and len(number) < 10:
-        found = image.builds.filter(number=int(number), state=WorkState.SUCCEEDED).first()
-    if found is None:
-        raise NotFound(f"{image.name} has no successful build {number[:10]}.")
-    return found
+    return image.revision_numbered(number) if number else None
 
 
 def suggested_name(model: MLModel) -> str:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from ri_platform.middleware import wants_fragment
+from ri_platform.numbers import number_of
 from workspaces import members
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import MemberForm
@@ -40,7 +41,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 def add(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Search as you type, choose several, and give them a role."""
     given = request.POST if request.method == "POST" else request.GET
-    ids = [int(item) for item in given.getlist("user") if item.isdecimal() and len(item) < 10]
+    ids = [number for item in given.getlist("user") if (number := number_of(item, 31)) is not None]
     chosen = list(members.candidates(workspace, "").filter(pk__in=ids))
     error = ""
     if request.method == "POST":

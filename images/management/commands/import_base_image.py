@@ -66,7 +66,7 @@ class Command(BaseCommand):
             self.follow(base)
 
     def follow(self, base: BaseImage) -> None:
-        while base.state in (WorkState.QUEUED, WorkState.RUNNING):
+        while base.is_active:
             time.sleep(POLL_SECONDS)
             base.refresh_from_db()
         if base.state != WorkState.SUCCEEDED:

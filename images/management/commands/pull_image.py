@@ -12,7 +12,6 @@ from django.core.management.base import BaseCommand, CommandError
 from images.building.base_images import blobs_of
 from images.building.layout import write_layout
 from images.models import Build, ManagedImage
-from images.models.lease import WorkState
 from images.references import repository_of
 from images.registry import connection
 from ri_platform.errors import DomainError
@@ -64,7 +63,7 @@ def chosen(name: str, number: int | None) -> tuple[ManagedImage, Build]:
         raise CommandError(f"There is no managed image named {name}.")
     build = image.current_build
     if number is not None:
-        build = image.builds.filter(number=number, state=WorkState.SUCCEEDED).first()
+        build = image.builds.revisions().numbered(number)
     if build is None:
         what = f"no build {number} that succeeded" if number is not None else "no image yet"
         raise CommandError(f"{name} has {what}.")
