@@ -18,6 +18,7 @@ from images.resolving import Standing, pulled_build, resolved, standing
 from images.views.parts import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
+from ri_platform.forms import add_refusal
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -66,7 +67,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         try:
             model = model_operations.create_model(Actor.of(request), workspace, form.command())
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
         else:
             # A model without an image is of no use yet.
             return redirect("swap", workspace_id=workspace.pk, model_id=model.pk)
@@ -125,7 +126,7 @@ def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
         try:
             model_operations.edit_model(Actor.of(request), model, form.command())
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
         else:
             messages.success(request, "The model was saved.")
             return redirect("model", workspace_id=workspace.pk, model_id=model.pk)

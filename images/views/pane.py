@@ -16,6 +16,7 @@ from images.models import BaseImage, ManagedImage, Status
 from images.queries import ImageFilter, list_images
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError
+from ri_platform.forms import add_refusal
 from workspaces.access import TABLE, Action, Actor, Permissions
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -103,7 +104,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         try:
             image = operations.create_image(actor, command, workspace=workspace, copied_from=copied)
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
         else:
             return redirect("image", workspace_id=workspace.pk, name=image.name)
     context = {

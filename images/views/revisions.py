@@ -14,6 +14,7 @@ from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError
+from ri_platform.forms import add_refusal
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -66,7 +67,7 @@ def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> Ht
                 Actor.of(request), image, form.command(image.name), workspace=workspace
             )
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
         else:
             return redirect(
                 "alteration",

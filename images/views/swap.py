@@ -20,6 +20,7 @@ from images.queries import versions_in
 from images.resolving import pulled_build
 from images.swaps import Choice, ExternalChoice, ManagedChoice
 from ri_platform.errors import DomainError
+from ri_platform.forms import add_refusal
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -86,7 +87,7 @@ def external(request: HttpRequest, workspace: Workspace, model: MLModel) -> Http
         try:
             return swapped(request, model, choice)
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
     context = {**common(workspace, model), "form": form}
     return render(request, "models/swap_external.html", context, status=422 if form.errors else 200)
 
@@ -100,7 +101,7 @@ def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRes
         try:
             made = swaps.build_one_that_fits(Actor.of(request), model, form.cleaned_data["name"])
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
         else:
             messages.success(request, f"{made.image_name} is being built for {model.name}.")
             return redirect("model", workspace_id=workspace.pk, model_id=model.pk)

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
+from ri_platform.forms import add_refusal
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
 from workspaces import members
@@ -79,7 +80,7 @@ def edit(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpRespon
         try:
             members.edit_member(Actor.of(request), membership, form.cleaned_data["role"])
         except DomainError as error:
-            form.add_error(None, str(error))
+            add_refusal(form, error)
         else:
             messages.success(request, f"{membership.user.username} was saved.")
             return redirect("members", workspace_id=workspace.pk)

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
+from ri_platform.forms import add_refusal
 from ri_platform.numbers import number_of
 from workspaces import accounts, audit, audit_export, organization, tokens
 from workspaces.access import TABLE, Action, Actor, allows
@@ -76,7 +77,7 @@ def create_account(request: HttpRequest) -> HttpResponse:
                 role=form.cleaned_data["role"],
             )
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
         else:
             return show_password_link(request, user)
     context = {"section": "organization", "pane": "accounts", "form": form}
@@ -95,7 +96,7 @@ def change_role(request: HttpRequest, user_id: int) -> HttpResponse:
         try:
             accounts.change_role(actor, account, form.cleaned_data["role"])
         except DomainError as error:
-            form.add_error(None, str(error))
+            add_refusal(form, error)
         else:
             messages.success(request, f"{account.username} was saved.")
             return redirect("accounts")

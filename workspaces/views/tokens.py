@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
+from ri_platform.forms import add_refusal
 from workspaces import tokens
 from workspaces.access import Action, Actor, allows
 from workspaces.forms import TokenForm
@@ -33,7 +34,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             )
             form = TokenForm()
         except DomainError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
     context = {
         "workspace": workspace,
         "section": "settings",

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
+from ri_platform.forms import add_refusal
 from workspaces import operations
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import WorkspaceForm
@@ -55,7 +56,7 @@ def general(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         try:
             operations.edit_workspace(actor, workspace, form.command())
         except DomainError as error:
-            form.add_error(error.field or None, error.message)
+            add_refusal(form, error)
         else:
             messages.success(request, "The workspace was saved.")
             return redirect("settings", workspace_id=workspace.pk)
@@ -81,7 +82,7 @@ def create(request: HttpRequest) -> HttpResponse:
         try:
             workspace = operations.create_workspace(Actor.of(request), form.command())
         except DomainError as error:
-            form.add_error(error.field or None, str(error))
+            add_refusal(form, error)
         else:
             messages.success(request, f"The workspace {workspace.name} was created.")
             return redirect("members", workspace_id=workspace.pk)
