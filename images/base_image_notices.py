@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from images.catalogue import catalogue
-from images.models import BaseImage, ImageType
+from images.models import BaseImage, ImageType, PythonVersion
 from images.models.lease import WorkState
 from ri_platform import announcements
 
@@ -64,7 +64,7 @@ def missing(administrator: bool) -> Notice:
         return Notice(
             ERROR, title, "An administrator has to provide one before images can be built."
         )
-    python = max(catalogue().roots, key=lambda version: [int(part) for part in version.split(".")])
+    python = PythonVersion.newest_first(catalogue().roots)[0]
     command = f"manage.py build_base_image {ImageType.ALL} {python}"
     return Notice(
         ERROR,

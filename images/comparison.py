@@ -55,18 +55,21 @@ class Comparison:
 
     @cached_property
     def libraries(self) -> Differences:
-        return Differences.between(installed(self.left), installed(self.right))
+        return Differences.between(versions_in(self.left), versions_in(self.right))
 
     @cached_property
     def os_packages(self) -> Differences:
         return Differences.between(system_packages(self.left), system_packages(self.right))
 
 
-def installed(build: Build) -> dict[str, str]:
+def versions_in(build: Build | None) -> dict[str, str]:
+    """Normalized name → version of the libraries in a build's image; of none, nothing."""
+    if build is None:
+        return {}
     return dict(build.libraries.values_list("normalized_name", "version"))
 
 
-def installed_in(image: ManagedImage, numbers: Collection[int]) -> dict[int, dict[str, str]]:
+def versions_by_number(image: ManagedImage, numbers: Collection[int]) -> dict[int, dict[str, str]]:
     """Number of a build of the image → its libraries, at one query."""
     found: dict[int, dict[str, str]] = defaultdict(dict)
     rows = InstalledLibrary.objects.filter(build__image=image, build__number__in=numbers)

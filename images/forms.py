@@ -69,10 +69,8 @@ class SpecForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.available = base_images_for_form()
         types = [(value, ImageType(value).label) for value in self.available]
-        versions = sorted(
-            {version for found in self.available.values() for version in found},
-            key=lambda version: [int(part) for part in version.split(".")],
-            reverse=True,
+        versions = PythonVersion.newest_first(
+            {version for found in self.available.values() for version in found}
         )
         self.fields["image_type"].choices = types  # type: ignore[attr-defined]
         self.fields["python_version"].choices = [  # type: ignore[attr-defined]

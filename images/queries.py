@@ -10,7 +10,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat
 
-from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
+from images.models import BaseImage, InstalledLibrary, ManagedImage, PythonVersion, Status
 from images.pages import LibraryFilter, narrowed
 from workspaces.models import User
 
@@ -85,13 +85,6 @@ def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
     )
 
 
-def versions_in(build: Build | None) -> dict[str, str]:
-    """Normalized name → version of what is in a build's image; of none, nothing."""
-    if build is None:
-        return {}
-    return dict(build.libraries.values_list("normalized_name", "version"))
-
-
 def installed_of(libraries: Sequence[LibraryFilter]) -> ArraySubquery:
     """What an image has of the libraries of a filter, as `name version`."""
     rows = InstalledLibrary.objects.filter(
@@ -113,9 +106,4 @@ def base_images_for_form() -> dict[str, list[str]]:
         .annotate(versions=ArrayAgg("python_version", distinct=True))
         .order_by("image_type")
     )
-    return {
-        row["image_type"]: sorted(
-            row["versions"], key=lambda v: [int(part) for part in v.split(".")], reverse=True
-        )
-        for row in rows
-    }
+    return {row["image_type"]: PythonVersion.newest_first(row["versions"]) for row in rows}

@@ -27,6 +27,7 @@ from images.models import (
     Status,
 )
 from images.models.lease import WorkState, error_columns, next_wake
+from images.references import repository_of
 from images.registry import connection, naming
 from images.registry.control import RepositoryControl
 from images.webhooks import announce, told
@@ -87,7 +88,7 @@ def prepare_base_repository(base_image_id: int) -> None:
             return
         if base.repository_ready_at is None:
             repository = naming.base_repository(
-                connection.prefix(), base.image_type, base.python_version
+                naming.effective_prefix(), base.image_type, base.python_version
             )
             shared = BaseImage.objects.filter(
                 repository=repository, repository_ready_at__isnull=False
@@ -192,10 +193,6 @@ def delete_what_is_ours(control: RepositoryControl, image: ManagedImage) -> None
                 return
             raise
     control.delete_repository(repository)
-
-
-def repository_of(image: ManagedImage) -> str:
-    return naming.image_repository(connection.prefix(), image.name)
 
 
 def sweep() -> None:

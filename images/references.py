@@ -5,17 +5,14 @@ from __future__ import annotations
 from django.conf import settings
 
 from images.models import Build, ManagedImage
-from images.registry.naming import image_repository, normalize_prefix
+from images.registry.naming import effective_prefix, image_repository
 
-
-def effective_prefix() -> str:
-    """The repository prefix in use, never empty."""
-    return normalize_prefix(settings.REPOSITORY_PREFIX)
+__all__ = ["effective_prefix", "pull_reference", "repository_of"]
 
 
 def repository_of(image: ManagedImage) -> str:
     """`<prefix>/<name>`, as the registry knows the image."""
-    return image_repository(settings.REPOSITORY_PREFIX, image.name)
+    return image_repository(effective_prefix(), image.name)
 
 
 def pull_reference(image: ManagedImage, build: Build) -> str:

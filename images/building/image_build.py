@@ -60,7 +60,7 @@ class ImageBuild:
         self.check = check
         self.work = work
         self.target = Target(python_version=self.base.python_version)
-        self.prefix = connection.prefix()
+        self.prefix = naming.effective_prefix()
         self.repository = naming.image_repository(self.prefix, build.image.name)
         self.system = SystemLayers(
             self.base, build.image_id, self.repository, self.prefix, work, journal, check

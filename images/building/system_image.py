@@ -152,7 +152,7 @@ class SystemImage:
 
     def push(self, config: bytes, manifest: bytes, keyed: Sequence[KeyedLayer]) -> list[Descriptor]:
         """Push what is not there yet, then the manifest, and read it back; all layers in their order."""
-        naming.guard(connection.prefix(), self.root.repository)
+        naming.guard(naming.effective_prefix(), self.root.repository)
         config_file = self.work / "config.json"
         config_file.write_bytes(config)
         config_blob = Descriptor(OCI_CONFIG, digest_of(config), len(config))

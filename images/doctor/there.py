@@ -76,9 +76,9 @@ def answer(trial: int, part: str, examine: Callable[[], Iterator[Finding]]) -> N
     cache.set(key(trial, part), json.dumps([item.to_json() for item in found]), TRIAL_SECONDS)
 
 
-def repository_of(trial: int) -> str:
+def trial_repository(trial: int) -> str:
     """Two slashes deep, so that no managed image's name meets it."""
-    prefix = connection.prefix()
+    prefix = naming.effective_prefix()
     return naming.guard(prefix, f"{prefix}/doctor/trial-{trial}")
 
 
@@ -90,27 +90,27 @@ def registry_server(trial: int) -> Iterator[Finding]:
     what = "Registry worker: repository"
     try:
         control = connection.control()
-        control.create_repository(repository_of(trial), ours=True)
-        control.put_lifecycle_policy(repository_of(trial))
-        control.describe_images(repository_of(trial))
+        control.create_repository(trial_repository(trial), ours=True)
+        control.put_lifecycle_policy(trial_repository(trial))
+        control.describe_images(trial_repository(trial))
     except RegistryError as error:
         yield failed(what, error.message, error.hint or "Look at the worker's role.")
     else:
-        yield ok(what, f"It made {repository_of(trial)} with a lifecycle policy.")
+        yield ok(what, f"It made {trial_repository(trial)} with a lifecycle policy.")
 
 
 def clean_up(trial: int) -> Iterator[Finding]:
     what = "Registry worker: removal"
     try:
-        connection.control().delete_repository(repository_of(trial))
+        connection.control().delete_repository(trial_repository(trial))
     except RegistryError as error:
         yield failed(
             what,
             error.message,
-            f"{error.hint} Delete the repository {repository_of(trial)} by hand.".strip(),
+            f"{error.hint} Delete the repository {trial_repository(trial)} by hand.".strip(),
         )
     else:
-        yield ok(what, f"It deleted {repository_of(trial)}.")
+        yield ok(what, f"It deleted {trial_repository(trial)}.")
 
 
 # --- build jobs -------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def authorized(name: str) -> Iterator[Finding]:
 
 
 def push_and_pull(trial: int) -> Iterator[Finding]:
-    what, repository = "Builds worker: push and pull", repository_of(trial)
+    what, repository = "Builds worker: push and pull", trial_repository(trial)
     try:
         with (
             connection.registry_client() as client,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 from django.db.models import Q
 
@@ -25,6 +27,12 @@ class PythonVersion(models.TextChoices):
     V3_11 = "3.11", "3.11"
     V3_12 = "3.12", "3.12"
     V3_13 = "3.13", "3.13"
+
+    @staticmethod
+    def newest_first(versions: Iterable[str]) -> list[str]:
+        return sorted(
+            versions, key=lambda version: [int(part) for part in version.split(".")], reverse=True
+        )
 
 
 class BaseImageQuerySet(LeaseQuerySet["BaseImage"]):

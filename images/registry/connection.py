@@ -22,18 +22,13 @@ TOKEN_MARGIN = timedelta(minutes=5)
 TOKEN_REUSE = timedelta(minutes=30)
 
 
-def prefix() -> str:
-    """The effective repository prefix, never empty."""
-    return naming.normalize_prefix(settings.REPOSITORY_PREFIX)
-
-
 def control() -> RepositoryControl:
     """The control plane under this process's identity, made once: that takes longer than most calls.
 
     A client of boto3 may be shared by threads, and renews a role's credentials by itself.
     """
     return _control(
-        prefix(),
+        naming.effective_prefix(),
         settings.AWS_REGION,
         settings.AWS_ENDPOINT_URL,
         settings.REGISTRY_URL,
@@ -88,7 +83,7 @@ class TokenSource:
 def registry_client() -> RegistryClient:
     """The data plane of our registry; every repository name passes the prefix guard."""
     tokens = TokenSource(control())
-    effective = prefix()
+    effective = naming.effective_prefix()
     return RegistryClient(
         tokens.authorization().endpoint,
         credentials=tokens,

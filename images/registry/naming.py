@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from django.conf import settings
+
 from images.errors import RepositoryOutsidePrefix
 
 DEFAULT_PREFIX = "rime-managed-images"
@@ -37,6 +39,11 @@ def normalize_prefix(configured: str) -> str:
     if len(prefix) > MAX_LENGTH - len("/base/") - 128:
         raise ValueError("it leaves no room for an image's name of 128 characters.")
     return prefix
+
+
+def effective_prefix() -> str:
+    """The repository prefix in use, never empty."""
+    return normalize_prefix(settings.REPOSITORY_PREFIX)
 
 
 def guard(prefix: str, repository: str) -> str:

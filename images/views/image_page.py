@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from images import operations, progress
 from images.capabilities import source_builds_refusal
-from images.comparison import Comparison, installed_in
+from images.comparison import Comparison, versions_by_number
 from images.errors import NoWheel
 from images.forecast import Forecast
 from images.lockdiff import Change, differences
@@ -200,7 +200,7 @@ def changes_by_number(
     """Revision → what it changed against the one before it, at one query."""
     before = dict(pairwise(numbers))
     wanted = {*shown, *(before[number] for number in shown if number in before)}
-    installed = installed_in(image, wanted)
+    installed = versions_by_number(image, wanted)
     return {
         number: differences(installed.get(before[number], {}), installed.get(number, {}))
         for number in shown

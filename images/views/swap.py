@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from images import operations, swaps
+from images.comparison import versions_in
 from images.forms import ExternalImageForm, FittingImageForm
 from images.kept import kept_builds
 from images.lockdiff import differences

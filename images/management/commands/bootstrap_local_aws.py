@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from images.registry import connection, local_iam
+from images.registry import local_iam, naming
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         path: Path = options["keys"]
         known = json.loads(path.read_text()) if path.exists() else {}
         keys = local_iam.bootstrap(
-            settings.AWS_ENDPOINT_URL, settings.AWS_REGION, connection.prefix(), known
+            settings.AWS_ENDPOINT_URL, settings.AWS_REGION, naming.effective_prefix(), known
         )
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
