@@ -17,7 +17,6 @@ from images.kept import kept_builds
 from images.lockdiff import differences
 from images.matching import match_images, on_build, wanted_by_model
 from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel
-from images.queries import versions_in
 from images.resolving import pulled_build
 from images.swaps import Choice, ExternalChoice, ManagedChoice
 from ri_platform.errors import DomainError
