@@ -83,13 +83,6 @@ class SpecForm(forms.Form):
         if refusal := source_builds_refusal():
             self.fields["allow_source"].widget.attrs["disabled"] = True
             self.fields["allow_source"].help_text = refusal
-        for name, field in self.fields.items():
-            described = [f"id_{name}_help"] if field.help_text else []
-            if self.is_bound and name in self.errors:
-                described.insert(0, f"id_{name}_errors")
-                field.widget.attrs["aria-invalid"] = "true"
-                field.widget.attrs["class"] += " is-invalid"
-            field.widget.attrs["aria-describedby"] = " ".join(described)
 
     def clean_pip_requirements(self) -> list[PipRequirement]:
         try:

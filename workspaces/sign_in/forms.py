@@ -114,7 +114,11 @@ class PasskeyConfirmationForm(ReadableAnswer, ReauthenticateWebAuthnForm):
 
 
 class AddPasskeyForm(AddWebAuthnForm):
-    name = OneLineField(required=False, max_length=NAME_LENGTH)
+    name = OneLineField(
+        required=False,
+        max_length=NAME_LENGTH,
+        help_text="It tells this passkey from your others, for example “Laptop”.",
+    )
     credential = AnswerField()
 
     def clean(self) -> dict[str, Any]:
