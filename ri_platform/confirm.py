@@ -37,5 +37,5 @@ def confirm(
         "typed": typed,
         "error": error,
     }
-    template = "_confirm_dialog.html" if wants_fragment(request) else "confirm.html"
+    template = "parts/confirm_dialog.html" if wants_fragment(request) else "layouts/confirm.html"
     return render(request, template, values, status=422 if error else 200)

@@ -61,4 +61,6 @@ def suggest_images(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Options for either field, whichever sends what is typed."""
     user: User = Actor.of(request).user
     text = request.GET.get("a", request.GET.get("b", ""))
-    return render(request, "_suggestions.html", {"suggestions": suggestions.images(user, text)})
+    return render(
+        request, "parts/suggestions.html", {"suggestions": suggestions.images(user, text)}
+    )

@@ -44,7 +44,7 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         verb="Remove image",
         words="images/_remove_words.html",
         back=reverse("images", args=[workspace.pk]),
-        layout="settings.html",
+        layout="layouts/settings.html",
         context={
             "workspace": workspace,
             "section": "settings",
@@ -81,7 +81,7 @@ def delete(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         verb="Delete image",
         words="images/_delete_words.html",
         back=reverse("images", args=[workspace.pk]),
-        layout="settings.html",
+        layout="layouts/settings.html",
         context={"workspace": workspace, "section": "settings", "pane": "images", "name": name},
     )
 

@@ -52,7 +52,7 @@ def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             for assignment, stands in present
         ),
     }
-    return page_or_part(request, "models/models.html", "models/_list.html", context)
+    return page_or_part(request, "ml_models/models.html", "ml_models/_list.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -72,7 +72,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             # A model without an image is of no use yet.
             return redirect("swap", workspace_id=workspace.pk, model_id=model.pk)
     context = {"workspace": workspace, "section": "models", "form": form}
-    return render(request, "models/new.html", context, status=422 if form.errors else 200)
+    return render(request, "ml_models/new.html", context, status=422 if form.errors else 200)
 
 
 @require_GET
@@ -103,7 +103,7 @@ def detail(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
         "refusal": TABLE[Action.SWAP_IMAGE].refusal,
         "poll": waiting is not None or stands == Standing.BUILDING,
     }
-    return page_or_part(request, "models/model.html", "models/_model.html", context)
+    return page_or_part(request, "ml_models/model.html", "ml_models/_model.html", context)
 
 
 def newest_build(assignment: Assignment | None) -> tuple[object, list[progress.Step]] | None:
@@ -131,7 +131,7 @@ def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
             messages.success(request, "The model was saved.")
             return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
     context = {"workspace": workspace, "section": "models", "form": form, "model": model}
-    return render(request, "models/edit.html", context, status=422 if form.errors else 200)
+    return render(request, "ml_models/edit.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "POST"])
@@ -145,8 +145,8 @@ def remove(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
         request,
         title="Remove this model?",
         verb="Remove model",
-        words="models/_remove_words.html",
+        words="ml_models/_remove_words.html",
         back=reverse("model", args=[workspace.pk, model.pk]),
-        layout="app.html",
+        layout="layouts/app.html",
         context={"workspace": workspace, "section": "models", "model": model},
     )

@@ -80,7 +80,7 @@ def is_active(image: ManagedImage) -> bool:
 def suggest_libraries(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Options for the filter's field: what is typed stands under the field's own name."""
     found = suggestions.libraries(request.GET.get("library", ""))
-    return render(request, "_suggestions.html", {"suggestions": found})
+    return render(request, "parts/suggestions.html", {"suggestions": found})
 
 
 @needs(Action.CREATE_IMAGE)

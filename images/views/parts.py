@@ -28,7 +28,7 @@ def page_or_part(
     fingerprint = hashlib.sha256(html.encode("utf-8")).hexdigest()[:16]
     if wants_fragment(request) and request.headers.get("X-Fingerprint") == fingerprint:
         return HttpResponse(status=204)
-    template = "_polled.html" if wants_fragment(request) else page
+    template = "parts/polled.html" if wants_fragment(request) else page
     return render(
         request, template, {**context, **only_page, "part": part, "fingerprint": fingerprint}
     )

@@ -47,7 +47,7 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
         "more": len(found) > SHOWN,
         "external_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
     }
-    return render(request, "models/swap.html", context)
+    return render(request, "ml_models/swap.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -73,7 +73,7 @@ def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: st
         "changes": differences(versions_in(before), versions_in(after)),
         "builds": kept_builds(image)[:BUILDS],
     }
-    return render(request, "models/swap_managed.html", context)
+    return render(request, "ml_models/swap_managed.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -89,7 +89,9 @@ def external(request: HttpRequest, workspace: Workspace, model: MLModel) -> Http
         except DomainError as error:
             add_refusal(form, error)
     context = {**common(workspace, model), "form": form}
-    return render(request, "models/swap_external.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "ml_models/swap_external.html", context, status=422 if form.errors else 200
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -106,7 +108,7 @@ def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRes
             messages.success(request, f"{made.image_name} is being built for {model.name}.")
             return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
     context = {**common(workspace, model), "form": form, "requirements": on_build(model, None)}
-    return render(request, "models/swap_build.html", context, status=422 if form.errors else 200)
+    return render(request, "ml_models/swap_build.html", context, status=422 if form.errors else 200)
 
 
 @needs(Action.SWAP_IMAGE)

@@ -114,7 +114,7 @@ def remove(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpResp
         verb="Remove Member",
         words="workspaces/_remove_member_words.html",
         back=reverse("members", args=[workspace.pk]),
-        layout="settings.html",
+        layout="layouts/settings.html",
         context={
             "workspace": workspace,
             "section": "settings",

@@ -167,7 +167,7 @@ def ask_about(
         verb=verb,
         words=f"organization/_{words}_words.html",
         back=reverse("accounts"),
-        layout="organization.html",
+        layout="layouts/organization.html",
         context={"section": "organization", "pane": "accounts", "account": account},
     )
 

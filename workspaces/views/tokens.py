@@ -68,7 +68,7 @@ def revoke(request: HttpRequest, workspace: Workspace, token_id: UUID) -> HttpRe
         verb="Revoke token",
         words="workspaces/_revoke_words.html",
         back=reverse("tokens", args=[workspace.pk]),
-        layout="settings.html",
+        layout="layouts/settings.html",
         context={
             "workspace": workspace, "section": "settings", "pane": "tokens", "token": token,
         },

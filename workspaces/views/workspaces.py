@@ -109,7 +109,7 @@ def remove(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         verb="Remove Workspace",
         words="workspaces/_remove_words.html",
         back=reverse("workspaces"),
-        layout="app.html",
+        layout="layouts/app.html",
         context={"workspace": workspace, "members": workspace.memberships.count()},
         typed=workspace.name,
         error=error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django import template
 from django.forms import BoundField, CheckboxInput
@@ -14,9 +14,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from images.models import Lease
-
 register = template.Library()
+
+
+class Timed(Protocol):
+    """Work that records when it started and finished."""
+
+    started_at: datetime | None
+    finished_at: datetime | None
+
 
 # Later browsers claim to be earlier ones besides, so the first sign that is found counts.
 PROGRAMS = (
@@ -45,7 +51,7 @@ def get(mapping: Mapping[Any, Any], key: Any) -> Any:
 
 
 @register.simple_tag
-def took(work: Lease) -> str:
+def took(work: Timed) -> str:
     """How long finished work took from its start."""
     if not (work.started_at and work.finished_at):
         return ""
