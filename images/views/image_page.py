@@ -164,13 +164,10 @@ def tab_page(
         and offers_source(image, latest),
         "poll": not image.is_settled,
     }
-    # The log grows by itself and is kept in place when the rest is swapped.
-    whole = ""
+    # A poll keeps the log that is on the page, which grows by itself.
     if log_of is not None and not wants_fragment(request):
-        whole = "".join(chunk.text for chunk in log_of.log_chunks.all())
-    return page_or_part(
-        request, "images/image.html", "images/_image.html", {**shared, **context}, log=whole
-    )
+        shared["log"] = "".join(chunk.text for chunk in log_of.log_chunks.all())
+    return page_or_part(request, "images/image.html", "images/_image.html", {**shared, **context})
 
 
 def shown_image(request: HttpRequest, name: str) -> ManagedImage:

@@ -16,19 +16,25 @@ from django.template.loader import render_to_string
 
 from ri_platform.middleware import wants_fragment
 
-# A form's token is masked anew for each answer; the one that the reader has stays good.
+# A form's token is masked anew for each answer, and the reader's stays good. A log grows by itself and is
+# kept in place when the rest is swapped.
 _TOKEN = re.compile(r'<input type="hidden" name="csrfmiddlewaretoken" value="\w+">')
+_PRESERVED = re.compile(r'(<pre [^>]*hx-preserve="true"[^>]*>)[^<]*')
 
 
 def page_or_part(
-    request: HttpRequest, page: str, part: str, context: dict[str, Any], **only_page: Any
+    request: HttpRequest, page: str, part: str, context: dict[str, Any]
 ) -> HttpResponse:
     """The page, or for HTMX its changing part: 204 if the reader has just that already."""
-    html = _TOKEN.sub("", render_to_string(part, context, request))
-    fingerprint = hashlib.sha256(html.encode("utf-8")).hexdigest()[:16]
+    html = render_to_string(part, context, request)
+    fingerprint = fingerprint_of(html)
     if wants_fragment(request) and request.headers.get("X-Fingerprint") == fingerprint:
         return HttpResponse(status=204)
     template = "parts/polled.html" if wants_fragment(request) else page
-    return render(
-        request, template, {**context, **only_page, "part": part, "fingerprint": fingerprint}
-    )
+    return render(request, template, {**context, "part": html, "fingerprint": fingerprint})
+
+
+def fingerprint_of(html: str) -> str:
+    """A part's hash, without what differs between two answers that look the same."""
+    steady = _PRESERVED.sub(r"\1", _TOKEN.sub("", html))
+    return hashlib.sha256(steady.encode("utf-8")).hexdigest()[:16]
