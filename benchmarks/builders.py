@@ -153,6 +153,7 @@ def ours(what: str, round_state: str, number: int, state: Path) -> Row:
     from images.models import BuildPhase
     from images.references import pull_reference
     from images.requirements import parse_pip_requirements
+    from images.spec import ImageSpec
     from workspaces.access import Actor
     from workspaces.models import User
 
@@ -164,7 +165,7 @@ def ours(what: str, round_state: str, number: int, state: Path) -> Row:
     time.sleep(0.2)
     begun = time.monotonic()
     image = operations.create_image(
-        actor, operations.CreateImage(f"bench-{number}", "all", "3.11", tuple(wanted))
+        actor, f"bench-{number}", ImageSpec("all", "3.11", tuple(wanted))
     )
     build = image.builds.get()
     while build.is_active:

@@ -30,7 +30,8 @@ FROM generate_series(1, %(images)s) n;
 INSERT INTO images_build (image_id, number, base_image_id, spec, reason, state, lock, manifest_digest,
     config_digest, size_bytes, pushed_bytes, library_count, phase, timings, created_at, attempts,
     lease_token, due_at, error_code, error_message, error_hint)
-SELECT id, 1, %(base)s, '{"pip_requirements": [], "os_packages": []}', 'create', 'succeeded', 'lock',
+SELECT id, 1, %(base)s, '{"image_type": "all", "python_version": "3.11",
+    "pip_requirements": [], "os_packages": []}', 'create', 'succeeded', 'lock',
     'sha256:' || id, '', 1, 1, %(libraries)s, '', '{}', now(), 1, 1, now(), '', '', ''
 FROM images_managedimage;
 

@@ -35,17 +35,16 @@ def build_images(wanted: int) -> None:
     from images import operations
     from images.models import Build, ManagedImage, Status
     from images.requirements import parse_pip_requirements
+    from images.spec import ImageSpec
     from workspaces.access import Actor
     from workspaces.models import User
 
     actor = Actor(User.objects.get(username="admin"))
-    requirements = tuple(parse_pip_requirements("numpy\npandas\nscikit-learn"))
+    spec = ImageSpec("all", "3.11", tuple(parse_pip_requirements("numpy\npandas\nscikit-learn")))
     lock, begun = "", time.monotonic()
     for number in range(wanted):
         with transaction.atomic():
-            image = operations.create_image(
-                actor, operations.CreateImage(f"many-{number}", "all", "3.11", requirements)
-            )
+            image = operations.create_image(actor, f"many-{number}", spec)
             image.builds.update(lock=lock)
         while not lock:
             time.sleep(0.1)

@@ -29,6 +29,7 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
 from images.models import Build, BuiltWheel, InstalledLibrary
+from images.spec import ImageSpec
 
 CYCLONEDX = "application/vnd.cyclonedx+json"
 IN_TOTO = "application/vnd.in-toto+json"
@@ -104,7 +105,7 @@ class BuildFacts:
     repository: str
     digest: str
     created_at: datetime
-    spec: dict[str, Any]
+    spec: ImageSpec
     lock: str
     base_reference: str
     base_digest: str
@@ -209,7 +210,7 @@ def provenance(facts: BuildFacts, version: str) -> bytes:
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": facts.spec,
+                "externalParameters": facts.spec.columns(),
                 "internalParameters": {
                     "lockSha256": hashlib.sha256(facts.lock.encode("utf-8")).hexdigest()
                 },

@@ -8,7 +8,7 @@ Builds that may run a library's own build code stand in a lane of their own, wit
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from images.lanes import Lane
 from images.models import Alteration, Build
 from images.models.build import OF_THE_PLATFORM
 from images.models.lease import ACTIVE, WorkState
-from images.specs import allows_source
+from images.spec import ImageSpec
 from ri_platform.locks import until_commit
 from workspaces.models import User
 
@@ -141,14 +141,14 @@ def next_in(
     return in_turn(free, state)
 
 
-def refuse_too_many(user: User, spec: Mapping[str, Any]) -> None:
+def refuse_too_many(user: User, spec: ImageSpec) -> None:
     """Raise `TooManyBuilds` if one more build or alteration of `spec` is more than one person may have.
 
     Call it in the transaction that adds one. Work of the platform itself has no bound here.
     """
     until_commit(f"builds of {user.pk}")
     limits: list[tuple[int, str, dict[str, Any]]] = [(settings.MAX_WAITING_BUILDS, "builds", {})]
-    if allows_source(spec):
+    if spec.allow_source:
         source = {"spec__allow_source": True}
         limits.append((settings.MAX_WAITING_SOURCE_BUILDS, "builds from source", source))
     mine = {"requested_by": user, "state__in": ACTIVE}

@@ -1,4 +1,4 @@
-"""What an image is to contain, as a form: text in, a frozen command out, each problem at its line."""
+"""What an image is to contain, as a form: text in, an `ImageSpec` out, each problem at its line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from images.capabilities import os_packages_refusal, source_builds_refusal
 from images.model_operations import EditModel
 from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
-from images.operations import CreateImage, copy_name
+from images.operations import copy_name
 from images.queries import base_images_for_form
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
@@ -22,14 +22,14 @@ from images.requirements import (
     parse_os_packages,
     parse_pip_requirements,
 )
-from images.specs import os_packages_of, pip_requirements_of
+from images.spec import ImageSpec
 from ri_platform.text import OneLineField
 
 MONOSPACE = {"class": "form-control font-monospace", "spellcheck": "false", "autocomplete": "off"}
 
 
 class SpecForm(forms.Form):
-    """Base image, libraries and OS packages; `command` is for the image of a given name."""
+    """Base image, libraries and OS packages."""
 
     image_type = forms.ChoiceField(
         label="Image type",
@@ -99,9 +99,8 @@ class SpecForm(forms.Form):
         except RequirementErrors as error:
             raise ValidationError(error.sentences) from error
 
-    def command(self, name: str) -> CreateImage:
-        return CreateImage(
-            name=name,
+    def spec(self) -> ImageSpec:
+        return ImageSpec(
             image_type=self.cleaned_data["image_type"],
             python_version=self.cleaned_data["python_version"],
             pip_requirements=tuple(self.cleaned_data["pip_requirements"]),
@@ -124,12 +123,13 @@ class NewImageForm(SpecForm):
 
 def spec_initial(image: ManagedImage) -> dict[str, Any]:
     """The form's fields as they would say what `image` was asked for."""
+    spec = image.spec
     return {
-        "image_type": image.image_type,
-        "python_version": image.python_version,
-        "pip_requirements": "\n".join(map(str, pip_requirements_of(image.spec))),
-        "os_packages": "\n".join(map(str, os_packages_of(image.spec))),
-        "allow_source": image.allow_source,
+        "image_type": spec.image_type,
+        "python_version": spec.python_version,
+        "pip_requirements": "\n".join(map(str, spec.pip_requirements)),
+        "os_packages": "\n".join(map(str, spec.os_packages)),
+        "allow_source": spec.allow_source,
     }
 
 

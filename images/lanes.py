@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 from django.db.models import QuerySet
 
-from images.specs import allows_source
+from images.spec import ImageSpec
 
 
 class Lane(StrEnum):
@@ -18,8 +17,8 @@ class Lane(StrEnum):
     SOURCES = "sources"
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any]) -> Lane:
-        return cls.SOURCES if allows_source(spec) else cls.BUILDS
+    def of(cls, spec: ImageSpec) -> Lane:
+        return cls.SOURCES if spec.allow_source else cls.BUILDS
 
     def among(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Those rows with a spec that stand in this lane."""

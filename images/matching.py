@@ -9,27 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import Count, Value
 from django.db.models.functions import Concat
 from packaging.specifiers import SpecifierSet
 
 from images.models import Build, InstalledLibrary, ManagedImage, MLModel
-from images.requirements import OSPackage, PipRequirement
-from images.specs import os_packages_of, pip_requirements_of
+from images.requirements import PipRequirement
+from images.spec import ImageSpec
 from workspaces.models import User
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is looked for. An empty image type or Python version stands for any; `name` is a part of one."""
-
-    requirements: Sequence[PipRequirement]
-    os_packages: Sequence[OSPackage] = ()
-    image_type: str = ""
-    python_version: str = ""
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,29 +51,30 @@ class Match:
         return all(missing.conflicts for missing in self.missing)
 
 
-def match_images(user: User, wanted: Wanted, *, limit: int = 20) -> list[Match]:
+def match_images(user: User, wanted: ImageSpec, *, name: str = "", limit: int = 20) -> list[Match]:
     """Usable images, best first: the fewest requirements not met, then the fewest conflicts among these, then
     the fewest libraries, then by name.
 
-    An image that meets none of the requirements is left out, unless it was looked for by name. Nothing is
-    asked of AWS or an index: which libraries an extra brings is not known here, so it counts as met only
-    where it was asked for.
+    An empty image type or Python version stands for any; `name` is a part of an image's name. An image that
+    meets none of the requirements is left out, unless it was looked for by name. Nothing is asked of AWS or
+    an index: which libraries an extra brings is not known here, so it counts as met only where it was asked
+    for.
     """
     # What the database does not see, extras and OS packages, may move some down: hence a margin.
-    candidates = narrowed(user, wanted, limit * 4)
-    names = {requirement.normalized_name for requirement in wanted.requirements}
+    candidates = narrowed(user, wanted, name, limit * 4)
+    names = {requirement.normalized_name for requirement in wanted.pip_requirements}
     installed: dict[int, dict[str, str]] = defaultdict(dict)
     rows = InstalledLibrary.objects.filter(
         build__in=[image.current_build_id for image in candidates], normalized_name__in=names
     ).values_list("build", "normalized_name", "version")
-    for build, name, version in rows:
-        installed[build][name] = version
+    for build, library, version in rows:
+        installed[build][library] = version
     found = []
     for image in candidates:
         assert image.current_build is not None
         missing = missing_in(image.current_build.spec, installed[image.current_build.pk], wanted)
-        meets_some = len(missing) < len(wanted.requirements) + len(wanted.os_packages)
-        if meets_some or not missing or wanted.name:
+        meets_some = len(missing) < len(wanted.pip_requirements) + len(wanted.os_packages)
+        if meets_some or not missing or name:
             found.append(Match(image, image.current_build.library_count, missing))
     found.sort(key=rank)
     return found[:limit]
@@ -105,21 +94,17 @@ class Requirement:
     met: bool
 
 
-def wanted_by_model(model: MLModel, search: str = "") -> Wanted:
-    """What a model needs, of images whose name contains `search`."""
-    return Wanted(
-        pip_requirements_of({"pip_requirements": model.pip_requirements}),
-        python_version=model.python_version,
-        name=search,
-    )
+def wanted_by_model(model: MLModel) -> ImageSpec:
+    """What a model needs, of an image of any type."""
+    return ImageSpec("", model.python_version, model.needs)
 
 
 def on_build(model: MLModel, build: Build | None) -> list[Requirement]:
     """Each of a model's requirements with what a build has for it; nothing is met by no build."""
     wanted = wanted_by_model(model)
     if build is None:
-        return [Requirement(str(item), "", met=False) for item in wanted.requirements]
-    names = {item.normalized_name: str(item) for item in wanted.requirements}
+        return [Requirement(str(item), "", met=False) for item in wanted.pip_requirements]
+    names = {item.normalized_name: str(item) for item in wanted.pip_requirements}
     installed = dict(
         build.libraries.filter(normalized_name__in=names).values_list("normalized_name", "version")
     )
@@ -130,29 +115,29 @@ def on_build(model: MLModel, build: Build | None) -> list[Requirement]:
     ]
 
 
-def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
+def narrowed(user: User, wanted: ImageSpec, name: str, limit: int) -> list[ManagedImage]:
     """Usable images in about the order that `match_images` promises."""
     images = ManagedImage.objects.visible_to(user).usable()
     if wanted.image_type:
         images = images.filter(image_type=wanted.image_type)
-    if wanted.name:
-        images = images.filter(name__icontains=wanted.name)
+    if name:
+        images = images.filter(name__icontains=name)
     if wanted.python_version:
         images = images.filter(python_version=wanted.python_version)
     whole = images.select_related("current_build", "created_by", "created_in")
-    if not wanted.requirements:
+    if not wanted.pip_requirements:
         return list(whole.order_by("current_build__library_count", "name")[:limit])
     # Counted over the libraries' rows alone; only the best become images.
     best = (
         InstalledLibrary.objects.current()
         .filter(
-            normalized_name__in=[item.normalized_name for item in wanted.requirements],
+            normalized_name__in=[item.normalized_name for item in wanted.pip_requirements],
             build__image__in=images,
         )
         # One comparison of both: as conditions on each library they would make the database read the rows
         # themselves, where the index has all that is counted.
         .alias(pinned=Concat("normalized_name", Value("=="), "version"))
-        .filter(pinned__in=acceptable(wanted.requirements))
+        .filter(pinned__in=acceptable(wanted.pip_requirements))
         .order_by()
         .values("build__image", "build__library_count", "current_of")
         .annotate(met=Count("*"))
@@ -160,7 +145,7 @@ def narrowed(user: User, wanted: Wanted, limit: int) -> list[ManagedImage]:
         .values_list("build__image", flat=True)
     )
     found = list(whole.filter(pk__in=list(best[:limit])))
-    if wanted.name and len(found) < limit:
+    if name and len(found) < limit:
         others = whole.exclude(pk__in=[image.pk for image in found]).order_by("name")
         found += others[: limit - len(found)]
     return found
@@ -184,17 +169,17 @@ def accepts(requirement: PipRequirement, version: str) -> bool:
 
 
 def missing_in(
-    spec: Mapping[str, Any], installed: Mapping[str, str], wanted: Wanted
+    spec: ImageSpec, installed: Mapping[str, str], wanted: ImageSpec
 ) -> tuple[Missing, ...]:
     """What of the wanted an image lacks, `installed` being its versions by normalized name."""
-    asked = {item.normalized_name: set(item.extras) for item in pip_requirements_of(spec)}
+    asked = {item.normalized_name: set(item.extras) for item in spec.pip_requirements}
     missing = []
-    for item in wanted.requirements:
+    for item in wanted.pip_requirements:
         version = installed.get(item.normalized_name, "")
         extras = set(item.extras) <= asked.get(item.normalized_name, set())
         if not version or not accepts(item, version) or not extras:
             missing.append(Missing(str(item), version))
-    packages = {package.name: package.version for package in os_packages_of(spec)}
+    packages = {package.name: package.version for package in spec.os_packages}
     for package in wanted.os_packages:
         if package.name not in packages or package.version not in ("", packages[package.name]):
             missing.append(Missing(str(package), packages.get(package.name, "")))

@@ -14,7 +14,6 @@ from django.db.models import Prefetch, QuerySet
 
 from images.models import Assignment, AssignmentState, MLModel, PythonVersion
 from images.requirements import parse_model_requirements
-from images.specs import requirements_as_json
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces import audit
 from workspaces.access import Action, Actor, require
@@ -48,7 +47,7 @@ class EditModel:
             "description": self.description,
             "python_version": self.python_version,
             "requirements": self.requirements,
-            "pip_requirements": requirements_as_json(parsed),
+            "pip_requirements": [item.as_json() for item in parsed],
         }
 
 

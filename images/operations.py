@@ -7,9 +7,6 @@ a worker leaves only after the commit. Console, REST, SDK and admin all call the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,35 +17,12 @@ from images.fair_queue import refuse_too_many
 from images.models import BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import NAME_PATTERN, NAME_RULE
-from images.requirements import OSPackage, PipRequirement
-from images.specs import spec_of
+from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound, Unavailable
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.guard import locates
 from workspaces.models import User, Workspace
-
-
-@dataclass(frozen=True)
-class CreateImage:
-    """What a user asks for, validated: requirements are parsed values, not text."""
-
-    name: str
-    image_type: str
-    python_version: str
-    pip_requirements: Sequence[PipRequirement]
-    os_packages: Sequence[OSPackage] = ()
-    allow_source: bool = False
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        return spec_of(
-            self.image_type,
-            self.python_version,
-            self.pip_requirements,
-            self.os_packages,
-            allow_source=self.allow_source,
-        )
 
 
 def image_named(user: User, name: str) -> ManagedImage:
@@ -84,7 +58,8 @@ def is_valid_name(name: str) -> bool:
 
 def create_image(
     actor: Actor,
-    command: CreateImage,
+    name: str,
+    spec: ImageSpec,
     *,
     workspace: Workspace | None = None,
     copied_from: ManagedImage | None = None,
@@ -97,15 +72,15 @@ def create_image(
     """
     require(actor, Action.CREATE_IMAGE, workspace)
     require_enabled()
-    if not is_valid_name(command.name):
-        raise Invalid(f"{command.name!r} cannot be an image's name.", hint=NAME_RULE, field="name")
-    refuse_unavailable(command)
-    base = base_image_for(command.image_type, command.python_version)
+    if not is_valid_name(name):
+        raise Invalid(f"{name!r} cannot be an image's name.", hint=NAME_RULE, field="name")
+    refuse_unavailable(spec)
+    base = base_image_for(spec.image_type, spec.python_version)
     with transaction.atomic():
         image, created = ManagedImage.objects.get_or_create(
-            name=command.name,
+            name=name,
             defaults={
-                **command.spec,
+                **spec.columns(),
                 "created_by": actor.user,
                 "created_in": workspace,
                 "copied_from": copied_from,
@@ -113,9 +88,9 @@ def create_image(
         )
         if not created:
             raise name_taken(image)
-        refuse_too_many(actor.user, image.spec)
+        refuse_too_many(actor.user, spec)
         Build.objects.create(
-            image=image, number=1, base_image=base, spec=image.spec, requested_by=actor.user
+            image=image, number=1, base_image=base, spec=spec, requested_by=actor.user
         )
         audit.record(
             "image.created",
@@ -124,7 +99,7 @@ def create_image(
             object_name=image.name,
             workspace=workspace,
             details={
-                **image.spec,
+                **spec.columns(),
                 **({"copied_from": copied_from.name} if copied_from else {}),
             },
         )
@@ -191,13 +166,13 @@ def retire_base_image(actor: Actor, base: BaseImage) -> None:
         audit.record("base_image.retired", actor, object_type="base_image", object_name=str(locked))
 
 
-def refuse_unavailable(command: CreateImage) -> None:
+def refuse_unavailable(spec: ImageSpec) -> None:
     """Raise `Invalid` for what no worker of this installation can build."""
-    if command.os_packages and (refusal := os_packages_refusal()):
+    if spec.os_packages and (refusal := os_packages_refusal()):
         raise Invalid(
             refusal, hint="Leave the OS packages empty to build this image.", field="os_packages"
         )
-    if command.allow_source and (refusal := source_builds_refusal()):
+    if spec.allow_source and (refusal := source_builds_refusal()):
         raise Invalid(refusal, hint="Ask for wheels alone.", field="allow_source")
 
 

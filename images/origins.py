@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name
 
 from images.attestations import BuiltHere, built_here
 from images.models import Build
-from images.specs import pip_requirements_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Origin:
 
 def origins(build: Build) -> list[Origin]:
     """The libraries of a build that succeeded, by name."""
-    asked = {item.normalized_name: str(item) for item in pip_requirements_of(build.spec)}
+    asked = {item.normalized_name: str(item) for item in build.spec.pip_requirements}
     through = required_by(build.lock)
     of_base: dict[str, str] = {
         canonicalize_name(name): version for name, version in build.base_image.libraries

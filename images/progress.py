@@ -23,7 +23,7 @@ class Step:
 def steps(build: Build) -> list[Step]:
     """The phases in order, with what each took, or is taking."""
     left_out = set()
-    if not build.spec["os_packages"]:
+    if not build.spec.os_packages:
         left_out.add(BuildPhase.OS_PACKAGES)
     if BuildPhase.SOURCES not in build.timings:
         left_out.add(BuildPhase.SOURCES)

@@ -8,9 +8,9 @@ the lock, and the lock by these values alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from packaging.markers import (
     InvalidMarker,
@@ -53,6 +53,13 @@ class PipRequirement:
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         return f"{self.name}{extras}{self.specifier}"
 
+    @classmethod
+    def of_json(cls, item: Mapping[str, Any]) -> PipRequirement:
+        return cls(item["name"], item["specifier"], tuple(item["extras"]))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "specifier": self.specifier, "extras": list(self.extras)}
+
     @property
     def normalized_name(self) -> str:
         """PEP 503's form, by which names are compared."""
@@ -68,6 +75,13 @@ class OSPackage:
 
     def __str__(self) -> str:
         return f"{self.name}={self.version}" if self.version else self.name
+
+    @classmethod
+    def of_json(cls, item: Mapping[str, Any]) -> OSPackage:
+        return cls(item["name"], item["version"])
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version}
 
 
 @dataclass(frozen=True)
@@ -234,7 +248,7 @@ def requirement_of_line(line: str) -> PipRequirement:
     return checked_requirement(parsed.name, str(parsed.specifier), tuple(sorted(parsed.extras)))
 
 
-def pip_requirements(items: Iterable[tuple[str, str]]) -> list[PipRequirement]:
+def pip_requirements(items: Iterable[tuple[str, str]]) -> tuple[PipRequirement, ...]:
     """Requirements as the API takes them, name and specifier; a bare version means `==`.
 
     Raises `RequirementErrors` naming every offending item.
@@ -244,7 +258,7 @@ def pip_requirements(items: Iterable[tuple[str, str]]) -> list[PipRequirement]:
     )
 
 
-def os_packages(items: Iterable[tuple[str, str]]) -> list[OSPackage]:
+def os_packages(items: Iterable[tuple[str, str]]) -> tuple[OSPackage, ...]:
     """OS packages as the API takes them, name and version. Raises `RequirementErrors`."""
     return parse_items(
         items,
@@ -259,7 +273,7 @@ def parse_items(
     parse: Callable[[str, str], T],
     key: Callable[[T], Hashable],
     field: str,
-) -> list[T]:
+) -> tuple[T, ...]:
     parsed: dict[Hashable, T] = {}
     problems = []
     for number, (name, version) in enumerate(items, start=1):
@@ -274,7 +288,7 @@ def parse_items(
             parsed[key(wanted)] = wanted
     if problems:
         raise RequirementErrors(problems, field=field)
-    return list(parsed.values())
+    return tuple(parsed.values())
 
 
 def pip_requirement(name: str, version_specifier: str = "") -> PipRequirement:

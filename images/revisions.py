@@ -5,6 +5,7 @@ As in `images.operations`, each verb is one function: access, lock, change, audi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -18,11 +19,11 @@ from images.lanes import Lane
 from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status, TaskDue
 from images.models.lease import WorkState
 from images.operations import (
-    CreateImage,
     base_image_for,
     refuse_unavailable,
     require_enabled,
 )
+from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from ri_platform.numbers import number_of
 from workspaces import audit
@@ -60,7 +61,7 @@ def build_from_source(
         raise Invalid(refusal, hint="Choose a version that has a wheel.")
     with transaction.atomic():
         locked = lock_idle(image)
-        set_spec(locked, {**locked.spec, "allow_source": True})
+        set_spec(locked, replace(locked.spec, allow_source=True))
         base = base_image_for(locked.image_type, locked.python_version)
         build = new_build(locked, base, BuildReason.REBUILD, actor)
         record("image.source_builds_allowed", actor, locked, workspace, build=build.number)
@@ -68,21 +69,21 @@ def build_from_source(
 
 
 def propose_alteration(
-    actor: Actor, image: ManagedImage, wanted: CreateImage, *, workspace: Workspace | None = None
+    actor: Actor, image: ManagedImage, wanted: ImageSpec, *, workspace: Workspace | None = None
 ) -> Alteration:
     """Ask what another spec would change; nothing is built before `alter_image`.
 
-    `wanted.name` is left alone: a name cannot be changed. Raises `Invalid` if nothing would change.
+    Raises `Invalid` if nothing would change.
     """
     require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
-        refuse_too_many(actor.user, wanted.spec)
+        refuse_too_many(actor.user, wanted)
         alteration = Alteration.objects.create(
-            image=image, base_image=base, spec=wanted.spec, requested_by=actor.user
+            image=image, base_image=base, spec=wanted, requested_by=actor.user
         )
-        record("image.alteration_proposed", actor, image, workspace, wanted=wanted.spec)
-        wake.after_commit(wake.RESOLVE[Lane.of(alteration.spec)], alteration.pk)
+        record("image.alteration_proposed", actor, image, workspace, wanted=wanted.columns())
+        wake.after_commit(wake.RESOLVE[Lane.of(wanted)], alteration.pk)
     return alteration
 
 
@@ -125,7 +126,7 @@ def alter_image(
 
 
 def alter_image_unseen(
-    actor: Actor, image: ManagedImage, wanted: CreateImage, *, workspace: Workspace | None = None
+    actor: Actor, image: ManagedImage, wanted: ImageSpec, *, workspace: Workspace | None = None
 ) -> Build:
     """Alter an image at once, without looking at what it changes: for programs, by the API.
 
@@ -134,15 +135,15 @@ def alter_image_unseen(
     require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
-        return build_spec(actor, image, wanted.spec, base, "", workspace)
+        return build_spec(actor, image, wanted, base, "", workspace)
 
 
-def base_for_alteration(image: ManagedImage, wanted: CreateImage) -> BaseImage:
+def base_for_alteration(image: ManagedImage, wanted: ImageSpec) -> BaseImage:
     """The base that an altered image would stand on. Raises `Invalid` if nothing would change."""
     require_enabled()
     refuse_unavailable(wanted)
     base = base_image_for(wanted.image_type, wanted.python_version)
-    if wanted.spec == image.spec:
+    if wanted == image.spec:
         raise Invalid(
             f"This is what {image.name} was asked for already.",
             hint="Change something, or rebuild the image to get newer versions.",
@@ -153,7 +154,7 @@ def base_for_alteration(image: ManagedImage, wanted: CreateImage) -> BaseImage:
 def build_spec(
     actor: Actor,
     image: ManagedImage,
-    spec: dict[str, Any],
+    spec: ImageSpec,
     base: BaseImage,
     lock: str,
     workspace: Workspace | None,
@@ -165,7 +166,7 @@ def build_spec(
     build = new_build(locked, base, BuildReason.ALTER, actor, lock=lock)
     record(
         "image.altered", actor, locked, workspace,
-        build=build.number, before=before, after=locked.spec,
+        build=build.number, before=before.columns(), after=spec.columns(),
     )  # fmt: skip
     return build
 
@@ -265,10 +266,9 @@ def lock_idle(image: ManagedImage) -> ManagedImage:
     return locked
 
 
-def set_spec(image: ManagedImage, spec: dict[str, Any]) -> None:
-    for column, value in spec.items():
-        setattr(image, column, value)
-    image.save(update_fields=list(spec))
+def set_spec(image: ManagedImage, spec: ImageSpec) -> None:
+    image.spec = spec
+    image.save(update_fields=list(spec.columns()))
 
 
 def new_build(

@@ -17,10 +17,10 @@ from images.errors import RegistryError
 from images.kept import kept_builds
 from images.model_operations import EditModel, create_model, locked_model, record
 from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
-from images.operations import CreateImage, create_image, image_named, require_enabled
+from images.operations import create_image, image_named, require_enabled
 from images.registry.reference import parse_reference
 from images.revisions import lock_existing
-from images.specs import pip_requirements_of
+from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require
 from workspaces.models import Workspace
@@ -111,26 +111,19 @@ def build_one_that_fits(actor: Actor, model: MLModel, name: str) -> Assignment:
     Raises as `create_image`, and `Invalid` for a model without requirements.
     """
     require(actor, Action.SWAP_IMAGE, model.workspace)
-    command = fitting(model, name)
     with transaction.atomic():
-        image = create_image(actor, command, workspace=model.workspace)
+        image = create_image(actor, name, fitting(model), workspace=model.workspace)
         return swap_image(actor, model, ManagedChoice(image.name))
 
 
-def fitting(model: MLModel, name: str) -> CreateImage:
-    """The image that has what a model needs and nothing else."""
-    requirements = pip_requirements_of({"pip_requirements": model.pip_requirements})
-    if not requirements:
+def fitting(model: MLModel) -> ImageSpec:
+    """The spec of an image that has what a model needs and nothing else. Raises `Invalid`."""
+    if not model.needs:
         raise Invalid(
             f"{model.name} has no requirements to build an image from.",
             hint="Say first which libraries it needs.",
         )
-    return CreateImage(
-        name=name,
-        image_type=ImageType.ALL,
-        python_version=model.python_version,
-        pip_requirements=tuple(requirements),
-    )
+    return ImageSpec(ImageType.ALL, model.python_version, model.needs)
 
 
 def stop_waiting(actor: Actor, model: MLModel) -> None:

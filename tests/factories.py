@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
@@ -20,6 +21,7 @@ from images.models import (
     Status,
 )
 from images.models.lease import WorkState
+from images.requirements import PipRequirement
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 
 _count = itertools.count(1)
@@ -162,13 +164,10 @@ def make_alteration(image: ManagedImage, **values: Any) -> Alteration:
     assert image.current_build is not None
     defaults: dict[str, Any] = {
         "base_image": image.current_build.base_image,
-        "spec": {
-            **image.spec,
-            "pip_requirements": [
-                *image.pip_requirements,
-                {"name": "pandas", "extras": [], "specifier": ""},
-            ],
-        },
+        "spec": replace(
+            image.spec,
+            pip_requirements=(*image.spec.pip_requirements, PipRequirement("pandas")),
+        ),
         "state": WorkState.SUCCEEDED,
         "lock": lock_of(numpy="2.4.6", pandas="3.0.1"),
     }

@@ -17,7 +17,8 @@ from django.utils import timezone
 from images import model_operations, removal, revisions, swaps, webhooks
 from images import operations as images
 from images.models import BaseImage, BuildHost, ManagedImage, MLModel, Status, TaskDue, Webhook
-from images.requirements import parse_pip_requirements
+from images.requirements import PipRequirement
+from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast
 from workspaces import accounts, audit, members, operations, organization, own_account, tokens
@@ -85,9 +86,6 @@ class Scene:
     def membership(self) -> Membership:
         return Membership.objects.get(workspace=self.cast.workspace, user=self.cast.viewer)
 
-    def wanted(self, name: str) -> images.CreateImage:
-        return images.CreateImage(name, "all", "3.11", parse_pip_requirements("polars"))
-
     @property
     def webhook(self) -> Webhook:
         return webhooks.create_webhook(Actor(self.cast.admin), "https://example.org/", [])
@@ -104,6 +102,7 @@ class Scene:
 
 
 MODEL = model_operations.EditModel("Churn", "", "3.11", "polars")
+SPEC = ImageSpec("all", "3.11", (PipRequirement("polars"),))
 
 # What no token may: people do it, signed in.
 BY_PEOPLE_ALONE = {"workspaces.tokens.create_token"}
@@ -116,7 +115,7 @@ Prepare = Callable[[Scene], Any]
 Act = Callable[[Actor, Any], object]
 OPERATIONS: dict[str, tuple[Prepare, Act]] = {
     "images.operations.create_image": (
-        lambda s: s.wanted("new"), lambda a, command: images.create_image(a, command),
+        lambda s: "new", lambda a, name: images.create_image(a, name, SPEC),
     ),
     "images.removal.remove_image": (
         lambda s: s.image, lambda a, image: removal.remove_image(a, image.name),
@@ -154,13 +153,13 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
     "images.revisions.rebuild_image": (lambda s: s.image, revisions.rebuild_image),
     "images.revisions.build_from_source": (lambda s: s.image, revisions.build_from_source),
     "images.revisions.propose_alteration": (
-        lambda s: (s.image, s.wanted("ready")), lambda a, it: revisions.propose_alteration(a, *it),
+        lambda s: (s.image, SPEC), lambda a, it: revisions.propose_alteration(a, *it),
     ),
     "images.revisions.alter_image": (
         lambda s: factories.make_alteration(s.image), revisions.alter_image,
     ),
     "images.revisions.alter_image_unseen": (
-        lambda s: (s.image, s.wanted("ready")), lambda a, it: revisions.alter_image_unseen(a, *it),
+        lambda s: (s.image, SPEC), lambda a, it: revisions.alter_image_unseen(a, *it),
     ),
     "images.revisions.roll_back_image": (
         lambda s: s.twice_built, lambda a, image: revisions.roll_back_image(a, image, 1),

@@ -28,6 +28,7 @@ from images.registry import connection as registry_connection
 from images.registry.oci import Descriptor, RegistryClient
 from images.registry.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
 from images.requirements import parse_pip_requirements
+from images.spec import ImageSpec
 from ri_platform import processes
 from ri_platform.local import services
 from tests.conftest import Cast, LocalAWS
@@ -42,7 +43,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(trans
 def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
     return operations.create_image(
         Actor(cast.member),
-        operations.CreateImage(name, "all", "3.11", parse_pip_requirements(requirements)),
+        name,
+        ImageSpec("all", "3.11", tuple(parse_pip_requirements(requirements))),
         workspace=cast.workspace,
     )
 

@@ -109,7 +109,7 @@ def test_facts_are_read_from_the_database_anew(
     image = factories.make_image("waiting", base=base)
     factories.make_image("ready", base=base)
     ManagedImage.objects.filter(name="waiting").update(status="REBUILDING")
-    Build.objects.create(image=image, number=7, base_image=base, spec={})
+    Build.objects.create(image=image, number=7, base_image=base, spec=image.spec)
     long_ago = timezone.now() - timedelta(hours=1)
     Build.objects.filter(number=7).update(created_at=long_ago)
     after = scrape(client)
@@ -141,7 +141,7 @@ def test_a_takeover_is_counted_and_a_first_claim_is_not(base: BaseImage) -> None
         return REGISTRY.get_sample_value("ri_lease_takeovers_total", {"kind": "build"}) or 0
 
     image = factories.make_image("taken", base=base)
-    build = Build.objects.create(image=image, number=5, base_image=base, spec={})
+    build = Build.objects.create(image=image, number=5, base_image=base, spec=image.spec)
     before = counted()
     assert Build.objects.claim(build.pk, 30) is not None
     assert counted() == before

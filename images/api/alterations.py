@@ -13,9 +13,8 @@ from images.comparison import Differences
 from images.lockdiff import locked_versions
 from images.models import Alteration, ManagedImage
 from images.models.lease import WorkState
-from images.operations import CreateImage
 from images.requirements import os_packages, pip_requirements
-from images.specs import os_packages_of, pip_requirements_of
+from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
 from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
@@ -67,28 +66,24 @@ def get_alteration(request: HttpRequest, image: ManagedImage, alteration_id: int
     return one(revisions.alteration_of(image, alteration_id))
 
 
-def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> CreateImage:
+def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> ImageSpec:
     """What the image is to contain: what is given, and else what it was asked for. Raises `Invalid`."""
-    libraries, packages = pip_requirements_of(image.spec), os_packages_of(image.spec)
+    spec = image.spec
+    libraries, packages = spec.pip_requirements, spec.os_packages
     if wanted.pip_requirements is not None:
-        libraries = pip_requirements(
-            (item.name, item.version_specifier) for item in wanted.pip_requirements
-        )
+        libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
     if wanted.package_requirements is not None:
-        packages = os_packages(
-            (item.name, item.version_specifier) for item in wanted.package_requirements
-        )
+        packages = os_packages(schemas.pairs(wanted.package_requirements))
     if not wanted.model_fields_set:
         raise Invalid("Nothing was said that would be altered.")
     if not (libraries or packages):
         raise Invalid("Name at least one library.", field="pipRequirements")
-    return CreateImage(
-        name=image.name,
-        image_type=wanted.image_type or image.image_type,
-        python_version=wanted.python_version or image.python_version,
+    return ImageSpec(
+        image_type=wanted.image_type or spec.image_type,
+        python_version=wanted.python_version or spec.python_version,
         pip_requirements=libraries,
         os_packages=packages,
-        allow_source=image.allow_source if wanted.allow_source is None else wanted.allow_source,
+        allow_source=spec.allow_source if wanted.allow_source is None else wanted.allow_source,
     )
 
 

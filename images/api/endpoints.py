@@ -15,6 +15,7 @@ from images.models import BaseImage, ManagedImage
 from images.pages import LibraryFilter
 from images.queries import newest_python
 from images.requirements import os_packages, pip_requirements
+from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
 from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
@@ -62,13 +63,13 @@ def page(
 def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[str, Any]:
     """READY images that meet the requirements, best first; then what meets some, with what is missing."""
     operations.require_enabled()
-    looked_for = matching.Wanted(
-        pip_requirements((item.name, item.version_specifier) for item in wanted.pip_requirements),
-        os_packages((item.name, item.version_specifier) for item in wanted.package_requirements),
-        wanted.image_type or "",
-        wanted.python_version,
+    spec = ImageSpec(
+        image_type=wanted.image_type or "",
+        python_version=wanted.python_version,
+        pip_requirements=pip_requirements(schemas.pairs(wanted.pip_requirements)),
+        os_packages=os_packages(schemas.pairs(wanted.package_requirements)),
     )
-    found = matching.match_images(Actor.of(request).user, looked_for, limit=wanted.limit)
+    found = matching.match_images(Actor.of(request).user, spec, limit=wanted.limit)
     shown = present.images([item.image for item in found])
     return {
         "matches": [
@@ -90,20 +91,15 @@ def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[st
     actor = Actor.of(request)
     if not (wanted.pip_requirements or wanted.package_requirements):
         raise Invalid("Name at least one library.", field="pipRequirements")
-    command = operations.CreateImage(
-        name=wanted.name,
+    spec = ImageSpec(
         image_type=wanted.image_type,
         python_version=wanted.python_version or newest_python(wanted.image_type),
-        pip_requirements=pip_requirements(
-            (item.name, item.version_specifier) for item in wanted.pip_requirements
-        ),
-        os_packages=os_packages(
-            (item.name, item.version_specifier) for item in wanted.package_requirements
-        ),
+        pip_requirements=pip_requirements(schemas.pairs(wanted.pip_requirements)),
+        os_packages=os_packages(schemas.pairs(wanted.package_requirements)),
         allow_source=wanted.allow_source,
     )
     workspace = actor.token.workspace if actor.token else None
-    image = operations.create_image(actor, command, workspace=workspace)
+    image = operations.create_image(actor, wanted.name, spec, workspace=workspace)
     return image_and_job(image.builds.select_related("image").get())
 
 
@@ -165,8 +161,8 @@ def alter_image(
 
     For the image's owners; others create an image of their own.
     """
-    command = altered(image, wanted)
-    return image_and_job(revisions.alter_image_unseen(Actor.of(request), image, command))
+    spec = altered(image, wanted)
+    return image_and_job(revisions.alter_image_unseen(Actor.of(request), image, spec))
 
 
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")

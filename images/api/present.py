@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from images.comparison import Differences
 from images.models import BaseImage, Build, InstalledLibrary, Lease, ManagedImage, Status
 from images.models.lease import WorkState
 from images.references import pull_reference, repository_of
-from images.specs import allows_source, os_packages_of, pip_requirements_of
+from images.spec import ImageSpec
 
 
 def images(rows: Sequence[ManagedImage]) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def base_image(row: BaseImage, children: list[str]) -> dict[str, Any]:
 BASE_STATUS = {WorkState.SUCCEEDED.value: "STATUS_READY", WorkState.FAILED.value: "STATUS_FAILED"}
 
 
-def spec(wanted: Mapping[str, Any]) -> dict[str, Any]:
+def spec(wanted: ImageSpec) -> dict[str, Any]:
     """What an image was asked to contain."""
     return {
         "package_requirements": [
@@ -109,15 +109,15 @@ def spec(wanted: Mapping[str, Any]) -> dict[str, Any]:
                 "version_specifier": package.version,
                 "package_type": "PACKAGE_TYPE_APT",
             }
-            for package in os_packages_of(wanted)
+            for package in wanted.os_packages
         ],
         "pip_requirements": [
             {"name": with_extras(item.name, item.extras), "version_specifier": item.specifier}
-            for item in pip_requirements_of(wanted)
+            for item in wanted.pip_requirements
         ],
-        "python_version": wanted["python_version"],
-        "image_type": wanted["image_type"],
-        "allow_source": allows_source(wanted),
+        "python_version": wanted.python_version,
+        "image_type": wanted.image_type,
+        "allow_source": wanted.allow_source,
     }
 
 

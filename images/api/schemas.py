@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -46,6 +47,11 @@ class PackageRequirement(Camel):
         "PACKAGE_TYPE_UNSPECIFIED", "PACKAGE_TYPE_APT", "PACKAGE_TYPE_ROCKYLINUX"
     ] = "PACKAGE_TYPE_UNSPECIFIED"
     """Taken from clients whatever it says; the base image's system decides."""
+
+
+def pairs(items: Iterable[PipRequirement | PackageRequirement]) -> list[tuple[str, str]]:
+    """As `images.requirements` takes them."""
+    return [(item.name, item.version_specifier) for item in items]
 
 
 class SpecIn(Camel):

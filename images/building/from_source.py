@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from images.models import BaseImage, Build
-from images.specs import allows_source, os_packages_of
+from images.spec import ImageSpec
 
 if TYPE_CHECKING:
     from images.building.sources import SourceBuilds
 
 
 def source_builds(
-    spec: Mapping[str, Any],
+    spec: ImageSpec,
     base: BaseImage,
     work: Path,
     *,
@@ -26,9 +26,9 @@ def source_builds(
 ) -> SourceBuilds | None:
     """What builds from source for this spec, and for `build` if it is one; None where it does not ask for
     that, or it is forbidden."""
-    if not allows_source(spec) or not settings.SOURCE_BUILDS_ALLOWED:
+    if not spec.allow_source or not settings.SOURCE_BUILDS_ALLOWED:
         return None
     # Reading index pages takes 19 MB of modules, which a worker should not hold for builds that need none.
     from images.building.sources import SourceBuilds
 
-    return SourceBuilds(base, os_packages_of(spec), work, log, check, build_of_origin=build)
+    return SourceBuilds(base, spec.os_packages, work, log, check, build_of_origin=build)

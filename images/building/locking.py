@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -18,7 +18,7 @@ from images.building.work import carry_out
 from images.errors import BuildError, NoWheel
 from images.models import Alteration, BaseImage
 from images.models.alteration import AlterationQuerySet
-from images.specs import pip_requirements_of
+from images.spec import ImageSpec
 
 if TYPE_CHECKING:
     from images.building.sources import SourceBuilds
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def lock_spec(
-    spec: Mapping[str, Any],
+    spec: ImageSpec,
     base: BaseImage,
     *,
     log: Callable[[str], None],
@@ -38,10 +38,9 @@ def lock_spec(
 
     With `sources`, what cannot be had as wheels alone is resolved once more with source distributions.
     """
-    requirements = pip_requirements_of(spec)
     try:
         lock = resolve(
-            requirements,
+            spec.pip_requirements,
             Target(python_version=base.python_version),
             preinstalled=dict(base.libraries),
             log=log,
@@ -52,7 +51,7 @@ def lock_spec(
         if sources is None:
             raise
         log(f"Not to be had as wheels alone: {error.message}")
-        lock = sources.lock(requirements)
+        lock = sources.lock(spec.pip_requirements)
     refuse_forbidden(lock)
     return lock
 

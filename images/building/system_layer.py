@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from images.building import layers, os_packages, push, remembered
 from images.building.cache import caches
@@ -17,7 +16,7 @@ from images.building.tar_layer import OCI_LAYER_GZIP, Layer
 from images.models import BaseImage, BuildPhase, WheelLayer
 from images.registry.oci import Descriptor, RegistryClient
 from images.requirements import OSPackage
-from images.specs import os_packages_of
+from images.spec import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,13 @@ class SystemLayer:
     packages: tuple[OSPackage, ...]
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any], base: BaseImage) -> list[SystemLayer]:
+    def of(cls, spec: ImageSpec, base: BaseImage) -> list[SystemLayer]:
         """At most one: none where no packages are asked for."""
-        packages = os_packages_of(spec)
-        if not packages:
+        if not spec.os_packages:
             return []
-        names = [str(package) for package in packages]
+        names = [str(package) for package in spec.os_packages]
         key = layers.os_layer_key(base.manifest_digest, names)
-        return [cls(key, f"OS packages: {', '.join(names)}", tuple(packages))]
+        return [cls(key, f"OS packages: {', '.join(names)}", spec.os_packages)]
 
 
 @dataclass(frozen=True)

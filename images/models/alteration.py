@@ -8,6 +8,7 @@ from django.db.models import Q
 from images.models.base_image import BaseImage
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.models.managed_image import ManagedImage
+from images.models.spec_field import SpecField
 from workspaces.models import User
 
 
@@ -21,7 +22,7 @@ class Alteration(Lease):
 
     image = models.ForeignKey(ManagedImage, models.CASCADE, related_name="alterations")
     base_image = models.ForeignKey(BaseImage, models.CASCADE, related_name="+")
-    spec = models.JSONField()
+    spec = SpecField()
     requested_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     lock = models.TextField(blank=True)

@@ -10,6 +10,7 @@ from django.db.models import Q
 from images.models.base_image import BaseImage
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.models.managed_image import ManagedImage
+from images.models.spec_field import SpecField
 from ri_platform.numbers import number_of
 from workspaces.models import User
 
@@ -72,7 +73,7 @@ class Build(Lease):
     image = models.ForeignKey(ManagedImage, models.CASCADE, related_name="builds")
     number = models.PositiveIntegerField()
     base_image = models.ForeignKey(BaseImage, models.PROTECT, related_name="builds")
-    spec = models.JSONField()
+    spec = SpecField()
     reason = models.CharField(
         max_length=16, choices=BuildReason.choices, default=BuildReason.CREATE
     )

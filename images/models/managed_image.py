@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from images.models.base_image import ImageType, PythonVersion
 from images.models.lease import next_wake
+from images.spec import ImageSpec
 from ri_platform.errors import NotFound
 from workspaces.models import User, Workspace
 
@@ -66,9 +68,7 @@ class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
 
 
 class ManagedImage(models.Model):
-    """A managed image. `pip_requirements` is a list of `{name, extras, specifier}`, `os_packages` of
-    `{name, version}`; both are validated at the edge and never parsed from text again.
-    """
+    """A managed image. Five columns hold its `spec`: validated at the edge, never parsed from text again."""
 
     name = models.CharField(max_length=128, unique=True, validators=[name_validator])
     image_type = models.CharField(max_length=16, choices=ImageType.choices, default=ImageType.ALL)
@@ -190,11 +190,12 @@ class ManagedImage(models.Model):
         ) or "Organization Administrators"
 
     @property
-    def spec(self) -> dict[str, Any]:
-        return {
-            "image_type": self.image_type,
-            "python_version": self.python_version,
-            "pip_requirements": self.pip_requirements,
-            "os_packages": self.os_packages,
-            "allow_source": self.allow_source,
-        }
+    def spec(self) -> ImageSpec:
+        """What it is to contain; assigning one sets the columns that hold it."""
+        columns = (field.name for field in fields(ImageSpec))
+        return ImageSpec.of_columns({column: getattr(self, column) for column in columns})
+
+    @spec.setter
+    def spec(self, spec: ImageSpec) -> None:
+        for column, value in spec.columns().items():
+            setattr(self, column, value)

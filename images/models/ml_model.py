@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from images.models.base_image import PythonVersion
 from images.models.build import Build
 from images.models.managed_image import ManagedImage
+from images.requirements import PipRequirement
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
 
@@ -26,7 +27,7 @@ class MLModelQuerySet(models.QuerySet["MLModel"]):
 
 class MLModel(models.Model):
     """A machine-learning model. `requirements` is the text as its people wrote it; `pip_requirements` is what
-    of it holds for the model's Python, in the form of `ManagedImage.pip_requirements`.
+    of it holds for the model's Python, in the form of `ManagedImage.pip_requirements` (`needs` as values).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -58,6 +59,11 @@ class MLModel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def needs(self) -> tuple[PipRequirement, ...]:
+        """The libraries that an image must have for it."""
+        return tuple(map(PipRequirement.of_json, self.pip_requirements))
 
 
 class AssignmentState(models.TextChoices):

@@ -9,7 +9,6 @@ from django.views.decorators.http import require_GET
 from images import operations, suggestions
 from images.comparison import Comparison, revision_named
 from images.models import Build
-from images.specs import os_packages_of, pip_requirements_of
 from ri_platform.errors import NotFound
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
@@ -50,8 +49,8 @@ def compare(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 def asked_for(build: Build) -> list[str]:
     """What the build was to contain, line by line."""
     return [
-        *map(str, pip_requirements_of(build.spec)),
-        *map(str, os_packages_of(build.spec)),
+        *map(str, build.spec.pip_requirements),
+        *map(str, build.spec.os_packages),
     ]
 
 

@@ -21,7 +21,6 @@ from images.models import Assignment, Build, ManagedImage
 from images.models.lease import WorkState
 from images.origins import origins
 from images.references import pull_reference
-from images.specs import pip_requirements_of
 from images.use import use_of
 from images.views.parts import page_or_part
 from ri_platform.middleware import wants_fragment
@@ -62,7 +61,7 @@ def overview(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespo
     context = {
         "build": latest,
         "steps": progress.steps(latest),
-        "requirements": pip_requirements_of(image.spec),
+        "requirements": image.spec.pip_requirements,
         "reference": pull_reference(image, current) if current else "",
         "original": original if original and original.removed_at is None else None,
     }

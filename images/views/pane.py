@@ -11,7 +11,7 @@ from images import operations, suggestions, upgrades
 from images.base_image_notices import notices
 from images.forecast import Forecast
 from images.forms import NewImageForm, copy_initial
-from images.matching import Match, Wanted, match_images
+from images.matching import Match, match_images
 from images.models import BaseImage, ManagedImage, Status
 from images.queries import ImageFilter, list_images
 from images.views.parts import page_or_part
@@ -95,14 +95,16 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     form = NewImageForm(request.POST or None, initial=copy_initial(copied) if copied else None)
     satisfying: list[Match] = []
     if request.method == "POST" and form.is_valid():
-        command = form.command(form.cleaned_data["name"])
+        spec = form.spec()
         # Said once; whoever builds it all the same has a reason, and so has who copies.
         if "build_anyway" not in request.POST and copied is None:
-            found = match_images(actor.user, wanted_by(command), limit=3)
+            found = match_images(actor.user, spec, limit=3)
             satisfying = [match for match in found if match.satisfies]
     if request.method == "POST" and form.is_valid() and not satisfying:
         try:
-            image = operations.create_image(actor, command, workspace=workspace, copied_from=copied)
+            image = operations.create_image(
+                actor, form.cleaned_data["name"], spec, workspace=workspace, copied_from=copied
+            )
         except DomainError as error:
             add_refusal(form, error)
         else:
@@ -120,12 +122,3 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             BaseImage.objects.offered(), administrator=Permissions(actor).allow(Action.REMOVE_IMAGE)
         )
     return render(request, "images/new.html", context, status=422 if form.errors else 200)
-
-
-def wanted_by(command: operations.CreateImage) -> Wanted:
-    return Wanted(
-        command.pip_requirements,
-        command.os_packages,
-        command.image_type,
-        command.python_version,
-    )

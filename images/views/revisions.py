@@ -64,7 +64,7 @@ def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> Ht
     if request.method == "POST" and form.is_valid():
         try:
             alteration = revisions.propose_alteration(
-                Actor.of(request), image, form.command(image.name), workspace=workspace
+                Actor.of(request), image, form.spec(), workspace=workspace
             )
         except DomainError as error:
             add_refusal(form, error)

@@ -35,7 +35,7 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
     """Images by how well they have what the model needs."""
     search = request.GET.get("q", "").strip()[:128]
     found = (
-        match_images(Actor.of(request).user, wanted_by_model(model, search), limit=SHOWN + 1)
+        match_images(Actor.of(request).user, wanted_by_model(model), name=search, limit=SHOWN + 1)
         if settings.IMAGE_REGISTRY_ENABLED
         else []
     )

@@ -7,7 +7,7 @@ Not collected by `make test` (its name does not start with `test_`). The picture
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -34,6 +34,7 @@ from images.models import (
     Status,
 )
 from images.models.lease import WorkState
+from images.requirements import PipRequirement
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.conftest import Cast
@@ -448,7 +449,8 @@ def test_pictures_of_source_builds(camera: Camera, cast: Cast, base: BaseImage) 
     InstalledLibrary.objects.filter(name="docopt").update(built_wheel=wheel, sha256=wheel.sha256)
     build = image.builds.get()
     build.lock = factories.lock_of(numpy="2.4.6", docopt="0.6.2")
-    build.spec["pip_requirements"].append({"name": "docopt", "extras": [], "specifier": ""})
+    asked = (*build.spec.pip_requirements, PipRequirement("docopt"))
+    build.spec = replace(build.spec, pip_requirements=asked)
     build.started_at = build.finished_at = timezone.now()
     build.save()
     owner, member = camera.open(cast.manager), camera.open(cast.member)

@@ -28,7 +28,7 @@ def test_ready_without_a_build(base: BaseImage) -> None:
 def test_two_active_builds_of_one_image(base: BaseImage) -> None:
     image = factories.make_image("x1", base=base, status=Status.BUILDING_FIRST_TIME)
     with pytest.raises(IntegrityError, match="build_one_active_per_image"), transaction.atomic():
-        Build.objects.create(image=image, number=2, base_image=base, spec={})
+        Build.objects.create(image=image, number=2, base_image=base, spec=image.spec)
 
 
 def test_a_success_without_digest_or_lock(base: BaseImage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from images.lanes import Lane
 from images.models import Alteration, BaseImage, Build, BuildHost, BuildReason, Status
 from images.models.lease import WorkState
 from images.requirements import PipRequirement
+from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast
 from workspaces.access import Actor
@@ -33,7 +35,7 @@ def queue(
             status=Status.BUILDING_FIRST_TIME, created_by=user, created_in=workspace,
         )  # fmt: skip
         build = image.builds.get()
-        build.requested_by, build.spec = user, {**build.spec, **spec}
+        build.requested_by, build.spec = user, replace(build.spec, **spec)
         build.save()
         builds.append(build)
     return builds
@@ -186,11 +188,9 @@ def test_a_person_may_have_so_many_builds_waiting(
     member = Actor(cast.member)
 
     def create(name: str, actor: Actor = member, *, allow_source: bool = False) -> None:
-        command = operations.CreateImage(
-            name, "all", base.python_version, (PipRequirement("six"),),
-            allow_source=allow_source,
-        )  # fmt: skip
-        operations.create_image(actor, command)
+        wanted = (PipRequirement("six"),)
+        spec = ImageSpec("all", base.python_version, wanted, allow_source=allow_source)
+        operations.create_image(actor, name, spec)
 
     create("one")
     create("two")

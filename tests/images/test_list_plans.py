@@ -9,11 +9,12 @@ import pytest
 from django.db import connection, transaction
 
 from images import suggestions
-from images.matching import Wanted, match_images
+from images.matching import match_images
 from images.models import Build, InstalledLibrary, ManagedImage
 from images.pages import LibraryFilter, ListFilter, page_of_images
 from images.queries import ImageFilter, list_images
 from images.requirements import parse_pip_requirements
+from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast
 
@@ -32,7 +33,7 @@ def many(cast: Cast) -> None:
     builds = Build.objects.bulk_create(
         Build(
             image=image, number=1, base_image=base, state="succeeded", lock="x",
-            spec={"pip_requirements": [], "os_packages": []},
+            spec=ImageSpec("all", "3.11"),
             manifest_digest=factories.digest(image.name), library_count=10,
         )
         for image in images
@@ -114,7 +115,7 @@ def test_suggestions_skip_through_the_index(many: None, cast: Cast) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_matching_counts_libraries_by_index_alone(many: None, cast: Cast) -> None:
     """An image's libraries are many and its images more: none of their rows is fetched to be counted."""
-    wanted = Wanted(parse_pip_requirements("numpy>=7\nrare\nother-3<2"))
+    wanted = ImageSpec("", "", tuple(parse_pip_requirements("numpy>=7\nrare\nother-3<2")))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE images_installedlibrary")
     with transaction.atomic(), connection.cursor() as cursor:

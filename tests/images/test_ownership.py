@@ -15,9 +15,9 @@ from images import resolving, revisions
 from images.kept import kept_builds
 from images.models import BaseImage, BuildReason, ManagedImage, MLModel, Status
 from images.models.lease import WorkState
-from images.operations import CreateImage
-from images.requirements import parse_pip_requirements
+from images.requirements import PipRequirement
 from images.retention import standing
+from images.spec import ImageSpec
 from images.swaps import ManagedChoice, swap_image
 from ri_platform.errors import NotAllowed
 from tests import factories
@@ -26,7 +26,7 @@ from workspaces import members, tokens
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.models import AuditEvent, InstanceRole, User, Workspace, WorkspaceRole
 
-POLARS = parse_pip_requirements("polars")
+POLARS = (PipRequirement("polars"),)
 
 
 @pytest.fixture
@@ -112,12 +112,10 @@ def test_nor_in_the_admin(cast: Cast, attacker: User, image: ManagedImage) -> No
 OPERATIONS: dict[str, Callable[[Actor, ManagedImage], object]] = {
     "rebuild": revisions.rebuild_image,
     "build_from_source": revisions.build_from_source,
-    "propose": lambda a, i: revisions.propose_alteration(
-        a, i, CreateImage(i.name, "all", "3.11", POLARS)
-    ),
+    "propose": lambda a, i: revisions.propose_alteration(a, i, ImageSpec("all", "3.11", POLARS)),
     "alter": lambda a, i: revisions.alter_image(a, factories.make_alteration(i)),
     "alter_unseen": lambda a, i: revisions.alter_image_unseen(
-        a, i, CreateImage(i.name, "all", "3.11", POLARS)
+        a, i, ImageSpec("all", "3.11", POLARS)
     ),
     "roll_back": lambda a, i: revisions.roll_back_image(a, i, 1),
     "cancel": revisions.cancel_build,
@@ -242,9 +240,7 @@ def test_a_pinned_build_is_kept_through_any_number_of_alterations(
     swap_image(owner, pinned, ManagedChoice(image.name, 1))
     digest = resolving.resolve(pinned).digest
     for number in range(11):
-        altered = CreateImage(
-            image.name, "all", "3.11", parse_pip_requirements(f"polars=={number}")
-        )
+        altered = ImageSpec("all", "3.11", (PipRequirement("polars", f"=={number}"),))
         build = revisions.alter_image_unseen(owner, image, altered)
         assert build.reason == BuildReason.ALTER
         build.state, build.lock = WorkState.SUCCEEDED, factories.lock_of(polars=str(number))
@@ -341,7 +337,7 @@ def test_a_copy_begins_with_the_spec_and_is_the_copiers(
     event = AuditEvent.objects.get(event="image.created")
     assert event.details["copied_from"] == image.name
     revisions.cancel_build(Actor(attacker), mine)
-    assert snapshot(image)[0]["pip_requirements"][0]["name"] == "numpy"
+    assert snapshot(image)[0].pip_requirements[0].name == "numpy"
 
 
 def test_a_copy_is_compared_with_the_original(cast: Cast, base: BaseImage) -> None:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from images import operations, removal
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
+from images.spec import ImageSpec
 from ri_platform.errors import Conflict, NotAllowed, NotFound
 from tests import factories
 from tests.conftest import Cast
@@ -86,9 +87,7 @@ def test_the_name_stays_reserved_until_the_repository_is_gone(
     settings.REMOVAL_GRACE = timedelta(0)
     removal.remove_image(Actor(cast.admin), "shared")
     with pytest.raises(Conflict, match="still being removed"):
-        operations.create_image(
-            Actor(cast.member), operations.CreateImage("shared", "all", "3.11", ())
-        )
+        operations.create_image(Actor(cast.member), "shared", ImageSpec("all", "3.11"))
 
 
 def test_a_running_build_is_cancelled(cast: Cast, base: BaseImage) -> None:

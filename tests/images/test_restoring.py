@@ -20,6 +20,7 @@ from images.models import (
     Webhook,
 )
 from images.resolving import Standing, standing
+from images.spec import ImageSpec
 from images.use import use_of
 from ri_platform.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests import factories
@@ -75,9 +76,7 @@ def test_only_organization_administrators_restore(who: str, cast: Cast, kept: Ma
 def test_its_name_is_kept_as_long_as_it_can_be_restored(cast: Cast, kept: ManagedImage) -> None:
     removal.remove_image(Actor(cast.admin), "kept")
     with pytest.raises(Conflict, match="while it can be restored"):
-        operations.create_image(
-            Actor(cast.member), operations.CreateImage("kept", "all", "3.11", ())
-        )
+        operations.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
 
 
 def test_what_was_not_removed_is_neither_restored_nor_deleted(

@@ -12,8 +12,8 @@ from images import revisions, wake
 from images.lockdiff import Change, changes
 from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations import CreateImage
 from images.requirements import parse_pip_requirements
+from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from tests import factories
 from tests.conftest import Cast
@@ -26,8 +26,8 @@ def image(cast: Cast, base: BaseImage) -> ManagedImage:
     return factories.make_image("churn", base=base, created_in=cast.workspace)
 
 
-def wanted(text: str) -> CreateImage:
-    return CreateImage("churn", "all", "3.11", tuple(parse_pip_requirements(text)))
+def wanted(text: str) -> ImageSpec:
+    return ImageSpec("all", "3.11", tuple(parse_pip_requirements(text)))
 
 
 def url(cast: Cast, route: str, **arguments: Any) -> str:

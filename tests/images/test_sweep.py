@@ -11,6 +11,7 @@ from django.utils import timezone
 from images import operations, reconcile, removal, wake
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WAKE_INTERVAL, WorkState
+from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast
 from workspaces.access import Actor
@@ -30,9 +31,7 @@ def later() -> Any:
 
 
 def test_a_request_whose_message_was_lost_is_found(cast: Cast, base: BaseImage, sent: Sent) -> None:
-    image = operations.create_image(
-        Actor(cast.member), operations.CreateImage("lost", "all", "3.11", ())
-    )
+    image = operations.create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
     reconcile.sweep()
     assert sent == []  # Its own message has just been sent.
     ManagedImage.objects.update(repository_due_at=later())
@@ -94,8 +93,6 @@ def test_a_broker_that_is_down_loses_no_request(
 
     monkeypatch.setattr(wake, "send", down)
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
-        operations.create_image(
-            Actor(cast.member), operations.CreateImage("kept", "all", "3.11", ())
-        )
+        operations.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
     assert len(callbacks) == 1
     assert ManagedImage.objects.filter(name="kept").exists()

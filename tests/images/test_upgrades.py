@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_builds_from_source_keep_no_upgrade_waiting(cast: Cast, base: BaseImage)
     factories.make_image("behind", base=base)
     new = move_on(base)
     slow = factories.make_image("slow", base=new, status=Status.BUILDING_FIRST_TIME)
-    slow.builds.update(spec={**slow.builds.get().spec, "allow_source": True})
+    slow.builds.update(spec=replace(slow.spec, allow_source=True))
     assert upgrades.dispatch() == 1
 
 

@@ -13,6 +13,7 @@ from images.catalogue import catalogue
 from images.models import BaseImage, ImageType, PythonVersion, Status
 from images.models.lease import WorkState
 from images.requirements import parse_pip_requirements
+from images.spec import ImageSpec
 from ri_platform.errors import Invalid
 from tests import factories
 from tests.conftest import Cast, LocalAWS
@@ -78,9 +79,8 @@ def test_an_image_on_a_use_case_has_its_libraries_and_may_bring_other_versions(
     assert {"numpy", "nltk", "regex"} <= set(curated)
     image = operations.create_image(
         Actor(cast.member),
-        operations.CreateImage(
-            "on-nlp", "nlp", "3.11", tuple(parse_pip_requirements("regex==2024.11.6\npyjokes"))
-        ),
+        "on-nlp",
+        ImageSpec("nlp", "3.11", tuple(parse_pip_requirements("regex==2024.11.6\npyjokes"))),
     )
     image = build_now(registry, image)
     build = image.current_build

@@ -108,4 +108,4 @@ def test_an_image_whose_last_alteration_failed_gets_what_it_has_anew(
     migration.discard(apps, None)
     assert upgrades.dispatch() == 1
     poisoned.refresh_from_db()
-    assert poisoned.python_version == build.spec["python_version"]
+    assert poisoned.python_version == build.spec.python_version

@@ -14,6 +14,7 @@ from images import operations
 from images.building import cache as caches
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status
 from images.requirements import parse_pip_requirements
+from images.spec import ImageSpec
 from tests.conftest import Cast, LocalAWS
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel
@@ -148,9 +149,8 @@ def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
     BuildHost.objects.get_or_create(name="here", queue="sources")
     return operations.create_image(
         Actor(cast.member),
-        operations.CreateImage(
-            name, "all", "3.11", parse_pip_requirements(requirements), allow_source=True
-        ),
+        name,
+        ImageSpec("all", "3.11", tuple(parse_pip_requirements(requirements)), allow_source=True),
         workspace=cast.workspace,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from images.errors import BuildError
 from images.models import BaseImage, BuildHost, ManagedImage, Status
 from images.models.lease import WorkState
 from images.requirements import OSPackage, RequirementErrors, parse_os_packages
+from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast, LocalAWS
 from tests.needs import needs
@@ -42,7 +44,8 @@ def ask_packages(cast: Cast, name: str, packages: str) -> ManagedImage:
     BuildHost.objects.get_or_create(name="here")
     return operations.create_image(
         Actor(cast.member),
-        operations.CreateImage(name, "all", "3.11", (), tuple(parse_os_packages(packages))),
+        name,
+        ImageSpec("all", "3.11", os_packages=tuple(parse_os_packages(packages))),
     )
 
 
@@ -99,7 +102,7 @@ def test_a_worker_without_buildah_leaves_such_builds_to_others(
     monkeypatch.setattr(container, "problem", lambda: "buildah is not installed.")
     image = factories.make_image("needs", base=base, status=Status.BUILDING_FIRST_TIME)
     build = image.builds.get()
-    image.builds.update(spec={**build.spec, "os_packages": [{"name": "jq", "version": ""}]})
+    image.builds.update(spec=replace(build.spec, os_packages=(OSPackage("jq"),)))
     run.run(build.pk)
     build.refresh_from_db()
     assert (build.state, build.attempts) == (WorkState.QUEUED, 0)

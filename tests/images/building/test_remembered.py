@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from images import operations, reconcile, removal, revisions
+from images import reconcile, removal, revisions
 from images.building import locking, pipeline
 from images.lockdiff import changes
 from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
 from images.registry import connection
 from images.registry.oci import RegistryClient
 from images.requirements import parse_pip_requirements
+from images.spec import ImageSpec
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import ask, build_now
 from workspaces.access import Actor
@@ -154,9 +155,7 @@ def test_altered_and_rolled_back_the_image_is_the_first_one_again(
     image = build_now(registry, ask(cast, "turning", "pyjokes==0.6.0"))
     first = image.current_build
     assert first is not None
-    more = operations.CreateImage(
-        "turning", "all", "3.11", tuple(parse_pip_requirements("pyjokes==0.6.0\nsix==1.17.0"))
-    )
+    more = ImageSpec("all", "3.11", tuple(parse_pip_requirements("pyjokes==0.6.0\nsix==1.17.0")))
     alteration = revisions.propose_alteration(actor, image, more)
     locking.run_alteration(alteration.pk)
     alteration.refresh_from_db()

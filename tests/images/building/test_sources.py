@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from images.errors import SourceBuildFailed
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status, WheelLayer
 from images.models.lease import WorkState
 from images.requirements import parse_pip_requirements
+from images.spec import ImageSpec
 from ri_platform.errors import Invalid
 from tests import factories
 from tests.conftest import Cast, LocalAWS
@@ -157,10 +159,9 @@ def index(tmp_path: Path, registry: LocalAWS, settings: Any) -> Iterator[str]:
 
 def ask(cast: Cast, name: str, requirements: str, *, allow_source: bool = False) -> ManagedImage:
     BuildHost.objects.get_or_create(name="here", queue="sources")
-    command = operations.CreateImage(
-        name, "all", "3.11", parse_pip_requirements(requirements), allow_source=allow_source
-    )
-    return operations.create_image(Actor(cast.member), command, workspace=cast.workspace)
+    wanted = tuple(parse_pip_requirements(requirements))
+    spec = ImageSpec("all", "3.11", wanted, allow_source=allow_source)
+    return operations.create_image(Actor(cast.member), name, spec, workspace=cast.workspace)
 
 
 def log_of(image: ManagedImage) -> str:
@@ -332,7 +333,7 @@ def test_a_worker_that_cannot_confine_leaves_such_builds_to_others(
     monkeypatch.setattr(container, "confinement_problem", lambda: "It cannot.")
     image = factories.make_image("needs", base=base, status=Status.BUILDING_FIRST_TIME)
     build = image.builds.get()
-    image.builds.update(spec={**build.spec, "allow_source": True})
+    image.builds.update(spec=replace(build.spec, allow_source=True))
     run.run(build.pk)
     build.refresh_from_db()
     assert (build.state, build.attempts) == (WorkState.QUEUED, 0)
@@ -348,7 +349,7 @@ def test_a_build_of_wheels_alone_does_not_pay_for_trying_a_sandbox(
     monkeypatch.setattr(container, "trial", tried)
     image = factories.make_image("plain", base=base, status=Status.BUILDING_FIRST_TIME)
     assert image.builds.get() in run.startable()
-    image.builds.update(spec={**image.builds.get().spec, "allow_source": True})
+    image.builds.update(spec=replace(image.spec, allow_source=True))
     with pytest.raises(AssertionError, match="a sandbox was tried"):
         run.startable()
 
