@@ -34,7 +34,6 @@ from images.building.containers.sandbox import (
     execute,
 )
 from images.building.pipeline import name_of
-from images.models import BaseImage
 from images.registry.oci import Descriptor, RegistryClient
 
 TOOLS = {"buildah": "buildah", "bwrap": "bubblewrap"}
@@ -249,20 +248,20 @@ def proxies(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def base_layout(
-    client: RegistryClient, base: BaseImage, layout: Path, check: Callable[[], None]
+    client: RegistryClient, repository: str, digest: str, layout: Path, check: Callable[[], None]
 ) -> Path:
-    """The base image as an OCI layout in the folder `layout`, its layers from the cache or the registry."""
+    """A base image as an OCI layout in the folder `layout`, its layers from the cache or the registry."""
     if (layout / "oci-layout").exists():
         return layout
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
-    manifest = client.get_manifest(base.repository, base.manifest_digest)
+    manifest = client.get_manifest(repository, digest)
     kept = caches().layers
     for descriptor in blobs_of(manifest):
         check()
         path = blobs / descriptor.digest.partition(":")[2]
         if not kept.take(name_of(descriptor.digest), path):
-            client.download_blob(base.repository, descriptor, path)
+            client.download_blob(repository, descriptor, path)
             kept.keep(name_of(descriptor.digest), path)
     (blobs / manifest.digest.partition(":")[2]).write_bytes(manifest.raw)
     entry = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw)).to_json()

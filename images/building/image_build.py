@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from django.conf import settings
-from packaging.utils import canonicalize_name
 
 from images import retention
 from images.attestations import (
     CYCLONEDX,
     IN_TOTO,
-    BuiltHere,
     Library,
     facts_of,
     provenance,
@@ -23,9 +22,10 @@ from images.building import layers, outcome, push, referrers, remembered
 from images.building.composition import Composition, compose, compose_for, refuse_conflicts
 from images.building.destination import BASE_PREFIX
 from images.building.from_source import source_builds
+from images.building.image_libraries import image_libraries, wheels_before
 from images.building.indexes import refuse_forbidden
 from images.building.journal import Journal
-from images.building.locked_files import Lock, LockedWheel
+from images.building.locked_files import Lock
 from images.building.locking import lock_spec
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.planning import can_compile, planned_layers, workshop
@@ -37,8 +37,6 @@ from images.models import (
     Build,
     BuildPhase,
     BuildReason,
-    BuiltWheel,
-    InstalledLibrary,
     WheelLayer,
 )
 from images.models.lease import WorkState
@@ -46,6 +44,19 @@ from images.registry import connection, naming
 from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient
 
 ENVIRONMENT_TITLE = "Python environment"
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """An image whose blobs are in its repository; `uploaded` is in bytes.
+
+    `confirmed`: the registry has answered for each of them in this build that it is there.
+    """
+
+    composition: Composition
+    layers: Sequence[KeyedLayer]
+    uploaded: int
+    confirmed: bool
 
 
 class ImageBuild:
@@ -84,6 +95,24 @@ class ImageBuild:
 
     def product_of(self, lock: Lock) -> outcome.Product:
         """The image of a lock that has a wheel for each library."""
+        with connection.registry_client() as client:
+            image = self.assemble(client, lock)
+            self.push_manifest(client, image.composition)
+            libraries = image_libraries(lock, self.base, self.target)
+            with self.journal.phase(BuildPhase.VERIFY):
+                size = self.verify(client, image)
+                attested = self.attest(client, image, lock, libraries)
+        return outcome.Product(
+            manifest_digest=image.composition.digest,
+            config_digest=image.composition.config_descriptor.digest,
+            size_bytes=size,
+            pushed_bytes=image.uploaded + attested + len(image.composition.manifest),
+            libraries=libraries,
+            layers=[item.made for item in image.layers],
+        )
+
+    def assemble(self, client: RegistryClient, lock: Lock) -> Assembled:
+        """The image with all of its blobs in the repository; its manifest is not pushed yet."""
         plan = planned_layers(lock, self.base, self.target)
         system = SystemLayer.of(self.build.spec, self.base)
         known = {
@@ -91,32 +120,17 @@ class ImageBuild:
             **remembered.wheel_layers_by_key([item.key for item in plan]),
         }
         environment = self.environment()
-        with connection.registry_client() as client:
-            image = self.unchanged(client, environment, [*system, *plan], known)
-            pushed, confirmed = 0, image is None
-            if image is None:
-                below = [self.system.bring(client, item, known.get(item.key)) for item in system]
-                made, pushed = self.bring_layers(client, plan, known)
-                keyed = [*(item for item, _ in below), environment, *made]
-                refuse_conflicts(keyed, self.journal.line)
-                composition = compose_for(self.build, keyed, client, self.repository)
-                pushed += sum(sent for _, sent in below)
-                pushed += self.push_rest(client, composition, environment)
-                image = composition, keyed
-            composition, keyed = image
-            self.push_manifest(client, composition)
-            libraries = self.libraries(lock)
-            with self.journal.phase(BuildPhase.VERIFY):
-                size = self.verify(client, composition, keyed, confirmed=confirmed)
-                pushed += self.attest(client, composition, lock, libraries, keyed)
-        return outcome.Product(
-            manifest_digest=composition.digest,
-            config_digest=composition.config_descriptor.digest,
-            size_bytes=size,
-            pushed_bytes=pushed + len(composition.manifest),
-            libraries=libraries,
-            layers=[item.made for item in keyed],
-        )
+        unchanged = self.unchanged(client, environment, [*system, *plan], known)
+        if unchanged is not None:
+            return unchanged
+        below = [self.system.bring(client, item, known.get(item.key)) for item in system]
+        made, uploaded = self.bring_layers(client, plan, known)
+        keyed = [*(item for item, _ in below), environment, *made]
+        refuse_conflicts(keyed, self.journal.line)
+        composition = compose_for(self.build, keyed, client, self.repository)
+        uploaded += sum(sent for _, sent in below)
+        uploaded += self.push_rest(client, composition, environment)
+        return Assembled(composition, keyed, uploaded, confirmed=True)
 
     # --- resolve ---------------------------------------------------------------------------------------
 
@@ -144,36 +158,7 @@ class ImageBuild:
         if not lock.sources or self.sources is None:
             return lock
         with self.journal.phase(BuildPhase.SOURCES):
-            return self.sources.with_built_wheels(lock, anew=anew, prefer=self.installed_before())
-
-    def installed_before(self) -> set[str]:
-        """The wheels that this image's earlier builds of the same lock hold: a roll-back is to be the same.
-
-        What a source is built with moves on by itself; without these, its wheel would have other bytes.
-        """
-        earlier = self.build.image.builds.filter(
-            state=WorkState.SUCCEEDED, lock=self.build.lock, renewal=""
-        )
-        found = InstalledLibrary.objects.filter(build__in=earlier).exclude(sha256="")
-        return set(found.values_list("sha256", flat=True))
-
-    def libraries(self, lock: Lock) -> list[Library]:
-        """What Python sees in the image: the base's libraries, and ours, which hide those."""
-        seen = {
-            canonicalize_name(name): Library(name, version) for name, version in self.base.libraries
-        }
-        ours = {
-            wheel.sha256
-            for item in planned_layers(lock, self.base, self.target)
-            for wheel in item.wheels
-        }
-        built = built_wheels(wheel for wheel in lock.wheels if wheel.sha256 in ours)
-        for wheel in lock.wheels:
-            sha256 = wheel.sha256 if wheel.sha256 in ours else ""
-            seen[canonicalize_name(wheel.name)] = Library(
-                wheel.name, wheel.version, sha256, built.get(sha256)
-            )
-        return [seen[name] for name in sorted(seen)]
+            return self.sources.with_built_wheels(lock, anew=anew, prefer=wheels_before(self.build))
 
     # --- layers ----------------------------------------------------------------------------------------
 
@@ -194,7 +179,7 @@ class ImageBuild:
         environment: KeyedLayer,
         others: Sequence[PlannedLayer | SystemLayer],
         known: Mapping[str, WheelLayer],
-    ) -> tuple[Composition, list[KeyedLayer]] | None:
+    ) -> Assembled | None:
         """The image, if the repository holds just this one already, from an earlier build."""
         if any(item.key not in known for item in others):
             return None
@@ -217,7 +202,7 @@ class ImageBuild:
         self.journal.line(
             f"Nothing has changed since build {twin.number}: its manifest is tagged anew."
         )
-        return composition, keyed
+        return Assembled(composition, keyed, 0, confirmed=False)
 
     def bring_layers(
         self,
@@ -243,11 +228,7 @@ class ImageBuild:
             journal=self.journal,
             check=self.check,
         )
-        made = pipeline.run()
-        keyed = [
-            KeyedLayer(item.key, item.title, layer) for item, layer in zip(plan, made, strict=True)
-        ]
-        return keyed, pipeline.uploaded
+        return pipeline.run(), pipeline.uploaded
 
     # --- image -----------------------------------------------------------------------------------------
 
@@ -257,17 +238,12 @@ class ImageBuild:
         """The base's layers, the environment and the config; returns the bytes uploaded."""
         config_file = self.work / "config.json"
         config_file.write_bytes(composition.config)
-        layer = environment.layer
         blobs = [
             *(
                 push.BlobToPush(item, "base layer", from_repository=self.base.repository)
                 for item in self.base_layers
             ),
-            push.BlobToPush(
-                Descriptor(layer.media_type, layer.digest, layer.size),
-                ENVIRONMENT_TITLE,
-                layer.path,
-            ),
+            push.BlobToPush(environment.descriptor, environment.title, environment.layer.path),
             push.BlobToPush(composition.config_descriptor, "configuration", config_file),
         ]
         return push.push_blobs(
@@ -297,54 +273,41 @@ class ImageBuild:
         )
         self.journal.end(BuildPhase.PUSH)
 
-    def verify(
-        self,
-        client: RegistryClient,
-        composition: Composition,
-        keyed: Sequence[KeyedLayer],
-        *,
-        confirmed: bool,
-    ) -> int:
-        """Read back what the registry holds; returns the image's size in bytes, compressed.
-
-        `confirmed`: the registry has just told of each blob that it is there, one by one.
-        """
+    def verify(self, client: RegistryClient, image: Assembled) -> int:
+        """Read back what the registry holds; returns the image's size in bytes, compressed."""
         # Two wheels may give the same layer, as empty ones do; a blob counts once.
         blobs = {
             blob.digest: blob
             for blob in (
-                composition.config_descriptor,
+                image.composition.config_descriptor,
                 *self.base_layers,
-                *(
-                    Descriptor(item.layer.media_type, item.layer.digest, item.layer.size)
-                    for item in keyed
-                ),
+                *(item.descriptor for item in image.layers),
             )
         }
-        asked = [] if confirmed else list(blobs.values())
-        push.verify(client, self.repository, self.build.tag, composition.digest, asked)
+        asked = [] if image.confirmed else list(blobs.values())
+        push.verify(client, self.repository, self.build.tag, image.composition.digest, asked)
         self.journal.line(f"The registry holds the manifest and {len(blobs)} blobs.")
         return sum(blob.size for blob in blobs.values())
 
     def attest(
         self,
         client: RegistryClient,
-        composition: Composition,
+        image: Assembled,
         lock: Lock,
         libraries: Sequence[Library],
-        keyed: Sequence[KeyedLayer],
     ) -> int:
         """Push SBOM and provenance as referrers of the image; returns the bytes uploaded."""
-        system = [item.os_packages for item in keyed if item.os_packages]
+        digest = image.composition.digest
+        system = [item.os_packages for item in image.layers if item.os_packages]
         facts = facts_of(
             self.build,
             repository=self.repository,
-            digest=composition.digest,
+            digest=digest,
             lock=lock.text,
             libraries=libraries,
             os_packages=system[0] if system else self.base.os_packages,
         )
-        subject = Descriptor(OCI_MANIFEST, composition.digest, len(composition.manifest))
+        subject = Descriptor(OCI_MANIFEST, digest, len(image.composition.manifest))
         return referrers.push(
             client,
             self.repository,
@@ -356,15 +319,3 @@ class ImageBuild:
             },
             self.work,
         )
-
-
-def built_wheels(wheels: Iterable[LockedWheel]) -> dict[str, BuiltHere]:
-    """sha256 → what is recorded of those that this instance built, by the first build that gave these
-    bytes."""
-    sources = {wheel.sha256: wheel.built_of.sha256 for wheel in wheels if wheel.built_of}
-    if not sources:
-        return {}
-    rows = BuiltWheel.objects.filter(sha256__in=sources).order_by("-pk")
-    return {
-        row.sha256: BuiltHere.of(row) for row in rows if row.source_sha256 == sources[row.sha256]
-    }

@@ -5,27 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from images.building.phases import PipelinePhase
 from images.models import Build, BuildLogChunk, BuildPhase
 from ri_platform.metrics import BUILD_PHASE_SECONDS
 
 FLUSH_SECONDS = 0.5
 # A runaway tool must not fill the database: 2 million characters are far above an honest build.
 MAX_LOG_CHARACTERS = 2_000_000
-
-
-class Reporter(Protocol):
-    """Whoever is told how work goes on: a build's journal, or a worker's log."""
-
-    def line(self, text: str) -> None: ...
-
-    def begin(self, phase: BuildPhase) -> None: ...
-
-    def end(self, phase: BuildPhase) -> None: ...
 
 
 class Journal:
@@ -67,15 +58,17 @@ class Journal:
         yield
         self.end(phase)
 
-    def begin(self, phase: BuildPhase) -> None:
+    def begin(self, phase: BuildPhase | PipelinePhase) -> None:
         """Start the clock of a phase; several may run at a time."""
+        phase = BuildPhase(phase)
         self._open[phase] = time.monotonic()
         timing = {"started_at": timezone.now().isoformat(), "seconds": None}
         self._build.write(phase=phase.value, timings={**self._build.timings, phase.value: timing})
         self.line(f"── {phase.label}")
 
-    def end(self, phase: BuildPhase) -> None:
+    def end(self, phase: BuildPhase | PipelinePhase) -> None:
         """Stop the clock of a phase that was begun."""
+        phase = BuildPhase(phase)
         timing = self._stopped(phase)
         self._build.write(timings={**self._build.timings, phase.value: timing})
         BUILD_PHASE_SECONDS.labels(phase.value).observe(timing["seconds"])

@@ -14,7 +14,8 @@ from packaging.utils import canonicalize_name, canonicalize_version
 
 from images import swaps, wake
 from images.attestations import Library
-from images.building.remembered import MadeLayer, remember
+from images.building.pipeline import MadeLayer
+from images.building.remembered import remember
 from images.models import (
     BaseImage,
     Build,

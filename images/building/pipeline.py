@@ -7,30 +7,55 @@ processes the work; the rows of the database are this thread's alone.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from images.building.cache import BoundedCache
 from images.building.destination import MANAGED_PREFIX
-from images.building.indexes import Indexes
-from images.building.journal import Reporter
-from images.building.layer_worker import LayerJob, LayerMakers
+from images.building.layer_worker import LayerJob
 from images.building.locked_files import LockedWheel
-from images.building.push import UPLOADS, BlobToPush, Pushed, push_blob
-from images.building.remembered import MadeLayer
+from images.building.phases import PipelinePhase, Reporter
+from images.building.pipeline_workers import PipelineWorkers
+from images.building.push import BlobToPush, Pushed, push_blob
 from images.building.tar_layer import OCI_LAYER_GZIP, Layer
-from images.building.wheels import fetch, index_client
-from images.models import BuildPhase, WheelLayer
+from images.building.wheels import fetch
 from images.registry.oci import Descriptor, RegistryClient, hex_of
 from ri_platform.metrics import LAYERS
 
-FETCHES = 4
 POLL_SECONDS = 0.5
+
+
+class KnownLayer(Protocol):
+    """The record of a layer that was made before: its blob, and the OS packages of an image with it."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def diff_id(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def os_packages(self) -> Sequence[Sequence[str]]: ...
+
+
+@dataclass(frozen=True)
+class MadeLayer:
+    """A layer of a finished image. `key` is what identifies it; sizes in bytes, compressed."""
+
+    key: str
+    digest: str
+    diff_id: str
+    size: int
+    title: str
+    os_packages: Sequence[tuple[str, str]] = ()
+    paths: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,7 +85,7 @@ class KeyedLayer:
         return Descriptor(self.layer.media_type, self.layer.digest, self.layer.size)
 
     @classmethod
-    def remembered(cls, key: str, title: str, known: WheelLayer) -> KeyedLayer:
+    def remembered(cls, key: str, title: str, known: KnownLayer) -> KeyedLayer:
         """A layer that is in the registry; there is no file of it here."""
         layer = Layer(known.digest, known.diff_id, known.size_bytes, Path("nowhere"))
         return cls(key, title, layer, tuple((name, version) for name, version in known.os_packages))
@@ -93,7 +118,7 @@ class LayerPipeline:
     """One run. `remembered` is by key, `holders` by digest."""
 
     plan: Sequence[PlannedLayer]
-    remembered: Mapping[str, WheelLayer]
+    remembered: Mapping[str, KnownLayer]
     holders: Mapping[str, str]
     client: RegistryClient
     repository: str
@@ -101,30 +126,22 @@ class LayerPipeline:
     journal: Reporter
     check: Callable[[], None]
     uploaded: int = 0
-    _running: dict[Future[Any], tuple[BuildPhase, Callable[[Any], None]]] = field(
+    _running: dict[Future[Any], tuple[PipelinePhase, Callable[[Any], None]]] = field(
         default_factory=dict
     )
     _layers: dict[str, Layer] = field(default_factory=dict)
     _missing: dict[str, set[str]] = field(default_factory=dict)
     _files: dict[str, Path] = field(default_factory=dict)
-    _begun: set[BuildPhase] = field(default_factory=set)
-    _ended: set[BuildPhase] = field(default_factory=set)
-    _makers: LayerMakers | None = None
+    _begun: set[PipelinePhase] = field(default_factory=set)
+    _ended: set[PipelinePhase] = field(default_factory=set)
 
-    def run(self) -> list[Layer]:
+    def run(self) -> list[KeyedLayer]:
         """The finished layers in the plan's order, each of them in the repository.
 
         `check` is asked twice a second. When it or anything else raises, processes are killed and
         transfers end within a piece. Leaves the push phase running, for config and manifest follow.
         """
-        self._stop = threading.Event()
-        self._fetchers = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
-        self._threads = ThreadPoolExecutor(self.workshop.processes, thread_name_prefix="layer")
-        self._pushers = ThreadPoolExecutor(UPLOADS, thread_name_prefix="push")
-        indexes = Indexes.configured()
-        self._index = index_client(indexes.auth, indexes.ca_file)
-        finished = False
-        try:
+        with PipelineWorkers(self.workshop.processes) as self._workers:
             self._start()
             while self._running:
                 self.check()
@@ -133,18 +150,15 @@ class LayerPipeline:
                     _, then = self._running.pop(future)
                     then(future.result())
                 self._end_phases()
-            finished = True
-        finally:
-            self._close(wait_for_threads=finished)
-        return [self._layers[item.key] for item in self.plan]
+        return [KeyedLayer(item.key, item.title, self._layers[item.key]) for item in self.plan]
 
     def _start(self) -> None:
-        self._begin(BuildPhase.FETCH)
+        self._begin(PipelinePhase.FETCH)
         new = [item for item in self.plan if item.key not in self.remembered]
         LAYERS.labels("new").inc(len(new))
         LAYERS.labels("remembered").inc(len(self.plan) - len(new))
         if new:
-            self._need_makers(len(new))
+            self._workers.start_makers(len(new))
         for item in new:
             self._fetch(item)
         for item in self.plan:
@@ -154,7 +168,7 @@ class LayerPipeline:
 
     # --- what is remembered ----------------------------------------------------------------------------
 
-    def _bring(self, item: PlannedLayer, known: WheelLayer) -> None:
+    def _bring(self, item: PlannedLayer, known: KnownLayer) -> None:
         layer = Layer(known.digest, known.diff_id, known.size_bytes, self._path(known.digest))
         kept = self.workshop.layers.take(name_of(known.digest), layer.path)
         blob = BlobToPush(
@@ -169,7 +183,7 @@ class LayerPipeline:
                 self.journal.line(
                     f"{item.title} is no longer in the registry, so it is made again."
                 )
-                self._need_makers(1)
+                self._workers.start_makers(1)
                 self._fetch(item)
             else:
                 self._pushed(item, layer, pushed)
@@ -182,15 +196,14 @@ class LayerPipeline:
         self._missing[item.key] = {wheel.sha256 for wheel in item.wheels}
         for wheel in item.wheels:
             self._submit(
-                BuildPhase.FETCH,
-                self._fetchers,
+                PipelinePhase.FETCH,
                 partial(self._fetched, item, wheel),
                 fetch,
-                self._index,
+                self._workers.index,
                 wheel,
                 self.workshop.wheels,
                 self.workshop.work,
-                self._stop,
+                self._workers.stop,
             )
 
     def _fetched(self, item: PlannedLayer, wheel: LockedWheel, path: Path) -> None:
@@ -206,15 +219,8 @@ class LayerPipeline:
             bytecode=self.workshop.bytecode,
             prefix=self.workshop.prefix,
         )
-        assert self._makers is not None
-        self._begin(BuildPhase.LAYERS)
-        self._submit(
-            BuildPhase.LAYERS,
-            self._threads,
-            partial(self._made, item),
-            self._makers.make,
-            job,
-        )
+        self._begin(PipelinePhase.LAYERS)
+        self._submit(PipelinePhase.LAYERS, partial(self._made, item), self._workers.make, job)
 
     def _made(self, item: PlannedLayer, layer: Layer) -> None:
         self.journal.line(f"{item.title} → a layer of {layer.size:,} bytes")
@@ -227,17 +233,16 @@ class LayerPipeline:
         self._push(blob, partial(self._pushed, item, layer))
 
     def _push(self, blob: BlobToPush, then: Callable[[Any], None]) -> None:
-        self._begin(BuildPhase.PUSH)
+        self._begin(PipelinePhase.PUSH)
         self._submit(
-            BuildPhase.PUSH,
-            self._pushers,
+            PipelinePhase.PUSH,
             then,
             push_blob,
             self.client,
             self.repository,
             blob,
             self.workshop.work,
-            self._stop,
+            self._workers.stop,
         )
 
     def _pushed(self, item: PlannedLayer, layer: Layer, pushed: Pushed) -> None:
@@ -250,22 +255,17 @@ class LayerPipeline:
 
     def _submit(
         self,
-        phase: BuildPhase,
-        pool: ThreadPoolExecutor,
+        phase: PipelinePhase,
         then: Callable[[Any], None],
         function: Callable[..., Any],
         *arguments: Any,
     ) -> None:
-        self._running[pool.submit(function, *arguments)] = phase, then
-
-    def _need_makers(self, layers: int) -> None:
-        if self._makers is None:
-            self._makers = LayerMakers(min(self.workshop.processes, layers))
+        self._running[self._workers.submit(phase, function, *arguments)] = phase, then
 
     def _path(self, digest: str) -> Path:
         return self.workshop.work / f"kept-{hex_of(digest)}.tar.gz"
 
-    def _begin(self, phase: BuildPhase) -> None:
+    def _begin(self, phase: PipelinePhase) -> None:
         if phase not in self._begun:
             self._begun.add(phase)
             self.journal.begin(phase)
@@ -275,29 +275,20 @@ class LayerPipeline:
         under_way = {phase for phase, _ in self._running.values()}
         settled = len(self._layers) == len(self.plan)
         # A remembered layer that turns out lost is fetched again, as long as any is being brought.
-        unsure = BuildPhase.PUSH in under_way and any(
+        unsure = PipelinePhase.PUSH in under_way and any(
             item.key in self.remembered and item.key not in self._layers for item in self.plan
         )
-        if not (BuildPhase.FETCH in under_way or unsure):
-            self._end(BuildPhase.FETCH)
-            if BuildPhase.LAYERS not in under_way or settled:
-                self._begin(BuildPhase.LAYERS)
-                self._end(BuildPhase.LAYERS)
-                self._begin(BuildPhase.PUSH)
+        if not (PipelinePhase.FETCH in under_way or unsure):
+            self._end(PipelinePhase.FETCH)
+            if PipelinePhase.LAYERS not in under_way or settled:
+                self._begin(PipelinePhase.LAYERS)
+                self._end(PipelinePhase.LAYERS)
+                self._begin(PipelinePhase.PUSH)
 
-    def _end(self, phase: BuildPhase) -> None:
+    def _end(self, phase: PipelinePhase) -> None:
         if phase not in self._ended:
             self._ended.add(phase)
             self.journal.end(phase)
-
-    def _close(self, *, wait_for_threads: bool) -> None:
-        self._stop.set()
-        if self._makers is not None:
-            self._makers.close()
-        for pool in (self._fetchers, self._threads, self._pushers):
-            # Who was told to stop need not be waited for: nothing they do is looked at any more.
-            pool.shutdown(wait=wait_for_threads, cancel_futures=True)
-        self._index.close()
 
 
 def name_of(digest: str) -> str:

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 
 from django.db.models import Case, When
 
+from images.building.pipeline import MadeLayer
 from images.models import BaseImage, BuildLayer, WheelLayer
 from images.models.lease import WorkState
 from images.registry.naming import image_repository
-
-
-@dataclass(frozen=True)
-class MadeLayer:
-    """A layer of a finished image. `key` is what identifies it; sizes in bytes, compressed."""
-
-    key: str
-    digest: str
-    diff_id: str
-    size: int
-    title: str
-    os_packages: Sequence[tuple[str, str]] = ()
-    paths: bytes = field(default=b"", repr=False)
 
 
 def layers_by_key(keys: Collection[str]) -> dict[str, WheelLayer]:

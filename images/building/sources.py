@@ -321,7 +321,13 @@ class SourceBuilds:
         folder = self.work / "unpacked"
         folder.mkdir()
         with connection.registry_client() as client:
-            layout = containers.base_layout(client, self.base, self.work / "base", self.check)
+            layout = containers.base_layout(
+                client,
+                self.base.repository,
+                self.base.manifest_digest,
+                self.work / "base",
+                self.check,
+            )
         with os_packages.in_time() as deadline:
             made = Container(layout, folder, os_packages.budget(), deadline, self.log, self.check)
             if self.packages:

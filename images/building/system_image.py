@@ -20,12 +20,13 @@ from images.building.composition import refuse_conflicts
 from images.building.destination import BASE_PREFIX, site_packages
 from images.building.indexes import Indexes, refuse_forbidden
 from images.building.locked_files import Lock
+from images.building.phases import PipelinePhase
 from images.building.pipeline import KeyedLayer, LayerPipeline
 from images.building.planning import planned_layers, workshop
 from images.building.resolve import Target, resolve
 from images.catalogue import UseCase
 from images.errors import BaseImageUnusable
-from images.models import BaseImage, BuildPhase, ImageType
+from images.models import BaseImage, ImageType
 from images.registry import connection, naming
 from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
 
@@ -38,11 +39,11 @@ class WorkerLog:
     def line(self, text: str) -> None:
         logger.info("%s", text)
 
-    def begin(self, phase: BuildPhase) -> None:
-        logger.debug("%s begins", phase.label)
+    def begin(self, phase: PipelinePhase) -> None:
+        logger.debug("%s begins", phase)
 
-    def end(self, phase: BuildPhase) -> None:
-        logger.debug("%s ends", phase.label)
+    def end(self, phase: PipelinePhase) -> None:
+        logger.debug("%s ends", phase)
 
 
 def make(
@@ -145,10 +146,7 @@ class SystemImage:
             journal=WorkerLog(),
             check=self.check,
         )
-        made = pipeline.run()
-        return [
-            KeyedLayer(item.key, item.title, layer) for item, layer in zip(plan, made, strict=True)
-        ]
+        return pipeline.run()
 
     def push(self, config: bytes, manifest: bytes, keyed: Sequence[KeyedLayer]) -> list[Descriptor]:
         """Push what is not there yet, then the manifest, and read it back; all layers in their order."""

@@ -87,7 +87,13 @@ class SystemLayers:
     ) -> tuple[Layer, tuple[tuple[str, str], ...]]:
         layer, installed = os_packages.install(
             item.packages,
-            layout=base_layout(client, self.base, self.work / "base", self.check),
+            layout=base_layout(
+                client,
+                self.base.repository,
+                self.base.manifest_digest,
+                self.work / "base",
+                self.check,
+            ),
             os_family=self.base.os_family,
             work=self.work,
             destination=self.work / "os-packages.tar.gz",

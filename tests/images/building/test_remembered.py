@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from images import reconcile, removal, revisions
-from images.building import locking, pipeline
+from images.building import locking, pipeline, pipeline_workers
 from images.lockdiff import changes
 from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
 from images.registry import connection
@@ -40,7 +40,7 @@ def forbid_making(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a layer that is known was to be made again")
 
     monkeypatch.setattr(pipeline, "fetch", never)
-    monkeypatch.setattr(pipeline, "LayerMakers", never)
+    monkeypatch.setattr(pipeline_workers, "LayerMakers", never)
 
 
 def forget_the_disk() -> None:

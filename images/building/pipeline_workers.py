@@ -1,0 +1,72 @@
+"""What one run of the layer pipeline works with: threads, layer processes and the client of the index."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from images.building.indexes import Indexes
+from images.building.layer_worker import LayerJob, LayerMakers
+from images.building.phases import PipelinePhase
+from images.building.push import UPLOADS
+from images.building.tar_layer import Layer
+from images.building.wheels import index_client
+
+FETCHES = 4
+
+
+class PipelineWorkers:
+    """A pool of threads for each phase; layer processes start when the first new layer is known.
+
+    A context manager. Leaving it by an error kills the processes and sets `stop`, which ends transfers
+    within a piece; their results are not awaited.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self.stop = threading.Event()
+        self._processes = processes
+        self._makers: LayerMakers | None = None
+        indexes = Indexes.configured()
+        self.index = index_client(indexes.auth, indexes.ca_file)
+        self._pools = {
+            phase: ThreadPoolExecutor(threads, thread_name_prefix=phase.value)
+            for phase, threads in (
+                (PipelinePhase.FETCH, FETCHES),
+                (PipelinePhase.LAYERS, processes),
+                (PipelinePhase.PUSH, UPLOADS),
+            )
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop.set()
+        if self._makers is not None:
+            self._makers.close()
+        for pool in self._pools.values():
+            pool.shutdown(wait=kind is None, cancel_futures=True)
+        self.index.close()
+
+    def submit(
+        self, phase: PipelinePhase, function: Callable[..., Any], *arguments: Any
+    ) -> Future[Any]:
+        return self._pools[phase].submit(function, *arguments)
+
+    def start_makers(self, layers: int) -> None:
+        """Start as many layer processes as `layers` new layers can use, unless some run already."""
+        if self._makers is None:
+            self._makers = LayerMakers(min(self._processes, layers))
+
+    def make(self, job: LayerJob) -> Layer:
+        """Make a layer in a process; waits until one is free."""
+        assert self._makers is not None
+        return self._makers.make(job)
