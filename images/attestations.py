@@ -98,7 +98,10 @@ class Library:
 
 @dataclass(frozen=True)
 class BuildFacts:
-    """What a finished build knows; `os_packages` are (name, version) pairs of the system `os_id`."""
+    """What a finished build knows; `os_packages` are (name, version) pairs of the system `os_id`.
+
+    `os_purl_type` is the type of their package URLs, such as `deb`.
+    """
 
     image_name: str
     build_number: int
@@ -111,6 +114,7 @@ class BuildFacts:
     base_digest: str
     libraries: tuple[Library, ...]
     os_id: str
+    os_purl_type: str
     os_packages: tuple[tuple[str, str], ...]
 
 
@@ -157,7 +161,7 @@ def components(facts: BuildFacts) -> list[Component]:
         for item in sorted(facts.libraries, key=lambda library: str(library.purl))
     ]
     for name, version in sorted(facts.os_packages):
-        purl = PackageURL("deb", facts.os_id, name, version)
+        purl = PackageURL(facts.os_purl_type, facts.os_id, name, version)
         found.append(
             Component(
                 name=name,
@@ -259,6 +263,7 @@ def facts_of(
 ) -> BuildFacts:
     """The facts of a build that is about to end, or of one that has."""
     base = build.base_image
+    family = base.packages_by
     return BuildFacts(
         image_name=build.image.name,
         build_number=build.number,
@@ -271,6 +276,7 @@ def facts_of(
         base_digest=base.manifest_digest,
         libraries=tuple(libraries),
         os_id=base.os_id or "linux",
+        os_purl_type=family.purl_type if family else "generic",
         os_packages=tuple((name, version) for name, version in os_packages),
     )
 

@@ -103,7 +103,7 @@ def described(proposed: Alteration) -> dict[str, Any]:
         "image_name": proposed.image.name,
         "state": proposed.state,
         "changes": present.differences(resolved) if resolved else None,
-        **present.spec(proposed.spec),
+        **present.spec(proposed.spec, proposed.base_image),
         "base_image": str(proposed.base_image),
         "error": present.problem(proposed),
         "creation_time": proposed.created_at,

@@ -185,7 +185,7 @@ def side(user: User, text: str, field: str) -> Build:
 
 
 def revision(build: Build) -> dict[str, Any]:
-    asked = present.spec(build.spec)
+    asked = present.spec(build.spec, build.base_image)
     return {
         "image_name": build.image.name,
         "build": build.number,

@@ -12,6 +12,7 @@ from images import progress
 from images.comparison import Differences
 from images.models import BaseImage, Build, InstalledLibrary, Lease, ManagedImage, Status
 from images.models.lease import WorkState
+from images.os_families import UNKNOWN_PACKAGE_TYPE
 from images.references import pull_reference, repository_of
 from images.spec import ImageSpec
 
@@ -46,7 +47,7 @@ def image(row: ManagedImage, libraries: list[dict[str, str]]) -> dict[str, Any]:
         "rime_tag": base.platform_version if base else "",
         "repo_uri": uri(repository_of(row)),
         "status": f"STATUS_{row.status}",
-        **spec(row.spec),
+        **spec(row.spec, base),
         "pip_libraries": libraries,
         "owner": {
             "user": row.owning_user.username if row.owning_user else None,
@@ -100,14 +101,16 @@ def base_image(row: BaseImage, children: list[str]) -> dict[str, Any]:
 BASE_STATUS = {WorkState.SUCCEEDED.value: "STATUS_READY", WorkState.FAILED.value: "STATUS_FAILED"}
 
 
-def spec(wanted: ImageSpec) -> dict[str, Any]:
-    """What an image was asked to contain."""
+def spec(wanted: ImageSpec, base: BaseImage | None) -> dict[str, Any]:
+    """What an image was asked to contain. Its OS packages are of the type of the base image's system,
+    unspecified until that is known."""
+    family = base.packages_by if base else None
     return {
         "package_requirements": [
             {
                 "name": package.name,
                 "version_specifier": package.version,
-                "package_type": "PACKAGE_TYPE_APT",
+                "package_type": family.package_type if family else UNKNOWN_PACKAGE_TYPE,
             }
             for package in wanted.os_packages
         ],

@@ -139,13 +139,13 @@ class Container:
             f"oci:{layout.name}", layout.parent, work, budget=budget, deadline=deadline, check=check
         )
 
-    def run(self, command: Sequence[str]) -> None:
-        """Run a command as root with the worker's network; what it says goes to the log."""
-        run_packages(self.sandbox(), command, self._work, proxies(os.environ))
+    def run(self, command: Sequence[str], *, log: Callable[[str], None] | None = None) -> None:
+        """Run a command as root with the worker's network; its lines go to `log`, or the build's log."""
+        run_packages(self.sandbox(log), command, self._work, proxies(os.environ))
 
-    def sandbox(self) -> Sandbox:
-        """What runs commands upon these files and leaves them as they are."""
-        return Sandbox(self.lowers, self._deadline, self._log, self._check, self._budget)
+    def sandbox(self, log: Callable[[str], None] | None = None) -> Sandbox:
+        """A sandbox upon these files that leaves them as they are."""
+        return Sandbox(self.lowers, self._deadline, log or self._log, self._check, self._budget)
 
     def changed(self, *, deadline: Deadline, budget: Budget) -> Sandbox:
         """A sandbox upon these files with the changes that commands made, with limits of its own."""

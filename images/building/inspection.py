@@ -17,6 +17,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from images.errors import BaseImageUnusable
+from images.os_families import family_of
 
 SMALL_FILE = 64 << 10
 DPKG_STATUS = "/var/lib/dpkg/status"
@@ -177,6 +178,13 @@ def dpkg_packages(status: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found))
 
 
+def listed_packages(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """(name, version) of the lines that are `name|version`; rpm lists its keys as packages, too."""
+    pairs = [line.strip().split("|") for line in lines]
+    named = {(word(pair[0]), word(pair[1])) for pair in pairs if len(pair) == 2}
+    return tuple(sorted(pair for pair in named if all(pair) and pair[0] != "gpg-pubkey"))
+
+
 def find_interpreter(tree: FileTree, path: str) -> str:
     for folder in path.split(":"):
         for name in ("python3", "python"):
@@ -230,9 +238,5 @@ def os_release(tree: FileTree) -> dict[str, str]:
 
 
 def os_family(system: dict[str, str]) -> str:
-    names = {system.get("ID", ""), *system.get("ID_LIKE", "").split()}
-    if names & {"debian", "ubuntu"}:
-        return "debian"
-    if names & {"rhel", "fedora", "centos", "rocky"}:
-        return "rhel"
-    return "other"
+    family = family_of("", [system.get("ID", ""), *system.get("ID_LIKE", "").split()])
+    return family.name if family else "other"

@@ -17,43 +17,22 @@ from images.building import container
 from images.building.commands import Deadline, TimedOut
 from images.building.container import Container
 from images.building.containers.sandbox import Budget, CommandFailed, SandboxBroken
-from images.building.inspection import DPKG_STATUS, dpkg_packages
+from images.building.inspection import DPKG_STATUS, dpkg_packages, listed_packages
 from images.building.tar_layer import Layer
 from images.building.tree_layer import write_tree_layer
 from images.errors import BuildError, OSPackagesUnavailable
+from images.os_families import OSFamily
 from images.requirements import OSPackage
 
 # Of one file of a package, and of what lies in its /tmp.
 MAX_FILE_BYTES = 4 << 30
-# Package lists, downloaded packages, what apt derives from the lists, and logs: 30 MB that no image needs.
-LEFTOVERS = (
-    "var/lib/apt/lists/*",
-    "var/cache/apt/*.bin",
-    "var/cache/apt/archives/*.deb",
-    "var/cache/debconf/*-old",
-    "var/lib/dpkg/*-old",
-    "var/cache/ldconfig/aux-cache",
-    "var/cache/dnf/*",
-    "var/lib/dnf/history*",
-    "var/log/*.log",
-    "var/log/apt/*",
-    "var/log/dnf*",
-    "run/*",
-    "tmp/*",
-    "var/tmp/*",
-)
-# Whether a name is a package's, the package system decides; it must not guess patterns.
-APT = (
-    "apt-get", "-o", "APT::Cmd::Pattern-Only=true", "-o", "Dpkg::Use-Pty=0",
-    "-o", "Acquire::Retries=3", "-y", "-q",
-)  # fmt: skip
 
 
 def install(
     packages: Sequence[OSPackage],
     *,
     layout: Path,
-    os_family: str,
+    family: OSFamily | None,
     work: Path,
     destination: Path,
     log: Callable[[str], None],
@@ -71,21 +50,20 @@ def install(
     try:
         with in_time() as deadline:
             box = Container(layout, work, budget(), deadline, log, check)
-            install_in(box, packages, os_family)
+            family = known(family)
+            install_in(box, packages, family)
+            listed = listed_by(box, family)
     except SandboxBroken as error:
         raise OSPackagesUnavailable(
             f"The builds worker cannot run a package system: {error}",
             hint="An operator should look at it; `manage.py doctor` tries it.",
         ) from error
     upper = box.upper()
-    for pattern in LEFTOVERS:
+    for pattern in family.leftovers:
         for path in upper.glob(pattern):
             if is_inside(upper, path):
                 remove(path)
-    status = upper / DPKG_STATUS.lstrip("/")
-    there = is_inside(upper, status) and status.is_file() and not status.is_symlink()
-    listed = status.read_text(encoding="utf-8", errors="replace") if there else ""
-    return write_tree_layer(upper, destination), dpkg_packages(listed)
+    return write_tree_layer(upper, destination), listed
 
 
 @contextmanager
@@ -111,30 +89,40 @@ def budget() -> Budget:
     )
 
 
-def install_in(box: Container, packages: Sequence[OSPackage], os_family: str) -> None:
+def install_in(box: Container, packages: Sequence[OSPackage], family: OSFamily) -> None:
     """Have the container's package system install them. Raises `BuildError` with its last words."""
-    wanted = [str(package) for package in packages]
-    commands: list[list[str]] = []
-    if os_family == "debian":
-        commands = [
-            [*APT, "update"],
-            [*APT, "install", "--no-install-recommends", "--", *wanted],
-        ]
-    elif os_family == "rhel":
-        wanted = [f"{p.name}-{p.version}" if p.version else p.name for p in packages]
-        commands = [
-            ["dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs", *wanted]
-        ]
-    else:
+    try:
+        for command in family.install(packages):
+            box.run(command)
+    except CommandFailed as error:
+        raise refused(error.said) from error
+
+
+def known(family: OSFamily | None) -> OSFamily:
+    """The family, if there is one. Raises `BuildError`."""
+    if family is None:
         raise BuildError(
             "The base image's operating system has neither apt nor dnf.",
             hint="Choose another base image, or leave the OS packages empty.",
         )
+    return family
+
+
+def listed_by(box: Container, family: OSFamily) -> tuple[tuple[str, str], ...]:
+    """(name, version) of all packages that are installed now, sorted. Raises `BuildError`."""
+    if not family.listing:
+        status = box.upper() / DPKG_STATUS.lstrip("/")
+        there = is_inside(box.upper(), status) and status.is_file() and not status.is_symlink()
+        return dpkg_packages(status.read_text(encoding="utf-8", errors="replace") if there else "")
+    lines: list[str] = []
     try:
-        for command in commands:
-            box.run(command)
+        box.run(family.listing, log=lines.append)
     except CommandFailed as error:
-        raise refused(error.said) from error
+        raise BuildError(
+            f"The installed OS packages cannot be listed. {' '.join(error.said[-3:])[:1000]}",
+            hint="The base image's package database may be damaged; choose another base image.",
+        ) from error
+    return listed_packages(lines)
 
 
 def refused(said: Sequence[str]) -> BuildError:

@@ -331,7 +331,9 @@ class SourceBuilds:
         with os_packages.in_time() as deadline:
             made = Container(layout, folder, os_packages.budget(), deadline, self.log, self.check)
             if self.packages:
-                os_packages.install_in(made, self.packages, self.base.os_family)
+                os_packages.install_in(
+                    made, self.packages, os_packages.known(self.base.packages_by)
+                )
         return made.changed(
             deadline=Deadline(settings.SOURCE_BUILD_SECONDS), budget=Budget.configured()
         )

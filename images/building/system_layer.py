@@ -94,7 +94,7 @@ class SystemLayers:
                 self.work / "base",
                 self.check,
             ),
-            os_family=self.base.os_family,
+            family=self.base.packages_by,
             work=self.work,
             destination=self.work / "os-packages.tar.gz",
             log=self.journal.line,

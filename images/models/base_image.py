@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
+from images.os_families import OSFamily, family_of
 
 
 class ImageType(models.TextChoices):
@@ -76,7 +77,7 @@ class BaseImage(Lease):
     )
     os_family = models.CharField(max_length=16, blank=True)
     os_name = models.CharField(max_length=120, blank=True)
-    # os-release's ID, and the packages by dpkg's own list, as `[name, version]`.
+    # os-release's ID, and the packages by the package system's own list, as `[name, version]`.
     os_id = models.CharField(max_length=40, blank=True)
     os_packages = models.JSONField(default=list, blank=True)
 
@@ -113,6 +114,11 @@ class BaseImage(Lease):
     def is_settled(self) -> bool:
         """Nothing more comes of it by itself."""
         return not self.is_active
+
+    @property
+    def packages_by(self) -> OSFamily | None:
+        """The family of its operating system, if its packages can be installed here."""
+        return family_of(self.os_family, [self.os_id])
 
     @property
     def tag(self) -> str:

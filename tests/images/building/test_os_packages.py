@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ import pytest
 from django.urls import reverse
 
 from images import operations
+from images.api import present
 from images.building import container, os_packages, run
 from images.building.commands import TimedOut, run_streaming
 from images.building.tree_layer import write_tree_layer
 from images.errors import BuildError
 from images.models import BaseImage, BuildHost, ManagedImage, Status
 from images.models.lease import WorkState
+from images.os_families import family_of
 from images.requirements import OSPackage, RequirementErrors, parse_os_packages
 from images.spec import ImageSpec
 from tests import factories
@@ -174,7 +176,7 @@ def test_a_command_streams_its_words_and_is_ended_when_the_build_must() -> None:
         )  # fmt: skip
 
 
-def test_dnf_is_asked_on_systems_that_have_it(
+def test_dnf_is_asked_on_systems_that_have_it_and_what_it_installed_is_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
@@ -183,23 +185,51 @@ def test_dnf_is_asked_on_systems_that_have_it(
         def __init__(self, *arguments: object) -> None:
             (tmp_path / "upper").mkdir()
 
-        def run(self, command: list[str]) -> None:
+        def run(self, command: Sequence[str], *, log: Callable[[str], None] | None = None) -> None:
             asked.append(list(command))
+            if log is not None:
+                for line in ("warning: odd", "jq|1.6-17.el9", "gpg-pubkey|1-2", "bash|5.1.8-9.el9"):
+                    log(line)
 
         def upper(self) -> Path:
             return tmp_path / "upper"
 
     monkeypatch.setattr(os_packages, "Container", Recorder)
     monkeypatch.setattr(container, "problem", lambda: "")
-    os_packages.install(
+    _, installed = os_packages.install(
         [OSPackage("libgomp", "11.4"), OSPackage("jq")],
-        layout=tmp_path, os_family="rhel", work=tmp_path, destination=tmp_path / "layer",
-        log=lambda line: None, check=lambda: None,
+        layout=tmp_path, family=family_of("", ["rocky"]), work=tmp_path,
+        destination=tmp_path / "layer", log=lambda line: None, check=lambda: None,
     )  # fmt: skip
-    assert asked == [
-        ["dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs",
-         "libgomp-11.4", "jq"]
+    assert asked[0] == [
+        "dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs", "libgomp-11.4", "jq",
     ]  # fmt: skip
+    assert asked[1][:2] == ["rpm", "-qa"]
+    assert installed == (("bash", "5.1.8-9.el9"), ("jq", "1.6-17.el9"))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "system", "family", "package_type"),
+    [
+        ("debian", "debian", "debian", "PACKAGE_TYPE_APT"),
+        ("", "ubuntu", "debian", "PACKAGE_TYPE_APT"),
+        ("rhel", "rocky", "rhel", "PACKAGE_TYPE_ROCKYLINUX"),
+        ("", "almalinux", "rhel", "PACKAGE_TYPE_ROCKYLINUX"),
+    ],
+)
+def test_the_family_of_a_base_decides_the_type_of_its_packages(
+    recorded: str, system: str, family: str, package_type: str
+) -> None:
+    base = BaseImage(os_family=recorded, os_id=system)
+    assert base.packages_by is not None
+    assert base.packages_by.name == family
+    spec = ImageSpec("all", "3.11", (), (OSPackage("jq"),))
+    told = present.spec(spec, base)["package_requirements"]
+    assert [package["package_type"] for package in told] == [package_type]
+
+
+def test_a_system_of_no_family_has_no_package_type() -> None:
+    assert BaseImage(os_family="other", os_id="alpine").packages_by is None
 
 
 def test_buildah_sees_nothing_of_the_workers_secrets() -> None:
