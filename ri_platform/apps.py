@@ -10,9 +10,9 @@ class PlatformConfig(AppConfig):
     verbose_name = "RI Platform"
 
     def ready(self) -> None:
-        # The first registers the system checks, the second is the Celery application that tasks are sent by.
+        # The system checks, what follows requests, and the Celery application that tasks are sent by.
         # Not in the package's __init__: each layer process would load Celery and Django with it.
-        from ri_platform import celery, checks  # noqa: F401
+        from ri_platform import celery, checks, request_log  # noqa: F401
 
 
 class StaticFiles(StaticFilesConfig):

@@ -8,6 +8,12 @@ from typing import Any
 
 import structlog
 from celery import Celery, signals
+from django.dispatch import receiver
+from django_structlog.celery.signals import (
+    bind_extra_task_metadata,
+    modify_context_before_task_publish,
+)
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from ri_platform.processes import SCHEDULER
 
@@ -16,9 +22,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
 app = Celery("ri_platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-
-# The headers of a message hold the request's id, so that one id finds the log lines of both sides.
-REQUEST_ID = "ri_request_id"
+# Binds the context of a message to the log lines of its task.
+app.steps["worker"].add(DjangoStructLogInitStep)
 
 
 @signals.setup_logging.connect
@@ -60,26 +65,23 @@ def declare_queues(**signal: Any) -> None:
                 queue(connection.default_channel).declare()
 
 
-@signals.before_task_publish.connect
-def send_the_request_along(headers: dict[str, Any], **signal: Any) -> None:
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
+@receiver(modify_context_before_task_publish)
+def send_the_request_along(context: dict[str, Any], **signal: Any) -> None:
+    """Keep only the request's id of the sender's context."""
+    request_id = context.get("request_id")
+    context.clear()
     if request_id:
-        headers[REQUEST_ID] = request_id
+        context["request_id"] = request_id
 
 
-@signals.task_prerun.connect
-def begin(task_id: str, task: Any, **signal: Any) -> None:
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(
-        task=task.name.rpartition(".")[2],
-        task_id=task_id,
-        request_id=(task.request.headers or {}).get(REQUEST_ID) or task.request.get(REQUEST_ID),
-    )
+@receiver(bind_extra_task_metadata)
+def begin_task(task: Any, **signal: Any) -> None:
+    structlog.contextvars.bind_contextvars(task=task.name.rpartition(".")[2])
     task.request.begun = time.monotonic()
 
 
 @signals.task_postrun.connect
-def end(task: Any, state: str | None, **signal: Any) -> None:
+def end_task(task: Any, state: str | None, **signal: Any) -> None:
     from ri_platform.metrics import TASK_SECONDS
 
     seconds = time.monotonic() - task.request.begun

@@ -1,15 +1,21 @@
-"""Request ids, which appear on every log line of a request, and one summary line for each request."""
+"""The request's id in the answer, and one summary line for each request.
+
+django-structlog makes the id and binds it to each log line of the request. Its own lines are switched off
+(`ri_platform.logs`), because they contain the path and the query string.
+"""
 
 from __future__ import annotations
 
 import re
 import time
 import uuid
-from collections.abc import Callable
+from typing import Any
 
 import structlog
-from django.conf import settings
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
+from django_structlog import signals
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from ri_platform.metrics import REQUEST_SECONDS
 
@@ -19,31 +25,19 @@ HEADER = "X-Request-ID"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class RequestLogMiddleware:
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        begun = time.monotonic()
-        request_id = id_of(request)
-        structlog.contextvars.clear_contextvars()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = self.get_response(request)
-            told(request, response, time.monotonic() - begun)
-        response[HEADER] = request_id
-        return response
+@receiver(signals.bind_extra_request_metadata)
+def begin_request(request: HttpRequest, **signal: Any) -> None:
+    """Start the clock, and replace an id from the proxy that is not well formed."""
+    if not _ID.fullmatch(get_contextvars()["request_id"]):
+        bind_contextvars(request_id=uuid.uuid4().hex)
+    request.begun = time.monotonic()  # type: ignore[attr-defined]
+    request.log_id = get_contextvars()["request_id"]  # type: ignore[attr-defined]
 
 
-def id_of(request: HttpRequest) -> str:
-    """The id from our own proxy, else a new one. A client cannot choose it."""
-    given = request.headers.get(HEADER, "")
-    if settings.TRUSTED_PROXIES and _ID.fullmatch(given):
-        return given
-    return uuid.uuid4().hex
-
-
-def told(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+@receiver([signals.bind_extra_request_finished_metadata, signals.update_failure_response])
+def end_request(request: HttpRequest, response: HttpResponseBase, **signal: Any) -> None:
     """The route instead of the path: paths may contain secrets, and metrics need few values."""
+    seconds = time.monotonic() - request.begun  # type: ignore[attr-defined]
     match = getattr(request, "resolver_match", None)
     route = match.route if match else ""
     status = response.status_code
@@ -56,3 +50,4 @@ def told(request: HttpRequest, response: HttpResponseBase, seconds: float) -> No
         milliseconds=round(seconds * 1000),
         user=user.pk if user is not None and user.is_authenticated else None,
     )
+    response.headers[HEADER] = request.log_id  # type: ignore[attr-defined]

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "ri_platform.apps.StaticFiles",
     "django.contrib.postgres",
     "django_htmx",
+    "django_structlog",
     "ninja",
     "csp",
     "allauth",
@@ -95,7 +96,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ri_platform.health.ProbesMiddleware",
-    "ri_platform.request_log.RequestLogMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # It adds a random length, so that sizes reveal no secret in a page (BREACH).
@@ -237,6 +238,12 @@ TRUSTED_PROXIES = env.integer(
     help="Number of your proxies in front of the web process; each appends to X-Forwarded-For. "
     "With 0, X-Forwarded-For and X-Request-ID are ignored.",
 )
+# The context of log lines; `ri_platform.request_log` adds the rest.
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = TRUSTED_PROXIES > 0
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+# It would read the session on each request; the summary line has the user.
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""
 # No page uses the browser's devices.
 PERMISSIONS_POLICY: dict[str, list[str]] = {
     feature: []

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -31,6 +34,7 @@ from ri_platform.local import services
 from tests import factories
 from tests.conftest import Cast
 from workspaces.access import Actor
+from workspaces.models import Workspace
 
 TOKEN = "a-token-that-nobody-guesses"
 
@@ -259,23 +263,49 @@ def test_a_request_has_an_id_and_one_line_without_its_path(cast: Cast, settings:
     assert line["user"] == cast.member.pk
     assert line["request_id"] == answer["X-Request-ID"] != "mine"
     assert "some-token" not in stream.getvalue()
-    settings.TRUSTED_PROXIES = 1
-    ours = cast.client(cast.member).get("/workspaces", headers={"x-request-id": "from-our-proxy"})
-    assert ours["X-Request-ID"] == "from-our-proxy"
+    settings.DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
+    for given, taken in (("from-our-proxy", True), ("no id\tat all", False), ("x" * 65, False)):
+        ours = cast.client(cast.member).get("/workspaces", headers={"x-request-id": given})
+        assert (ours["X-Request-ID"] == given) is taken
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "ERROR"])
+def test_no_line_has_an_address_whatever_the_level_and_whatever_breaks(
+    level: str, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "level", getattr(logging, level))
+    client = cast.client(cast.member)
+    client.raise_request_exception = False
+    with written(logs.JSON) as stream, monkeypatch.context() as broken:
+        client.get("/workspaces?secret=hunter22", headers={"user-agent": "hunter23"})
+        broken.setattr(type(Workspace.objects), "visible_to", lambda *arguments: 1 / 0)
+        answer = client.get("/workspaces?secret=hunter22", headers={"user-agent": "hunter23"})
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert answer.status_code == 500
+    # One traceback, and it has the id that the answer tells.
+    assert [line["request_id"] for line in lines if "exception" in line] == [answer["X-Request-ID"]]
+    assert "hunter2" not in stream.getvalue()
 
 
 def test_a_requests_id_travels_with_its_message_and_a_task_has_its_own() -> None:
-    seen: dict[str, Any] = {}
+    """By a worker of a broker in this process, which only passes on what the message has."""
+    other = Celery("tests", broker="memory://", set_as_current=False)
+    other.steps["worker"] = app.steps["worker"]
+    seen: list[dict[str, Any]] = []
+    done = threading.Event()
 
-    @app.task(name="tests.look", bind=True)
-    def look(self: Any) -> None:
-        seen.update(structlog.contextvars.get_contextvars())
+    @other.task(name="tests.look")
+    def look() -> None:
+        seen.append(structlog.contextvars.get_contextvars())
+        done.set()
 
-    with structlog.contextvars.bound_contextvars(request_id="abc123"):
-        headers: dict[str, Any] = {}
-        from celery.signals import before_task_publish
-
-        before_task_publish.send(sender="tests.look", headers=headers)
-    look.apply(headers=headers, task_id="task-7")
-    assert seen == {"task": "look", "task_id": "task-7", "request_id": "abc123"}
-    assert structlog.contextvars.get_contextvars() == {}
+    with start_worker(other, pool="solo", perform_ping_check=False, shutdown_timeout=30):
+        with structlog.contextvars.bound_contextvars(request_id="abc123", task_id="me", image="x"):
+            sent = look.delay()
+        assert done.wait(20)
+        done.clear()
+        look.delay()
+        assert done.wait(20)
+    first, second = seen
+    assert first == {"task": "look", "task_id": sent.id, "request_id": "abc123"}
+    assert set(second) == {"task", "task_id"}
