@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import tarfile
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 from images.building import assemble
 from images.building.inspection import DEFAULT_PATH, BaseImageFacts, look_into
 from images.building.tar_layer import GZIP_LEVEL, PIECE, Hashing, Layer, gzip_stream
+from images.building.wheels import Stopped
 from images.errors import BaseImageUnusable, DigestMismatch
 from images.registry.oci import (
     INDEXES,
@@ -65,9 +67,17 @@ def from_registry(
         descriptors = blobs_of(manifest)
         log(f"Copying {reference}: {sum(d.size for d in descriptors):,} bytes")
         blobs = {d.digest: work / d.digest.replace(":", "-") for d in descriptors}
+        stop = threading.Event()
+
+        def go_on() -> None:
+            if stop.is_set():
+                raise Stopped
+
         with ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="copy") as pool:
             waiting = {
-                pool.submit(client.download_blob, parsed.repository, d, blobs[d.digest])
+                pool.submit(
+                    client.download_blob, parsed.repository, d, blobs[d.digest], check=go_on
+                )
                 for d in descriptors
             }
             try:
@@ -77,6 +87,8 @@ def from_registry(
                     for future in done:
                         future.result()
             except BaseException:
+                # The pool waits for those that run; they end within a piece or a wait.
+                stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     return content_of(manifest, blobs)

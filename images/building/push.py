@@ -96,7 +96,7 @@ def push_blob(
     # Mounting is off, or the registry wants the blob anew: copy it over by way of this disk.
     copy = work / f"copy-{digest.replace(':', '-')}"
     try:
-        client.download_blob(blob.from_repository, blob.descriptor, copy)
+        client.download_blob(blob.from_repository, blob.descriptor, copy, check=go_on)
         client.upload_blob(repository, digest, size, copy, check=go_on)
     except RegistryNotFound:
         return None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,8 +14,8 @@ from images.building.locked_files import MAX_FILE_BYTES, LockedFile
 from images.building.resolve import without_credentials
 from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
 from images.tls import trust
+from ri_platform.retries import DOWNLOAD
 
-ATTEMPTS = 4
 PIECE = 1 << 20
 # Without a size from the index, no wheel is larger than this.
 MAX_WHEEL_BYTES = MAX_FILE_BYTES
@@ -36,12 +34,12 @@ def fetch(
     cache: BoundedCache,
     folder: Path,
     stop: threading.Event,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
     """The wheel's file in `folder`: from the cache, else downloaded, checked and kept there.
 
     Raises `FetchFailed` after some attempts, `WheelInvalid` for other content than locked,
-    `BuiltWheelGone` for a wheel of our own that is not kept, and `Stopped` within a piece once `stop` is set.
+    `BuiltWheelGone` for a wheel of our own that is not kept, and `Stopped` once `stop` is set: within a piece
+    or, between attempts, within `LONGEST_WAIT`.
     """
     path = folder / wheel.sha256 / wheel.filename
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,19 +50,14 @@ def fetch(
         raise BuiltWheelGone(f"{wheel.filename} was built here and is no longer kept.")
     partial = path.parent / "partial"
     try:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                download(client, wheel, partial, stop)
-                break
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                if attempt == ATTEMPTS or not may_heal(error):
-                    raise FetchFailed(
-                        f"{wheel.filename} cannot be downloaded: "
-                        f"{without_credentials(str(error)) or type(error).__name__}.",
-                        hint="The package index or the network failed; build again in a while.",
-                    ) from error
-                sleep(0.5 * 2**attempt)
+        DOWNLOAD(may_heal, download, client, wheel, partial, stop)
         partial.rename(path)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise FetchFailed(
+            f"{wheel.filename} cannot be downloaded: "
+            f"{without_credentials(str(error)) or type(error).__name__}.",
+            hint="The package index or the network failed; build again in a while.",
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     cache.keep(name, path)
@@ -104,6 +97,8 @@ def refuse_own_metadata(response: httpx.Response) -> None:
 def download(
     client: httpx.Client, wheel: LockedFile, destination: Path, stop: threading.Event
 ) -> None:
+    if stop.is_set():
+        raise Stopped
     sha256, received = hashlib.sha256(), 0
     limit = wheel.size if wheel.size is not None else MAX_WHEEL_BYTES
     with (
@@ -126,7 +121,8 @@ def download(
         )
 
 
-def may_heal(error: httpx.HTTPError | httpx.InvalidURL) -> bool:
+def may_heal(error: Exception) -> bool:
+    """True for 429, for 5xx and for what broke the connection."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == 429 or error.response.status_code >= 500
     return isinstance(error, httpx.TransportError) and not isinstance(

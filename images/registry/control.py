@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
@@ -30,15 +29,13 @@ from images.registry import naming
 from images.registry.endpoints import registry_endpoint
 from images.registry.lifecycle import lifecycle_policy
 from ri_platform.metrics import AWS_CALLS
+from ri_platform.retries import SETTLE
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
 
-T = TypeVar("T")
-
 # The most that ECR gives at once.
 PAGE_SIZE = 1000
-SETTLE_SECONDS = (0.2, 0.5, 1.0, 2.0)
 
 _DENIED = frozenset(
     {
@@ -100,9 +97,7 @@ class RepositoryControl:
         endpoint_url: str | None = None,
         registry_override: str = "",
         session: boto3.Session | None = None,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._sleep = sleep
         self._prefix = naming.normalize_prefix(prefix)
         self._registry_override = registry_override
         self.client: ECRClient = (session or boto3.Session()).client(
@@ -130,7 +125,7 @@ class RepositoryControl:
                     repositoryName=guarded, imageTagMutability="IMMUTABLE"
                 )
         except AlreadyExists as error:
-            if ours or not self._settled(lambda: self.list_images(guarded)):
+            if ours or not SETTLE(RegistryNotFound, self.list_images, guarded):
                 return
             raise RepositoryNotOurs(
                 f"The registry has a repository {guarded} with images in it "
@@ -147,7 +142,8 @@ class RepositoryControl:
             with vendor_errors("ecr:PutLifecyclePolicy"):
                 self.client.put_lifecycle_policy(repositoryName=guarded, lifecyclePolicyText=text)
 
-        self._settled(put)
+        # AWS may not have noticed everywhere yet that the repository was created.
+        SETTLE(RegistryNotFound, put)
 
     def list_images(self, name: str) -> list[ImageId]:
         guarded = self._guard(name)
@@ -207,15 +203,6 @@ class RepositoryControl:
             password=password,
             expires_at=data["expiresAt"],
         )
-
-    def _settled(self, call: Callable[[], T]) -> T:
-        """What `call` gives once AWS has noticed that the repository exists: soon after it was created."""
-        for wait in SETTLE_SECONDS:
-            try:
-                return call()
-            except RegistryNotFound:
-                self._sleep(wait)
-        return call()
 
     def _guard(self, name: str) -> str:
         return naming.guard(self._prefix, name)

@@ -21,6 +21,7 @@ import httpx
 
 from images.errors import DigestMismatch, RegistryError, RegistryUnavailable, TagTaken
 from images.registry.transport import CredentialSource, Transport
+from ri_platform.retries import TRANSFER
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -37,7 +38,6 @@ PIECE = 1 << 20
 CHUNK = 10 << 20
 MAX_PARTS = 4_200
 MAX_MANIFEST = 4 << 20
-UPLOAD_ATTEMPTS = 3
 # ECR's own limit for a layer, 52,000 MiB; nobody's blob is larger here.
 MAX_BLOB = 52_000 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -283,19 +283,29 @@ class RegistryClient:
             raise RegistryError(f"The blob {descriptor.digest} is larger than {limit} bytes.")
         return b"".join(self.open_blob(repository, descriptor))
 
-    def download_blob(self, repository: str, descriptor: Descriptor, destination: Path) -> None:
-        """Stream a blob into a file, which appears only when its digest is verified."""
+    def download_blob(
+        self,
+        repository: str,
+        descriptor: Descriptor,
+        destination: Path,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Stream a blob into a file, which appears only when its digest is verified.
+
+        `check` is asked before each attempt and after each piece of 1 MiB, and may raise.
+        """
         partial = destination.with_name(f"{destination.name}.{os.getpid()}.part")
+
+        def download() -> None:
+            check()
+            with partial.open("wb") as file:
+                for piece in self.open_blob(repository, descriptor):
+                    check()
+                    file.write(piece)
+
         try:
-            for attempt in range(1, UPLOAD_ATTEMPTS + 1):
-                try:
-                    with partial.open("wb") as file:
-                        for piece in self.open_blob(repository, descriptor):
-                            file.write(piece)
-                    break
-                except RegistryUnavailable:
-                    if attempt == UPLOAD_ATTEMPTS:
-                        raise
+            TRANSFER(RegistryUnavailable, download)
             partial.replace(destination)
         finally:
             partial.unlink(missing_ok=True)
@@ -330,7 +340,7 @@ class RegistryClient:
     ) -> None:
         """Upload a file in parts. A part that fails restarts the upload, a bounded number of times.
 
-        `check` is asked before each piece of 1 MiB and may raise.
+        `check` is asked before each attempt and each piece of 1 MiB, and may raise.
         """
         self._writable(repository)
         if size > chunk_size * MAX_PARTS:
@@ -338,14 +348,9 @@ class RegistryClient:
                 f"A layer of {size:,} bytes is more than the registry takes, {chunk_size * MAX_PARTS:,}.",
                 hint="Ask for less, or for smaller versions, of the largest library.",
             )
-        for attempt in range(1, UPLOAD_ATTEMPTS + 1):
-            try:
-                self._upload(repository, digest, size, source, chunk_size, check)
-                return
-            except RegistryUnavailable:
-                if attempt == UPLOAD_ATTEMPTS:
-                    raise
-                self._transport.pause(attempt)
+        TRANSFER(
+            RegistryUnavailable, self._upload, repository, digest, size, source, chunk_size, check
+        )
 
     def _upload(
         self,
@@ -356,6 +361,7 @@ class RegistryClient:
         chunk_size: int,
         check: Callable[[], None],
     ) -> None:
+        check()
         scope = self._scope(repository)
         response = self._transport.request(
             "POST", f"{self._path(repository)}/blobs/uploads/", scope=scope, settle=True

@@ -3,6 +3,10 @@
 Sources: OCI distribution-spec 1.1; Docker's token authentication ("Bearer" challenges); RFC 9110
 (redirects). httpx follows no redirect here: the Authorization header must reach the
 registry and nobody else.
+
+The retries are its own and not of `ri_platform.retries`. What is sent again depends on the answer and on the
+request (`retry`, `settle`, `missing_ok`) and on no exception; the registry says how long to wait; and the
+last answer, whatever it is, is handed on with its body unread.
 """
 
 from __future__ import annotations
@@ -169,10 +173,6 @@ class Transport:
             ) from error
         finally:
             response.close()
-
-    def pause(self, attempt: int) -> None:
-        """Wait before the next attempt at something that takes several requests."""
-        self._sleep(backoff(attempt))
 
     def _resolved(self, url: str, params: Mapping[str, str] | None) -> httpx.URL:
         """Absolute form of `url`; parameters are added to those that a Location already has."""

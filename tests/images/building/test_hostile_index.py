@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import stamina
 
 from images.building import wheels
 from images.building.cache import BoundedCache
@@ -227,8 +228,8 @@ def test_where_the_index_tells_no_hash_the_worker_takes_it_itself() -> None:
 
 def fetched(wheel: LockedWheel, folder: Path) -> Path:
     cache = BoundedCache(folder / "cache", 10**6)
-    with index_client() as client:
-        return fetch(client, wheel, cache, folder / "work", threading.Event(), lambda seconds: None)
+    with index_client() as client, stamina.set_testing(True, attempts=10, cap=True):
+        return fetch(client, wheel, cache, folder / "work", threading.Event())
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://files.test/x", "http://"])

@@ -55,7 +55,7 @@ def test_a_private_package_is_resolved_and_fetched_and_nothing_tells_the_passwor
         assert "s3cr" not in text
     with index_client(indexes.auth) as client:
         cache = BoundedCache(tmp_path / "cache", 10**6)
-        path = fetch(client, wheel, cache, tmp_path / "work", threading.Event(), lambda s: None)
+        path = fetch(client, wheel, cache, tmp_path / "work", threading.Event())
     assert path.name == "private_lib-1.0-py3-none-any.whl"
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import stamina
 
 from images.building import resolve as module
 from images.building.cache import BoundedCache
@@ -199,8 +200,8 @@ def fetched(wheel: LockedWheel, folder: Path) -> Path:
     """The wheel in a new work folder, by way of the cache in `folder`."""
     work = Path(tempfile.mkdtemp(dir=folder))
     cache = BoundedCache(folder / "cache", 10**6)
-    with index_client() as client:
-        return fetch(client, wheel, cache, work, threading.Event(), lambda seconds: None)
+    with index_client() as client, stamina.set_testing(True, attempts=10, cap=True):
+        return fetch(client, wheel, cache, work, threading.Event())
 
 
 def test_a_wheel_is_fetched_once_and_kept_by_hash(files: str, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import stamina
 from botocore.retries.standard import ExponentialBackoff
 
 from images.errors import (
@@ -18,13 +19,12 @@ from images.errors import (
     TagTaken,
 )
 from images.registry.connection import TokenSource
-from images.registry.control import PAGE_SIZE, SETTLE_SECONDS, RepositoryControl
+from images.registry.control import PAGE_SIZE, RepositoryControl
 from images.registry.endpoints import registry_endpoint
 from images.registry.oci import (
     CHUNK,
     MAX_PARTS,
     OCI_MANIFEST,
-    UPLOAD_ATTEMPTS,
     RegistryClient,
     digest_of,
 )
@@ -45,7 +45,8 @@ def ecr(monkeypatch: pytest.MonkeyPatch) -> Iterator[ECR]:
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0)
     for variable in ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"):
         monkeypatch.delenv(variable, raising=False)
-    with ecr_stub.running() as server:
+    # Nor is there between ours: tests/test_retries.py waits.
+    with ecr_stub.running() as server, stamina.set_testing(True, attempts=10, cap=True):
         yield server
 
 
@@ -55,16 +56,14 @@ def slept() -> list[float]:
 
 
 @pytest.fixture
-def control(ecr: ECR, slept: list[float]) -> RepositoryControl:
-    return control_of(ecr.url, "us-east-1", slept.append)
+def control(ecr: ECR) -> RepositoryControl:
+    return control_of(ecr.url, "us-east-1")
 
 
-def control_of(
-    endpoint_url: str | None, region: str, sleep: Callable[[float], None] = lambda seconds: None
-) -> RepositoryControl:
+def control_of(endpoint_url: str | None, region: str) -> RepositoryControl:
     session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="y")
     return RepositoryControl(
-        prefix=PREFIX, region=region, endpoint_url=endpoint_url, session=session, sleep=sleep
+        prefix=PREFIX, region=region, endpoint_url=endpoint_url, session=session
     )
 
 
@@ -337,14 +336,11 @@ def test_an_address_that_does_not_exist_is_not_made_up(
 # --- soon after a repository was created ---------------------------------------------------------------
 
 
-def test_what_aws_has_not_noticed_yet_is_asked_again(
-    ecr: ECR, control: RepositoryControl, slept: list[float]
-) -> None:
+def test_what_aws_has_not_noticed_yet_is_asked_again(ecr: ECR, control: RepositoryControl) -> None:
     control.create_repository(NAME, ours=False)
     ecr.instead("PutLifecyclePolicy", NOT_FOUND, NOT_FOUND)
     control.put_lifecycle_policy(NAME)
     assert ecr.operations == ["CreateRepository"] + ["PutLifecyclePolicy"] * 3
-    assert slept == list(SETTLE_SECONDS[:2])
 
 
 def test_a_repository_that_exists_and_is_not_known_yet_is_looked_into(
@@ -357,11 +353,11 @@ def test_a_repository_that_exists_and_is_not_known_yet_is_looked_into(
 
 
 def test_a_repository_that_is_never_there_is_told_after_a_while(
-    ecr: ECR, control: RepositoryControl, slept: list[float]
+    ecr: ECR, control: RepositoryControl
 ) -> None:
     with pytest.raises(RegistryNotFound, match=NAME):
         control.put_lifecycle_policy(NAME)
-    assert slept == list(SETTLE_SECONDS)
+    assert ecr.operations == ["PutLifecyclePolicy"] * 5
 
 
 def test_a_push_into_a_new_repository_waits_until_it_is_known(
@@ -431,7 +427,7 @@ def test_an_upload_that_is_forgotten_each_time_is_given_up(
     ecr.instead("UploadLayerPart", *[UPLOAD_UNKNOWN] * 10)
     with pytest.raises(RegistryUnavailable, match="no longer knows the upload"):
         client.upload_blob(NAME, *layer(tmp_path, MIB))
-    assert ecr.operations.count("InitiateLayerUpload") == UPLOAD_ATTEMPTS
+    assert ecr.operations.count("InitiateLayerUpload") == 3
 
 
 def test_a_token_that_is_never_taken_is_not_asked_for_without_end(
