@@ -130,8 +130,8 @@ def dict_config(level: str, form: str, secrets: Iterable[str]) -> dict[str, Any]
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
             # `ri_platform.requests` logs each request; only errors need another line.
             "django.request": {"level": "ERROR"},
-            # Only its context is used. Its lines contain addresses with query strings, and repeat the errors that
-            # Django and Celery log.
+            # Only its context is used. Its lines contain addresses with query strings, and repeat the errors
+            # that Django and Celery log.
             "django_structlog": {"level": "CRITICAL"},
             # These log a line for each request, and URLs can contain secrets.
             "httpx": {"level": "WARNING"},
