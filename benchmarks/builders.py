@@ -149,8 +149,8 @@ def resident(pid: int) -> float:
 
 
 def ours(what: str, round_state: str, number: int, state: Path) -> Row:
-    from images import operations
     from images.models import BuildPhase
+    from images.operations import images
     from images.references import pull_reference
     from images.requirements import parse_pip_requirements
     from images.spec import ImageSpec
@@ -164,9 +164,7 @@ def ours(what: str, round_state: str, number: int, state: Path) -> Row:
     watch.start()
     time.sleep(0.2)
     begun = time.monotonic()
-    image = operations.create_image(
-        actor, f"bench-{number}", ImageSpec("all", "3.11", tuple(wanted))
-    )
+    image = images.create_image(actor, f"bench-{number}", ImageSpec("all", "3.11", tuple(wanted)))
     build = image.builds.get()
     while build.is_active:
         time.sleep(0.02)

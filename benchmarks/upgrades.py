@@ -32,8 +32,8 @@ def main() -> None:
 def build_images(wanted: int) -> None:
     from django.db import transaction
 
-    from images import operations
     from images.models import Build, ManagedImage, Status
+    from images.operations import images
     from images.requirements import parse_pip_requirements
     from images.spec import ImageSpec
     from workspaces.access import Actor
@@ -44,7 +44,7 @@ def build_images(wanted: int) -> None:
     lock, begun = "", time.monotonic()
     for number in range(wanted):
         with transaction.atomic():
-            image = operations.create_image(actor, f"many-{number}", spec)
+            image = images.create_image(actor, f"many-{number}", spec)
             image.builds.update(lock=lock)
         while not lock:
             time.sleep(0.1)
@@ -60,10 +60,10 @@ def build_images(wanted: int) -> None:
 def upgrade(wanted: int, folder: Path) -> None:
     from django.conf import settings
 
-    from images import operations
     from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
+    from images.operations import images
 
-    operations.import_base_image(
+    images.import_base_image(
         None, image_type="all", python_version="3.11", platform_version="newer",
         source=f"rootfs:{patched_debian(settings.CACHE_DIR, folder)}",
     )  # fmt: skip

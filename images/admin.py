@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from images import operations, removal, revisions, webhooks
 from images.models import (
     Alteration,
     AwsContact,
@@ -29,6 +28,7 @@ from images.models import (
     WheelLayer,
 )
 from images.models.lease import ACTIVE
+from images.operations import builds, images, removal, webhooks
 from ri_platform.errors import DomainError
 from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
@@ -69,7 +69,7 @@ class ManagedImageAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Rebuild selected managed images")
     def rebuild(self, request: HttpRequest, chosen: QuerySet[ManagedImage]) -> None:
-        each(self, request, chosen, revisions.rebuild_image, "is being built")
+        each(self, request, chosen, builds.rebuild_image, "is being built")
 
 
 @admin.register(Build)
@@ -94,7 +94,7 @@ class BuildAdmin(ReadOnlyAdmin):
     def retry(self, request: HttpRequest, chosen: QuerySet[Build]) -> None:
         each(
             self, request, chosen.select_related("image"),
-            lambda actor, build: revisions.rebuild_image(actor, build.image), "is built again",
+            lambda actor, build: builds.rebuild_image(actor, build.image), "is built again",
         )  # fmt: skip
 
     @admin.action(description="Wake a worker for selected builds")
@@ -103,7 +103,7 @@ class BuildAdmin(ReadOnlyAdmin):
             self,
             request,
             chosen.select_related("image"),
-            revisions.wake_build,
+            builds.wake_build,
             "was sent to a worker",
         )
 
@@ -111,7 +111,7 @@ class BuildAdmin(ReadOnlyAdmin):
     def cancel(self, request: HttpRequest, chosen: QuerySet[Build]) -> None:
         each(
             self, request, chosen.select_related("image"),
-            lambda actor, build: revisions.cancel_build(actor, build.image), "was cancelled",
+            lambda actor, build: builds.cancel_build(actor, build.image), "was cancelled",
         )  # fmt: skip
 
 
@@ -170,7 +170,7 @@ class BaseImageAdmin(ReadOnlyAdmin):
             form = ImportForm(request.POST)
             if form.is_valid():
                 try:
-                    base = operations.import_base_image(Actor.of(request), **form.cleaned_data)
+                    base = images.import_base_image(Actor.of(request), **form.cleaned_data)
                 except DomainError as error:
                     self.message_user(request, str(error), messages.ERROR)
                 else:
@@ -192,7 +192,7 @@ class BaseImageAdmin(ReadOnlyAdmin):
     @admin.action(description="Retire selected base images")
     def retire(self, request: HttpRequest, chosen: QuerySet[BaseImage]) -> None:
         """Nothing new is built on them; images that stand on them stay as they are."""
-        each(self, request, chosen, operations.retire_base_image, "was retired")
+        each(self, request, chosen, images.retire_base_image, "was retired")
 
 
 @admin.register(Alteration)
@@ -255,7 +255,7 @@ class TaskDueAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send selected tasks to a worker now")
     def wake(self, request: HttpRequest, chosen: QuerySet[TaskDue]) -> None:
-        each(self, request, chosen, revisions.wake_task, "was sent to a worker")
+        each(self, request, chosen, builds.wake_task, "was sent to a worker")
 
 
 @admin.register(AwsContact)

@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 from images.errors import DeliveryFailed
 from images.models import Delivery
 from images.models.lease import LeaseLost, WorkState, error_columns
-from images.webhooks import is_public
+from images.operations.webhooks import is_public
 
 # Seconds before each further attempt; after the last one a message is given up.
 PAUSES = (5, 30, 120, 600, 3600, 21_600)

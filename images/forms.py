@@ -7,12 +7,12 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from images.capabilities import os_packages_refusal, source_builds_refusal
-from images.model_operations import EditModel
 from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
-from images.operations import copy_name
-from images.queries import base_images_for_form
+from images.operations.images import copy_name
+from images.operations.ml_models import EditModel
+from images.queries.capabilities import os_packages_refusal, source_builds_refusal
+from images.queries.images import base_images_for_form
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
     OSPackage,

@@ -14,9 +14,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from images import base_image_notices, retention, upgrades, wake
+from images import retention, upgrades, wake
 from images.errors import RegistryError
-from images.lanes import Lane
 from images.models import (
     Alteration,
     BaseImage,
@@ -26,11 +25,13 @@ from images.models import (
     ManagedImage,
     Status,
 )
+from images.models.lane import Lane
 from images.models.lease import WorkState, error_columns, next_wake
+from images.operations.webhooks import announce, told
+from images.queries import base_image_notices
 from images.references import repository_of
 from images.registry import connection, naming
 from images.registry.control import RepositoryControl
-from images.webhooks import announce, told
 from ri_platform.locks import exclusive
 
 log = logging.getLogger(__name__)

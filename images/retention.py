@@ -1,4 +1,4 @@
-"""Which manifests may expire in an image's repository: those of builds that are not kept (`images.kept`).
+"""Which manifests may expire in an image's repository: those of builds that are not kept (`images.queries.kept_builds`).
 
 What is kept can be rolled back to by tagging what is there. All others are superseded once they have
 ended, and never come back: a later success only makes older ones older, and nothing is pinned to them.
@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from images.kept import kept_builds
 from images.models import ManagedImage
 from images.models.lease import WorkState
+from images.queries.kept_builds import kept_builds
 from images.registry.control import ImageDetail
 from images.registry.lifecycle import selects
 

@@ -14,8 +14,8 @@ from celery.signals import worker_ready
 from images import contact, delivering, reconcile
 from images.building import hosts, import_base, tag_watch, turns
 from images.doctor import there
-from images.lanes import Lane
 from images.models import Alteration, Build
+from images.models.lane import Lane
 
 
 @shared_task

@@ -16,12 +16,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F, Q
 
-from images.lanes import Lane
 from images.models import BaseImage, Build, BuildReason, ImageEvent, ManagedImage, Status
 from images.models.build import OF_THE_PLATFORM
+from images.models.lane import Lane
 from images.models.lease import WorkState
-from images.revisions import new_build, record, set_spec
-from images.webhooks import announce
+from images.operations.builds import new_build, record, set_spec
+from images.operations.webhooks import announce
 from ri_platform.locks import exclusive
 
 

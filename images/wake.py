@@ -12,7 +12,7 @@ from enum import StrEnum
 from celery import current_app
 from django.db import transaction
 
-from images.lanes import Lane
+from images.models.lane import Lane
 
 
 class Task(StrEnum):

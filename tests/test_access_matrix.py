@@ -11,8 +11,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, reverse
 
-from images import removal
 from images.models import BaseImage, ManagedImage
+from images.operations import removal
 from tests import factories
 from tests.conftest import Cast
 from tests.routes import ROUTES, arguments_of

@@ -14,9 +14,9 @@ from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from images import model_operations, removal, revisions, swaps, webhooks
-from images import operations as images
 from images.models import BaseImage, BuildHost, ManagedImage, MLModel, Status, TaskDue, Webhook
+from images.operations import builds, ml_models, removal, swaps, webhooks
+from images.operations import images as images
 from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from tests import factories
@@ -26,7 +26,7 @@ from workspaces.access import Actor
 from workspaces.models import AuditEvent, Membership
 
 MODULES = (
-    images, removal, revisions, model_operations, swaps, webhooks,
+    images, removal, builds, ml_models, swaps, webhooks,
     accounts, members, operations, organization, own_account, tokens,
 )  # fmt: skip
 
@@ -101,81 +101,84 @@ class Scene:
         return str(row.pk)
 
 
-MODEL = model_operations.EditModel("Churn", "", "3.11", "polars")
+MODEL = ml_models.EditModel("Churn", "", "3.11", "polars")
 SPEC = ImageSpec("all", "3.11", (PipRequirement("polars"),))
 
 # What no token may: people do it, signed in.
 BY_PEOPLE_ALONE = {"workspaces.tokens.create_token"}
 
 # These are two operations in one transaction.
-TWO_EVENTS = {"images.swaps.create_model_on", "images.swaps.build_one_that_fits"}
+TWO_EVENTS = {
+    "images.operations.swaps.create_model_on",
+    "images.operations.swaps.build_one_that_fits",
+}
 
 # What has happened before, and what to do with it.
 Prepare = Callable[[Scene], Any]
 Act = Callable[[Actor, Any], object]
 OPERATIONS: dict[str, tuple[Prepare, Act]] = {
-    "images.operations.create_image": (
+    "images.operations.images.create_image": (
         lambda s: "new", lambda a, name: images.create_image(a, name, SPEC),
     ),
-    "images.removal.remove_image": (
+    "images.operations.removal.remove_image": (
         lambda s: s.image, lambda a, image: removal.remove_image(a, image.name),
     ),
-    "images.removal.restore_image": (
+    "images.operations.removal.restore_image": (
         lambda s: s.removed.name, lambda a, name: removal.restore_image(a, name),
     ),
-    "images.removal.delete_image": (
+    "images.operations.removal.delete_image": (
         lambda s: s.removed.name, lambda a, name: removal.delete_image(a, name),
     ),
-    "images.model_operations.create_model": (
-        lambda s: s.cast.workspace, lambda a, it: model_operations.create_model(a, it, MODEL),
+    "images.operations.ml_models.create_model": (
+        lambda s: s.cast.workspace, lambda a, it: ml_models.create_model(a, it, MODEL),
     ),
-    "images.model_operations.edit_model": (
-        lambda s: s.model, lambda a, model: model_operations.edit_model(a, model, MODEL),
+    "images.operations.ml_models.edit_model": (
+        lambda s: s.model, lambda a, model: ml_models.edit_model(a, model, MODEL),
     ),
-    "images.model_operations.remove_model": (lambda s: s.model, model_operations.remove_model),
-    "images.swaps.swap_image": (
+    "images.operations.ml_models.remove_model": (lambda s: s.model, ml_models.remove_model),
+    "images.operations.swaps.swap_image": (
         lambda s: (s.model, swaps.ManagedChoice(s.image.name)),
         lambda a, it: swaps.swap_image(a, *it),
     ),
-    "images.swaps.create_model_on": (
+    "images.operations.swaps.create_model_on": (
         lambda s: (s.cast.workspace, MODEL, swaps.ManagedChoice(s.image.name)),
         lambda a, it: swaps.create_model_on(a, *it),
     ),
-    "images.swaps.build_one_that_fits": (
+    "images.operations.swaps.build_one_that_fits": (
         lambda s: s.model, lambda a, model: swaps.build_one_that_fits(a, model, "fitting"),
     ),
-    "images.swaps.stop_waiting": (lambda s: s.waiting, swaps.stop_waiting),
-    "images.operations.import_base_image": (
+    "images.operations.swaps.stop_waiting": (lambda s: s.waiting, swaps.stop_waiting),
+    "images.operations.images.import_base_image": (
         lambda s: {"image_type": "nlp", "python_version": "3.12", "platform_version": "1"},
         lambda a, kind: images.import_base_image(a, **kind, source="suite:trixie"),
     ),
-    "images.operations.retire_base_image": (lambda s: s.base, images.retire_base_image),
-    "images.revisions.rebuild_image": (lambda s: s.image, revisions.rebuild_image),
-    "images.revisions.build_from_source": (lambda s: s.image, revisions.build_from_source),
-    "images.revisions.propose_alteration": (
-        lambda s: (s.image, SPEC), lambda a, it: revisions.propose_alteration(a, *it),
+    "images.operations.images.retire_base_image": (lambda s: s.base, images.retire_base_image),
+    "images.operations.builds.rebuild_image": (lambda s: s.image, builds.rebuild_image),
+    "images.operations.builds.build_from_source": (lambda s: s.image, builds.build_from_source),
+    "images.operations.builds.propose_alteration": (
+        lambda s: (s.image, SPEC), lambda a, it: builds.propose_alteration(a, *it),
     ),
-    "images.revisions.alter_image": (
-        lambda s: factories.make_alteration(s.image), revisions.alter_image,
+    "images.operations.builds.alter_image": (
+        lambda s: factories.make_alteration(s.image), builds.alter_image,
     ),
-    "images.revisions.alter_image_unseen": (
-        lambda s: (s.image, SPEC), lambda a, it: revisions.alter_image_unseen(a, *it),
+    "images.operations.builds.alter_image_unseen": (
+        lambda s: (s.image, SPEC), lambda a, it: builds.alter_image_unseen(a, *it),
     ),
-    "images.revisions.roll_back_image": (
-        lambda s: s.twice_built, lambda a, image: revisions.roll_back_image(a, image, 1),
+    "images.operations.builds.roll_back_image": (
+        lambda s: s.twice_built, lambda a, image: builds.roll_back_image(a, image, 1),
     ),
-    "images.revisions.cancel_build": (lambda s: s.building, revisions.cancel_build),
-    "images.revisions.wake_build": (lambda s: s.building.builds.get(), revisions.wake_build),
-    "images.revisions.wake_task": (
-        lambda s: TaskDue.objects.get(of=f"{s.building.name} #1"), revisions.wake_task,
+    "images.operations.builds.cancel_build": (lambda s: s.building, builds.cancel_build),
+    "images.operations.builds.wake_build": (lambda s: s.building.builds.get(), builds.wake_build),
+    "images.operations.builds.wake_task": (
+        lambda s: TaskDue.objects.get(of=f"{s.building.name} #1"), builds.wake_task,
     ),
-    "images.webhooks.create_webhook": (
+    "images.operations.webhooks.create_webhook": (
         lambda s: "https://example.org/", lambda a, url: webhooks.create_webhook(a, url, []),
     ),
-    "images.webhooks.remove_webhook": (
+    "images.operations.webhooks.remove_webhook": (
         lambda s: s.webhook.pk, lambda a, number: webhooks.remove_webhook(a, number),
     ),
-    "images.webhooks.send_again": (
+    "images.operations.webhooks.send_again": (
         lambda s: s.webhook.deliveries.create(event="image.ready", payload={}),
         lambda a, sent: webhooks.send_again(a, sent.webhook_id, sent.pk),
     ),

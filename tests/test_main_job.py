@@ -18,11 +18,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from images import operations, reconcile, removal
+from images import reconcile
 from images.building import run
 from images.errors import RegistryUnavailable
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
+from images.operations import images, removal
 from images.references import pull_reference
 from images.registry import connection as registry_connection
 from images.registry.oci import Descriptor, RegistryClient
@@ -41,7 +42,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(trans
 
 
 def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
-    return operations.create_image(
+    return images.create_image(
         Actor(cast.member),
         name,
         ImageSpec("all", "3.11", tuple(parse_pip_requirements(requirements))),

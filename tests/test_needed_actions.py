@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from images import contact, reconcile, removal, revisions
+from images import contact, reconcile
 from images.building import run
 from images.errors import RegistryError
 from images.models import AwsContact, BaseImage, ManagedImage
 from images.models.lease import WorkState
+from images.operations import builds, removal
 from images.registry import local_iam
 from images.registry.naming import DEFAULT_PREFIX
 from images.registry.permissions import (
@@ -100,7 +101,7 @@ def life(aws: LocalAWS, cast: Cast, image: ManagedImage, folder: Path) -> Iterat
         pulled_by_ourselves(aws, image, folder)
     except RegistryError as error:
         yield str(error)
-    revisions.rebuild_image(Actor(cast.member), image)
+    builds.rebuild_image(Actor(cast.member), image)
     yield build()
     yield registry_server(reconcile.tidy_repository)
     removal.remove_image(Actor(cast.admin), image.name)

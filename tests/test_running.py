@@ -25,9 +25,9 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from images import removal
 from images.models import BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
+from images.operations import removal
 from ri_platform import health, logs, metrics
 from ri_platform.celery import app
 from ri_platform.local import services

@@ -10,7 +10,7 @@ from ninja import Query
 from pydantic import Field
 
 from images import attestations
-from images.comparison import revision_of
+from images.queries.comparison import revision_of
 from images.references import repository_of
 from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action, Actor

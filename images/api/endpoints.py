@@ -7,13 +7,14 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query
 
-from images import matching, operations, pages, removal, revisions
 from images.api import match_schemas, present, schemas
 from images.api.alterations import altered
 from images.api.present import image_and_job
 from images.models import BaseImage, ManagedImage
-from images.pages import LibraryFilter
-from images.queries import newest_python
+from images.operations import builds, images, removal
+from images.queries import keyset, matching
+from images.queries.images import newest_python
+from images.queries.keyset import LibraryFilter
 from images.requirements import os_packages, pip_requirements
 from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
@@ -48,11 +49,11 @@ def list_images(request: HttpRequest, asked: Query[schemas.ImagesIn]) -> dict[st
 def page(
     request: HttpRequest, asked: schemas.ImagesIn, libraries: list[LibraryFilter]
 ) -> dict[str, Any]:
-    operations.require_enabled()
+    images.require_enabled()
     status = asked.status.removeprefix("STATUS_") if asked.status else ""
-    wanted = pages.ListFilter(libraries, asked.search, status)
+    wanted = keyset.ListFilter(libraries, asked.search, status)
     user = Actor.of(request).user
-    found = pages.page_of_images(user, wanted, asked.page_token, asked.page_size)
+    found = keyset.page_of_images(user, wanted, asked.page_token, asked.page_size)
     return {"images": present.images(found.images), "next_page_token": found.next_token}
 
 
@@ -62,7 +63,7 @@ def page(
 @guarded(Action.SEE_IMAGES)
 def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[str, Any]:
     """READY images that meet the requirements, best first; then what meets some, with what is missing."""
-    operations.require_enabled()
+    images.require_enabled()
     spec = ImageSpec(
         image_type=wanted.image_type or "",
         python_version=wanted.python_version,
@@ -99,7 +100,7 @@ def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[st
         allow_source=wanted.allow_source,
     )
     workspace = actor.token.workspace if actor.token else None
-    image = operations.create_image(actor, wanted.name, spec, workspace=workspace)
+    image = images.create_image(actor, wanted.name, spec, workspace=workspace)
     return image_and_job(image.builds.select_related("image").get())
 
 
@@ -109,7 +110,7 @@ def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[st
 @guarded(Action.REBUILD_IMAGE)
 def rebuild_image(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Resolves and builds an image anew from what it was asked for; the present one stays usable."""
-    return image_and_job(revisions.rebuild_image(Actor.of(request), image))
+    return image_and_job(builds.rebuild_image(Actor.of(request), image))
 
 
 @routes.post(
@@ -120,14 +121,14 @@ def rebuild_image(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
 @guarded(Action.BUILD_FROM_SOURCE)
 def build_from_source(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Builds an image again, now with source builds for libraries that have no wheel; it stays so."""
-    return image_and_job(revisions.build_from_source(Actor.of(request), image))
+    return image_and_job(builds.build_from_source(Actor.of(request), image))
 
 
 @routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
 @guarded(Action.CANCEL_BUILD)
 def cancel_build(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Stops the build that is under way."""
-    revisions.cancel_build(Actor.of(request), image)
+    builds.cancel_build(Actor.of(request), image)
     return one_image(request, image.name)
 
 
@@ -139,14 +140,14 @@ def roll_back_image(
     request: HttpRequest, image: ManagedImage, wanted: schemas.RollBackIn
 ) -> dict[str, Any]:
     """Makes an earlier build's image current again."""
-    return image_and_job(revisions.roll_back_image(Actor.of(request), image, wanted.build))
+    return image_and_job(builds.roll_back_image(Actor.of(request), image, wanted.build))
 
 
 @routes.get("/images/{name}", response={200: schemas.OneImage, **ERRORS}, summary="Get an image")
 @guarded(Action.SEE_IMAGES)
 def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """An image with its installed libraries and its newest build."""
-    operations.require_enabled()
+    images.require_enabled()
     return one_image(request, name)
 
 
@@ -162,7 +163,7 @@ def alter_image(
     For the image's owners; others create an image of their own.
     """
     spec = altered(image, wanted)
-    return image_and_job(revisions.alter_image_unseen(Actor.of(request), image, spec))
+    return image_and_job(builds.alter_image_unseen(Actor.of(request), image, spec))
 
 
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")
@@ -170,7 +171,7 @@ def alter_image(
 def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Takes an image from the instance, for every workspace. Organization Administrators may."""
     actor = Actor.of(request)
-    operations.image_named(actor.user, name)
+    images.image_named(actor.user, name)
     removal.remove_image(actor, name, typed_name=name)
     return {}
 
@@ -181,10 +182,10 @@ def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
 @guarded(Action.SEE_IMAGES)
 def list_base_images(request: HttpRequest, asked: Query[schemas.BaseImagesIn]) -> dict[str, Any]:
     """The images that the platform provides to build on, with what is built on each."""
-    operations.require_enabled()
+    images.require_enabled()
     rows = BaseImage.objects.offered() if asked.all else BaseImage.objects.current()
     return {"images": present.base_images(rows)}
 
 
 def one_image(request: HttpRequest, name: str) -> dict[str, Any]:
-    return {"image": present.detail(operations.image_named(Actor.of(request).user, name))}
+    return {"image": present.detail(images.image_named(Actor.of(request).user, name))}

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from images.models import Assignment, AssignmentState, ManagedImage, MLModel, PythonVersion
+from images.operations.swaps import Choice, ExternalChoice, ManagedChoice
 from images.requirements import MAX_REQUIREMENTS_TEXT
-from images.swaps import Choice, ExternalChoice, ManagedChoice
 from ri_platform.api import Camel, Line, Lines
 from ri_platform.text import column_length
 from workspaces.api import Id

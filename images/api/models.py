@@ -7,7 +7,6 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query
 
-from images import model_operations, resolving, swaps
 from images.api.model_schemas import (
     BuildFittingIn,
     HistoryOut,
@@ -21,10 +20,11 @@ from images.api.model_schemas import (
     ResolvedOut,
     ValidateImageIn,
 )
-from images.matching import match_images, wanted_by_model
-from images.model_operations import EditModel
 from images.models import Assignment, AssignmentState, MLModel, PythonVersion
-from images.queries import newest_python
+from images.operations import ml_models, runtime_image, swaps
+from images.operations.ml_models import EditModel
+from images.queries.images import newest_python
+from images.queries.matching import match_images, wanted_by_model
 from ri_platform.api import ERRORS, router
 from workspaces.access import Action, Actor
 from workspaces.api import Nothing, guarded
@@ -42,7 +42,7 @@ routes = router(
 def validate_image(request: HttpRequest, wanted: ValidateImageIn) -> dict[str, Any]:
     """Whether a `runTimeInfo` names an image that something could run on now, and what that would pull."""
     choice = wanted.run_time_info.custom_image.choice
-    return resolved_as_json(resolving.validate_image(Actor.of(request), choice))
+    return resolved_as_json(runtime_image.validate_image(Actor.of(request), choice))
 
 
 @routes.get(
@@ -51,7 +51,7 @@ def validate_image(request: HttpRequest, wanted: ValidateImageIn) -> dict[str, A
 @guarded(Action.SEE_MODELS)
 def list_models(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
     """A workspace's models by name."""
-    found = model_operations.list_models(workspace)
+    found = ml_models.list_models(workspace)
     return {"models": [described(model, model.assignments.all()) for model in found]}
 
 
@@ -85,14 +85,14 @@ def edit_model(request: HttpRequest, model: MLModel, wanted: ModelPatch) -> dict
         str(given.get("python_version", model.python_version)),
         given.get("requirements", model.requirements),
     )
-    return one(model_operations.edit_model(Actor.of(request), model, command))
+    return one(ml_models.edit_model(Actor.of(request), model, command))
 
 
 @routes.delete("/models/{model_id}", response={200: Nothing, **ERRORS}, summary="Remove a model")
 @guarded(Action.REMOVE_MODEL)
 def remove_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     """With the history of its images; images stay."""
-    model_operations.remove_model(Actor.of(request), model)
+    ml_models.remove_model(Actor.of(request), model)
     return {}
 
 
@@ -102,7 +102,7 @@ def remove_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
 @guarded(Action.RESOLVE_IMAGE)
 def resolve_model_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
     """What to pull to run the model now, by digest. 503 with `Retry-After` while its first build goes on."""
-    return resolved_as_json(resolving.resolve(model))
+    return resolved_as_json(runtime_image.resolve(model))
 
 
 @routes.put(
@@ -219,7 +219,7 @@ def assignment_described(item: Assignment) -> dict[str, Any]:
     return {
         "id": item.pk,
         "state": item.state,
-        "standing": resolving.standing(item).name,
+        "standing": runtime_image.standing(item).name,
         "managed_image_name": item.image_name or None,
         "build": item.build_number,
         "custom_image": custom_image(item.external_reference, item.pull_secret),
@@ -236,7 +236,7 @@ def custom_image(reference: str, pull_secret: str) -> dict[str, Any] | None:
     return {"name": reference, "pull_secret": {"name": pull_secret} if pull_secret else None}
 
 
-def resolved_as_json(found: resolving.Resolved) -> dict[str, Any]:
+def resolved_as_json(found: runtime_image.Resolved) -> dict[str, Any]:
     return {
         "reference": found.reference,
         "digest": found.digest,

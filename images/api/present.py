@@ -8,11 +8,11 @@ from typing import Any
 
 from django.conf import settings
 
-from images import progress
-from images.comparison import Differences
 from images.models import BaseImage, Build, InstalledLibrary, Lease, ManagedImage, Status
 from images.models.lease import WorkState
 from images.os_families import UNKNOWN_PACKAGE_TYPE
+from images.queries import progress
+from images.queries.comparison import Differences
 from images.references import pull_reference, repository_of
 from images.spec import ImageSpec
 

@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from ninja import Query
 from pydantic import Field
 
-from images import operations, removal
 from images.api import present, schemas
 from images.models import ManagedImage
+from images.operations import images as operations
+from images.operations import removal
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.http import HttpRequest
 from pydantic import Field
 
-from images import webhooks
 from images.models import Delivery, ImageEvent, Webhook
+from images.operations import webhooks
 from ri_platform.api import ERRORS, Camel, Line, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor

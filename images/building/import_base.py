@@ -10,16 +10,18 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from images import base_image_notices, operations, upgrades, wake
+from images import upgrades, wake
 from images.building import base_images, debian, push, system_image
 from images.building.cache import work_folder
 from images.building.inspection import BaseImageFacts
 from images.building.work import Holder, carry_out
 from images.catalogue import KIND, catalogue
 from images.errors import BaseImageUnusable
-from images.lanes import Lane
 from images.models import BaseImage, Build, ImageType, ManagedImage, Status
+from images.models.lane import Lane
 from images.models.lease import WorkState
+from images.operations import images
+from images.queries import base_image_notices
 from images.registry import connection
 from ri_platform.errors import Conflict, DomainError
 
@@ -161,7 +163,7 @@ def follow_root(root: BaseImage) -> None:
     )
     for base in standing.exclude(built_on=root):
         try:
-            operations.import_base_image(
+            images.import_base_image(
                 None,
                 image_type=base.image_type,
                 python_version=base.python_version,

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from packaging.utils import canonicalize_name, canonicalize_version
 
-from images import swaps, wake
+from images import wake
 from images.attestations import Library
 from images.building.pipeline import MadeLayer
 from images.building.remembered import remember
@@ -27,8 +27,9 @@ from images.models import (
     WheelLayer,
 )
 from images.models.lease import WorkState
+from images.operations import swaps
+from images.operations.webhooks import announce, told
 from images.references import pull_reference
-from images.webhooks import announce, told
 from ri_platform.errors import DomainError
 from ri_platform.metrics import BUILDS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from datetime import date
 
-from images import operations
 from images.building.base_images import manifest_of
 from images.models import BaseImage
+from images.operations import images
 from images.registry.oci import RegistryClient
 from images.registry.reference import parse_reference
 from ri_platform.errors import DomainError
@@ -32,7 +32,7 @@ def look() -> list[str]:
             if digest == base.manifest_digest:
                 continue
             version = f"{date.today():%Y.%m.%d}-{digest.partition(':')[2][:8]}"
-            newer = operations.import_base_image(
+            newer = images.import_base_image(
                 None,
                 image_type=base.image_type,
                 python_version=base.python_version,

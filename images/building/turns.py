@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from images import fair_queue, wake
+from images import wake
 from images.building import locking, run
-from images.lanes import Lane
 from images.models import Alteration, Build
+from images.models.lane import Lane
+from images.queries import fair_queue
 from ri_platform.locks import exclusive
 
 

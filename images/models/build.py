@@ -119,7 +119,7 @@ class Build(Lease):
                 condition=Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
                 name="build_due",
             ),
-            # Whom the workers served within the hour (`images.fair_queue`).
+            # Whom the workers served within the hour (`images.queries.fair_queue`).
             models.Index(fields=["started_at"], name="build_started"),
         ]
 

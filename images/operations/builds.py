@@ -1,6 +1,6 @@
 """What people do with an image that exists: rebuild, alter, roll back, cancel.
 
-As in `images.operations`, each verb is one function: access, lock, change, audit, one transaction.
+As in `images.operations.images`, each verb is one function: access, lock, change, audit, one transaction.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from django.db.models import Max
 from django.utils import timezone
 
 from images import wake
-from images.capabilities import source_builds_refusal
-from images.fair_queue import refuse_too_many
-from images.lanes import Lane
 from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status, TaskDue
+from images.models.lane import Lane
 from images.models.lease import WorkState
-from images.operations import (
+from images.operations.images import (
     base_image_for,
     refuse_unavailable,
     require_enabled,
 )
+from images.queries.capabilities import source_builds_refusal
+from images.queries.fair_queue import refuse_too_many
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from ri_platform.numbers import number_of

@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db import transaction
 
 from images import wake
-from images.capabilities import os_packages_refusal, source_builds_refusal
-from images.fair_queue import refuse_too_many
 from images.models import BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import NAME_PATTERN, NAME_RULE
+from images.queries.capabilities import os_packages_refusal, source_builds_refusal
+from images.queries.fair_queue import refuse_too_many
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound, Unavailable
 from workspaces import audit

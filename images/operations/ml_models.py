@@ -1,6 +1,6 @@
 """What people do with models: one function a verb, each one transaction with its audit event.
 
-Which image a model runs on is for `images.swaps`.
+Which image a model runs on is for `images.operations.swaps`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Taking images from the instance, and bringing them back as long as that can be done.
 
-As in `images.operations`, each verb is one function: access, lock, change, audit, one transaction.
+As in `images.operations.images`, each verb is one function: access, lock, change, audit, one transaction.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from images import wake
 from images.models import Assignment, ImageEvent, InstalledLibrary, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import Status
-from images.operations import is_valid_name, require_enabled
-from images.revisions import record, settled_status
-from images.use import is_used
-from images.webhooks import announce
+from images.operations.builds import record, settled_status
+from images.operations.images import is_valid_name, require_enabled
+from images.operations.webhooks import announce
+from images.queries.usage import is_used
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require
 from workspaces.models import Workspace

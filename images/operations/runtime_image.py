@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from images.models import Assignment, Build, ManagedImage, MLModel
 from images.models.managed_image import Status
-from images.operations import require_enabled
+from images.operations.images import require_enabled
+from images.operations.swaps import Choice, ExternalImagesNotAllowed, checked
 from images.references import pull_reference
-from images.swaps import Choice, ExternalImagesNotAllowed, checked
 from ri_platform.errors import Conflict, Unavailable
 from workspaces.access import Actor
 

@@ -14,12 +14,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from images.errors import RegistryError
-from images.kept import kept_builds
-from images.model_operations import EditModel, create_model, locked_model, record
 from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
-from images.operations import create_image, image_named, require_enabled
+from images.operations.builds import lock_existing
+from images.operations.images import create_image, image_named, require_enabled
+from images.operations.ml_models import EditModel, create_model, locked_model, record
+from images.queries.kept_builds import kept_builds
 from images.registry.reference import parse_reference
-from images.revisions import lock_existing
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require

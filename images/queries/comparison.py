@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from images import attestations, operations
-from images.lockdiff import Change, differences
+from images import attestations
 from images.models import Build, InstalledLibrary, ManagedImage
+from images.operations import images
+from images.queries.library_changes import Change, differences
 from images.references import repository_of
 from ri_platform.errors import NotFound
 from ri_platform.numbers import number_of
@@ -94,14 +95,14 @@ def revision_named(user: User, text: str) -> Build:
     number = tag.removeprefix("build-")
     wanted = number_of(number, 31)
     if tag and wanted is None:
-        operations.image_named(user, name)
+        images.image_named(user, name)
         raise NotFound(f"{name} has no revision {tag}.")
     return revision_of(user, name, wanted)
 
 
 def revision_of(user: User, name: str, number: int | None) -> Build:
     """The build of this number, if it succeeded; without a number the current one. Raises `NotFound`."""
-    image = operations.image_named(user, name)
+    image = images.image_named(user, name)
     if number is None:
         if image.current_build is None:
             raise NotFound(f"No build of {name} has succeeded yet.")

@@ -19,9 +19,9 @@ from django.db.models import Count, Max, QuerySet
 from django.utils import timezone
 
 from images.errors import TooManyBuilds
-from images.lanes import Lane
 from images.models import Alteration, Build
 from images.models.build import OF_THE_PLATFORM
+from images.models.lane import Lane
 from images.models.lease import ACTIVE, WorkState
 from images.spec import ImageSpec
 from ri_platform.locks import until_commit

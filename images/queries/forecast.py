@@ -14,10 +14,10 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from images import fair_queue
-from images.lanes import Lane
 from images.models import Build, BuildPhase, BuildReason
+from images.models.lane import Lane
 from images.models.lease import WorkState
+from images.queries import fair_queue
 
 # So many of the newest good builds are looked at.
 RECENT = 200

@@ -11,7 +11,7 @@ from django.db.models import OuterRef, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat
 
 from images.models import BaseImage, InstalledLibrary, ManagedImage, PythonVersion, Status
-from images.pages import LibraryFilter, narrowed
+from images.queries.keyset import LibraryFilter, narrowed
 from workspaces.models import User
 
 SORTS = {
@@ -69,7 +69,7 @@ def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
         ManagedImage.objects.visible_to(user), search=wanted.search, status=wanted.status
     )
     for library in wanted.libraries:
-        # As in `images.pages`: an index tells the names of the images that have it.
+        # As in `images.queries.keyset`: an index tells the names of the images that have it.
         holding = InstalledLibrary.objects.current().filter(**library.conditions)
         images = images.filter(name__in=holding.order_by().values("current_of"))
     if wanted.libraries:

@@ -20,7 +20,7 @@ from ri_platform.errors import Invalid
 from workspaces.models import User
 
 # Another one with each change of what a token holds.
-SALT = "images.pages.2"
+SALT = "images.queries.keyset.2"
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 200
 # PEP 508's names, and what may stand in a version; whether it is one, canonicalization finds out.

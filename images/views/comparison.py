@@ -6,9 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from images import operations, suggestions
-from images.comparison import Comparison, revision_named
 from images.models import Build
+from images.operations import images
+from images.queries import suggestions
+from images.queries.comparison import Comparison, revision_named
 from ri_platform.errors import NotFound
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
@@ -22,7 +23,7 @@ LISTED = 200
 @needs(Action.SEE_IMAGES)
 def compare(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Both sides stand in the address as `name` or `name:build-<number>`."""
-    operations.require_enabled()
+    images.require_enabled()
     user = Actor.of(request).user
     typed = {side: request.GET.get(side, "").strip()[:200] for side in ("a", "b")}
     found: dict[str, Build] = {}

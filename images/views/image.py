@@ -9,10 +9,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images import attestations, operations, removal
+from images import attestations
 from images.models import Build
+from images.operations import images, removal
+from images.queries.usage import use_of
 from images.references import repository_of
-from images.use import use_of
 from ri_platform.confirm import confirm
 from ri_platform.errors import Invalid, NotFound
 from workspaces.access import Action, Actor
@@ -24,7 +25,7 @@ from workspaces.models import Workspace
 @require_http_methods(["GET", "POST"])
 def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     """The confirmation, as a dialog or a page of its own, and its *Remove image* button."""
-    operations.require_enabled()
+    images.require_enabled()
     actor = Actor.of(request)
     error = ""
     if request.method == "POST":
@@ -36,7 +37,7 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         else:
             messages.success(request, f"The managed image {name} was removed.")
             return redirect("images", workspace_id=workspace.pk)
-    image = operations.image_named(actor.user, name)
+    image = images.image_named(actor.user, name)
     use = use_of(image, actor)
     return confirm(
         request,
@@ -114,7 +115,7 @@ def origin(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
 
 
 def current_build(request: HttpRequest, name: str) -> Build:
-    image = operations.image_named(Actor.of(request).user, name)
+    image = images.image_named(Actor.of(request).user, name)
     if image.current_build is None:
         raise NotFound(
             "No build of this image has succeeded yet, so there is nothing to tell of it."

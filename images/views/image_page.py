@@ -11,17 +11,18 @@ from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from images import operations, progress
-from images.capabilities import source_builds_refusal
-from images.comparison import Comparison, versions_by_number
 from images.errors import NoWheel
-from images.forecast import Forecast
-from images.lockdiff import Change, differences
 from images.models import Assignment, Build, ManagedImage
 from images.models.lease import WorkState
-from images.origins import origins
+from images.operations import images
+from images.queries import progress
+from images.queries.capabilities import source_builds_refusal
+from images.queries.comparison import Comparison, versions_by_number
+from images.queries.forecast import Forecast
+from images.queries.library_changes import Change, differences
+from images.queries.library_origins import origins
+from images.queries.usage import use_of
 from images.references import pull_reference
-from images.use import use_of
 from images.views.parts import page_or_part
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
@@ -170,8 +171,8 @@ def tab_page(
 
 
 def shown_image(request: HttpRequest, name: str) -> ManagedImage:
-    operations.require_enabled()
-    return operations.image_named(Actor.of(request).user, name)
+    images.require_enabled()
+    return images.image_named(Actor.of(request).user, name)
 
 
 def latest_build(image: ManagedImage) -> Build:
@@ -225,7 +226,7 @@ def offers_source(image: ManagedImage, build: Build) -> bool:
 @needs(Action.SEE_IMAGES)
 def log(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     """A build's log from `?after=` (characters) on, as text; headers say where it ends and if for good."""
-    image = operations.image_named(Actor.of(request).user, name)
+    image = images.image_named(Actor.of(request).user, name)
     build = chosen_build(request, image)
     after = request.GET.get("after", "0")
     offset = number_of(after, 31) or 0

@@ -9,12 +9,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from images import model_operations, progress
 from images.forms import ModelForm
-from images.matching import on_build
 from images.models import Assignment, AssignmentState, MLModel
-from images.queries import newest_python
-from images.resolving import Standing, pulled_build, resolved, standing
+from images.operations import ml_models
+from images.operations.runtime_image import Standing, pulled_build, resolved, standing
+from images.queries import progress
+from images.queries.images import newest_python
+from images.queries.matching import on_build
 from images.views.parts import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
@@ -32,7 +33,7 @@ HISTORY = 50
 def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     actor = Actor.of(request)
     search = request.GET.get("q", "").strip()[:120]
-    found = model_operations.list_models(workspace, search)
+    found = ml_models.list_models(workspace, search)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     rows = [
         (model, [(assignment, standing(assignment)) for assignment in model.assignments.all()])
@@ -65,7 +66,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         try:
-            model = model_operations.create_model(Actor.of(request), workspace, form.command())
+            model = ml_models.create_model(Actor.of(request), workspace, form.command())
         except DomainError as error:
             add_refusal(form, error)
         else:
@@ -124,7 +125,7 @@ def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
     form = ModelForm(request.POST or None, request.FILES or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            model_operations.edit_model(Actor.of(request), model, form.command())
+            ml_models.edit_model(Actor.of(request), model, form.command())
         except DomainError as error:
             add_refusal(form, error)
         else:
@@ -138,7 +139,7 @@ def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
 @needs(Action.REMOVE_MODEL)
 def remove(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     if request.method == "POST":
-        model_operations.remove_model(Actor.of(request), model)
+        ml_models.remove_model(Actor.of(request), model)
         messages.success(request, f"The model {model.name} was removed.")
         return redirect("models", workspace_id=workspace.pk)
     return confirm(

@@ -7,13 +7,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from images import operations, suggestions, upgrades
-from images.base_image_notices import notices
-from images.forecast import Forecast
+from images import upgrades
 from images.forms import NewImageForm, copy_initial
-from images.matching import Match, match_images
 from images.models import BaseImage, ManagedImage, Status
-from images.queries import ImageFilter, list_images
+from images.operations import images as operations
+from images.queries import suggestions
+from images.queries.base_image_notices import notices
+from images.queries.forecast import Forecast
+from images.queries.images import ImageFilter, list_images
+from images.queries.matching import Match, match_images
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal

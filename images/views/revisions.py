@@ -7,11 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images import revisions
 from images.forms import SpecForm, spec_initial
-from images.lockdiff import changes
 from images.models import ManagedImage
 from images.models.lease import WorkState
+from images.operations import builds
+from images.queries.library_changes import changes
 from images.views.parts import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal
@@ -23,7 +23,7 @@ from workspaces.models import Workspace
 @needs(Action.REBUILD_IMAGE)
 @require_POST
 def rebuild(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
-    revisions.rebuild_image(Actor.of(request), image, workspace=workspace)
+    builds.rebuild_image(Actor.of(request), image, workspace=workspace)
     return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
@@ -32,14 +32,14 @@ def rebuild(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> 
 def build_from_source(
     request: HttpRequest, workspace: Workspace, image: ManagedImage
 ) -> HttpResponse:
-    revisions.build_from_source(Actor.of(request), image, workspace=workspace)
+    builds.build_from_source(Actor.of(request), image, workspace=workspace)
     return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
 @needs(Action.CANCEL_BUILD)
 @require_POST
 def cancel(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
-    build = revisions.cancel_build(Actor.of(request), image, workspace=workspace)
+    build = builds.cancel_build(Actor.of(request), image, workspace=workspace)
     messages.success(request, f"Build {build.number} was cancelled.")
     return redirect("image", workspace_id=workspace.pk, name=image.name)
 
@@ -48,7 +48,7 @@ def cancel(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> H
 @require_POST
 def roll_back(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
     number = request.POST.get("build", "")
-    revisions.roll_back_image(Actor.of(request), image, number, workspace=workspace)
+    builds.roll_back_image(Actor.of(request), image, number, workspace=workspace)
     return redirect("image", workspace_id=workspace.pk, name=image.name)
 
 
@@ -63,7 +63,7 @@ def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> Ht
     )
     if request.method == "POST" and form.is_valid():
         try:
-            alteration = revisions.propose_alteration(
+            alteration = builds.propose_alteration(
                 Actor.of(request), image, form.spec(), workspace=workspace
             )
         except DomainError as error:
@@ -87,7 +87,7 @@ def alteration(
     request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
 ) -> HttpResponse:
     """What an alteration changes, once it is resolved, and the button that builds it."""
-    proposed = revisions.alteration_of(image, alteration_id)
+    proposed = builds.alteration_of(image, alteration_id)
     current = proposed.image.current_build
     resolved = proposed.state == WorkState.SUCCEEDED
     context = {
@@ -109,6 +109,6 @@ def alteration(
 def build_alteration(
     request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
 ) -> HttpResponse:
-    proposed = revisions.alteration_of(image, alteration_id)
-    revisions.alter_image(Actor.of(request), proposed, workspace=workspace)
+    proposed = builds.alteration_of(image, alteration_id)
+    builds.alter_image(Actor.of(request), proposed, workspace=workspace)
     return redirect("image", workspace_id=workspace.pk, name=image.name)

@@ -7,9 +7,9 @@ import json
 import pytest
 from django.urls import reverse
 
-from images import removal
 from images.models import AwsContact, BaseImage, BuildHost, ManagedImage, Status
 from images.models.contact import Identity
+from images.operations import removal
 from tests import factories
 from tests.api.conftest import Ask
 from tests.conftest import Cast

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from images import removal, swaps, upgrades
+from images import upgrades
 from images.models import BaseImage, Build, BuildReason, ManagedImage, MLModel, Status
-from images.swaps import ExternalChoice, ManagedChoice
+from images.operations import removal, swaps
+from images.operations.swaps import ExternalChoice, ManagedChoice
 from tests import factories
 from tests.api.conftest import Ask
 from tests.conftest import Cast

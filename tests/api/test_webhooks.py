@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from images import removal
 from images.models import BaseImage, Delivery
+from images.operations import removal
 from tests import factories
 from tests.api.conftest import Ask
 from tests.conftest import Cast

@@ -19,7 +19,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from images import removal, swaps, upgrades
+from images import upgrades
 from images.building.dependencies import with_dependencies
 from images.building.journal import Journal
 from images.models import (
@@ -34,6 +34,7 @@ from images.models import (
     Status,
 )
 from images.models.lease import WorkState
+from images.operations import removal, swaps
 from images.requirements import PipRequirement
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE

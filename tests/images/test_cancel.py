@@ -13,10 +13,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from images import reconcile, revisions
+from images import reconcile
 from images.building import run
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
+from images.operations import builds
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import ask, until
 from workspaces.access import Actor
@@ -50,7 +51,7 @@ def cancelled_in(
         worker.start()
         until(lambda: Build.objects.filter(pk=build.pk, phase=phase).exists(), 60)
         time.sleep(0.3)
-        revisions.cancel_build(Actor(cast.member), image)
+        builds.cancel_build(Actor(cast.member), image)
         begun = time.monotonic()
         worker.join()
     took = time.monotonic() - begun

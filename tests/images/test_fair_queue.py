@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from images import fair_queue, operations, revisions, tasks, wake
+from images import tasks, wake
 from images.building import container, locking, run
 from images.errors import TooManyBuilds
-from images.forecast import Forecast
-from images.lanes import Lane
 from images.models import Alteration, BaseImage, Build, BuildHost, BuildReason, Status
+from images.models.lane import Lane
 from images.models.lease import WorkState
+from images.operations import builds as revisions
+from images.operations import images
+from images.queries import fair_queue
+from images.queries.forecast import Forecast
 from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from tests import factories
@@ -190,7 +193,7 @@ def test_a_person_may_have_so_many_builds_waiting(
     def create(name: str, actor: Actor = member, *, allow_source: bool = False) -> None:
         wanted = (PipRequirement("six"),)
         spec = ImageSpec("all", base.python_version, wanted, allow_source=allow_source)
-        operations.create_image(actor, name, spec)
+        images.create_image(actor, name, spec)
 
     create("one")
     create("two")

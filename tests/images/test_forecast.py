@@ -9,9 +9,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images.forecast import Forecast, Outlook, about
 from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
+from images.queries.forecast import Forecast, Outlook, about
 from tests import factories
 from tests.conftest import Cast
 

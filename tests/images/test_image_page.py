@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from images.building.dependencies import with_dependencies
 from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
-from images.origins import origins
+from images.queries.library_origins import origins
 from images.views.image_page import TABS
 from tests import factories
 from tests.conftest import Cast

@@ -12,7 +12,6 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from images import removal
 from images.attestations import Library
 from images.building import run
 from images.building.journal import Journal
@@ -20,6 +19,7 @@ from images.building.outcome import Product, succeed
 from images.building.work import Holder, carry_out, holding
 from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
 from images.models.lease import LeaseLost, WorkState
+from images.operations import removal
 from ri_platform.errors import DomainError
 from tests import factories
 from tests.conftest import Cast

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from images import suggestions
-from images.matching import match_images
 from images.models import Build, InstalledLibrary, ManagedImage
-from images.pages import LibraryFilter, ListFilter, page_of_images
-from images.queries import ImageFilter, list_images
+from images.queries import suggestions
+from images.queries.images import ImageFilter, list_images
+from images.queries.keyset import LibraryFilter, ListFilter, page_of_images
+from images.queries.matching import match_images
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from tests import factories

@@ -6,9 +6,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from images import model_operations
-from images.model_operations import EditModel
 from images.models import BaseImage, MLModel
+from images.operations import ml_models
+from images.operations.ml_models import EditModel
 from images.requirements import RequirementErrors
 from ri_platform.errors import Conflict, Invalid, NotAllowed
 from tests import factories
@@ -42,7 +42,7 @@ def test_a_viewer_sees_models_and_creates_none(cast: Cast) -> None:
     assert b"Churn" in page.content
     assert b"New model" not in page.content
     with pytest.raises(NotAllowed, match="Viewers see"):
-        model_operations.create_model(Actor(cast.viewer), cast.workspace, churn())
+        ml_models.create_model(Actor(cast.viewer), cast.workspace, churn())
 
 
 def test_a_model_of_another_workspace_is_not_found_under_this_one(cast: Cast) -> None:
@@ -53,10 +53,10 @@ def test_a_model_of_another_workspace_is_not_found_under_this_one(cast: Cast) ->
 
 
 def test_a_name_is_taken_once_in_a_workspace_in_any_case(cast: Cast) -> None:
-    model_operations.create_model(Actor(cast.member), cast.workspace, churn())
+    ml_models.create_model(Actor(cast.member), cast.workspace, churn())
     with pytest.raises(Conflict, match="There is a model named CHURN"):
-        model_operations.create_model(Actor(cast.member), cast.workspace, churn(name="CHURN"))
-    model_operations.create_model(Actor(cast.member), cast.other, churn())
+        ml_models.create_model(Actor(cast.member), cast.workspace, churn(name="CHURN"))
+    ml_models.create_model(Actor(cast.member), cast.other, churn())
 
 
 def test_environment_markers_are_decided_by_the_models_python(cast: Cast) -> None:
@@ -67,15 +67,13 @@ def test_environment_markers_are_decided_by_the_models_python(cast: Cast) -> Non
         "torch[opt]>=2 ; extra == 'gpu'\n"
         "uvloop ; platform_system == 'Linux' and implementation_name == 'cpython'\n"
     )
-    model = model_operations.create_model(
-        Actor(cast.member), cast.workspace, churn(requirements=text)
-    )
+    model = ml_models.create_model(Actor(cast.member), cast.workspace, churn(requirements=text))
     assert [(item["name"], item["specifier"]) for item in model.pip_requirements] == [
         ("numpy", "==1.26.4"),
         ("uvloop", ""),
     ]
     newer = churn(requirements=text, python_version="3.13")
-    model = model_operations.edit_model(Actor(cast.member), model, newer)
+    model = ml_models.edit_model(Actor(cast.member), model, newer)
     assert model.pip_requirements[0]["specifier"] == "==2.4.6"
     assert model.requirements == text
 
@@ -92,7 +90,7 @@ def test_environment_markers_are_decided_by_the_models_python(cast: Cast) -> Non
 )
 def test_what_cannot_be_taken_is_told_with_its_line(cast: Cast, line: str, told: str) -> None:
     with pytest.raises(RequirementErrors, match=told):
-        model_operations.create_model(Actor(cast.member), cast.workspace, churn(requirements=line))
+        ml_models.create_model(Actor(cast.member), cast.workspace, churn(requirements=line))
     page = cast.client(cast.member).post(
         reverse("new_model", args=[cast.workspace.pk]),
         {"name": "Churn", "python_version": "3.11", "requirements": line},
@@ -118,9 +116,7 @@ def test_requirements_come_from_a_file_as_well(cast: Cast, base: BaseImage) -> N
 
 def test_a_python_that_no_image_has_is_refused(cast: Cast) -> None:
     with pytest.raises(Invalid, match=r"2\.7"):
-        model_operations.create_model(
-            Actor(cast.member), cast.workspace, churn(python_version="2.7")
-        )
+        ml_models.create_model(Actor(cast.member), cast.workspace, churn(python_version="2.7"))
 
 
 def test_models_go_with_their_workspace_and_images_stay(cast: Cast, base: BaseImage) -> None:

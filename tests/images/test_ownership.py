@@ -11,14 +11,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from images import resolving, revisions
-from images.kept import kept_builds
 from images.models import BaseImage, BuildReason, ManagedImage, MLModel, Status
 from images.models.lease import WorkState
+from images.operations import builds as revisions
+from images.operations import runtime_image
+from images.operations.swaps import ManagedChoice, swap_image
+from images.queries.kept_builds import kept_builds
 from images.requirements import PipRequirement
 from images.retention import standing
 from images.spec import ImageSpec
-from images.swaps import ManagedChoice, swap_image
 from ri_platform.errors import NotAllowed
 from tests import factories
 from tests.conftest import Cast
@@ -74,7 +75,7 @@ def test_nobody_of_another_workspace_changes_it_in_the_console(
     cast.workspace.memberships.filter(user=attacker).update(role=role)
     if verb == "cancel":
         factories.make_build(image, image.current_build.base_image, Status.BUILDING_FIRST_TIME, 3)  # type: ignore[union-attr]
-    before, digest = snapshot(image), resolving.resolve(model).digest
+    before, digest = snapshot(image), runtime_image.resolve(model).digest
     page = reverse("image", args=[cast.workspace.pk, image.name])
     form = {
         "image_type": "all", "python_version": "3.11", "pip_requirements": "evil", "build": "1",
@@ -84,7 +85,7 @@ def test_nobody_of_another_workspace_changes_it_in_the_console(
     assert b"Only its creator, members of the workspace" in answer.content
     assert b"Copy it" in answer.content
     assert snapshot(image) == before
-    assert resolving.resolve(model).digest == digest
+    assert runtime_image.resolve(model).digest == digest
 
 
 def test_nor_builds_what_its_owner_has_proposed(
@@ -238,7 +239,7 @@ def test_a_pinned_build_is_kept_through_any_number_of_alterations(
     owner = Actor(User.objects.get(username="owner"))
     pinned = factories.make_model(theirs)
     swap_image(owner, pinned, ManagedChoice(image.name, 1))
-    digest = resolving.resolve(pinned).digest
+    digest = runtime_image.resolve(pinned).digest
     for number in range(11):
         altered = ImageSpec("all", "3.11", (PipRequirement("polars", f"=={number}"),))
         build = revisions.alter_image_unseen(owner, image, altered)
@@ -252,7 +253,7 @@ def test_a_pinned_build_is_kept_through_any_number_of_alterations(
     assert kept == {1, *range(4, 14)}
     assert 1 not in standing(image).superseded
     assert 2 in standing(image).superseded
-    assert resolving.resolve(pinned).digest == digest
+    assert runtime_image.resolve(pinned).digest == digest
     # The pin ends with the swap away from it, and with it what kept the build.
     swap_image(owner, pinned, ManagedChoice(image.name))
     assert 1 in standing(image).superseded

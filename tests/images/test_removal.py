@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from images import operations, removal
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
+from images.operations import images, removal
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, NotAllowed, NotFound
 from tests import factories
@@ -87,7 +87,7 @@ def test_the_name_stays_reserved_until_the_repository_is_gone(
     settings.REMOVAL_GRACE = timedelta(0)
     removal.remove_image(Actor(cast.admin), "shared")
     with pytest.raises(Conflict, match="still being removed"):
-        operations.create_image(Actor(cast.member), "shared", ImageSpec("all", "3.11"))
+        images.create_image(Actor(cast.member), "shared", ImageSpec("all", "3.11"))
 
 
 def test_a_running_build_is_cancelled(cast: Cast, base: BaseImage) -> None:

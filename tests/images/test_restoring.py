@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images import operations, reconcile, removal
+from images import reconcile
 from images.models import (
     BaseImage,
     Delivery,
@@ -19,9 +19,10 @@ from images.models import (
     Status,
     Webhook,
 )
-from images.resolving import Standing, standing
+from images.operations import images, removal
+from images.operations.runtime_image import Standing, standing
+from images.queries.usage import use_of
 from images.spec import ImageSpec
-from images.use import use_of
 from ri_platform.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests import factories
 from tests.conftest import Cast, LocalAWS
@@ -76,7 +77,7 @@ def test_only_organization_administrators_restore(who: str, cast: Cast, kept: Ma
 def test_its_name_is_kept_as_long_as_it_can_be_restored(cast: Cast, kept: ManagedImage) -> None:
     removal.remove_image(Actor(cast.admin), "kept")
     with pytest.raises(Conflict, match="while it can be restored"):
-        operations.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
+        images.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
 
 
 def test_what_was_not_removed_is_neither_restored_nor_deleted(

@@ -11,10 +11,11 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from images import reconcile, retention, revisions, swaps, wake
+from images import reconcile, retention, wake
 from images.building import assemble
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
+from images.operations import builds, swaps
 from images.registry import local_iam
 from images.registry.oci import OCI_MANIFEST, digest_of
 from images.requirements import parse_pip_requirements
@@ -194,10 +195,10 @@ def test_rolling_back_beyond_what_is_kept_makes_an_image_that_no_rule_takes(
     image = build_now(registry, ask(cast, "beyond", "pyjokes==0.6.0"))
     first = image.builds.get(number=1)
     other = ImageSpec("all", "3.11", tuple(parse_pip_requirements("six==1.17.0")))
-    revisions.alter_image_unseen(actor, image, other)
+    builds.alter_image_unseen(actor, image, other)
     image = build_now(registry, image)
     assert tidy(image) == {"build-1", "build-1-sbom", "build-1-provenance"}
-    revisions.roll_back_image(actor, image, 1)
+    builds.roll_back_image(actor, image, 1)
     image = build_now(registry, image)
     assert image.status == Status.READY
     assert image.current_build is not None

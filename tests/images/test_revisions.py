@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from images import revisions, wake
-from images.lockdiff import Change, changes
+from images import wake
 from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
+from images.operations import builds
+from images.queries.library_changes import Change, changes
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
@@ -53,16 +54,16 @@ def test_an_alteration_is_looked_at_before_it_is_built(
     sent: list[tuple[str, int]] = []
     monkeypatch.setattr(wake, "send", lambda task, pk: sent.append((task, pk)))
     with django_capture_on_commit_callbacks(execute=True):
-        alteration = revisions.propose_alteration(
+        alteration = builds.propose_alteration(
             Actor(cast.member), image, wanted("numpy>=2\npandas")
         )
     assert sent == [(wake.Task.RESOLVE_ALTERATION, alteration.pk)]
     assert image.builds.count() == 1
     with pytest.raises(Conflict, match="no lock"):
-        revisions.alter_image(Actor(cast.member), alteration)
+        builds.alter_image(Actor(cast.member), alteration)
     Alteration.objects.update(state=WorkState.SUCCEEDED, lock=factories.lock_of(pandas="3"))
     alteration.refresh_from_db()
-    build = revisions.alter_image(Actor(cast.member), alteration)
+    build = builds.alter_image(Actor(cast.member), alteration)
     image.refresh_from_db()
     assert (build.number, build.reason, build.lock) == (2, BuildReason.ALTER, alteration.lock)
     assert image.status == Status.REBUILDING
@@ -74,7 +75,7 @@ def test_an_alteration_is_looked_at_before_it_is_built(
 
 def test_an_alteration_that_changes_nothing_is_refused(cast: Cast, image: ManagedImage) -> None:
     with pytest.raises(Invalid, match="asked for already"):
-        revisions.propose_alteration(Actor(cast.member), image, wanted("numpy>=2"))
+        builds.propose_alteration(Actor(cast.member), image, wanted("numpy>=2"))
 
 
 def test_the_page_shows_each_change_and_the_button_builds_it(
@@ -136,8 +137,8 @@ def test_locks_are_compared_library_by_library() -> None:
 def test_rolling_back_builds_the_old_lock_on_its_base(cast: Cast, image: ManagedImage) -> None:
     old = image.builds.get()
     alteration = factories.make_alteration(image)
-    succeed(image, revisions.alter_image(Actor(cast.member), alteration))
-    build = revisions.roll_back_image(Actor(cast.member), image, old.number)
+    succeed(image, builds.alter_image(Actor(cast.member), alteration))
+    build = builds.roll_back_image(Actor(cast.member), image, old.number)
     image.refresh_from_db()
     assert (build.number, build.reason, build.lock) == (3, BuildReason.ROLL_BACK, old.lock)
     assert (build.base_image_id, image.spec) == (old.base_image_id, old.spec)
@@ -146,9 +147,9 @@ def test_rolling_back_builds_the_old_lock_on_its_base(cast: Cast, image: Managed
 
 def test_only_an_earlier_success_can_be_rolled_back_to(cast: Cast, image: ManagedImage) -> None:
     with pytest.raises(Conflict, match="Build 1 is the current one"):
-        revisions.roll_back_image(Actor(cast.member), image, 1)
+        builds.roll_back_image(Actor(cast.member), image, 1)
     with pytest.raises(NotFound):
-        revisions.roll_back_image(Actor(cast.member), image, 7)
+        builds.roll_back_image(Actor(cast.member), image, 7)
     assert (
         cast.client(cast.member).post(url(cast, "roll_back_image"), {"build": "x"}).status_code
         == 404
@@ -156,7 +157,7 @@ def test_only_an_earlier_success_can_be_rolled_back_to(cast: Cast, image: Manage
 
 
 def test_cancelling_a_rebuild_leaves_the_current_image(cast: Cast, image: ManagedImage) -> None:
-    build = revisions.rebuild_image(Actor(cast.member), image)
+    build = builds.rebuild_image(Actor(cast.member), image)
     page = cast.client(cast.manager).post(url(cast, "cancel_build"), follow=True).content
     build.refresh_from_db()
     image.refresh_from_db()
@@ -171,7 +172,7 @@ def test_cancelling_the_first_build_leaves_an_image_that_can_be_tried_again(
     image = factories.make_image(
         "churn", base=base, created_in=cast.workspace, status=Status.BUILDING_FIRST_TIME
     )
-    revisions.cancel_build(Actor(cast.member), image)
+    builds.cancel_build(Actor(cast.member), image)
     image.refresh_from_db()
     assert image.status == Status.FAILED
     assert b"Try again" in cast.client(cast.member).get(url(cast, "image")).content
@@ -182,16 +183,16 @@ def test_an_image_on_a_base_that_moved_on_is_outdated_after_a_cancel(
 ) -> None:
     BaseImage.objects.update(is_current=False)
     factories.make_base_image()
-    revisions.rebuild_image(Actor(cast.member), image)
-    revisions.cancel_build(Actor(cast.member), image)
+    builds.rebuild_image(Actor(cast.member), image)
+    builds.cancel_build(Actor(cast.member), image)
     image.refresh_from_db()
     assert image.status == Status.OUTDATED
 
 
 VERBS: list[Callable[[Cast, ManagedImage], object]] = [
-    lambda cast, image: revisions.rebuild_image(Actor(cast.member), image),
-    lambda cast, image: revisions.roll_back_image(Actor(cast.member), image, 1),
-    lambda cast, image: revisions.alter_image(Actor(cast.member), factories.make_alteration(image)),
+    lambda cast, image: builds.rebuild_image(Actor(cast.member), image),
+    lambda cast, image: builds.roll_back_image(Actor(cast.member), image, 1),
+    lambda cast, image: builds.alter_image(Actor(cast.member), factories.make_alteration(image)),
 ]
 
 
@@ -199,14 +200,14 @@ VERBS: list[Callable[[Cast, ManagedImage], object]] = [
 def test_one_build_at_a_time(
     verb: Callable[[Cast, ManagedImage], object], cast: Cast, image: ManagedImage
 ) -> None:
-    revisions.rebuild_image(Actor(cast.member), image)
+    builds.rebuild_image(Actor(cast.member), image)
     with pytest.raises(Conflict, match="being built already"):
         verb(cast, image)
 
 
 def test_cancelling_nothing_is_a_conflict(cast: Cast, image: ManagedImage) -> None:
     with pytest.raises(Conflict, match="No build of churn is under way"):
-        revisions.cancel_build(Actor(cast.member), image)
+        builds.cancel_build(Actor(cast.member), image)
 
 
 # --- an image that is there already -----------------------------------------------------------------------

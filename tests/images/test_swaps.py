@@ -8,12 +8,12 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from images import removal, swaps
 from images.building.outcome import Product, fail, succeed
 from images.errors import ResolutionFailed
 from images.models import Assignment, BaseImage, Build, ManagedImage, MLModel, Status
-from images.resolving import Standing, standing
-from images.swaps import ExternalChoice, ManagedChoice
+from images.operations import removal, swaps
+from images.operations.runtime_image import Standing, standing
+from images.operations.swaps import ExternalChoice, ManagedChoice
 from ri_platform.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests import factories
 from tests.conftest import Cast

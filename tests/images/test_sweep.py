@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from images import operations, reconcile, removal, wake
+from images import reconcile, wake
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WAKE_INTERVAL, WorkState
+from images.operations import images, removal
 from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast
@@ -31,7 +32,7 @@ def later() -> Any:
 
 
 def test_a_request_whose_message_was_lost_is_found(cast: Cast, base: BaseImage, sent: Sent) -> None:
-    image = operations.create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
+    image = images.create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
     reconcile.sweep()
     assert sent == []  # Its own message has just been sent.
     ManagedImage.objects.update(repository_due_at=later())
@@ -93,6 +94,6 @@ def test_a_broker_that_is_down_loses_no_request(
 
     monkeypatch.setattr(wake, "send", down)
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
-        operations.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
+        images.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
     assert len(callbacks) == 1
     assert ManagedImage.objects.filter(name="kept").exists()

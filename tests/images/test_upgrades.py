@@ -11,10 +11,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images import operations, reconcile, upgrades
+from images import reconcile, upgrades
 from images.building import import_base, run
 from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
+from images.operations import images
 from tests import factories
 from tests.conftest import Cast, LocalAWS
 from tests.rootfs import patched_debian
@@ -121,7 +122,7 @@ def test_a_new_base_is_swapped_under_an_image_without_touching_a_wheel(
     image = build_now(registry, ask(cast, "follows", "pyjokes==0.6.0"))
     before = image.current_build
     assert before is not None
-    newer = operations.import_base_image(
+    newer = images.import_base_image(
         Actor(cast.admin), image_type="all", python_version="3.11", platform_version="test-2",
         source=f"rootfs:{patched_debian(settings.CACHE_DIR, tmp_path)}",
     )  # fmt: skip

@@ -13,11 +13,12 @@ import pytest
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from images import delivering, reconcile, removal, upgrades, wake, webhooks
+from images import delivering, reconcile, upgrades, wake
 from images.building import outcome
 from images.errors import NoWheel
 from images.models import BaseImage, Build, Delivery, ImageEvent, Status
 from images.models.lease import WorkState
+from images.operations import removal, webhooks
 from ri_platform.errors import Invalid, NotAllowed
 from tests import factories
 from tests.conftest import Cast

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from images import operations, reconcile
+from images import reconcile
 from images.building import import_base
 from images.catalogue import catalogue
 from images.models import BaseImage, ImageType, PythonVersion, Status
 from images.models.lease import WorkState
+from images.operations import images
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid
@@ -77,7 +78,7 @@ def test_an_image_on_a_use_case_has_its_libraries_and_may_bring_other_versions(
     assert base.built_on == debian
     curated = dict(base.libraries)
     assert {"numpy", "nltk", "regex"} <= set(curated)
-    image = operations.create_image(
+    image = images.create_image(
         Actor(cast.member),
         "on-nlp",
         ImageSpec("nlp", "3.11", tuple(parse_pip_requirements("regex==2024.11.6\npyjokes"))),

@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.urls import reverse
 
-from images import revisions, upgrades
+from images import upgrades
 from images.models import (
     BaseImage,
     Build,
@@ -20,6 +20,7 @@ from images.models import (
     Status,
     WheelLayer,
 )
+from images.operations import builds
 from tests import factories
 from tests.conftest import Cast
 from workspaces.access import Actor
@@ -94,7 +95,7 @@ def test_an_image_that_holds_one_is_built_anew_by_the_platform_and_says_why(
     assert before is not None
     assert (build.reason, build.lock, build.spec) == (BuildReason.RENEW, before.lock, before.spec)
     # One that was cancelled leaves it where it was: to be made anew.
-    revisions.cancel_build(Actor(cast.admin), poisoned)
+    builds.cancel_build(Actor(cast.admin), poisoned)
     poisoned.refresh_from_db()
     assert poisoned.status == Status.OUTDATED
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from images.lockdiff import locked_versions
 from images.models import BaseImage, Status
+from images.queries.library_changes import locked_versions
 from tests.conftest import Cast, LocalAWS
 from tests.needs import needs
 from tests.test_main_job import ask, build_now, pulled, runs_in

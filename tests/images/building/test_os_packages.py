@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from images import operations
 from images.api import present
 from images.building import container, os_packages, run
 from images.building.commands import TimedOut, run_streaming
@@ -20,6 +19,7 @@ from images.building.tree_layer import write_tree_layer
 from images.errors import BuildError
 from images.models import BaseImage, BuildHost, ManagedImage, Status
 from images.models.lease import WorkState
+from images.operations import images
 from images.os_families import family_of
 from images.requirements import OSPackage, RequirementErrors, parse_os_packages
 from images.spec import ImageSpec
@@ -44,7 +44,7 @@ def apply(marks: list[Any]) -> Callable[[Callable[..., None]], Callable[..., Non
 
 def ask_packages(cast: Cast, name: str, packages: str) -> ManagedImage:
     BuildHost.objects.get_or_create(name="here")
-    return operations.create_image(
+    return images.create_image(
         Actor(cast.member),
         name,
         ImageSpec("all", "3.11", os_packages=tuple(parse_os_packages(packages))),

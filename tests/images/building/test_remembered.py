@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from images import reconcile, removal, revisions
+from images import reconcile
 from images.building import locking, pipeline, pipeline_workers
-from images.lockdiff import changes
 from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
+from images.operations import builds, removal
+from images.queries.library_changes import changes
 from images.registry import connection
 from images.registry.oci import RegistryClient
 from images.requirements import parse_pip_requirements
@@ -92,7 +93,7 @@ def test_a_rebuild_of_the_same_lock_is_a_manifest_push(
         upload(self, repository, digest, size, *rest, **options)
 
     monkeypatch.setattr(RegistryClient, "upload_blob", upload_small)
-    revisions.rebuild_image(Actor(cast.member), image)
+    builds.rebuild_image(Actor(cast.member), image)
     image = build_now(registry, image)
     assert image.current_build is not None
     assert (image.status, image.current_build.number) == (Status.READY, 2)
@@ -156,15 +157,15 @@ def test_altered_and_rolled_back_the_image_is_the_first_one_again(
     first = image.current_build
     assert first is not None
     more = ImageSpec("all", "3.11", tuple(parse_pip_requirements("pyjokes==0.6.0\nsix==1.17.0")))
-    alteration = revisions.propose_alteration(actor, image, more)
+    alteration = builds.propose_alteration(actor, image, more)
     locking.run_alteration(alteration.pk)
     alteration.refresh_from_db()
     assert [change.name for change in changes(first.lock, alteration.lock)] == ["six"]
-    revisions.alter_image(actor, alteration)
+    builds.alter_image(actor, alteration)
     image = build_now(registry, image)
     assert image.current_build is not None
     assert image.current_build.manifest_digest != first.manifest_digest
-    revisions.roll_back_image(actor, image, 1)
+    builds.roll_back_image(actor, image, 1)
     image = build_now(registry, image)
     assert image.current_build is not None
     assert image.current_build.manifest_digest == first.manifest_digest

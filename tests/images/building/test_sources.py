@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from images import operations, revisions
 from images.building import cache as caches
 from images.building import container, run
 from images.building.containers.sandbox import take_file
 from images.errors import SourceBuildFailed
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status, WheelLayer
 from images.models.lease import WorkState
+from images.operations import builds, images
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid
@@ -161,7 +161,7 @@ def ask(cast: Cast, name: str, requirements: str, *, allow_source: bool = False)
     BuildHost.objects.get_or_create(name="here", queue="sources")
     wanted = tuple(parse_pip_requirements(requirements))
     spec = ImageSpec("all", "3.11", wanted, allow_source=allow_source)
-    return operations.create_image(Actor(cast.member), name, spec, workspace=cast.workspace)
+    return images.create_image(Actor(cast.member), name, spec, workspace=cast.workspace)
 
 
 def log_of(image: ManagedImage) -> str:
@@ -365,6 +365,6 @@ def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -
     settings.SOURCE_BUILDS_ALLOWED = False
     assert b"Build it anyway" not in cast.client(cast.admin).get(page).content
     with pytest.raises(Invalid, match="turned off on this instance"):
-        revisions.build_from_source(Actor(cast.admin), image)
+        builds.build_from_source(Actor(cast.admin), image)
     with pytest.raises(Invalid, match="turned off on this instance"):
         ask(cast, "another", "docopt", allow_source=True)
