@@ -11,9 +11,16 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 
-from images import contact, delivering, reconcile
-from images.building import hosts, import_base, tag_watch, turns
 from images.doctor import there
+from images.jobs import (
+    aws_contact,
+    base_image,
+    build_host,
+    delivery,
+    repositories,
+    tag_watch,
+    turns,
+)
 from images.models import Alteration, Build
 from images.models.lane import Lane
 
@@ -21,37 +28,37 @@ from images.models.lane import Lane
 @shared_task
 def prepare_repository(image_id: int) -> None:
     """Make sure that the image's repository exists, then wake its build."""
-    reconcile.prepare_repository(image_id)
+    repositories.prepare_repository(image_id)
 
 
 @shared_task
 def delete_repository(image_id: int) -> None:
     """Delete a removed image's repository with all in it, then the image's row."""
-    reconcile.delete_repository(image_id)
+    repositories.delete_repository(image_id)
 
 
 @shared_task
 def tidy_repository(image_id: int) -> None:
     """Let superseded builds' images expire."""
-    reconcile.tidy_repository(image_id)
+    repositories.tidy_repository(image_id)
 
 
 @shared_task
 def tidy_due() -> None:
     """Look after repositories that nobody has looked at for long."""
-    reconcile.tidy_due()
+    repositories.tidy_due()
 
 
 @shared_task
 def prepare_base_repository(base_image_id: int) -> None:
     """Make sure that a base image's repository exists, then wake its import."""
-    reconcile.prepare_base_repository(base_image_id)
+    repositories.prepare_base_repository(base_image_id)
 
 
 @shared_task
 def import_base_image(base_image_id: int) -> None:
     """Copy or make a base image, inspect it and push it."""
-    import_base.run(base_image_id)
+    base_image.run(base_image_id)
 
 
 @shared_task
@@ -81,7 +88,7 @@ def run_source_build(build_id: int) -> None:
 @shared_task
 def deliver(delivery_id: int) -> None:
     """Send a message to its webhook. Runs on the webhooks queue, whose worker has no AWS identity."""
-    delivering.deliver(delivery_id)
+    delivery.deliver(delivery_id)
 
 
 @shared_task
@@ -93,25 +100,25 @@ def watch_tags() -> None:
 @shared_task
 def report_host() -> None:
     """Tell what this machine can build. Runs on the builds queue."""
-    hosts.report(Lane.BUILDS)
+    build_host.report(Lane.BUILDS)
 
 
 @shared_task
 def report_source_host() -> None:
     """Tell whether this machine can build from source. Runs on the sources queue."""
-    hosts.report(Lane.SOURCES)
+    build_host.report(Lane.SOURCES)
 
 
 @shared_task
 def check_registry_server() -> None:
     """See whether the registry server's identity works. Runs on the registry queue."""
-    contact.check("registry")
+    aws_contact.check("registry")
 
 
 @shared_task
 def check_build_jobs() -> None:
     """See whether the build jobs' identity works. Runs on the builds queue."""
-    contact.check("builds")
+    aws_contact.check("builds")
 
 
 @shared_task
@@ -150,14 +157,14 @@ def report_at_start(sender: Any, **signal: Any) -> None:
     consumed = sender.app.amqp.queues.consume_from
     lanes = {Lane.BUILDS, Lane.SOURCES} & set(consumed)
     for lane in lanes:
-        hosts.report(Lane(lane))
+        build_host.report(Lane(lane))
     if lanes:
-        hosts.watch_disk()
+        build_host.watch_disk()
     for identity in {"registry", "builds"} & set(consumed):
-        contact.check(identity)
+        aws_contact.check(identity)
 
 
 @shared_task
 def sweep() -> None:
     """Send again whatever is due."""
-    reconcile.sweep()
+    repositories.sweep()

@@ -264,8 +264,8 @@ _imported: dict[str, Any] = {}
 @pytest.fixture
 def debian(registry: LocalAWS, db: None) -> BaseImage:
     """A real base image, made of Debian once a run and really in the registry."""
-    from images import reconcile
-    from images.building import import_base
+    from images.jobs import base_image
+    from images.jobs import repositories as reconcile
 
     require("debian base")
     if not _imported:
@@ -278,7 +278,7 @@ def debian(registry: LocalAWS, db: None) -> BaseImage:
         with registry.identity("registry-server"):
             reconcile.prepare_base_repository(row.pk)
         with registry.identity("build-jobs"):
-            import_base.run(row.pk)
+            base_image.run(row.pk)
         row.refresh_from_db()
         assert row.state == WorkState.SUCCEEDED, f"{row.error_message} {row.error_hint}"
         _imported.update(

@@ -18,9 +18,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from images import reconcile
-from images.building import run
 from images.errors import RegistryUnavailable
+from images.jobs import build as run
+from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import images, removal
@@ -53,7 +53,7 @@ def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
 def build_now(aws: LocalAWS, image: ManagedImage) -> ManagedImage:
     """What the two workers do, each under its identity, without a broker between."""
     with aws.identity("registry-server"):
-        reconcile.prepare_repository(image.pk)
+        repositories.prepare_repository(image.pk)
     with aws.identity("build-jobs"):
         for build in image.builds.all():
             run.run(build.pk)
@@ -189,14 +189,14 @@ def test_the_main_job_calls_only_documented_actions(
     monkeypatch.setattr(RegistryClient, "__init__", watched_client)
     image = ask(cast, "watched", "pyjokes==0.6.0")
     with registry.identity("registry-server"):
-        reconcile.prepare_repository(image.pk)
+        repositories.prepare_repository(image.pk)
     acting = "build-jobs"
     with registry.identity("build-jobs"):
         run.run(image.builds.get().pk)
     removal.remove_image(Actor(cast.admin), "watched")
     acting = "registry-server"
     with registry.identity("registry-server"):
-        reconcile.delete_repository(image.pk)
+        repositories.delete_repository(image.pk)
     token = {"ecr:GetAuthorizationToken"}
     assert asked["registry-server"] <= {*REGISTRY_SERVER_ACTIONS} | token
     assert asked["build-jobs"] <= {*BUILD_JOB_ACTIONS} | token
@@ -210,12 +210,12 @@ def test_removal_deletes_the_repository_and_frees_the_name(
     image = build_now(registry, ask(cast, "gone", "pyjokes==0.6.0"))
     removal.remove_image(Actor(cast.admin), "gone")
     with registry.identity("build-jobs"):
-        reconcile.delete_repository(image.pk)
+        repositories.delete_repository(image.pk)
     waiting = ManagedImage.objects.get(name="gone")
     assert "AWS refused ecr:DeleteRepository" in waiting.repository_error
     with registry.identity("registry-server"):
-        reconcile.delete_repository(image.pk)
-        reconcile.delete_repository(image.pk)
+        repositories.delete_repository(image.pk)
+        repositories.delete_repository(image.pk)
         assert not ManagedImage.objects.filter(name="gone").exists()
         assert registry_connection.control().delete_repository("rime-managed-images/gone") is False
     build_now(registry, ask(cast, "gone", "pyjokes==0.6.0"))
@@ -241,7 +241,7 @@ def test_a_foreign_repository_under_the_prefix_fails_the_build_and_survives_remo
         )
         removal.remove_image(Actor(cast.admin), "foreign-one")
         with registry.identity("registry-server"):
-            reconcile.delete_repository(image.pk)
+            repositories.delete_repository(image.pk)
             held = registry_connection.control().list_images("rime-managed-images/foreign-one")
         assert [item.tag for item in held] == ["theirs"]
 
@@ -252,7 +252,7 @@ def test_with_aws_away_pages_answer_and_the_request_is_kept(
     settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = f"http://127.0.0.1:{services.free_port()}"
     image = ask(cast, "patient", "pyjokes==0.6.0")
     with registry.identity("registry-server"):
-        reconcile.prepare_repository(image.pk)
+        repositories.prepare_repository(image.pk)
     image.refresh_from_db()
     assert image.status == Status.BUILDING_FIRST_TIME
     assert "could not be reached" in image.repository_error

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from images import contact, reconcile
-from images.building import run
 from images.errors import RegistryError
+from images.jobs import aws_contact, repositories
+from images.jobs import build as run
 from images.models import AwsContact, BaseImage, ManagedImage
 from images.models.lease import WorkState
 from images.operations import builds, removal
@@ -89,12 +89,12 @@ def life(aws: LocalAWS, cast: Cast, image: ManagedImage, folder: Path) -> Iterat
         return f"{newest.error_message} {newest.error_hint}"
 
     with aws.identity("registry-server"):
-        contact.check("registry")
+        aws_contact.check("registry")
     yield AwsContact.objects.get(identity="registry").problem
-    yield registry_server(reconcile.prepare_repository)
+    yield registry_server(repositories.prepare_repository)
     # As if the worker had died between AWS's answer and its record: is the repository ours?
     ManagedImage.objects.update(repository_ready_at=None)
-    yield registry_server(reconcile.prepare_repository)
+    yield registry_server(repositories.prepare_repository)
     yield build()
     image.refresh_from_db()
     try:
@@ -103,9 +103,9 @@ def life(aws: LocalAWS, cast: Cast, image: ManagedImage, folder: Path) -> Iterat
         yield str(error)
     builds.rebuild_image(Actor(cast.member), image)
     yield build()
-    yield registry_server(reconcile.tidy_repository)
+    yield registry_server(repositories.tidy_repository)
     removal.remove_image(Actor(cast.admin), image.name)
-    yield registry_server(reconcile.delete_repository)
+    yield registry_server(repositories.delete_repository)
 
 
 @pytest.mark.parametrize(("identity", "action"), GRANTED)

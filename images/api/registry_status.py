@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from pydantic import Field
 
-from images import upgrades
+from images.jobs import upgrades
 from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
 from images.models.contact import Identity
 from images.references import effective_prefix

@@ -10,18 +10,18 @@ from django.conf import settings
 
 from images.building import container
 from images.building.cache import work_folder
-from images.building.from_source import source_builds
 from images.building.indexes import Indexes, refuse_forbidden
 from images.building.locked_files import Lock
 from images.building.resolve import Target, resolve
-from images.building.work import carry_out
 from images.errors import BuildError, NoWheel
+from images.jobs.from_source import source_builds
+from images.jobs.leased import carry_out
 from images.models import Alteration, BaseImage
 from images.models.alteration import AlterationQuerySet
 from images.spec import ImageSpec
 
 if TYPE_CHECKING:
-    from images.building.sources import SourceBuilds
+    from images.jobs.source_builds import SourceBuilds
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from images import upgrades, wake
-from images.building import base_images, debian, push, system_image
+from images import wake
+from images.building import base_images, debian, push
 from images.building.cache import work_folder
 from images.building.inspection import BaseImageFacts
-from images.building.work import Holder, carry_out
 from images.catalogue import KIND, catalogue
 from images.errors import BaseImageUnusable
+from images.jobs import catalogue_image, upgrades
+from images.jobs.leased import Holder, carry_out
 from images.models import BaseImage, Build, ImageType, ManagedImage, Status
 from images.models.lane import Lane
 from images.models.lease import WorkState
@@ -58,7 +59,7 @@ def make(base: BaseImage, holder: Holder, work: Path) -> None:
     kind, _, name = base.source.partition(":")
     if kind == KIND:
         use_case = catalogue().use_cases[name]
-        succeed(base, system_image.make(base, use_case, work, holder.check))
+        succeed(base, catalogue_image.make(base, use_case, work, holder.check))
         return
     content = obtain(base.source, work, holder)
     facts = base_images.inspect(content)

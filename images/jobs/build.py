@@ -1,4 +1,4 @@
-"""One build from claim to end; `images.building.image_build` does what lies between.
+"""One build from claim to end; `images.jobs.image_build` does what lies between.
 
 Outside names are stable (repository by image, tag by build number) and every step looks before it
 acts, so a build that is taken over simply goes through the steps again: the lock of the first attempt
@@ -13,13 +13,13 @@ import time
 import structlog
 from django.conf import settings
 
-from images import upgrades
-from images.building import container, outcome
+from images.building import container
 from images.building.cache import caches, work_folder
-from images.building.image_build import ImageBuild
-from images.building.journal import Journal
-from images.building.work import Holder, carry_out
 from images.errors import BuildError
+from images.jobs import build_outcome, upgrades
+from images.jobs.image_build import ImageBuild
+from images.jobs.journal import Journal
+from images.jobs.leased import Holder, carry_out
 from images.models import Build
 from images.models.build import BuildQuerySet
 from ri_platform.errors import DomainError
@@ -65,7 +65,7 @@ def run_claimed(build: Build) -> None:
         ),
     )
     if not ended:
-        outcome.let_go(build)
+        build_outcome.let_go(build)
         return
     logger.info("Build %s of %s %s.", build.number, build.image, build.state)
     upgrades.after_build(build, time.monotonic() - begun)
@@ -83,17 +83,17 @@ def attempt(build: Build, journal: Journal, holder: Holder) -> None:
     product = make(build, journal, holder)
     journal.line(f"Ready: {product.manifest_digest}")
     journal.flush()
-    outcome.succeed(build, product)
+    build_outcome.succeed(build, product)
 
 
 def finish_failed(build: Build, journal: Journal, error: DomainError) -> None:
     journal.break_off()
     journal.line(f"Failed: {error}")
     journal.flush()
-    outcome.fail(build, error)
+    build_outcome.fail(build, error)
 
 
-def make(build: Build, journal: Journal, holder: Holder) -> outcome.Product:
+def make(build: Build, journal: Journal, holder: Holder) -> build_outcome.Product:
     with work_folder(settings.CACHE_DIR, f"build-{build.pk}") as work:
         product = ImageBuild(build, journal, holder.check, work).product()
     for cache in caches():

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from images import wake
 from images.attestations import Library
 from images.building.pipeline import MadeLayer
-from images.building.remembered import remember
+from images.jobs.known_layers import remember
 from images.models import (
     BaseImage,
     Build,

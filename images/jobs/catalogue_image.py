@@ -15,17 +15,18 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from images.building import assemble, layers, push, remembered
-from images.building.composition import refuse_conflicts
+from images.building import assemble, layers, push
 from images.building.destination import BASE_PREFIX, site_packages
 from images.building.indexes import Indexes, refuse_forbidden
 from images.building.locked_files import Lock
 from images.building.phases import PipelinePhase
 from images.building.pipeline import KeyedLayer, LayerPipeline
-from images.building.planning import planned_layers, workshop
 from images.building.resolve import Target, resolve
 from images.catalogue import UseCase
 from images.errors import BaseImageUnusable
+from images.jobs import known_layers
+from images.jobs.composition import refuse_conflicts
+from images.jobs.layer_plan import planned_layers, workshop
 from images.models import BaseImage, ImageType
 from images.registry import connection, naming
 from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
@@ -104,7 +105,7 @@ class SystemImage:
         )
         manifest = assemble.image_manifest(config, self.root.layers, [item.layer for item in keyed])
         layers_of_all = self.push(config, manifest, keyed)
-        remembered.remember(item.made for item in keyed)
+        known_layers.remember(item.made for item in keyed)
         return {
             "manifest_digest": digest_of(manifest),
             "config": json.loads(config),
@@ -135,11 +136,11 @@ class SystemImage:
 
     def bring_layers(self) -> list[KeyedLayer]:
         plan = planned_layers(self.lock, self.root, self.target, prefix=BASE_PREFIX)
-        known = remembered.wheel_layers_by_key([item.key for item in plan])
+        known = known_layers.wheel_layers_by_key([item.key for item in plan])
         pipeline = LayerPipeline(
             plan=plan,
             remembered=known,
-            holders=remembered.base_holders({layer.digest for layer in known.values()}),
+            holders=known_layers.base_holders({layer.digest for layer in known.values()}),
             client=self.client,
             repository=self.base.repository,
             workshop=workshop(self.work, self.target, prefix=BASE_PREFIX),

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from images import retention
-from images.building import assemble, remembered
+from images.building import assemble
 from images.building.layer_paths import LayerPaths, hidden_files
 from images.building.pipeline import KeyedLayer
+from images.jobs import known_layers, retention
 from images.models import BaseImage, Build
 from images.registry.oci import OCI_CONFIG, Descriptor, RegistryClient, digest_of
 
@@ -54,7 +54,7 @@ def refuse_conflicts(keyed: Sequence[KeyedLayer], log: Callable[[str], None]) ->
     Raises `WheelInvalid` where a file and a folder meet. What no list of paths is kept of (OS packages)
     lies elsewhere.
     """
-    known = remembered.paths_of([item.made for item in keyed])
+    known = known_layers.paths_of([item.made for item in keyed])
     for hidden in hidden_files(
         [
             (item.title, LayerPaths.unpacked(known[item.layer.digest]))

@@ -12,7 +12,7 @@ from images.models import BaseImage, Build
 from images.spec import ImageSpec
 
 if TYPE_CHECKING:
-    from images.building.sources import SourceBuilds
+    from images.jobs.source_builds import SourceBuilds
 
 
 def source_builds(
@@ -29,6 +29,6 @@ def source_builds(
     if not spec.allow_source or not settings.SOURCE_BUILDS_ALLOWED:
         return None
     # Reading index pages takes 19 MB of modules, which a worker should not hold for builds that need none.
-    from images.building.sources import SourceBuilds
+    from images.jobs.source_builds import SourceBuilds
 
     return SourceBuilds(base, spec.os_packages, work, log, check, build_of_origin=build)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from django.conf import settings
 
-from images import retention
 from images.attestations import (
     CYCLONEDX,
     IN_TOTO,
@@ -18,20 +17,21 @@ from images.attestations import (
     provenance,
     sbom,
 )
-from images.building import layers, outcome, push, referrers, remembered
-from images.building.composition import Composition, compose, compose_for, refuse_conflicts
+from images.building import layers, push, referrers
 from images.building.destination import BASE_PREFIX
-from images.building.from_source import source_builds
-from images.building.image_libraries import image_libraries, wheels_before
 from images.building.indexes import refuse_forbidden
-from images.building.journal import Journal
 from images.building.locked_files import Lock
-from images.building.locking import lock_spec
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
-from images.building.planning import can_compile, planned_layers, workshop
 from images.building.resolve import Target, parse_lock
-from images.building.system_layer import SystemLayer, SystemLayers
 from images.errors import BuiltWheelGone
+from images.jobs import build_outcome, known_layers, retention
+from images.jobs.alteration import lock_spec
+from images.jobs.composition import Composition, compose, compose_for, refuse_conflicts
+from images.jobs.from_source import source_builds
+from images.jobs.image_libraries import image_libraries, wheels_before
+from images.jobs.journal import Journal
+from images.jobs.layer_plan import can_compile, planned_layers, workshop
+from images.jobs.os_layer import SystemLayer, SystemLayers
 from images.models import (
     BaseImage,
     Build,
@@ -81,7 +81,7 @@ class ImageBuild:
             build.spec, self.base, work, log=journal.line, check=check, build=build
         )
 
-    def product(self) -> outcome.Product:
+    def product(self) -> build_outcome.Product:
         if self.build.reason == BuildReason.RENEW and (before := self.build.image.current_build):
             self.journal.line(before.renewal)
         with self.journal.phase(BuildPhase.RESOLVE):
@@ -93,7 +93,7 @@ class ImageBuild:
             self.journal.line(f"{gone.message} It is built again.")
             return self.product_of(self.with_built_wheels(lock, anew=True))
 
-    def product_of(self, lock: Lock) -> outcome.Product:
+    def product_of(self, lock: Lock) -> build_outcome.Product:
         """The image of a lock that has a wheel for each library."""
         with connection.registry_client() as client:
             image = self.assemble(client, lock)
@@ -102,7 +102,7 @@ class ImageBuild:
             with self.journal.phase(BuildPhase.VERIFY):
                 size = self.verify(client, image)
                 attested = self.attest(client, image, lock, libraries)
-        return outcome.Product(
+        return build_outcome.Product(
             manifest_digest=image.composition.digest,
             config_digest=image.composition.config_descriptor.digest,
             size_bytes=size,
@@ -116,8 +116,8 @@ class ImageBuild:
         plan = planned_layers(lock, self.base, self.target)
         system = SystemLayer.of(self.build.spec, self.base)
         known = {
-            **remembered.layers_by_key([item.key for item in system]),
-            **remembered.wheel_layers_by_key([item.key for item in plan]),
+            **known_layers.layers_by_key([item.key for item in system]),
+            **known_layers.wheel_layers_by_key([item.key for item in plan]),
         }
         environment = self.environment()
         unchanged = self.unchanged(client, environment, [*system, *plan], known)
@@ -219,7 +219,7 @@ class ImageBuild:
         pipeline = LayerPipeline(
             plan=plan,
             remembered=known,
-            holders=remembered.holders(
+            holders=known_layers.holders(
                 {layer.digest for layer in known.values()}, self.prefix, self.build.image_id
             ),
             client=client,

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.building import layers, os_packages, push, remembered
+from images.building import layers, os_packages, push
 from images.building.cache import caches
 from images.building.container import base_layout
-from images.building.journal import Journal
 from images.building.pipeline import KeyedLayer, name_of
 from images.building.tar_layer import OCI_LAYER_GZIP, Layer
+from images.jobs import known_layers
+from images.jobs.journal import Journal
 from images.models import BaseImage, BuildPhase, WheelLayer
 from images.registry.oci import Descriptor, RegistryClient
 from images.requirements import OSPackage
@@ -73,7 +74,7 @@ class SystemLayers:
     ) -> push.Pushed | None:
         file = self.work / "os-packages-kept"
         there = caches().layers.take(name_of(known.digest), file)
-        holder = remembered.holders([known.digest], self.prefix, self.image_id)
+        holder = known_layers.holders([known.digest], self.prefix, self.image_id)
         blob = push.BlobToPush(
             Descriptor(OCI_LAYER_GZIP, known.digest, known.size_bytes),
             item.title,

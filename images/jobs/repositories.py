@@ -14,8 +14,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from images import retention, upgrades, wake
+from images import wake
 from images.errors import RegistryError
+from images.jobs import retention, upgrades
 from images.models import (
     Alteration,
     BaseImage,

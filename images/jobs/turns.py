@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from images import wake
-from images.building import locking, run
+from images.jobs import alteration, build
 from images.models import Alteration, Build
 from images.models.lane import Lane
 from images.queries import fair_queue
@@ -25,9 +25,9 @@ def take(lane: Lane, model: type[Build] | type[Alteration], pk: int) -> None:
         return
     try:
         if isinstance(work, Build):
-            run.run_claimed(work)
+            build.run_claimed(work)
         else:
-            locking.run_claimed(work)
+            alteration.run_claimed(work)
     finally:
         wake_next(lane)
 
@@ -35,8 +35,8 @@ def take(lane: Lane, model: type[Build] | type[Alteration], pk: int) -> None:
 def claim_next(lane: Lane) -> Build | Alteration | None:
     """Take the lease of what is next, one worker of the lane at a time, so that limits hold."""
     with exclusive(f"turn {lane}", 0):
-        for work in fair_queue.next_in(lane, run.startable(), locking.startable()):
-            claimed = run.claim(work.pk) if work.model is Build else locking.claim(work.pk)
+        for work in fair_queue.next_in(lane, build.startable(), alteration.startable()):
+            claimed = build.claim(work.pk) if work.model is Build else alteration.claim(work.pk)
             if claimed is not None:
                 return claimed
     return None
@@ -44,7 +44,7 @@ def claim_next(lane: Lane) -> Build | Alteration | None:
 
 def wake_next(lane: Lane) -> None:
     """Send one more message if something waits: a message is no more than one piece of work."""
-    for work in fair_queue.next_in(lane, run.startable(), locking.startable()):
+    for work in fair_queue.next_in(lane, build.startable(), alteration.startable()):
         wake_for(work.model, lane, work.pk)
         return
 

@@ -2,7 +2,7 @@
 
 Whatever the number of images, few upgrades are under way at a time, and none begins while somebody's
 own build waits. Each keeps its lock, so nothing but the base changes: its layers are known, and the
-build is a new manifest (`images.building.image_build`). In the same way images are made anew that hold
+build is a new manifest (`images.jobs.image_build`). In the same way images are made anew that hold
 what is trusted no more (`Build.renewal`).
 """
 

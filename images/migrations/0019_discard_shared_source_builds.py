@@ -2,7 +2,7 @@
 
 Until then, one container with one cache served all source builds of an image, and what came of it was everybody's.
 So these wheels are forgotten, and so are the layers that hold them; an image whose current build has one is made anew
-by the platform, as are base images' upgrades (`images.upgrades`), and its page says why.
+by the platform, as are base images' upgrades (`images.jobs.upgrades`), and its page says why.
 """
 
 from django.db import migrations

@@ -176,7 +176,7 @@ def roll_back_image(
 ) -> Build:
     """Make an earlier build's image current again, by a new build of its lock on its base.
 
-    The repository holds the image of a build that is kept (`images.retention`), so the new build is a
+    The repository holds the image of a build that is kept (`images.jobs.retention`), so the new build is a
     manifest push; an older one is made again. Raises `NotFound` for a build that did not succeed,
     `Conflict` for the current one or while a build is active.
     """

@@ -1,7 +1,7 @@
 """Webhooks: who wants to know, and the messages to them, written with the change that they tell of.
 
 A message is a row of the same transaction as what it is about, so it is sent if and only if that happened;
-`images.delivering` brings it there. Messages follow the Standard Webhooks specification.
+`images.jobs.delivery` brings it there. Messages follow the Standard Webhooks specification.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from images import upgrades
 from images.forms import NewImageForm, copy_initial
+from images.jobs import upgrades
 from images.models import BaseImage, ManagedImage, Status
 from images.operations import images as operations
 from images.queries import suggestions

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from images import upgrades
+from images.jobs import upgrades
 from images.models import BaseImage, Build, BuildReason, ManagedImage, MLModel, Status
 from images.operations import removal, swaps
 from images.operations.swaps import ExternalChoice, ManagedChoice

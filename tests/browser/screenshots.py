@@ -19,9 +19,9 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from images import upgrades
 from images.building.dependencies import with_dependencies
-from images.building.journal import Journal
+from images.jobs import upgrades
+from images.jobs.journal import Journal
 from images.models import (
     BaseImage,
     Build,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from images.building.journal import Journal
+from images.jobs.journal import Journal
 from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
 from images.models.lease import WorkState
 from tests import factories

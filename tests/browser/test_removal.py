@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from images import reconcile
+from images.jobs import repositories as reconcile
 from images.models import BaseImage, ManagedImage
 from images.registry import connection
 from tests import factories

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from images import reconcile
-from images.building import import_base
 from images.catalogue import catalogue
 from images.errors import RegistryError, RegistryUnavailable
+from images.jobs import base_image, repositories
 from images.models import BaseImage
 from images.models.lease import WorkState
 from ri_platform import announcements, logs
@@ -118,7 +117,7 @@ def test_a_failed_import_is_a_warning_with_the_reason(
     base = factories.make_base_image(
         state=WorkState.QUEUED, source="layout:/nowhere", manifest_digest=""
     )
-    import_base.run(base.pk)
+    base_image.run(base.pk)
     base.refresh_from_db()
     assert base.state == WorkState.FAILED
     (told,) = warnings_of(caplog)
@@ -138,7 +137,7 @@ def test_a_repository_that_is_refused_for_good_is_told(
     count: int,
 ) -> None:
     base = factories.make_base_image(state=WorkState.QUEUED, manifest_digest="")
-    reconcile.base_repository_failed(base, error("AWS did not create the repository."))
+    repositories.base_repository_failed(base, error("AWS did not create the repository."))
     assert len(warnings_of(caplog)) == count
 
 

@@ -13,8 +13,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from images import reconcile
-from images.building import run
+from images.jobs import build as run
+from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import builds
@@ -37,7 +37,7 @@ def cancelled_in(
 ) -> tuple[Build, float]:
     """Build in a thread, cancel when `phase` is reached: the build and the seconds it took to stop."""
     with registry.identity("registry-server"):
-        reconcile.prepare_repository(image.pk)
+        repositories.prepare_repository(image.pk)
     build = image.builds.get()
 
     def work() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from images import contact
+from images.jobs import aws_contact
 from images.models import AwsContact, BaseImage, BuildHost
 from tests.conftest import Cast, LocalAWS
 
@@ -22,10 +22,10 @@ def test_each_identity_is_tried_and_shown(
 ) -> None:
     assert page(cast).count("Its workers have not reported yet") == 2
     with registry.identity("registry-server"):
-        contact.check("registry")
+        aws_contact.check("registry")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    contact.check("builds")
+    aws_contact.check("builds")
     states = dict(AwsContact.objects.values_list("identity", "succeeded_at"))
     assert states["registry"] is not None
     assert states["builds"] is None
@@ -40,6 +40,6 @@ def test_each_identity_is_tried_and_shown(
 
 def test_what_is_turned_off_is_said_and_not_tried(cast: Cast, settings: Any) -> None:
     settings.IMAGE_REGISTRY_ENABLED = False
-    contact.check("registry")
+    aws_contact.check("registry")
     assert not AwsContact.objects.exists()
     assert "Turned off, by" in page(cast)

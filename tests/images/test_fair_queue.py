@@ -10,8 +10,10 @@ import pytest
 from django.utils import timezone
 
 from images import tasks, wake
-from images.building import container, locking, run
+from images.building import container
 from images.errors import TooManyBuilds
+from images.jobs import alteration
+from images.jobs import build as run
 from images.models import Alteration, BaseImage, Build, BuildHost, BuildReason, Status
 from images.models.lane import Lane
 from images.models.lease import WorkState
@@ -45,7 +47,7 @@ def queue(
 
 
 def order(lane: Lane = Lane.BUILDS) -> list[int]:
-    return [work.pk for work in fair_queue.next_in(lane, run.startable(), locking.startable())]
+    return [work.pk for work in fair_queue.next_in(lane, run.startable(), alteration.startable())]
 
 
 def start(build: Build) -> None:
@@ -166,7 +168,7 @@ def test_resolutions_take_turns_with_builds(
             image=image, base_image=base, spec=image.spec, requested_by=cast.viewer
         )
     (build,) = queue(base, cast.member, 1)
-    found = list(fair_queue.next_in(Lane.BUILDS, run.startable(), locking.startable()))
+    found = list(fair_queue.next_in(Lane.BUILDS, run.startable(), alteration.startable()))
     assert [work.model for work in found] == [Alteration, Build, Alteration, Alteration]
     assert found[1].pk == build.pk
 

@@ -13,10 +13,10 @@ from django.db import connection
 from django.utils import timezone
 
 from images.attestations import Library
-from images.building import run
-from images.building.journal import Journal
-from images.building.outcome import Product, succeed
-from images.building.work import Holder, carry_out, holding
+from images.jobs import build as run
+from images.jobs.build_outcome import Product, succeed
+from images.jobs.journal import Journal
+from images.jobs.leased import Holder, carry_out, holding
 from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
 from images.models.lease import LeaseLost, WorkState
 from images.operations import removal

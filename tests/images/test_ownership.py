@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from images.jobs.retention import standing
 from images.models import BaseImage, BuildReason, ManagedImage, MLModel, Status
 from images.models.lease import WorkState
 from images.operations import builds as revisions
@@ -18,7 +19,6 @@ from images.operations import runtime_image
 from images.operations.swaps import ManagedChoice, swap_image
 from images.queries.kept_builds import kept_builds
 from images.requirements import PipRequirement
-from images.retention import standing
 from images.spec import ImageSpec
 from ri_platform.errors import NotAllowed
 from tests import factories

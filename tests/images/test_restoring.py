@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images import reconcile
+from images.jobs import repositories
 from images.models import (
     BaseImage,
     Delivery,
@@ -110,12 +110,12 @@ def test_the_repository_is_deleted_only_when_nothing_can_be_restored(
     settings.REMOVAL_GRACE = timedelta(hours=24)
     with registry.repositories(KEPT), registry.identity("registry-server"):
         removal.remove_image(Actor(cast.admin), "kept")
-        reconcile.delete_repository(kept.pk)
+        repositories.delete_repository(kept.pk)
         assert ManagedImage.objects.filter(pk=kept.pk).exists()
         ManagedImage.objects.update(deletion_due_at=timezone.now())
         with pytest.raises(Conflict, match="cannot be restored"):
             removal.restore_image(Actor(cast.admin), "kept")
-        reconcile.delete_repository(kept.pk)
+        repositories.delete_repository(kept.pk)
         assert not ManagedImage.objects.filter(pk=kept.pk).exists()
 
 
@@ -125,11 +125,11 @@ def test_the_sweeper_waits_until_then(
     sent: list[tuple[object, int]] = []
     monkeypatch.setattr("images.wake.send", lambda task, pk: sent.append((task, pk)))
     removal.remove_image(Actor(cast.admin), "kept")
-    reconcile.sweep()
+    repositories.sweep()
     assert not sent
     past = timezone.now() - timedelta(seconds=1)
     ManagedImage.objects.update(deletion_due_at=past, repository_due_at=past)
-    reconcile.sweep()
+    repositories.sweep()
     assert sent == [("images.tasks.delete_repository", kept.pk)]
 
 

@@ -11,8 +11,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from images import reconcile, retention, wake
+from images import wake
 from images.building import assemble
+from images.jobs import repositories, retention
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import builds, swaps
@@ -108,18 +109,18 @@ def test_superseded_builds_expire_with_what_refers_to_them(
         }.items():
             client.put_manifest(repository, tag, manifests[name], OCI_MANIFEST)
         with registry.identity("registry-server"):
-            reconcile.tidy_repository(image.pk)
+            repositories.tidy_repository(image.pk)
             assert gone_next_week(registry, repository) == {"build-2"}
             add_build(image, 3, WorkState.SUCCEEDED, "three")
             Build.objects.filter(image=image, number=3).update(
                 manifest_digest=digest_of(manifests["three"])
             )
-            reconcile.tidy_repository(image.pk)
+            repositories.tidy_repository(image.pk)
         # Build 10 is not one of ours yet, so what it has in common with build 1 stays.
         assert gone_next_week(registry, repository) == {"build-1-sbom", "build-2"}
         add_build(image, 10, WorkState.CANCELLED)
         with registry.identity("registry-server"):
-            reconcile.tidy_repository(image.pk)
+            repositories.tidy_repository(image.pk)
         assert gone_next_week(registry, repository) == {
             "build-1",
             "build-1-sbom",
@@ -135,7 +136,7 @@ def test_an_image_with_nothing_superseded_asks_nothing_of_aws(
 ) -> None:
     settings.AWS_ENDPOINT_URL = f"http://127.0.0.1:{services.free_port()}"
     image = factories.make_image("young", base=base)
-    reconcile.tidy_repository(image.pk)
+    repositories.tidy_repository(image.pk)
     image.refresh_from_db()
     assert image.repository_due_at > timezone.now() + timedelta(hours=11)
 
@@ -148,14 +149,14 @@ def test_what_aws_refuses_is_told_and_tried_again(
     add_build(image, 2, WorkState.FAILED)
     ManagedImage.objects.update(repository_due_at=timezone.now() - timedelta(minutes=1))
     with caplog.at_level(logging.WARNING):
-        reconcile.tidy_repository(image.pk)
+        repositories.tidy_repository(image.pk)
     assert "The repository of away cannot be tidied" in caplog.text
     sent: list[tuple[str, int]] = []
     monkeypatch.setattr(wake, "send", lambda task, pk: sent.append((task, pk)))
-    reconcile.tidy_due()
+    repositories.tidy_due()
     assert sent == [(wake.Task.TIDY_REPOSITORY, image.pk)]
     settings.IMAGE_REGISTRY_ENABLED = False
-    reconcile.tidy_due()
+    repositories.tidy_due()
     assert len(sent) == 1
 
 
@@ -171,11 +172,11 @@ def test_whoever_pins_a_model_to_a_build_is_waited_for(base: BaseImage) -> None:
             cursor.execute("SET lock_timeout = '20ms'")
         try:
             with pytest.raises(OperationalError, match="lock timeout"):
-                reconcile.tidy_repository(image.pk)
+                repositories.tidy_repository(image.pk)
         finally:
             with connection.cursor() as cursor:
                 cursor.execute("RESET lock_timeout")
-    reconcile.tidy_repository(image.pk)
+    repositories.tidy_repository(image.pk)
 
 
 @pytest.mark.slow
@@ -189,7 +190,7 @@ def test_rolling_back_beyond_what_is_kept_makes_an_image_that_no_rule_takes(
 
     def tidy(image: ManagedImage) -> set[str]:
         with registry.identity("registry-server"):
-            reconcile.tidy_repository(image.pk)
+            repositories.tidy_repository(image.pk)
         return gone_next_week(registry, repository)
 
     image = build_now(registry, ask(cast, "beyond", "pyjokes==0.6.0"))

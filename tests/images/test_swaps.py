@@ -8,8 +8,8 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from images.building.outcome import Product, fail, succeed
 from images.errors import ResolutionFailed
+from images.jobs.build_outcome import Product, fail, succeed
 from images.models import Assignment, BaseImage, Build, ManagedImage, MLModel, Status
 from images.operations import removal, swaps
 from images.operations.runtime_image import Standing, standing

@@ -11,8 +11,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images import reconcile, upgrades
-from images.building import import_base, run
+from images.jobs import base_image, repositories, upgrades
+from images.jobs import build as run
 from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import images
@@ -127,15 +127,15 @@ def test_a_new_base_is_swapped_under_an_image_without_touching_a_wheel(
         source=f"rootfs:{patched_debian(settings.CACHE_DIR, tmp_path)}",
     )  # fmt: skip
     with registry.identity("registry-server"):
-        reconcile.prepare_base_repository(newer.pk)
+        repositories.prepare_base_repository(newer.pk)
     with registry.identity("build-jobs"):
-        import_base.run(newer.pk)
+        base_image.run(newer.pk)
     newer.refresh_from_db()
     assert newer.state == WorkState.SUCCEEDED, newer.error_message
     assert status_of("follows") == Status.OUTDATED
     # Neither wheels nor layers are at hand: they are not needed.
     settings.CACHE_DIR = tmp_path / "empty"
-    reconcile.sweep()
+    repositories.sweep()
     upgrade = image.builds.get(reason=BuildReason.UPGRADE)
     with registry.identity("build-jobs"):
         run.run(upgrade.pk)

@@ -13,9 +13,10 @@ import pytest
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from images import delivering, reconcile, upgrades, wake
-from images.building import outcome
+from images import wake
 from images.errors import NoWheel
+from images.jobs import build_outcome, repositories, upgrades
+from images.jobs import delivery as delivering
 from images.models import BaseImage, Build, Delivery, ImageEvent, Status
 from images.models.lease import WorkState
 from images.operations import removal, webhooks
@@ -84,7 +85,7 @@ def test_each_event_is_told_in_its_own_transaction(
     webhooks.create_webhook(Actor(cast.admin), receiver.url, ["image.failed", "image.outdated"])
     webhooks.create_webhook(Actor(cast.admin), receiver.url, ["image.ready"])
     build = running(base)
-    outcome.fail(build, NoWheel("docopt has no wheel.", hint="Choose another."))
+    build_outcome.fail(build, NoWheel("docopt has no wheel.", hint="Choose another."))
     failed = Delivery.objects.get()
     assert failed.payload["data"] == {
         "name": "churn",
@@ -100,7 +101,7 @@ def test_each_event_is_told_in_its_own_transaction(
     )
     build.write(lock="x")
     digest = factories.digest("churn")
-    outcome.succeed(build, outcome.Product(digest, digest, 1, 1, [], []))
+    build_outcome.succeed(build, build_outcome.Product(digest, digest, 1, 1, [], []))
     ready = Delivery.objects.get(event=ImageEvent.READY)
     assert ready.payload["data"]["digest"] == digest
     BaseImage.objects.update(is_current=False)
@@ -127,7 +128,7 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(
         pauses.append(round((waiting.due_at - timezone.now()).total_seconds()))
     assert pauses == list(delivering.PAUSES)
     Delivery.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    reconcile.sweep()
+    repositories.sweep()
     assert (wake.Task.DELIVER, pk) in woken
     delivering.deliver(pk)
     given_up = Delivery.objects.get()

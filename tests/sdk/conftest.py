@@ -16,8 +16,8 @@ from django.db import connection
 from django.utils import timezone
 from ri_platform_sdk.cli import main
 
-from images import reconcile
-from images.building import locking
+from images.jobs import alteration as locking
+from images.jobs import repositories
 from images.models import Alteration, BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from tests.conftest import Cast, LocalAWS
@@ -75,7 +75,7 @@ def building(registry: LocalAWS, debian: BaseImage) -> Iterator[None]:
     ManagedImage.objects.update(removed_at=timezone.now(), deletion_due_at=timezone.now())
     with registry.identity("registry-server"):
         for image in ManagedImage.objects.all():
-            reconcile.delete_repository(image.pk)
+            repositories.delete_repository(image.pk)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from images import reconcile
-from images.building import import_base
 from images.catalogue import catalogue
+from images.jobs import base_image, repositories
 from images.models import BaseImage, ImageType, PythonVersion, Status
 from images.models.lease import WorkState
 from images.operations import images
@@ -59,9 +58,9 @@ def build_base(registry: LocalAWS, use_case: str, version: str = "v1") -> BaseIm
     call_command("build_base_image", use_case, "3.11", platform_version=version, no_wait=True)
     base = BaseImage.objects.get(image_type=use_case, platform_version=version)
     with registry.identity("registry-server"):
-        reconcile.prepare_base_repository(base.pk)
+        repositories.prepare_base_repository(base.pk)
     with registry.identity("build-jobs"):
-        import_base.run(base.pk)
+        base_image.run(base.pk)
     base.refresh_from_db()
     return base
 
@@ -106,11 +105,11 @@ def test_an_image_on_a_use_case_has_its_libraries_and_may_bring_other_versions(
 @pytest.mark.django_db(transaction=True)
 def test_use_cases_follow_their_root(cast: Cast, debian: BaseImage, registry: LocalAWS) -> None:
     standing = factories.make_base_image(image_type="nlp", source="catalogue:nlp", built_on=debian)
-    import_base.follow_root(debian)
+    base_image.follow_root(debian)
     assert BaseImage.objects.filter(image_type="nlp").count() == 1
     newer = BaseImage.objects.get(pk=debian.pk)
     newer.pk, newer.platform_version, newer.is_current = None, "test-2", False
     newer.save()
-    import_base.follow_root(newer)
+    base_image.follow_root(newer)
     follower = BaseImage.objects.get(image_type="nlp", platform_version="test-2")
     assert (follower.state, follower.source) == (WorkState.QUEUED, standing.source)

@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.urls import reverse
 
-from images import upgrades
+from images.jobs import upgrades
 from images.models import (
     BaseImage,
     Build,

@@ -13,10 +13,11 @@ import pytest
 from django.urls import reverse
 
 from images.api import present
-from images.building import container, os_packages, run
+from images.building import container, os_packages
 from images.building.commands import TimedOut, run_streaming
 from images.building.tree_layer import write_tree_layer
 from images.errors import BuildError
+from images.jobs import build as run
 from images.models import BaseImage, BuildHost, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import images

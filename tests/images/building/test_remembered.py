@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from images import reconcile
-from images.building import locking, pipeline, pipeline_workers
+from images.building import pipeline, pipeline_workers
+from images.jobs import alteration as locking
+from images.jobs import repositories
 from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
 from images.operations import builds, removal
 from images.queries.library_changes import changes
@@ -109,7 +110,7 @@ def test_a_layer_whose_only_repository_is_gone_comes_from_the_cache_or_is_made_a
         image = ManagedImage.objects.get(name=name)
         removal.remove_image(Actor(cast.admin), name)
         with registry.identity("registry-server"):
-            reconcile.delete_repository(image.pk)
+            repositories.delete_repository(image.pk)
 
     build_now(registry, ask(cast, "lost-a", "pyjokes==0.6.0"))
     gone("lost-a")

@@ -14,9 +14,10 @@ import pytest
 from django.urls import reverse
 
 from images.building import cache as caches
-from images.building import container, run
+from images.building import container
 from images.building.containers.sandbox import take_file
 from images.errors import SourceBuildFailed
+from images.jobs import build as run
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status, WheelLayer
 from images.models.lease import WorkState
 from images.operations import builds, images

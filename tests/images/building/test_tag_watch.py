@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from images.building import assemble, tag_watch
+from images.building import assemble
+from images.jobs import tag_watch
 from images.models import BaseImage
 from images.models.lease import WorkState
 from images.registry import local_iam

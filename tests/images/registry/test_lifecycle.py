@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from images import retention
+from images.jobs import retention
+from images.jobs.retention import Standing
 from images.registry.control import ImageDetail
 from images.registry.lifecycle import MAX_RULES, lifecycle_policy
-from images.retention import Standing
 from tests.images.registry.ecr_lifecycle import EXPIRES_WITHIN, Image, expired, matches, validated
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -105,7 +105,7 @@ class Repository(RuleBasedStateMachine):
         image.tags.add(tag)
 
     def build(self, content: int) -> str:
-        """What `images.building.composition` does: an image that may be expiring is not used again."""
+        """What `images.jobs.composition` does: an image that may be expiring is not used again."""
         self.count += 1
         digest = f"content-{content}"
         if digest in self.images and digest not in self.standing().digests:
