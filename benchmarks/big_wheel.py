@@ -14,7 +14,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from images.building.layer_worker import LayerJob, LayerMakers
+from images.building.layers.worker import LayerJob, LayerMakers
 
 PIECE = 1 << 20
 

@@ -20,7 +20,8 @@ from typing import NoReturn
 
 import pytest
 
-from images.building import container, mmdebstrap, unpacked_debian
+from images.building.bases import mmdebstrap, unpacked_debian
+from images.building.containers import container
 from tests.chromium import NAMES
 from tests.rabbitmq import is_here
 

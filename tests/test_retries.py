@@ -14,8 +14,8 @@ import pytest
 import stamina
 
 from images.building.cache import BoundedCache
-from images.building.locked_files import LockedWheel
-from images.building.wheels import Stopped, fetch, index_client
+from images.building.downloads import Stopped, fetch, index_client
+from images.building.locks.files import LockedWheel
 from images.errors import FetchFailed, RegistryNotFound, RegistryUnavailable
 from images.registry.oci import Descriptor, RegistryClient, digest_of
 from ri_platform.retries import LONGEST_WAIT

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 
 from images.building.cache import BoundedCache
-from images.building.locked_files import MAX_FILE_BYTES, LockedFile
-from images.building.resolve import without_credentials
+from images.building.locks.files import MAX_FILE_BYTES, LockedFile
+from images.building.locks.resolve import without_credentials
 from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
 from images.tls import trust
 from ri_platform.retries import DOWNLOAD

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from images.building.cache import BoundedCache
-from images.building.destination import MANAGED_PREFIX
-from images.building.layer_worker import LayerJob
-from images.building.locked_files import LockedWheel
+from images.building.downloads import fetch
+from images.building.layers.tar import OCI_LAYER_GZIP, Layer
+from images.building.layers.wheel import MANAGED_PREFIX
+from images.building.layers.worker import LayerJob
+from images.building.locks.files import LockedWheel
 from images.building.phases import PipelinePhase, Reporter
 from images.building.pipeline_workers import PipelineWorkers
-from images.building.push import BlobToPush, Pushed, push_blob
-from images.building.tar_layer import OCI_LAYER_GZIP, Layer
-from images.building.wheels import fetch
+from images.building.push.blobs import BlobToPush, Pushed, push_blob
 from images.registry.oci import Descriptor, RegistryClient, hex_of
 from ri_platform.metrics import LAYERS
 

@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
-from images.building.indexes import Indexes
-from images.building.layer_worker import LayerJob, LayerMakers
+from images.building.downloads import index_client
+from images.building.layers.tar import Layer
+from images.building.layers.worker import LayerJob, LayerMakers
+from images.building.locks.indexes import Indexes
 from images.building.phases import PipelinePhase
-from images.building.push import UPLOADS
-from images.building.tar_layer import Layer
-from images.building.wheels import index_client
+from images.building.push.blobs import UPLOADS
 
 FETCHES = 4
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from images.building import container, mmdebstrap, unpacked_debian
+from images.building.bases import mmdebstrap, unpacked_debian
+from images.building.containers import container
 from images.doctor.findings import Finding, ok, skipped
 
 WHERE = "deploy/README.md says what a builds worker needs for it."

@@ -18,8 +18,8 @@ from django.conf import settings
 from django.core.cache import cache
 
 from images.building.cache import work_folder
-from images.building.indexes import Indexes
-from images.building.resolve import Target, resolve
+from images.building.locks.indexes import Indexes
+from images.building.locks.resolve import Target, resolve
 from images.doctor import here
 from images.doctor.abilities import abilities, source_builds
 from images.doctor.findings import Finding, failed, ok, warning

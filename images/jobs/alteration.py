@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from images.building import container
 from images.building.cache import work_folder
-from images.building.indexes import Indexes, refuse_forbidden
-from images.building.locked_files import Lock
-from images.building.resolve import Target, resolve
+from images.building.containers import container
+from images.building.locks.files import Lock
+from images.building.locks.indexes import Indexes, refuse_forbidden
+from images.building.locks.resolve import Target, resolve
 from images.errors import BuildError, NoWheel
 from images.jobs.from_source import source_builds
 from images.jobs.leased import carry_out

@@ -11,9 +11,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from images import wake
-from images.building import base_images, debian, push
+from images.building.bases import content as base_images
+from images.building.bases import from_debian
+from images.building.bases.inspection import BaseImageFacts
 from images.building.cache import work_folder
-from images.building.inspection import BaseImageFacts
+from images.building.push import blobs as push
 from images.catalogue import KIND, catalogue
 from images.errors import BaseImageUnusable
 from images.jobs import catalogue_image, upgrades
@@ -125,7 +127,7 @@ def obtain(source: str, work: Path, holder: Holder) -> base_images.ImageContent:
         if kind == "rootfs":
             return base_images.from_rootfs_tar(Path(name), work=work)
         if kind == "suite":
-            return debian.from_suite(
+            return from_debian.from_suite(
                 name, settings.CACHE_DIR / "bases", work=work, log=log, check=holder.check
             )
     except DomainError as error:

@@ -13,8 +13,8 @@ import time
 import structlog
 from django.conf import settings
 
-from images.building import container
 from images.building.cache import caches, work_folder
+from images.building.containers import container
 from images.errors import BuildError
 from images.jobs import build_outcome, upgrades
 from images.jobs.image_build import ImageBuild

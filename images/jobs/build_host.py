@@ -7,7 +7,7 @@ import socket
 
 from django.conf import settings
 
-from images.building import container
+from images.building.containers import container
 from images.models import BuildHost
 from images.models.lane import Lane
 from ri_platform.metrics import CACHE_FREE_BYTES

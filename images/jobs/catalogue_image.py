@@ -15,13 +15,14 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from images.building import assemble, layers, push
-from images.building.destination import BASE_PREFIX, site_packages
-from images.building.indexes import Indexes, refuse_forbidden
-from images.building.locked_files import Lock
+from images.building.layers import keys
+from images.building.layers.wheel import BASE_PREFIX, site_packages
+from images.building.locks.files import Lock
+from images.building.locks.indexes import Indexes, refuse_forbidden
+from images.building.locks.resolve import Target, resolve
 from images.building.phases import PipelinePhase
 from images.building.pipeline import KeyedLayer, LayerPipeline
-from images.building.resolve import Target, resolve
+from images.building.push import blobs, manifests
 from images.catalogue import UseCase
 from images.errors import BaseImageUnusable
 from images.jobs import known_layers
@@ -94,7 +95,7 @@ class SystemImage:
         """Bring every part into the base image's repository; what `BaseImage` records of it."""
         keyed = [self.environment(), *self.bring_layers()]
         refuse_conflicts(keyed, logger.info)
-        config = assemble.image_config(
+        config = manifests.image_config(
             self.root.config,
             [(item.layer, item.title) for item in keyed],
             labels={
@@ -103,7 +104,9 @@ class SystemImage:
             },
             prefix=BASE_PREFIX,
         )
-        manifest = assemble.image_manifest(config, self.root.layers, [item.layer for item in keyed])
+        manifest = manifests.image_manifest(
+            config, self.root.layers, [item.layer for item in keyed]
+        )
         layers_of_all = self.push(config, manifest, keyed)
         known_layers.remember(item.made for item in keyed)
         return {
@@ -128,10 +131,10 @@ class SystemImage:
 
     def environment(self) -> KeyedLayer:
         interpreter, version = self.root.interpreter, self.target.python_version
-        layer = layers.write_environment_layer(
+        layer = keys.write_environment_layer(
             interpreter, version, self.work / "environment", prefix=BASE_PREFIX
         )
-        key = layers.environment_layer_key(interpreter, version, BASE_PREFIX)
+        key = keys.environment_layer_key(interpreter, version, BASE_PREFIX)
         return KeyedLayer(key, "Python environment of the base image", layer)
 
     def bring_layers(self) -> list[KeyedLayer]:
@@ -156,16 +159,16 @@ class SystemImage:
         config_file.write_bytes(config)
         config_blob = Descriptor(OCI_CONFIG, digest_of(config), len(config))
         below = [Descriptor.from_json(layer) for layer in self.root.layers]
-        push.push_blobs(
+        blobs.push_blobs(
             self.client,
             self.base.repository,
             [
                 *(
-                    push.BlobToPush(blob, "root layer", from_repository=self.root.repository)
+                    blobs.BlobToPush(blob, "root layer", from_repository=self.root.repository)
                     for blob in below
                 ),
-                push.BlobToPush(keyed[0].descriptor, keyed[0].title, keyed[0].layer.path),
-                push.BlobToPush(config_blob, "configuration", config_file),
+                blobs.BlobToPush(keyed[0].descriptor, keyed[0].title, keyed[0].layer.path),
+                blobs.BlobToPush(config_blob, "configuration", config_file),
             ],
             work=self.work,
             check=self.check,
@@ -173,9 +176,9 @@ class SystemImage:
         )
         self.check()
         digest, tag = digest_of(manifest), self.base.tag
-        push.push_manifest(self.client, self.base.repository, tag, manifest, OCI_MANIFEST, digest)
+        blobs.push_manifest(self.client, self.base.repository, tag, manifest, OCI_MANIFEST, digest)
         all_layers = [*below, *(item.descriptor for item in keyed)]
-        push.verify(self.client, self.base.repository, tag, digest, [config_blob, *all_layers])
+        blobs.verify(self.client, self.base.repository, tag, digest, [config_blob, *all_layers])
         return all_layers
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from images.building import assemble
-from images.building.layer_paths import LayerPaths, hidden_files
+from images.building.layers.paths import LayerPaths, hidden_files
 from images.building.pipeline import KeyedLayer
+from images.building.push import manifests
 from images.jobs import known_layers, retention
 from images.models import BaseImage, Build
 from images.registry.oci import OCI_CONFIG, Descriptor, RegistryClient, digest_of
@@ -35,7 +35,7 @@ class Composition:
 def compose(
     base: BaseImage, keyed: Sequence[KeyedLayer], annotations: Mapping[str, str] | None = None
 ) -> Composition:
-    config = assemble.image_config(
+    config = manifests.image_config(
         base.config,
         [(item.layer, item.title) for item in keyed],
         labels={
@@ -44,7 +44,7 @@ def compose(
         },
     )
     layers = [item.layer for item in keyed]
-    return Composition(config, assemble.image_manifest(config, base.layers, layers, annotations))
+    return Composition(config, manifests.image_manifest(config, base.layers, layers, annotations))
 
 
 def refuse_conflicts(keyed: Sequence[KeyedLayer], log: Callable[[str], None]) -> None:

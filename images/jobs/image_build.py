@@ -17,12 +17,14 @@ from images.attestations import (
     provenance,
     sbom,
 )
-from images.building import layers, push, referrers
-from images.building.destination import BASE_PREFIX
-from images.building.indexes import refuse_forbidden
-from images.building.locked_files import Lock
+from images.building.layers import keys
+from images.building.layers.wheel import BASE_PREFIX
+from images.building.locks.files import Lock
+from images.building.locks.indexes import refuse_forbidden
+from images.building.locks.resolve import Target, parse_lock
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
-from images.building.resolve import Target, parse_lock
+from images.building.push import blobs as push
+from images.building.push import referrers
 from images.errors import BuiltWheelGone
 from images.jobs import build_outcome, known_layers, retention
 from images.jobs.alteration import lock_spec
@@ -54,7 +56,7 @@ class Assembled:
     """
 
     composition: Composition
-    layers: Sequence[KeyedLayer]
+    keys: Sequence[KeyedLayer]
     uploaded: int
     confirmed: bool
 
@@ -167,10 +169,10 @@ class ImageBuild:
         interpreter, version = self.base.interpreter, self.target.python_version
         # A base with curated libraries has them in an environment of its own.
         below = [folder for folder in self.base.site_packages if folder.startswith(BASE_PREFIX)]
-        layer = layers.write_environment_layer(
+        layer = keys.write_environment_layer(
             interpreter, version, self.work / "environment", below=below
         )
-        key = layers.environment_layer_key(interpreter, version, below=below)
+        key = keys.environment_layer_key(interpreter, version, below=below)
         return KeyedLayer(key, ENVIRONMENT_TITLE, layer)
 
     def unchanged(

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from packaging.utils import canonicalize_name
 
 from images.attestations import BuiltHere, Library
-from images.building.locked_files import Lock, LockedWheel
-from images.building.resolve import Target
+from images.building.locks.files import Lock, LockedWheel
+from images.building.locks.resolve import Target
 from images.jobs.layer_plan import planned_layers
 from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary
 from images.models.lease import WorkState

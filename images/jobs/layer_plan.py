@@ -6,13 +6,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from images.building import layers
-from images.building.bytecode import interpreter_for
 from images.building.cache import caches
-from images.building.destination import MANAGED_PREFIX
-from images.building.locked_files import Lock
+from images.building.layers import keys
+from images.building.layers.bytecode import interpreter_for
+from images.building.layers.wheel import MANAGED_PREFIX
+from images.building.locks.files import Lock
+from images.building.locks.resolve import Target
 from images.building.pipeline import PlannedLayer, Workshop
-from images.building.resolve import Target
 from images.models import BaseImage
 
 # Container runtimes stack at most 127 layers (overlayfs); some are left for what comes on top.
@@ -33,7 +33,7 @@ def planned_layers(
     room = MAX_IMAGE_LAYERS - len(base.layers)
     return [
         PlannedLayer(
-            layers.wheel_layer_key(
+            keys.wheel_layer_key(
                 [wheel.sha256 for wheel in group],
                 target.python_version,
                 target.platform,
@@ -43,7 +43,7 @@ def planned_layers(
             ", ".join(f"{wheel.name} {wheel.version}" for wheel in group),
             group,
         )
-        for group in layers.plan_layers(wanted, min(settings.MAX_WHEEL_LAYERS, room))
+        for group in keys.plan_layers(wanted, min(settings.MAX_WHEEL_LAYERS, room))
     ]
 
 

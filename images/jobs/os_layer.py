@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.building import layers, os_packages, push
 from images.building.cache import caches
-from images.building.container import base_layout
+from images.building.containers import os_packages
+from images.building.containers.container import base_layout
+from images.building.layers import keys
+from images.building.layers.tar import OCI_LAYER_GZIP, Layer
 from images.building.pipeline import KeyedLayer, name_of
-from images.building.tar_layer import OCI_LAYER_GZIP, Layer
+from images.building.push import blobs
 from images.jobs import known_layers
 from images.jobs.journal import Journal
 from images.models import BaseImage, BuildPhase, WheelLayer
@@ -34,7 +36,7 @@ class SystemLayer:
         if not spec.os_packages:
             return []
         names = [str(package) for package in spec.os_packages]
-        key = layers.os_layer_key(base.manifest_digest, names)
+        key = keys.os_layer_key(base.manifest_digest, names)
         return [cls(key, f"OS packages: {', '.join(names)}", spec.os_packages)]
 
 
@@ -61,27 +63,27 @@ class SystemLayers:
                     self.journal.line(pushed.line)
                     return KeyedLayer.remembered(item.key, item.title, known), pushed.uploaded
             layer, installed = self.install(client, item)
-            blob = push.BlobToPush(
+            blob = blobs.BlobToPush(
                 Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
             )
-            done = push.push_blob(client, self.repository, blob, self.work, threading.Event())
+            done = blobs.push_blob(client, self.repository, blob, self.work, threading.Event())
             assert done is not None
             self.journal.line(done.line)
             return KeyedLayer(item.key, item.title, layer, installed), done.uploaded
 
     def push_remembered(
         self, client: RegistryClient, item: SystemLayer, known: WheelLayer
-    ) -> push.Pushed | None:
+    ) -> blobs.Pushed | None:
         file = self.work / "os-packages-kept"
         there = caches().layers.take(name_of(known.digest), file)
         holder = known_layers.holders([known.digest], self.prefix, self.image_id)
-        blob = push.BlobToPush(
+        blob = blobs.BlobToPush(
             Descriptor(OCI_LAYER_GZIP, known.digest, known.size_bytes),
             item.title,
             source=file if there else None,
             from_repository=holder.get(known.digest, ""),
         )
-        return push.push_blob(client, self.repository, blob, self.work, threading.Event())
+        return blobs.push_blob(client, self.repository, blob, self.work, threading.Event())
 
     def install(
         self, client: RegistryClient, item: SystemLayer

@@ -3,7 +3,7 @@
 Even to tell what it depends on, a source distribution may run code of its own (PEP 517). So resolving and
 each single build happen upon the base image's files in sandboxes, each of them new and gone afterwards
 (`images.building.containers.sandbox`). Resolving reaches the package indexes and nothing else
-(`images.building.index_door`); a build reaches nothing (`images.building.wheel_builds`). The wheel then
+(`images.building.containers.index_proxy`); a build reaches nothing (`images.building.containers.wheel_builds`). The wheel then
 is one like any other, remembered by what it was made of.
 """
 
@@ -22,12 +22,11 @@ from django.conf import settings
 from uv import find_uv_bin
 
 from images.attestations import BUILDER
-from images.building import container as containers
-from images.building import index_door, os_packages
 from images.building.cache import caches
 from images.building.commands import Deadline, TimedOut
-from images.building.container import Container
-from images.building.containers import enter, inside
+from images.building.containers import container as containers
+from images.building.containers import enter, index_proxy, inside, os_packages
+from images.building.containers.container import Container
 from images.building.containers.sandbox import (
     Budget,
     CommandFailed,
@@ -35,10 +34,12 @@ from images.building.containers.sandbox import (
     Sandbox,
     SandboxBroken,
 )
-from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
-from images.building.indexes import Indexes, forbidden, refuse_forbidden
-from images.building.locked_files import MAX_FILE_BYTES, Lock, LockedSource, LockedWheel
-from images.building.resolve import (
+from images.building.containers.wheel_builds import ENVIRONMENT, Prepared, WheelBuilds
+from images.building.downloads import index_client, kept_name
+from images.building.locks.dependencies import ASKING, dependencies_of, pins, with_dependencies
+from images.building.locks.files import MAX_FILE_BYTES, Lock, LockedSource, LockedWheel
+from images.building.locks.indexes import Indexes, forbidden, refuse_forbidden
+from images.building.locks.resolve import (
     DEFAULT_TIMEOUT,
     Target,
     compiling,
@@ -46,9 +47,7 @@ from images.building.resolve import (
     resolve,
     resolver_error,
 )
-from images.building.sandboxed_lock import lock_of_files
-from images.building.wheel_builds import ENVIRONMENT, Prepared, WheelBuilds
-from images.building.wheels import index_client, kept_name
+from images.building.locks.sandboxed import lock_of_files
 from images.errors import NoWheel, SourceBuildFailed, SourceBuildsUnavailable
 from images.models import BaseImage, Build, BuiltWheel
 from images.registry import connection
@@ -100,13 +99,13 @@ class SourceBuilds:
 
     @as_errors()
     def lock(self, requirements: Sequence[PipRequirement]) -> Lock:
-        """Lock requirements, source distributions included. Raises as `images.building.resolve`."""
+        """Lock requirements, source distributions included. Raises as `images.building.locks.resolve`."""
         target = Target(self.base.python_version)
         given = {"requirements.in": "".join(f"{r}\n" for r in requirements)}
         if self.base.libraries and not self.depth:
             given["pylock.toml"] = preferences(dict(self.base.libraries))
         self.log("Resolving in the base image, source distributions included")
-        door = index_door.IndexDoor(self.indexes)
+        door = index_proxy.IndexDoor(self.indexes)
         command = compiling(
             target, self.base.interpreter, GIVEN / "requirements.in", OUT / "pylock.toml"
         )
@@ -132,7 +131,9 @@ class SourceBuilds:
             target, self.base.interpreter, GIVEN / "requirements.in", OUT / "annotated.txt", style
         )
         try:
-            made = self.compile(command, given, index_door.IndexDoor(self.indexes), "annotated.txt")
+            made = self.compile(
+                command, given, index_proxy.IndexDoor(self.indexes), "annotated.txt"
+            )
         except (CommandFailed, SourceBuildFailed):
             return {}
         return dependencies_of(made)
@@ -141,7 +142,7 @@ class SourceBuilds:
         self,
         arguments: Sequence[str],
         given: dict[str, str],
-        door: index_door.IndexDoor,
+        door: index_proxy.IndexDoor,
         answer: str,
     ) -> str:
         """Run uv with these arguments and files, with the indexes as its network; the file that it wrote.
@@ -167,14 +168,14 @@ class SourceBuilds:
         finally:
             door.close()
 
-    def run(self, command: Sequence[str], given: Path, door: index_door.IndexDoor) -> Results:
+    def run(self, command: Sequence[str], given: Path, door: index_proxy.IndexDoor) -> Results:
         return self.box().run(
             command,
             given=given,
             uv=Path(find_uv_bin()),
-            environment={**ENVIRONMENT, **index_door.environment(self.indexes)},
+            environment={**ENVIRONMENT, **index_proxy.environment(self.indexes)},
             serving=door.answering,
-            port=index_door.PORT,
+            port=index_proxy.PORT,
         )
 
     # --- build -----------------------------------------------------------------------------------------

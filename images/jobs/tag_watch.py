@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import date
 
-from images.building.base_images import manifest_of
+from images.building.bases.content import manifest_of
 from images.models import BaseImage
 from images.operations import images
 from images.registry.oci import RegistryClient

@@ -214,7 +214,7 @@ class InstalledLibrary(models.Model):
 class WheelLayer(models.Model):
     """A layer that was made once: what went in (the key) and what came out (digest, size).
 
-    `key` is `images.building.layers.wheel_layer_key`; the layer depends on nothing but it, so every
+    `key` is `images.building.layers.keys.wheel_layer_key`; the layer depends on nothing but it, so every
     later build of any image may refer to the same blob. A layer whose blob was lost is made again; if
     another release of the same Python compiles it to other bytes, the key has one more row, and the
     newest counts.
@@ -225,7 +225,7 @@ class WheelLayer(models.Model):
     diff_id = models.CharField(max_length=71)
     size_bytes = models.BigIntegerField()
     title = models.CharField(max_length=255)
-    # What is in it, `LayerPaths.packed` (images/building/layer_paths.py). Empty for layers of OS packages,
+    # What is in it, `LayerPaths.packed` (images/building/layers/paths.py). Empty for layers of OS packages,
     # and for those of before it was kept, which are made again.
     paths = models.BinaryField(default=bytes, blank=True)
     # Of a layer of OS packages: all packages in the image, as `[name, version]`.

@@ -19,7 +19,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from images.building.dependencies import with_dependencies
+from images.building.locks.dependencies import with_dependencies
 from images.jobs import upgrades
 from images.jobs.journal import Journal
 from images.models import (

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from images import tasks, wake
-from images.building import container
+from images.building.containers import container
 from images.errors import TooManyBuilds
 from images.jobs import alteration
 from images.jobs import build as run

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images.building.dependencies import with_dependencies
+from images.building.locks.dependencies import with_dependencies
 from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
 from images.queries.library_origins import origins
 from images.views.image_page import TABS

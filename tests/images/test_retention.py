@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from images import wake
-from images.building import assemble
+from images.building.push import manifests as assemble
 from images.jobs import repositories, retention
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState

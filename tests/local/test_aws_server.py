@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from images.building import assemble
+from images.building.push import manifests
 from images.registry import local_iam
 from images.registry.naming import DEFAULT_PREFIX
 from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
@@ -33,7 +33,7 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
         blob = tmp_path / "config.json"
         blob.write_bytes(b'{"padding": "' + os.urandom(9000).hex().encode() + b'"}')
         config = Descriptor(OCI_CONFIG, digest_of(blob.read_bytes()), blob.stat().st_size)
-        manifest = assemble.image_manifest(blob.read_bytes(), [], [])
+        manifest = manifests.image_manifest(blob.read_bytes(), [], [])
         token = aws.password()
         with aws.client() as client:
             client.upload_blob(REPOSITORY, config.digest, config.size, blob)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images.building import assemble
-from images.building.inspection import DEFAULT_PATH, BaseImageFacts, look_into
-from images.building.tar_layer import GZIP_LEVEL, PIECE, Hashing, Layer, gzip_stream
-from images.building.wheels import Stopped
+from images.building.bases.inspection import DEFAULT_PATH, BaseImageFacts, look_into
+from images.building.downloads import Stopped
+from images.building.layers.tar import GZIP_LEVEL, PIECE, Hashing, Layer, gzip_stream
+from images.building.push import manifests as assemble
 from images.errors import BaseImageUnusable, DigestMismatch
 from images.registry.oci import (
     INDEXES,

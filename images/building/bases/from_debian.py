@@ -1,8 +1,8 @@
 """Root file systems made from a Debian suite, once per suite and machine.
 
 They stand in for the official images where those cannot be reached. mmdebstrap makes them where it may: as
-root, or with the user namespaces of an ordinary user (`images.building.mmdebstrap`). Elsewhere apt fetches
-the packages and they are unpacked without any privilege (`images.building.unpacked_debian`). Each way gives
+root, or with the user namespaces of an ordinary user (`images.building.bases.mmdebstrap`). Elsewhere apt fetches
+the packages and they are unpacked without any privilege (`images.building.bases.unpacked_debian`). Each way gives
 the same bytes for the same packages.
 """
 
@@ -13,9 +13,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from images.building import mmdebstrap, unpacked_debian
-from images.building.base_images import ImageContent, compress_rootfs, one_layer_image
-from images.building.tar_layer import Layer
+from images.building.bases import mmdebstrap, unpacked_debian
+from images.building.bases.content import ImageContent, compress_rootfs, one_layer_image
+from images.building.layers.tar import Layer
 from images.errors import BaseImageUnusable
 
 # suite → the Python that Debian ships in it

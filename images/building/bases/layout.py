@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from images.building.base_images import DOWNLOADS, blobs_of
+from images.building.bases.content import DOWNLOADS, blobs_of
 from images.registry.oci import Descriptor, Manifest, RegistryClient
 
 TAG = "org.opencontainers.image.ref.name"

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from images.building.base_images import ARCHITECTURE
+from images.building.bases.content import ARCHITECTURE
+from images.building.bases.mmdebstrap import EPOCH, LEFT_OUT, PACKAGES, TIMEOUT_SECONDS, environment
 from images.building.commands import TimedOut, containment, run_streaming
-from images.building.mmdebstrap import EPOCH, LEFT_OUT, PACKAGES, TIMEOUT_SECONDS, environment
 from images.errors import BaseImageUnusable
 
 TOOLS = ("apt-get", "dpkg-deb")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from images.building.base_images import blobs_of
+from images.building.bases.content import blobs_of
 from images.building.cache import caches
 from images.building.commands import Deadline, Said, TimedOut, run_streaming
 from images.building.containers import cgroups, enter

@@ -27,15 +27,15 @@ from packaging.version import InvalidVersion, Version
 from pypi_simple import ACCEPT_ANY, PYPI_SIMPLE_ENDPOINT, DistributionPackage, ProjectPage
 
 from images.bounded import whole
-from images.building.indexes import Indexes, is_forbidden
-from images.building.locked_files import (
+from images.building.downloads import index_client
+from images.building.locks.files import (
     is_filename,
     is_sha256,
     is_size,
     is_url,
     versions_of_sdist,
 )
-from images.building.wheels import index_client
+from images.building.locks.indexes import Indexes, is_forbidden
 
 PORT = 3141
 HOME = f"http://127.0.0.1:{PORT}"

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from images.building import container
+from images.building.bases.inspection import DPKG_STATUS, dpkg_packages, listed_packages
 from images.building.commands import Deadline, TimedOut
-from images.building.container import Container
+from images.building.containers import container
+from images.building.containers.container import Container
 from images.building.containers.sandbox import Budget, CommandFailed, SandboxBroken
-from images.building.inspection import DPKG_STATUS, dpkg_packages, listed_packages
-from images.building.tar_layer import Layer
-from images.building.tree_layer import write_tree_layer
+from images.building.layers.tar import Layer
+from images.building.layers.tree import write_tree_layer
 from images.errors import BuildError, OSPackagesUnavailable
 from images.os_families import OSFamily
 from images.requirements import OSPackage

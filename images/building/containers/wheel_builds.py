@@ -19,13 +19,13 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from images.building import layers
 from images.building.cache import caches
 from images.building.containers import enter, inside
 from images.building.containers.sandbox import CommandFailed, Results, Sandbox
-from images.building.indexes import Indexes
-from images.building.locked_files import LockedSource, LockedWheel
-from images.building.wheels import fetch, index_client
+from images.building.downloads import fetch, index_client
+from images.building.layers import keys
+from images.building.locks.files import LockedSource, LockedWheel
+from images.building.locks.indexes import Indexes
 from images.errors import LockInvalid, SourceBuildFailed
 from images.requirements import PipRequirement, RequirementErrors, parse_model_requirements
 
@@ -114,7 +114,7 @@ class WheelBuilds:
 
     def source_key(self, source: LockedSource) -> str:
         """The source and where it is built; what it is built with is not in it."""
-        return layers.key_of(recipe=RECIPE, source=source.sha256, **self.of)
+        return keys.key_of(recipe=RECIPE, source=source.sha256, **self.of)
 
     def prepare(
         self, source: LockedSource, remembered: Callable[[str], Sequence[str] | None]
@@ -142,7 +142,7 @@ class WheelBuilds:
     def key(self, source: LockedSource, environment: Iterable[LockedWheel]) -> str:
         """What decides the wheel, as one sha256 in hex."""
         locked = sorted((wheel.name, wheel.version, wheel.sha256) for wheel in environment)
-        return layers.key_of(
+        return keys.key_of(
             recipe=RECIPE, source=source.sha256, build_requirements=locked, **self.of
         )
 

@@ -13,10 +13,10 @@ import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
-from images.building.bytecode import Compiler, interpreter_for
-from images.building.destination import MANAGED_PREFIX, install_wheel, site_packages
-from images.building.locked_files import LockedWheel
-from images.building.tar_layer import Layer, LayerWriter
+from images.building.layers.bytecode import Compiler, interpreter_for
+from images.building.layers.tar import Layer, LayerWriter
+from images.building.layers.wheel import MANAGED_PREFIX, install_wheel, site_packages
+from images.building.locks.files import LockedWheel
 
 # Counts up whenever the bytes of a layer change for the same wheels.
 LAYER_FORMAT = 2

@@ -1,7 +1,7 @@
 """Paths of an environment that no library's wheel may have: the interpreter's, the environment's, other
 libraries' records.
 
-A wheel's layer lies above the environment's own (`images.building.layers`), so a file of the same path
+A wheel's layer lies above the environment's own (`images.building.layers.keys`), so a file of the same path
 would take its place: another `python3`, another `pyvenv.cfg`, or another library's METADATA, by which lists
 of what is installed are made.
 """
@@ -12,7 +12,7 @@ import re
 
 from packaging.utils import canonicalize_name
 
-from images.building.wheel_archive import refuser, same_letters
+from images.building.layers.wheel_archive import refuser, same_letters
 
 # The interpreter's names in `bin`, and what a virtual environment is activated by (PEP 405, `venv`).
 _PROGRAM = re.compile(

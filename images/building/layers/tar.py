@@ -16,7 +16,7 @@ from typing import IO, BinaryIO
 
 from isal import igzip_threaded
 
-from images.building.layer_paths import FOLDER, LayerPaths
+from images.building.layers.paths import FOLDER, LayerPaths
 from images.errors import WheelInvalid
 
 OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from images.building.tar_layer import Layer, LayerFile
+from images.building.layers.tar import Layer, LayerFile
 from images.errors import BuildError
 
 WHITEOUT = ".wh."

@@ -27,10 +27,10 @@ from installer.records import Hash, RecordEntry
 from installer.scripts import Script
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
-from images.building.bytecode import Compiler, cache_name
-from images.building.reserved_paths import ReservedPaths
-from images.building.tar_layer import PIECE, LayerWriter
-from images.building.wheel_archive import CheckedWheel, refuse_crowded, refuse_dangerous
+from images.building.layers.bytecode import Compiler, cache_name
+from images.building.layers.reserved_paths import ReservedPaths
+from images.building.layers.tar import PIECE, LayerWriter
+from images.building.layers.wheel_archive import CheckedWheel, refuse_crowded, refuse_dangerous
 from images.errors import WheelInvalid
 
 # Managed images' own environment, and that of base images with curated libraries below it.

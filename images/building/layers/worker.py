@@ -18,16 +18,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from images.building.destination import MANAGED_PREFIX
-from images.building.layers import write_wheel_layer
-from images.building.tar_layer import Layer
+from images.building.layers.keys import write_wheel_layer
+from images.building.layers.tar import Layer
+from images.building.layers.wheel import MANAGED_PREFIX
 from images.errors import BuildError, WheelInvalid
 
 ROOT = Path(__file__).resolve().parents[2]
 # Isolated (-I) and without `site` (-S): neither the environment, nor the folder it starts in, nor a `.pth`
 # file beside the libraries decides what the process runs. It gets the folders of its modules as arguments.
 START = (
-    "import sys; sys.path += sys.argv[1:]; from images.building.layer_worker import serve; serve()"
+    "import sys; sys.path += sys.argv[1:]; from images.building.layers.worker import serve; serve()"
 )
 
 

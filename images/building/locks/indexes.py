@@ -15,7 +15,7 @@ import httpx
 from django.conf import settings
 from packaging.utils import canonicalize_name
 
-from images.building.locked_files import Lock
+from images.building.locks.files import Lock
 from images.errors import PackageNotAllowed
 
 

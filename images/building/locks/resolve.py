@@ -24,8 +24,8 @@ from packaging.version import InvalidVersion
 from uv import find_uv_bin
 
 from images.building.commands import Said, TimedOut, run_streaming
-from images.building.dependencies import ASKING, dependencies_of, pins, with_dependencies
-from images.building.locked_files import (
+from images.building.locks.dependencies import ASKING, dependencies_of, pins, with_dependencies
+from images.building.locks.files import (
     Lock,
     LockedSource,
     LockedWheel,
@@ -249,7 +249,7 @@ def parse_lock(text: str, target: Target, *, allow_source: bool = False) -> Lock
     """Choose from a pylock.toml the wheel of each library that suits `target` best.
 
     With `allow_source`, a library without one is taken as its source distribution. Nothing in the text is
-    believed: what is chosen checks itself (`images.building.locked_files`). Raises `NoWheel` naming a
+    believed: what is chosen checks itself (`images.building.locks.files`). Raises `NoWheel` naming a
     library that has neither, `ResolutionFailed` for what is no lock, `LockInvalid` for a lock that names
     what cannot be a library's file.
     """
@@ -302,7 +302,7 @@ def chosen_file(
 def file_values(
     package: Mapping[str, Any], file: Mapping[str, Any]
 ) -> tuple[str, str, str, str, str, int | None]:
-    """What the values of `images.building.locked_files` are made of, which check it."""
+    """What the values of `images.building.locks.files` are made of, which check it."""
     return (
         canonicalize_name(package["name"]),
         package["version"],

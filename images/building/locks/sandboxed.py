@@ -17,8 +17,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from images.building.index_door import IndexedFile
-from images.building.locked_files import (
+from images.building.containers.index_proxy import IndexedFile
+from images.building.locks.files import (
     MAX_FILE_BYTES,
     Lock,
     LockedFile,
@@ -26,7 +26,7 @@ from images.building.locked_files import (
     LockedWheel,
     is_sdist,
 )
-from images.building.resolve import Target, parse_lock
+from images.building.locks.resolve import Target, parse_lock
 from images.errors import FetchFailed, SourceBuildFailed
 from images.requirements import PipRequirement
 

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.building.wheels import Stopped
+from images.building.downloads import Stopped
 from images.errors import DigestMismatch, RegistryNotFound
 from images.registry.oci import Descriptor, RegistryClient
 from ri_platform.metrics import BLOB_BYTES, BLOBS

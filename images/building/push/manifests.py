@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from images.building.destination import MANAGED_PREFIX
-from images.building.tar_layer import Layer
+from images.building.layers.tar import Layer
+from images.building.layers.wheel import MANAGED_PREFIX
 from images.registry.oci import (
     DOCKER_LAYER_GZIP,
     OCI_CONFIG,

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from images.building.assemble import canonical
-from images.building.push import BlobToPush, push_blob, push_manifest
+from images.building.push.blobs import BlobToPush, push_blob, push_manifest
+from images.building.push.manifests import canonical
 from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient, digest_of
 
 # The empty descriptor of the image-spec: two bytes, `{}`.

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from images.building.base_images import blobs_of
-from images.building.layout import write_layout
+from images.building.bases.content import blobs_of
+from images.building.bases.layout import write_layout
 from images.models import Build, ManagedImage
 from images.references import repository_of
 from images.registry import connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from images.building.locked_files import LockedSource, LockedWheel
+from images.building.locks.files import LockedSource, LockedWheel
 
 
 def sha256(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from images.building import assemble
-from images.building.tar_layer import Layer
+from images.building.layers.tar import Layer
+from images.building.push import manifests
 from images.registry.oci import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, digest_of
 
 BASE = {
@@ -20,7 +20,7 @@ OURS = Layer("sha256:packed", "sha256:plain", 10, Path("x"), OCI_LAYER_GZIP)
 
 
 def test_our_environment_comes_first_and_the_rest_of_the_base_stays() -> None:
-    config = json.loads(assemble.image_config(BASE, [(OURS, "numpy 2.4.6")], labels={"a": "b"}))
+    config = json.loads(manifests.image_config(BASE, [(OURS, "numpy 2.4.6")], labels={"a": "b"}))
     assert config["config"]["Env"] == [
         "PATH=/opt/managed/bin:/usr/local/bin:/usr/bin",
         "LANG=C.UTF-8",
@@ -37,20 +37,20 @@ def test_our_environment_comes_first_and_the_rest_of_the_base_stays() -> None:
 
 def test_the_base_is_not_changed_and_the_same_input_gives_the_same_bytes() -> None:
     before = json.dumps(BASE)
-    first = assemble.image_config(BASE, [(OURS, "numpy")], labels={"z": "1", "a": "2"})
-    second = assemble.image_config(BASE, [(OURS, "numpy")], labels={"a": "2", "z": "1"})
+    first = manifests.image_config(BASE, [(OURS, "numpy")], labels={"z": "1", "a": "2"})
+    second = manifests.image_config(BASE, [(OURS, "numpy")], labels={"a": "2", "z": "1"})
     assert first == second
     assert json.dumps(BASE) == before
 
 
 def test_a_base_without_a_path_gets_the_usual_one() -> None:
-    config = json.loads(assemble.image_config({"os": "linux"}, [], labels={}))
+    config = json.loads(manifests.image_config({"os": "linux"}, [], labels={}))
     assert config["config"]["Env"][0].startswith("PATH=/opt/managed/bin:/usr/local/sbin:")
 
 
 def test_the_manifest_is_oci_even_if_the_bases_was_dockers() -> None:
     base_layer = {"mediaType": DOCKER_LAYER_GZIP, "digest": "sha256:base", "size": 5}
-    manifest = json.loads(assemble.image_manifest(b"{}", [base_layer], [OURS]))
+    manifest = json.loads(manifests.image_manifest(b"{}", [base_layer], [OURS]))
     assert [layer["mediaType"] for layer in manifest["layers"]] == [OCI_LAYER_GZIP] * 2
     assert [layer["digest"] for layer in manifest["layers"]] == ["sha256:base", "sha256:packed"]
     assert manifest["config"]["digest"] == digest_of(b"{}")

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from images.building import assemble
-from images.building.base_images import (
+from images.building.bases.content import (
     ImageContent,
     from_oci_layout,
     from_registry,
     from_rootfs_tar,
     inspect,
 )
-from images.building.debian import from_suite
-from images.building.tar_layer import Layer
+from images.building.bases.from_debian import from_suite
+from images.building.layers.tar import Layer
+from images.building.push import manifests
 from images.errors import BaseImageUnusable, DigestMismatch, RegistryUnavailable
 from images.registry.oci import OCI_LAYER_GZIP, Descriptor, Manifest, digest_of
 from ri_platform.local.services import free_port
@@ -68,7 +68,7 @@ def image_of(
         plain = tar_of(files)
         packed = gzip.compress(plain, mtime=0)
         made.append(Layer(put(packed), digest_of(plain), len(packed), folder, OCI_LAYER_GZIP))
-    config = assemble.canonical(
+    config = manifests.canonical(
         {
             "os": "linux",
             "architecture": architecture,
@@ -77,7 +77,7 @@ def image_of(
         }
     )
     put(config)
-    manifest = assemble.image_manifest(config, [], made)
+    manifest = manifests.image_manifest(config, [], made)
     entry = {"mediaType": json.loads(manifest)["mediaType"], "digest": put(manifest), "size": 1}
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

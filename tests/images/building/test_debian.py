@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from images.building import debian, mmdebstrap, unpacked_debian
-from images.building.base_images import inspect
-from images.building.inspection import dpkg_packages
+from images.building.bases import from_debian, mmdebstrap, unpacked_debian
+from images.building.bases.content import inspect
+from images.building.bases.inspection import dpkg_packages
 from images.errors import BaseImageUnusable
 from tests.needs import needs
 
@@ -113,7 +113,7 @@ def test_where_neither_way_is_open_it_says_why_and_what_to_do(
     programs: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(BaseImageUnusable) as raised:
-        debian.from_suite("bookworm", tmp_path, work=tmp_path, log=unheard, check=nothing)
+        from_debian.from_suite("bookworm", tmp_path, work=tmp_path, log=unheard, check=nothing)
     assert "mmdebstrap is not installed" in raised.value.message
     assert "no apt-get and no dpkg-deb" in raised.value.message
     assert "apt-get install mmdebstrap" in raised.value.hint
@@ -134,11 +134,13 @@ def test_where_mmdebstrap_fails_the_packages_are_unpacked(
     monkeypatch.setattr(unpacked_debian, "problem", lambda: "")
     monkeypatch.setattr(unpacked_debian, "make", unpack)
     said: list[str] = []
-    debian.from_suite("bookworm", tmp_path / "cache", work=tmp_path, log=said.append, check=nothing)
+    from_debian.from_suite(
+        "bookworm", tmp_path / "cache", work=tmp_path, log=said.append, check=nothing
+    )
     assert said[-1].startswith("mmdebstrap could not make Debian bookworm: EPERM. Unpacking")
     monkeypatch.setattr(unpacked_debian, "problem", lambda: "There is no apt-get.")
     with pytest.raises(BaseImageUnusable) as raised:
-        debian.from_suite(
+        from_debian.from_suite(
             "trixie", tmp_path / "cache", work=tmp_path, log=said.append, check=nothing
         )
     assert "EPERM. There is no apt-get." in raised.value.message
@@ -201,14 +203,14 @@ def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
 
     def from_suite() -> None:
         said: list[str] = []
-        debian.from_suite(suite, cache, work=private_home, log=said.append, check=nothing)
+        from_debian.from_suite(suite, cache, work=private_home, log=said.append, check=nothing)
         assert said == [f"It is not here. Unpacking the packages of Debian {suite} without it"]
 
     as_ordinary_user(from_suite)
     # The second time it is at hand.
-    content = debian.from_suite(suite, cache, work=private_home, log=unheard, check=nothing)
+    content = from_debian.from_suite(suite, cache, work=private_home, log=unheard, check=nothing)
     facts = inspect(content)
-    assert facts.python_version == debian.SUITES[suite]
+    assert facts.python_version == from_debian.SUITES[suite]
     assert facts.os_id == "debian"
     assert {"libc6", "python3", "libgomp1", "dpkg"} <= {name for name, _ in facts.os_packages}
     (layer,) = content.layers
@@ -229,7 +231,7 @@ def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
 @needs("root")
 def test_an_unpacked_base_runs_python_and_its_apt_configures_the_packages(tmp_path: Path) -> None:
     tar = tmp_path / "rootfs.tar"
-    mirror = debian.mirror_of_this_machine() or unpacked_debian.DEBIAN
+    mirror = from_debian.mirror_of_this_machine() or unpacked_debian.DEBIAN
     unpacked_debian.make("bookworm", tar, tmp_path, mirror, nothing)
     root = tmp_path / "root"
     root.mkdir()

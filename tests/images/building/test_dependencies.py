@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.pylock import Pylock
 
-from images.building.dependencies import dependencies_of, pins, with_dependencies
-from images.building.resolve import Target, resolve
+from images.building.locks.dependencies import dependencies_of, pins, with_dependencies
+from images.building.locks.resolve import Target, resolve
 from images.requirements import parse_pip_requirements
 
 LOCK = """lock-version = "1.0"

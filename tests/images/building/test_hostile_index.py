@@ -17,14 +17,14 @@ import httpx
 import pytest
 import stamina
 
-from images.building import wheels
+from images.building import downloads
 from images.building.cache import BoundedCache
-from images.building.index_door import HOME, IndexDoor, IndexedFile
-from images.building.indexes import Indexes
-from images.building.locked_files import LockedWheel
-from images.building.resolve import Target
-from images.building.sandboxed_lock import lock_of_files
-from images.building.wheels import fetch, index_client
+from images.building.containers.index_proxy import HOME, IndexDoor, IndexedFile
+from images.building.downloads import fetch, index_client
+from images.building.locks.files import LockedWheel
+from images.building.locks.indexes import Indexes
+from images.building.locks.resolve import Target
+from images.building.locks.sandboxed import lock_of_files
 from images.errors import FetchFailed, SourceBuildFailed, WheelInvalid
 from images.requirements import parse_pip_requirements
 from tests.http_server import QuietHandler, address_of, serving
@@ -259,7 +259,7 @@ def test_an_address_of_the_machines_own_metadata_is_not_passed_on(
     """Whatever name leads there: the connection is looked at. Here this machine stands for the service."""
     with serving(Files) as files, index_client() as client:
         assert client.get(address_of(files)).content == b"content"
-        monkeypatch.setattr(wheels, "METADATA", [ipaddress.ip_network("127.0.0.0/8")])
+        monkeypatch.setattr(downloads, "METADATA", [ipaddress.ip_network("127.0.0.0/8")])
         with pytest.raises(httpx.UnsupportedProtocol):
             client.get(address_of(files).replace("127.0.0.1", "localhost"))
         wheel = LockedWheel("x", "1", "x-1-py3-none-any.whl", f"{address_of(files)}/x", GOOD)
@@ -267,4 +267,4 @@ def test_an_address_of_the_machines_own_metadata_is_not_passed_on(
             fetched(wheel, tmp_path)
     monkeypatch.undo()
     for address in ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fe80::1"):
-        assert any(ipaddress.ip_address(address) in network for network in wheels.METADATA)
+        assert any(ipaddress.ip_address(address) in network for network in downloads.METADATA)

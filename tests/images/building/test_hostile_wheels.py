@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from images.building import destination, wheel_archive
-from images.building.layer_paths import FOLDER, LayerPaths, hidden_files
-from images.building.layer_worker import LayerJob, LayerMakers
-from images.building.layers import write_environment_layer, write_wheel_layer
-from images.building.tar_layer import Layer
+from images.building.layers import wheel as destination
+from images.building.layers import wheel_archive
+from images.building.layers.keys import write_environment_layer, write_wheel_layer
+from images.building.layers.paths import FOLDER, LayerPaths, hidden_files
+from images.building.layers.tar import Layer
+from images.building.layers.worker import LayerJob, LayerMakers
 from images.errors import WheelInvalid
 from tests.images.building.wheelmaker import make_wheel
 
@@ -343,10 +344,10 @@ def test_a_layer_process_runs_nothing_that_lies_about(
     for folder in (libraries, tmp_path):
         for name in ("sitecustomize", "usercustomize", "json", "tempfile", "zipfile"):
             (folder / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')\n")
-    from images.building import layer_worker
+    from images.building.layers import worker
 
-    real = layer_worker.modules_here()
-    monkeypatch.setattr(layer_worker, "modules_here", lambda: [*real, str(libraries)])
+    real = worker.modules_here()
+    monkeypatch.setattr(worker, "modules_here", lambda: [*real, str(libraries)])
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "json.py"))
     monkeypatch.chdir(tmp_path)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from images.building import index_door
-from images.building.index_door import IndexDoor, IndexedFile
-from images.building.indexes import Indexes
+from images.building.containers import index_proxy
+from images.building.containers.index_proxy import IndexDoor, IndexedFile
+from images.building.locks.indexes import Indexes
 from tests.http_server import QuietHandler, serving
 
 
@@ -23,7 +23,7 @@ def ask(address: tuple[str, int], path: str) -> str:
 def test_connections_beyond_the_limit_are_closed_and_take_no_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(index_door, "MAX_CONNECTIONS", 5)
+    monkeypatch.setattr(index_proxy, "MAX_CONNECTIONS", 5)
     listener = socket.create_server(("127.0.0.1", 0))
     address = listener.getsockname()
     before = threading.active_count()
@@ -48,7 +48,7 @@ def test_pages_end_when_more_files_are_named_than_any_build_needs(
             self.send_response(404)
             self.end_headers()
 
-    monkeypatch.setattr(index_door, "MAX_FILES", 0)
+    monkeypatch.setattr(index_proxy, "MAX_FILES", 0)
     listener = socket.create_server(("127.0.0.1", 0))
     address: Any = listener.getsockname()
     with serving(Index) as server:

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from images.building.cache import BoundedCache
-from images.building.indexes import Indexes, refuse_forbidden
-from images.building.locked_files import Lock
-from images.building.resolve import Target, resolve
-from images.building.wheels import fetch, index_client
+from images.building.downloads import fetch, index_client
+from images.building.locks.files import Lock
+from images.building.locks.indexes import Indexes, refuse_forbidden
+from images.building.locks.resolve import Target, resolve
 from images.errors import FetchFailed, PackageNotAllowed, ResolutionFailed
 from images.requirements import parse_pip_requirements
 from tests.images.building.locked import a_wheel

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from images.building.bytecode import Compiler, cache_name, interpreter_for
-from images.building.layer_worker import LayerJob, LayerMakers
-from images.building.layers import (
+from images.building.layers.bytecode import Compiler, cache_name, interpreter_for
+from images.building.layers.keys import (
     plan_layers,
     wheel_layer_key,
     write_environment_layer,
     write_wheel_layer,
 )
-from images.building.locked_files import LockedWheel
+from images.building.layers.worker import LayerJob, LayerMakers
+from images.building.locks.files import LockedWheel
 from images.errors import BuildError, WheelInvalid
 from tests.images.building.locked import a_wheel
 from tests.images.building.wheelmaker import make_wheel
@@ -63,7 +63,7 @@ def test_digest_diff_id_and_size_are_those_of_the_file(wheel: Path, tmp_path: Pa
 
 def test_the_same_wheel_gives_the_same_bytes_in_any_process(wheel: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from images.building.layers import *; "
+        "import sys; from pathlib import Path; from images.building.layers.keys import *; "
         f"print(write_wheel_layer([Path(sys.argv[1])], {PYTHON!r}, Path(sys.argv[2])).digest)"
     )
     digests = set()
@@ -258,11 +258,11 @@ def test_a_stand_in_that_runs_nothing_is_no_interpreter(
 def test_a_layer_process_loads_neither_django_nor_celery() -> None:
     """There are several of them, and each would hold 20 MB more and start 0.3 s later."""
     told = subprocess.run(
-        [sys.executable, "-c", "import sys, images.building.layer_worker; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, images.building.layers.worker; print(*sys.modules)"],
         cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    assert "images.building.layer_worker" in told
+    assert "images.building.layers.worker" in told
     assert not {"django", "celery", "kombu"} & set(told)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from images.building.locked_files import LockedSource, LockedWheel, is_url, versions_of_sdist
-from images.building.resolve import Target, parse_lock, preferences
+from images.building.locks.files import LockedSource, LockedWheel, is_url, versions_of_sdist
+from images.building.locks.resolve import Target, parse_lock, preferences
 from images.errors import LockInvalid, NoWheel, ResolutionFailed
 from tests.images.building.locked import a_source, a_wheel
 
@@ -204,6 +204,6 @@ def test_names_of_a_base_image_are_no_toml() -> None:
 
 
 def test_a_file_that_is_kept_has_its_hash_for_a_name(tmp_path: Path) -> None:
-    from images.building.wheels import kept_name
+    from images.building.downloads import kept_name
 
     assert kept_name("ab" * 32) == f"ab/{'ab' * 32}.file"

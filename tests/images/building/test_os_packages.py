@@ -13,9 +13,9 @@ import pytest
 from django.urls import reverse
 
 from images.api import present
-from images.building import container, os_packages
 from images.building.commands import TimedOut, run_streaming
-from images.building.tree_layer import write_tree_layer
+from images.building.containers import container, os_packages
+from images.building.layers.tree import write_tree_layer
 from images.errors import BuildError
 from images.jobs import build as run
 from images.models import BaseImage, BuildHost, ManagedImage, Status

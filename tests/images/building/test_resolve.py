@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import stamina
 
-from images.building import resolve as module
 from images.building.cache import BoundedCache
-from images.building.locked_files import LockedWheel
-from images.building.resolve import Target, parse_lock, resolve, without_credentials
-from images.building.wheels import fetch, index_client
+from images.building.downloads import fetch, index_client
+from images.building.locks import resolve as module
+from images.building.locks.files import LockedWheel
+from images.building.locks.resolve import Target, parse_lock, resolve, without_credentials
 from images.errors import FetchFailed, NoWheel, ResolutionFailed, WheelInvalid
 from images.models.lease import LeaseLost
 from images.requirements import parse_pip_requirements

@@ -14,7 +14,7 @@ import pytest
 from django.urls import reverse
 
 from images.building import cache as caches
-from images.building import container
+from images.building.containers import container
 from images.building.containers.sandbox import take_file
 from images.errors import SourceBuildFailed
 from images.jobs import build as run

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from images.building import assemble
+from images.building.push import manifests
 from images.jobs import tag_watch
 from images.models import BaseImage
 from images.models.lease import WorkState
@@ -42,7 +42,7 @@ def push_as(upstream: str, tag: str, config: bytes, folder: Path) -> str:
     """Stand in for the upstream publisher: an image under a tag; its digest."""
     file = folder / "config"
     file.write_bytes(config)
-    manifest = assemble.image_manifest(config, [], [])
+    manifest = manifests.image_manifest(config, [], [])
     with RegistryClient(upstream, guard=str) as client:
         client.upload_blob(REPOSITORY, digest_of(config), len(config), file)
         client.put_manifest(REPOSITORY, tag, manifest, OCI_MANIFEST)

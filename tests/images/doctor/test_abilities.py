@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from images.building import container, mmdebstrap, unpacked_debian
+from images.building.bases import mmdebstrap, unpacked_debian
+from images.building.containers import container
 from images.doctor import abilities
 from images.doctor.findings import State
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from images.building import base_images, inspection
+from images.building.bases import content, inspection
 from images.building.pipeline import name_of
 from images.errors import (
     BaseImageUnusable,
@@ -89,7 +89,7 @@ def client_of(handler: Any, *, credentials: bool = False) -> RegistryClient:
 def test_a_manifest_that_lies_is_an_error_with_a_sentence(manifest: Any) -> None:
     raw = json.dumps(manifest).encode()
     with pytest.raises((BaseImageUnusable, DigestMismatch, RegistryError)):
-        base_images.blobs_of(Manifest(raw, OCI_MANIFEST, digest_of(raw)))
+        content.blobs_of(Manifest(raw, OCI_MANIFEST, digest_of(raw)))
 
 
 def test_an_index_names_no_other_address_of_the_registry() -> None:
@@ -101,7 +101,7 @@ def test_an_index_names_no_other_address_of_the_registry() -> None:
         ]
     }
     with pytest.raises(DigestMismatch):
-        base_images.platform_manifest(index, "x")
+        content.platform_manifest(index, "x")
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -205,7 +205,7 @@ def test_a_layout_that_lies_is_refused(index: bytes, tmp_path: Path) -> None:
     (tmp_path / "oci-layout").write_text("{}")
     (tmp_path / "index.json").write_bytes(index)
     with pytest.raises((BaseImageUnusable, DigestMismatch, RegistryError)):
-        base_images.from_oci_layout(tmp_path, work=tmp_path / "work")
+        content.from_oci_layout(tmp_path, work=tmp_path / "work")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_layout_that_lies_is_refused(index: bytes, tmp_path: Path) -> None:
 )
 def test_a_config_that_is_none_is_refused(config: bytes) -> None:
     with pytest.raises((BaseImageUnusable, DigestMismatch)):
-        base_images.config_of(config)
+        content.config_of(config)
 
 
 def test_an_interpreter_is_a_plain_path() -> None:

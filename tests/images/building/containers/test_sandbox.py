@@ -19,9 +19,8 @@ from typing import Any
 
 import pytest
 
-from images.building import container
 from images.building.commands import Deadline, TimedOut
-from images.building.containers import cgroups
+from images.building.containers import cgroups, container
 from images.building.containers.sandbox import (
     USERS,
     Budget,
