@@ -24,11 +24,11 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from images.models import BaseImage
 from images.models.lease import WorkState
-from images.registry import local_iam
-from images.registry.control import RepositoryControl
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.transport import Credentials
+from images.registry.ecr import local_iam
+from images.registry.ecr.repositories import RepositoryControl
 from images.registry.naming import DEFAULT_PREFIX
-from images.registry.oci import RegistryClient
-from images.registry.transport import Credentials
 from ri_platform import processes
 from ri_platform.local import services
 from tests import factories

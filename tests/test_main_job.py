@@ -26,8 +26,8 @@ from images.models.lease import WorkState
 from images.operations import images, removal
 from images.references import pull_reference
 from images.registry import connection as registry_connection
-from images.registry.oci import Descriptor, RegistryClient
-from images.registry.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
+from images.registry.distribution.client import Descriptor, RegistryClient
+from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform import processes

@@ -16,14 +16,14 @@ from images.jobs import build as run
 from images.models import AwsContact, BaseImage, ManagedImage
 from images.models.lease import WorkState
 from images.operations import builds, removal
-from images.registry import local_iam
-from images.registry.naming import DEFAULT_PREFIX
-from images.registry.permissions import (
+from images.registry.ecr import local_iam
+from images.registry.ecr.permissions import (
     AUTHORIZATION_ACTION,
     IDENTITIES,
     policy_document,
     repositories_arn,
 )
+from images.registry.naming import DEFAULT_PREFIX
 from ri_platform.local import services
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import ask, pulled_by_ourselves

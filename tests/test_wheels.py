@@ -91,7 +91,7 @@ def test_an_instance_runs_from_the_wheel(wheels: dict[str, Path], tmp_path: Path
     catalogue = "from images import catalogue; print(sorted(catalogue.catalogue().use_cases))"
     assert "tabular" in run("shell", "-c", catalogue)
     policies = (
-        "from images.registry.permissions import POLICIES; print(len(list(POLICIES.glob('*'))))"
+        "from images.registry.ecr.permissions import POLICIES; print(len(list(POLICIES.glob('*'))))"
     )
     assert run("shell", "-c", policies).strip().endswith("2")
     process = subprocess.Popen([sys.executable, *command, "web"], cwd=tmp_path, env=environment)

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from kombu.exceptions import KombuError
 
 from images.doctor.findings import Finding, failed, ok, warning
-from images.registry import identity
+from images.registry.ecr import identity
 from ri_platform.health import Schema
 
 BROKER_SECONDS = 5

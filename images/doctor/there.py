@@ -24,8 +24,8 @@ from images.doctor import here
 from images.doctor.abilities import abilities, source_builds
 from images.doctor.findings import Finding, failed, ok, warning
 from images.errors import BuildError, RegistryError, ResolutionFailed
-from images.registry import connection, identity, naming
-from images.registry.oci import (
+from images.registry import connection, naming
+from images.registry.distribution.client import (
     OCI_CONFIG,
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
@@ -33,6 +33,7 @@ from images.registry.oci import (
     RegistryClient,
     digest_of,
 )
+from images.registry.ecr import identity
 from images.requirements import parse_pip_requirements
 
 logger = logging.getLogger(__name__)

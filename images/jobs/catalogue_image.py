@@ -30,7 +30,13 @@ from images.jobs.composition import refuse_conflicts
 from images.jobs.layer_plan import planned_layers, workshop
 from images.models import BaseImage, ImageType
 from images.registry import connection, naming
-from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+from images.registry.distribution.client import (
+    OCI_CONFIG,
+    OCI_MANIFEST,
+    Descriptor,
+    RegistryClient,
+    digest_of,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ from images.models import (
 )
 from images.models.lease import WorkState
 from images.registry import connection, naming
-from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient
+from images.registry.distribution.client import OCI_MANIFEST, Descriptor, RegistryClient
 
 ENVIRONMENT_TITLE = "Python environment"
 

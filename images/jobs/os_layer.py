@@ -17,7 +17,7 @@ from images.building.push import blobs
 from images.jobs import known_layers
 from images.jobs.journal import Journal
 from images.models import BaseImage, BuildPhase, WheelLayer
-from images.registry.oci import Descriptor, RegistryClient
+from images.registry.distribution.client import Descriptor, RegistryClient
 from images.requirements import OSPackage
 from images.spec import ImageSpec
 

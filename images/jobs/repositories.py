@@ -32,7 +32,7 @@ from images.operations.webhooks import announce, told
 from images.queries import base_image_notices
 from images.references import repository_of
 from images.registry import connection, naming
-from images.registry.control import RepositoryControl
+from images.registry.ecr.repositories import RepositoryControl
 from ri_platform.locks import exclusive
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.queries.kept_builds import kept_builds
-from images.registry.control import ImageDetail
-from images.registry.lifecycle import selects
+from images.registry.ecr.lifecycle import selects
+from images.registry.ecr.repositories import ImageDetail
 
 ENDED = (WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED)
 # `build-3`, and what refers to it: `build-3-sbom`.

@@ -8,7 +8,7 @@ from datetime import date
 from images.building.bases.content import manifest_of
 from images.models import BaseImage
 from images.operations import images
-from images.registry.oci import RegistryClient
+from images.registry.distribution.client import RegistryClient
 from images.registry.reference import parse_reference
 from ri_platform.errors import DomainError
 

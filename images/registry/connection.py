@@ -11,10 +11,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from images.registry import naming
-from images.registry.control import Authorization, RepositoryControl
-from images.registry.oci import RegistryClient
-from images.registry.permissions import iam_action
-from images.registry.transport import Credentials
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.transport import Credentials
+from images.registry.ecr.permissions import iam_action
+from images.registry.ecr.repositories import Authorization, RepositoryControl
 from ri_platform.metrics import AWS_CALLS
 
 # ECR's tokens live 12 hours, but end with the role's session: ask again well before either matters.

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary, Status
 from images.registry import connection
-from images.registry.oci import Descriptor
+from images.registry.distribution.client import Descriptor
 from tests import factories
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import ask, build_now

@@ -12,7 +12,7 @@ import requests
 from images.bounded import AnswerTooLarge, whole
 from images.building.commands import MAX_LINE, Lines, Said
 from images.errors import RegistryDenied, RegistryError, TooMuchOutput
-from images.registry.transport import MAX_ANSWER, Transport
+from images.registry.distribution.transport import MAX_ANSWER, Transport
 from tests.http_server import QuietHandler, serving
 from workspaces.sign_in.provider_session import bounded
 

@@ -17,8 +17,8 @@ from images.jobs import repositories, retention
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import builds, swaps
-from images.registry import local_iam
-from images.registry.oci import OCI_MANIFEST, digest_of
+from images.registry.distribution.client import OCI_MANIFEST, digest_of
+from images.registry.ecr import local_iam
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict

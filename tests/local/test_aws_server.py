@@ -9,10 +9,16 @@ import httpx
 import pytest
 
 from images.building.push import manifests
-from images.registry import local_iam
+from images.registry.distribution.client import (
+    OCI_CONFIG,
+    OCI_MANIFEST,
+    Descriptor,
+    RegistryClient,
+    digest_of,
+)
+from images.registry.distribution.transport import Credentials
+from images.registry.ecr import local_iam
 from images.registry.naming import DEFAULT_PREFIX
-from images.registry.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, RegistryClient, digest_of
-from images.registry.transport import Credentials
 from ri_platform.local import services
 from tests.conftest import LocalAWS
 

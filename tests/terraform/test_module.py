@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 
 from images.registry import naming
-from images.registry.permissions import (
+from images.registry.ecr.permissions import (
     AUTHORIZATION_ACTION,
     IDENTITIES,
     policy_document,

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from images.errors import RegistryDenied
-from images.registry import local_iam
-from images.registry.oci import digest_of
-from images.registry.permissions import IDENTITIES, policy_document, repositories_arn
+from images.registry.distribution.client import digest_of
+from images.registry.ecr import local_iam
+from images.registry.ecr.permissions import IDENTITIES, policy_document, repositories_arn
 from ri_platform.local import services
 from tests.conftest import LocalAWS
 from tests.needs import Lack, may_skip, refuse, require

@@ -21,7 +21,7 @@ from images.building.downloads import Stopped
 from images.building.layers.tar import GZIP_LEVEL, PIECE, Hashing, Layer, gzip_stream
 from images.building.push import manifests as assemble
 from images.errors import BaseImageUnusable, DigestMismatch
-from images.registry.oci import (
+from images.registry.distribution.client import (
     INDEXES,
     MAX_MANIFEST,
     OCI_INDEX,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from images.building.bases.content import DOWNLOADS, blobs_of
-from images.registry.oci import Descriptor, Manifest, RegistryClient
+from images.registry.distribution.client import Descriptor, Manifest, RegistryClient
 
 TAG = "org.opencontainers.image.ref.name"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from images.building.downloads import Stopped
 from images.errors import DigestMismatch, RegistryNotFound
-from images.registry.oci import Descriptor, RegistryClient
+from images.registry.distribution.client import Descriptor, RegistryClient
 from ri_platform.metrics import BLOB_BYTES, BLOBS
 
 UPLOADS = 4

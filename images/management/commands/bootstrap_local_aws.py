@@ -11,7 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from images.registry import local_iam, naming
+from images.registry import naming
+from images.registry.ecr import local_iam
 
 
 class Command(BaseCommand):

@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 
 from images.errors import DigestMismatch, RegistryError, RegistryUnavailable, TagTaken
-from images.registry.transport import CredentialSource, Transport
+from images.registry.distribution.transport import CredentialSource, Transport
 from ri_platform.retries import TRANSFER
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

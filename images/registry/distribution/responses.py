@@ -17,7 +17,7 @@ from images.errors import (
     RegistryUnavailable,
     TagTaken,
 )
-from images.registry.permissions import iam_action
+from images.registry.ecr.permissions import iam_action
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
 

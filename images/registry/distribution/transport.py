@@ -24,14 +24,20 @@ import httpx
 
 from images.bounded import AnswerTooLarge, whole
 from images.errors import RegistryError, RegistryUnavailable
-from images.registry.answers import RETRIED, is_unknown_yet, may_be_expired, refused, retry_after
+from images.registry.distribution.responses import (
+    RETRIED,
+    is_unknown_yet,
+    may_be_expired,
+    refused,
+    retry_after,
+)
 from images.tls import trust
 
 MAX_ATTEMPTS = 5
 MAX_REDIRECTS = 5
 BACKOFF_SECONDS = 0.5
 MAX_WAIT_SECONDS = 30.0
-# Manifests and indexes may have 4 MiB (images.registry.oci); errors and tokens are texts of a few lines.
+# Manifests and indexes may have 4 MiB (images.registry.distribution.client); errors and tokens are texts of a few lines.
 MAX_ANSWER, MAX_ERROR = 8 << 20, 64 << 10
 
 Body = bytes | Callable[[], Iterator[bytes]] | None

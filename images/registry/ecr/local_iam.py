@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from images.registry.permissions import IDENTITIES, policy_document, repositories_arn
+from images.registry.ecr.permissions import IDENTITIES, policy_document, repositories_arn
 
 # The local AWS takes this pair for its root user.
 ROOT_KEY = "test"

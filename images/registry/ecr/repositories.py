@@ -26,8 +26,8 @@ from images.errors import (
     RepositoryNotOurs,
 )
 from images.registry import naming
-from images.registry.endpoints import registry_endpoint
-from images.registry.lifecycle import lifecycle_policy
+from images.registry.ecr.endpoints import registry_endpoint
+from images.registry.ecr.lifecycle import lifecycle_policy
 from ri_platform.metrics import AWS_CALLS
 from ri_platform.retries import SETTLE
 

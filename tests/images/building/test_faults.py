@@ -14,7 +14,7 @@ import pytest
 
 from images.models import BaseImage, ManagedImage, Status
 from images.registry import connection
-from images.registry.oci import RegistryClient
+from images.registry.distribution.client import RegistryClient
 from tests.conftest import Cast, LocalAWS
 from tests.http_server import QuietHandler, address_of, serving
 from tests.images.building.wheelmaker import make_wheel

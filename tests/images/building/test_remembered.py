@@ -16,7 +16,7 @@ from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLaye
 from images.operations import builds, removal
 from images.queries.library_changes import changes
 from images.registry import connection
-from images.registry.oci import RegistryClient
+from images.registry.distribution.client import RegistryClient
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from tests.conftest import Cast, LocalAWS

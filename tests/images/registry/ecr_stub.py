@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from images.registry.permissions import iam_action
+from images.registry.ecr.permissions import iam_action
 from tests.http_server import QuietHandler, address_of, serving
 
 TARGET = "AmazonEC2ContainerRegistry_V20150921."

@@ -19,15 +19,15 @@ from images.errors import (
     TagTaken,
 )
 from images.registry.connection import TokenSource
-from images.registry.control import PAGE_SIZE, RepositoryControl
-from images.registry.endpoints import registry_endpoint
-from images.registry.oci import (
+from images.registry.distribution.client import (
     CHUNK,
     MAX_PARTS,
     OCI_MANIFEST,
     RegistryClient,
     digest_of,
 )
+from images.registry.ecr.endpoints import registry_endpoint
+from images.registry.ecr.repositories import PAGE_SIZE, RepositoryControl
 from tests.images.registry import ecr_stub
 from tests.images.registry.ecr_stub import ECR, EXPIRED, THROTTLED, TOO_MANY, fault, refusal
 

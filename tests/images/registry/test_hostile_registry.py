@@ -18,7 +18,7 @@ from images.errors import (
     RegistryError,
     RegistryUnavailable,
 )
-from images.registry.oci import (
+from images.registry.distribution.client import (
     MAX_BLOB,
     OCI_INDEX,
     OCI_MANIFEST,
@@ -27,7 +27,7 @@ from images.registry.oci import (
     RegistryClient,
     digest_of,
 )
-from images.registry.transport import Credentials
+from images.registry.distribution.transport import Credentials
 
 DIGEST = "sha256:" + "a" * 64
 BAD_DIGESTS = [

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from images.errors import RepositoryOutsidePrefix
 from images.registry import naming
-from images.registry.control import RepositoryControl
-from images.registry.oci import RegistryClient
+from images.registry.distribution.client import RegistryClient
+from images.registry.ecr.repositories import RepositoryControl
 
 PREFIX = "team-images"
 

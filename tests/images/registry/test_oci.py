@@ -16,10 +16,10 @@ from images.errors import (
     RegistryNotFound,
     RegistryUnavailable,
 )
-from images.registry.oci import OCI_MANIFEST, Descriptor, RegistryClient, digest_of
-from images.registry.permissions import BUILD_JOB_ACTIONS, iam_action
+from images.registry.distribution.client import OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+from images.registry.distribution.transport import Credentials
+from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, iam_action
 from images.registry.reference import parse_reference
-from images.registry.transport import Credentials
 from tests.conftest import LocalAWS
 
 REPOSITORY = "prefix/image"
