@@ -10,9 +10,9 @@ from images.api import (
     compatibility,
     contents,
     downloads,
-    endpoints,
+    images,
     instance,
-    models,
+    ml_models,
     registry_status,
     removal,
     webhooks,
@@ -47,12 +47,12 @@ install_error_handlers(api)
 # Verbs of images come before `/images/{name}`, which also matches them.
 api.add_router("/v1", alterations.routes)
 api.add_router("/v1", removal.routes)
-api.add_router("/v1", endpoints.routes)
+api.add_router("/v1", images.routes)
 api.add_router("/v1", builds.routes)
 api.add_router("/v1", contents.routes)
 api.add_router("/v1", downloads.routes)
 api.add_router("/v1", registry_status.routes)
-api.add_router("/v1", models.routes)
+api.add_router("/v1", ml_models.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
 api.add_router("/v1", people_api.routes)

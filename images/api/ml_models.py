@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query
 
-from images.api.model_schemas import (
+from images.api.ml_model_schemas import (
     BuildFittingIn,
     HistoryOut,
     ImageChoice,

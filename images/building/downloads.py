@@ -13,8 +13,8 @@ from images.building.cache import BoundedCache
 from images.building.locks.files import MAX_FILE_BYTES, LockedFile
 from images.building.locks.resolve import without_credentials
 from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
-from images.tls import trust
 from ri_platform.retries import DOWNLOAD
+from ri_platform.tls import trust
 
 PIECE = 1 << 20
 # Without a size from the index, no wheel is larger than this.

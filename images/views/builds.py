@@ -12,7 +12,7 @@ from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.operations import builds
 from images.queries.library_changes import changes
-from images.views.parts import page_or_part
+from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal
 from workspaces.access import Action, Actor

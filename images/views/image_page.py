@@ -23,7 +23,7 @@ from images.queries.library_changes import Change, differences
 from images.queries.library_origins import origins
 from images.queries.usage import use_of
 from images.references import pull_reference
-from images.views.parts import page_or_part
+from images.views.polling import page_or_part
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
 from workspaces.access import TABLE, Action, Actor, Permissions

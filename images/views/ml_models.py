@@ -16,7 +16,7 @@ from images.operations.runtime_image import Standing, pulled_build, resolved, st
 from images.queries import progress
 from images.queries.images import newest_python
 from images.queries.matching import on_build
-from images.views.parts import page_or_part
+from images.views.polling import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal

@@ -16,7 +16,7 @@ from images.queries.base_image_notices import notices
 from images.queries.forecast import Forecast
 from images.queries.images import ImageFilter, list_images
 from images.queries.matching import Match, match_images
-from images.views.parts import page_or_part
+from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal
 from workspaces.access import TABLE, Action, Actor, Permissions

@@ -9,10 +9,10 @@ import httpx
 import pytest
 import requests
 
-from images.bounded import AnswerTooLarge, whole
 from images.building.commands import MAX_LINE, Lines, Said
 from images.errors import RegistryDenied, RegistryError, TooMuchOutput
 from images.registry.distribution.transport import MAX_ANSWER, Transport
+from ri_platform.bounded import AnswerTooLarge, whole
 from tests.http_server import QuietHandler, serving
 from workspaces.sign_in.provider_session import bounded
 

@@ -1,4 +1,4 @@
-"""The HTTP session for identity providers. It reads answers up to a limit, like `images.bounded`."""
+"""The HTTP session for identity providers. It reads answers up to a limit, like `ri_platform.bounded`."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 from pypi_simple import ACCEPT_ANY, PYPI_SIMPLE_ENDPOINT, DistributionPackage, ProjectPage
 
-from images.bounded import whole
 from images.building.downloads import index_client
 from images.building.locks.files import (
     is_filename,
@@ -36,6 +35,7 @@ from images.building.locks.files import (
     versions_of_sdist,
 )
 from images.building.locks.indexes import Indexes, is_forbidden
+from ri_platform.bounded import whole
 
 PORT = 3141
 HOME = f"http://127.0.0.1:{PORT}"

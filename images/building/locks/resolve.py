@@ -204,7 +204,7 @@ def preferences(preinstalled: Mapping[str, str]) -> str:
 
 def environment_of_uv(extra: Mapping[str, str]) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # As images/tls.py does for downloads: left alone, uv would trust a list of its own and nothing
+    # As ri_platform/tls.py does for downloads: left alone, uv would trust a list of its own and nothing
     # that was added to this system, such as the authority of a proxy that looks into connections.
     return {**passed, **extra, "UV_HTTP_TIMEOUT": "30", "UV_SYSTEM_CERTS": "true"}
 

@@ -22,7 +22,6 @@ from typing import Protocol
 
 import httpx
 
-from images.bounded import AnswerTooLarge, whole
 from images.errors import RegistryError, RegistryUnavailable
 from images.registry.distribution.responses import (
     RETRIED,
@@ -31,7 +30,8 @@ from images.registry.distribution.responses import (
     refused,
     retry_after,
 )
-from images.tls import trust
+from ri_platform.bounded import AnswerTooLarge, whole
+from ri_platform.tls import trust
 
 MAX_ATTEMPTS = 5
 MAX_REDIRECTS = 5
