@@ -130,9 +130,9 @@ def fill(images: int, libraries: int) -> str:
     from django.db import connection
 
     from tests import factories
-    from workspaces import tokens
     from workspaces.access import Actor
     from workspaces.models import InstanceRole
+    from workspaces.operations import tokens
 
     base = factories.make_base_image()
     user = factories.make_user("admin", InstanceRole.ORGANIZATION_ADMINISTRATOR)

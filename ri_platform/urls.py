@@ -23,11 +23,11 @@ from ri_platform.health import healthz, readyz
 from ri_platform.metrics import metrics
 from ri_platform.openapi import Api
 from ri_platform.sdk_wheel import serve_sdk
-from workspaces import api as workspaces_api
-from workspaces import organization_api, people_api
 from workspaces.access import ANY_ACCOUNT, TABLE
+from workspaces.api import accounts, organization
+from workspaces.api import workspaces as workspaces_api
+from workspaces.api.token_auth import ApiKey, Bearer
 from workspaces.guard import public
-from workspaces.token_auth import ApiKey, Bearer
 
 api = Api(
     title="RI Platform: Managed Image Registry",
@@ -55,8 +55,8 @@ api.add_router("/v1", registry_status.routes)
 api.add_router("/v1", ml_models.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
-api.add_router("/v1", people_api.routes)
-api.add_router("/v1", organization_api.routes)
+api.add_router("/v1", accounts.routes)
+api.add_router("/v1", organization.routes)
 api.add_router("/v1", instance.routes)
 api.add_router("/v1", compatibility.routes)
 

@@ -14,9 +14,9 @@ from images.models import AssignmentState, ManagedImage, MLModel
 from ri_platform.sdk_wheel import sdk_wheel
 from tests import factories
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Action, Actor, allows
 from workspaces.models import User
+from workspaces.operations import tokens
 
 
 def console_routes(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:

@@ -21,13 +21,14 @@ from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast
-from workspaces import accounts, audit, members, operations, organization, own_account, tokens
+from workspaces import audit
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, Membership
+from workspaces.operations import accounts, members, organization, own_account, tokens, workspaces
 
 MODULES = (
     images, removal, builds, ml_models, swaps, webhooks,
-    accounts, members, operations, organization, own_account, tokens,
+    accounts, members, workspaces, organization, own_account, tokens,
 )  # fmt: skip
 
 
@@ -105,7 +106,7 @@ MODEL = ml_models.EditModel("Churn", "", "3.11", "polars")
 SPEC = ImageSpec("all", "3.11", (PipRequirement("polars"),))
 
 # What no token may: people do it, signed in.
-BY_PEOPLE_ALONE = {"workspaces.tokens.create_token"}
+BY_PEOPLE_ALONE = {"workspaces.operations.tokens.create_token"}
 
 # These are two operations in one transaction.
 TWO_EVENTS = {
@@ -182,53 +183,53 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
         lambda s: s.webhook.deliveries.create(event="image.ready", payload={}),
         lambda a, sent: webhooks.send_again(a, sent.webhook_id, sent.pk),
     ),
-    "workspaces.accounts.create_account": (
+    "workspaces.operations.accounts.create_account": (
         lambda s: "ada", lambda a, name: accounts.create_account(a, name, role="basic"),
     ),
-    "workspaces.accounts.change_role": (
+    "workspaces.operations.accounts.change_role": (
         lambda s: s.cast.viewer, lambda a, user: accounts.change_role(a, user, "support"),
     ),
-    "workspaces.accounts.deactivate_account": (
+    "workspaces.operations.accounts.deactivate_account": (
         lambda s: s.cast.viewer, accounts.deactivate_account,
     ),
-    "workspaces.accounts.reactivate_account": (
+    "workspaces.operations.accounts.reactivate_account": (
         lambda s: accounts.deactivate_account(s.actor, s.cast.viewer), accounts.reactivate_account,
     ),
-    "workspaces.accounts.password_link": (lambda s: s.cast.viewer, accounts.password_link),
-    "workspaces.accounts.remove_second_factors": (
+    "workspaces.operations.accounts.password_link": (lambda s: s.cast.viewer, accounts.password_link),
+    "workspaces.operations.accounts.remove_second_factors": (
         lambda s: s.cast.viewer, accounts.remove_second_factors,
     ),
-    "workspaces.members.add_members": (
+    "workspaces.operations.members.add_members": (
         lambda s: s.cast,
         lambda a, cast: members.add_members(a, cast.workspace, [cast.stranger], "member"),
     ),
-    "workspaces.members.edit_member": (
+    "workspaces.operations.members.edit_member": (
         lambda s: s.membership, lambda a, membership: members.edit_member(a, membership, "vp"),
     ),
-    "workspaces.members.remove_member": (lambda s: s.membership, members.remove_member),
-    "workspaces.operations.create_workspace": (
-        lambda s: operations.EditWorkspace("Pricing", ""), operations.create_workspace,
+    "workspaces.operations.members.remove_member": (lambda s: s.membership, members.remove_member),
+    "workspaces.operations.workspaces.create_workspace": (
+        lambda s: workspaces.EditWorkspace("Pricing", ""), workspaces.create_workspace,
     ),
-    "workspaces.operations.edit_workspace": (
+    "workspaces.operations.workspaces.edit_workspace": (
         lambda s: s.cast.workspace,
-        lambda a, it: operations.edit_workspace(a, it, operations.EditWorkspace("Pricing", "")),
+        lambda a, it: workspaces.edit_workspace(a, it, workspaces.EditWorkspace("Pricing", "")),
     ),
-    "workspaces.operations.remove_workspace": (
-        lambda s: s.cast.workspace, lambda a, it: operations.remove_workspace(a, it, it.name),
+    "workspaces.operations.workspaces.remove_workspace": (
+        lambda s: s.cast.workspace, lambda a, it: workspaces.remove_workspace(a, it, it.name),
     ),
-    "workspaces.organization.change_time_zone": (
+    "workspaces.operations.organization.change_time_zone": (
         lambda s: "Asia/Tokyo", organization.change_time_zone,
     ),
-    "workspaces.own_account.choose_time_zone": (
+    "workspaces.operations.own_account.choose_time_zone": (
         lambda s: "Asia/Tokyo", own_account.choose_time_zone,
     ),
-    "workspaces.own_account.end_sessions": (
+    "workspaces.operations.own_account.end_sessions": (
         lambda s: s.open_session, lambda a, chosen: own_account.end_sessions(a, chosen, keep=""),
     ),
-    "workspaces.tokens.create_token": (
+    "workspaces.operations.tokens.create_token": (
         lambda s: s.cast.workspace, lambda a, workspace: tokens.create_token(a, workspace, "mine"),
     ),
-    "workspaces.tokens.revoke_token": (
+    "workspaces.operations.tokens.revoke_token": (
         lambda s: tokens.create_token(Actor(s.cast.member), s.cast.workspace, "theirs").token,
         tokens.revoke_token,
     ),

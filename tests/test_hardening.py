@@ -22,9 +22,10 @@ from ri_platform.address import client_address
 from tests.conftest import Cast
 from tests.one_time_codes import code_of
 from tests.test_admin_matrix import operator_of
-from workspaces import limits, tokens
+from workspaces import limits
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, FailedAuthentication
+from workspaces.operations import tokens
 
 ROOT = Path(__file__).resolve().parents[1]
 

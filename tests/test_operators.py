@@ -15,9 +15,9 @@ from images.models import BaseImage, Build, ManagedImage, Status, TaskDue
 from images.models.lease import WorkState
 from tests import factories
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, InstanceRole, User
+from workspaces.operations import tokens
 
 
 @pytest.fixture

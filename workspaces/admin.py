@@ -16,9 +16,9 @@ from django.http import HttpRequest
 
 from ri_platform.errors import DomainError
 from ri_platform.operators import ReadOnlyAdmin, link_to
-from workspaces import accounts, tokens
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, Membership, User, Workspace
+from workspaces.operations import accounts, tokens
 
 # Each of these can be edited there, past the operations and their audit events.
 admin.site.unregister(

@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator
 
 from ri_platform.text import OneLineField
 from workspaces.models import InstanceRole, Workspace, WorkspaceRole
-from workspaces.operations import EditWorkspace
+from workspaces.operations.workspaces import EditWorkspace
 
 # The time zone database also has old names and abbreviations, which only lengthen the list.
 REGIONS = {

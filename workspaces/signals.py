@@ -16,9 +16,10 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from ri_platform.address import client_address
-from workspaces import audit, own_account
+from workspaces import audit
 from workspaces.access import Actor
 from workspaces.models import User
+from workspaces.operations import own_account
 
 
 @receiver(user_logged_in)

@@ -15,7 +15,7 @@ from images.models.contact import Identity
 from images.references import effective_prefix
 from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action
-from workspaces.api import guarded
+from workspaces.api.workspaces import guarded
 
 routes = router(
     "Image registry", "Whether the image registry works, for Organization Administrators."

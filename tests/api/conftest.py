@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import User
+from workspaces.operations import tokens
 
 Ask = Callable[..., Any]
 

@@ -14,9 +14,9 @@ from images.models import BaseImage, ManagedImage, MLModel
 from ri_platform.errors import NotAllowed
 from tests import factories
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Action, Actor, allows
 from workspaces.models import ApiToken, AuditEvent, InstanceRole, Membership, User, WorkspaceRole
+from workspaces.operations import tokens
 
 
 def asked(secret: str, method: str, path: str, body: Any = None) -> Any:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from tests.api.conftest import Ask
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, Organization, User
+from workspaces.operations import tokens
 
 
 def test_the_organization_is_read_and_its_time_zone_changed(ask: Ask, cast: Cast) -> None:

@@ -9,9 +9,9 @@ from django.test import Client
 
 from tests.api.conftest import Ask
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
+from workspaces.operations import tokens
 
 
 def test_a_workspace_is_created_filled_and_removed(ask: Ask, cast: Cast) -> None:

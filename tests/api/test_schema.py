@@ -12,8 +12,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from images.models import BaseImage, BuildHost
 from tests import factories
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Actor
+from workspaces.operations import tokens
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 EXAMPLES = 20

@@ -15,9 +15,9 @@ from django.utils import timezone
 from ri_platform.errors import Conflict, NotAllowed
 from tests.api.conftest import Ask
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, InstanceRole, User, WorkspaceRole
+from workspaces.operations import tokens
 
 
 def status_with(secret: str, address: str = "127.0.0.1") -> int:

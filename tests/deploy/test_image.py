@@ -46,7 +46,7 @@ METRICS_TOKEN = "a-token-that-nobody-guesses"
 SETUP = """
 from workspaces.models import User
 from workspaces.access import Actor
-from workspaces.operations import EditWorkspace, create_workspace
+from workspaces.operations.workspaces import EditWorkspace, create_workspace
 create_workspace(Actor(User.objects.get(username="root")), EditWorkspace("Work", ""))
 """
 

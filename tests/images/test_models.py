@@ -13,9 +13,9 @@ from images.requirements import RequirementErrors
 from ri_platform.errors import Conflict, Invalid, NotAllowed
 from tests import factories
 from tests.conftest import Cast
-from workspaces import operations as workspace_operations
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
+from workspaces.operations import workspaces as workspace_operations
 
 
 def churn(**values: str) -> EditModel:

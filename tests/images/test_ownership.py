@@ -23,9 +23,9 @@ from images.spec import ImageSpec
 from ri_platform.errors import NotAllowed
 from tests import factories
 from tests.conftest import Cast
-from workspaces import members, tokens
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.models import AuditEvent, InstanceRole, User, Workspace, WorkspaceRole
+from workspaces.operations import members, tokens
 
 POLARS = (PipRequirement("polars"),)
 

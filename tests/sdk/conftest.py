@@ -22,9 +22,9 @@ from images.models import Alteration, BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import build_now
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import User
+from workspaces.operations import tokens
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from django.urls import reverse
 from ri_platform.errors import Conflict, NotAllowed
 from tests import factories
 from tests.conftest import Cast
-from workspaces import members, tokens
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, Membership, User, WorkspaceRole
+from workspaces.operations import members, tokens
 
 
 def url(cast: Cast, name: str, **more: object) -> str:

@@ -18,9 +18,10 @@ from django.utils import timezone
 
 from ri_platform.errors import Conflict, NotAllowed
 from tests.conftest import Cast
-from workspaces import accounts, audit, tokens
+from workspaces import audit
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, InstanceRole, User
+from workspaces.operations import accounts, tokens
 
 NEW = "a much longer passphrase"
 

@@ -26,11 +26,11 @@ from ri_platform.address import network_of
 from tests.conftest import Cast
 from tests.http_server import QuietHandler, address_of, serving
 from tests.one_time_codes import code_of
-from workspaces import accounts, own_account
 from workspaces.access import Actor
+from workspaces.middleware import zone_of
 from workspaces.models import AuditEvent, Organization, User
+from workspaces.operations import accounts, own_account
 from workspaces.tasks import clear_sessions
-from workspaces.zones import zone_of
 
 PASSWORD = "correct horse battery staple"
 KEY = "JBSWY3DPEHPK3PXP"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.urls import reverse
 
 from tests.conftest import Cast
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import ApiToken
+from workspaces.operations import tokens
 
 
 def pane(cast: Cast) -> str:

@@ -13,10 +13,10 @@ from pydantic import Field
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.numbers import number_of
 from ri_platform.text import column_length
-from workspaces import accounts, members
 from workspaces.access import Action, Actor
-from workspaces.api import Id, Nothing, guarded
+from workspaces.api.workspaces import Id, Nothing, guarded
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
+from workspaces.operations import accounts, members
 
 routes = router("Members and accounts", "Who is in a workspace, and who is on the instance.")
 PAGE_SIZE = 100

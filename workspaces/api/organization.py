@@ -15,10 +15,11 @@ from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.errors import Invalid
 from ri_platform.numbers import number_of
 from ri_platform.text import column_length
-from workspaces import audit, audit_export, organization, tokens
+from workspaces import audit, audit_export
 from workspaces.access import Action, Actor
-from workspaces.api import TokenOut, guarded, token_described
+from workspaces.api.workspaces import TokenOut, guarded, token_described
 from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
+from workspaces.operations import organization, tokens
 
 routes = router(
     "Organization", "What holds for the whole instance, and the audit log of what anybody changed."

@@ -6,8 +6,8 @@ from django.http import HttpRequest
 from ninja.security import APIKeyHeader, HttpBearer
 
 from ri_platform.address import client_address
-from workspaces import tokens
 from workspaces.models import ApiToken
+from workspaces.operations import tokens
 
 HEADER = "rime-api-key"
 
@@ -24,7 +24,7 @@ def presented(request: HttpRequest) -> str:
 def authenticate(request: HttpRequest) -> ApiToken:
     """The request's token. Sets the request's user. Raises `Unauthenticated` and `TooManyRequests`.
 
-    `workspaces.api.guarded` calls it first, and the framework again.
+    `workspaces.api.workspaces.guarded` calls it first, and the framework again.
     """
     token: ApiToken | None = getattr(request, "api_token", None)
     if token is None:

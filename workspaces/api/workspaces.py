@@ -17,11 +17,12 @@ from pydantic import Field
 from ri_platform.api import ERRORS, Camel, Line, Lines, router
 from ri_platform.errors import NotAllowed
 from ri_platform.text import column_length
-from workspaces import operations, tokens
 from workspaces.access import TABLE, Action, Actor, require
+from workspaces.api.token_auth import authenticate
 from workspaces.guard import PLACES, locate
 from workspaces.models import ApiToken, Workspace
-from workspaces.token_auth import authenticate
+from workspaces.operations import tokens
+from workspaces.operations import workspaces as operations
 
 routes = router(
     "Workspaces and tokens",

@@ -8,8 +8,8 @@ from ri_platform.errors import Invalid
 from ri_platform.locks import until_commit
 from workspaces import audit
 from workspaces.access import Action, Actor, require
+from workspaces.middleware import zone_named
 from workspaces.models import Organization
-from workspaces.zones import zone_named
 
 
 def change_time_zone(actor: Actor, time_zone: str) -> Organization:

@@ -10,9 +10,9 @@ from django.http import HttpResponse
 from django.urls import reverse_lazy
 
 from ri_platform.address import client_address
-from workspaces import own_account
 from workspaces.access import Actor
 from workspaces.models import User
+from workspaces.operations import own_account
 
 
 class ChoosePassword(PasswordResetConfirmView):

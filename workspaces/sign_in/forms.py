@@ -22,8 +22,9 @@ from django import forms
 
 from ri_platform.address import client_address
 from ri_platform.text import OneLineField
-from workspaces import audit, own_account
+from workspaces import audit
 from workspaces.access import Actor
+from workspaces.operations import own_account
 
 NAME_LENGTH = 100
 # In characters. The longest real answers, with attestation certificates, have about 10,000.

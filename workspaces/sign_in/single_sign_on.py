@@ -15,8 +15,9 @@ from onelogin.saml2.errors import OneLogin_Saml2_Error
 from requests import RequestException
 
 from ri_platform.errors import Conflict, Invalid
-from workspaces import accounts, audit
+from workspaces import audit
 from workspaces.models import InstanceRole, User
+from workspaces.operations import accounts
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
-from workspaces import members
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import MemberForm
 from workspaces.guard import needs
 from workspaces.models import User, Workspace, WorkspaceRole
+from workspaces.operations import members
 
 SHOWN = 10
 

@@ -16,11 +16,12 @@ from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.forms import add_refusal
 from ri_platform.numbers import number_of
-from workspaces import accounts, audit, audit_export, organization, tokens
+from workspaces import audit, audit_export
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm, OrganizationForm
 from workspaces.guard import needs
 from workspaces.models import ApiToken, Organization, User, Workspace
+from workspaces.operations import accounts, organization, tokens
 
 PAGE_SIZE = 50
 

@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from workspaces import own_account
 from workspaces.access import Action, Actor
 from workspaces.forms import OwnTimeZoneForm
 from workspaces.guard import needs
 from workspaces.models import User
+from workspaces.operations import own_account
 
 
 @needs(Action.MANAGE_OWN_ACCOUNT)

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_http_methods
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal
-from workspaces import tokens
 from workspaces.access import Action, Actor, allows
 from workspaces.forms import TokenForm
 from workspaces.guard import needs
 from workspaces.models import Workspace
+from workspaces.operations import tokens
 from workspaces.views.programs import addresses
 
 

@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.forms import add_refusal
-from workspaces import operations
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import WorkspaceForm
 from workspaces.guard import needs
 from workspaces.models import Workspace
+from workspaces.operations import workspaces as operations
 
 
 @needs(Action.SEE_WORKSPACES)

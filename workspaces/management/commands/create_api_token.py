@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ri_platform.errors import DomainError
-from workspaces import tokens
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
+from workspaces.operations import tokens
 
 
 class Command(BaseCommand):
