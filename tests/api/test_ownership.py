@@ -1,4 +1,4 @@
-"""Whose an image is, by REST; `tests/images/test_ownership.py` has the other ways in."""
+"""Whose an image is, by REST; `tests/images/operations/test_ownership.py` has the other ways in."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from tests.documentation.shell import commands
 from tests.local.test_make_run import await_the_end_of_all, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
-# What these do takes minutes, and is tried elsewhere: tests/images/building/test_catalogue.py.
+# What these do takes minutes, and is tried elsewhere: tests/images/jobs/test_catalogue_image.py.
 LONG = {"build_base_image"}
 WALKED = {"curl", "skopeo", PYTHON} | EVERYWHERE
 READY_SECONDS = 600

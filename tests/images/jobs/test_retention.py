@@ -25,7 +25,7 @@ from ri_platform.errors import Conflict
 from ri_platform.local import services
 from tests import factories
 from tests.conftest import Cast, LocalAWS
-from tests.images.registry.ecr_lifecycle import Image, expired
+from tests.images.registry.ecr.ecr_lifecycle import Image, expired
 from tests.test_main_job import ask, build_now
 from workspaces.access import Actor
 

@@ -28,8 +28,8 @@ from images.registry.distribution.client import (
 )
 from images.registry.ecr.endpoints import registry_endpoint
 from images.registry.ecr.repositories import PAGE_SIZE, RepositoryControl
-from tests.images.registry import ecr_stub
-from tests.images.registry.ecr_stub import ECR, EXPIRED, THROTTLED, TOO_MANY, fault, refusal
+from tests.images.registry.ecr import ecr_stub
+from tests.images.registry.ecr.ecr_stub import ECR, EXPIRED, THROTTLED, TOO_MANY, fault, refusal
 
 PREFIX = "rime-managed-images"
 NAME = f"{PREFIX}/image"

@@ -15,7 +15,13 @@ from images.jobs import retention
 from images.jobs.retention import Standing
 from images.registry.ecr.lifecycle import MAX_RULES, lifecycle_policy
 from images.registry.ecr.repositories import ImageDetail
-from tests.images.registry.ecr_lifecycle import EXPIRES_WITHIN, Image, expired, matches, validated
+from tests.images.registry.ecr.ecr_lifecycle import (
+    EXPIRES_WITHIN,
+    Image,
+    expired,
+    matches,
+    validated,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WEEK = START + timedelta(days=7)
