@@ -56,7 +56,7 @@ class Assembled:
     """
 
     composition: Composition
-    keys: Sequence[KeyedLayer]
+    layers: Sequence[KeyedLayer]
     uploaded: int
     confirmed: bool
 

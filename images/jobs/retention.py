@@ -1,4 +1,6 @@
-"""Which manifests may expire in an image's repository: those of builds that are not kept (`images.queries.kept_builds`).
+"""The manifests that may expire in an image's repository: those of builds that are not kept.
+
+`images.queries.kept_builds` says which are.
 
 What is kept can be rolled back to by tagging what is there. All others are superseded once they have
 ended, and never come back: a later success only makes older ones older, and nothing is pinned to them.

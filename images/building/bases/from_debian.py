@@ -1,9 +1,9 @@
 """Root file systems made from a Debian suite, once per suite and machine.
 
 They stand in for the official images where those cannot be reached. mmdebstrap makes them where it may: as
-root, or with the user namespaces of an ordinary user (`images.building.bases.mmdebstrap`). Elsewhere apt fetches
-the packages and they are unpacked without any privilege (`images.building.bases.unpacked_debian`). Each way gives
-the same bytes for the same packages.
+root, or with the user namespaces of an ordinary user (`images.building.bases.mmdebstrap`). Elsewhere apt
+fetches the packages, and they are unpacked without any privilege (`images.building.bases.unpacked_debian`).
+Each way gives the same bytes for the same packages.
 """
 
 from __future__ import annotations

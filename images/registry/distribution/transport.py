@@ -37,7 +37,7 @@ MAX_ATTEMPTS = 5
 MAX_REDIRECTS = 5
 BACKOFF_SECONDS = 0.5
 MAX_WAIT_SECONDS = 30.0
-# Manifests and indexes may have 4 MiB (images.registry.distribution.client); errors and tokens are texts of a few lines.
+# Manifests and indexes may have 4 MiB (`client`); errors and tokens are texts of a few lines.
 MAX_ANSWER, MAX_ERROR = 8 << 20, 64 << 10
 
 Body = bytes | Callable[[], Iterator[bytes]] | None
