@@ -61,9 +61,9 @@ def upgrade(wanted: int, folder: Path) -> None:
     from django.conf import settings
 
     from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
-    from images.operations import images
+    from images.operations import base_images
 
-    images.import_base_image(
+    base_images.import_base_image(
         None, image_type="all", python_version="3.11", platform_version="newer",
         source=f"rootfs:{patched_debian(settings.CACHE_DIR, folder)}",
     )  # fmt: skip

@@ -28,7 +28,7 @@ from images.models import (
     WheelLayer,
 )
 from images.models.lease import ACTIVE
-from images.operations import builds, images, removal, webhooks
+from images.operations import base_images, builds, due_tasks, removal, webhooks
 from ri_platform.errors import DomainError
 from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
@@ -103,7 +103,7 @@ class BuildAdmin(ReadOnlyAdmin):
             self,
             request,
             chosen.select_related("image"),
-            builds.wake_build,
+            due_tasks.wake_build,
             "was sent to a worker",
         )
 
@@ -170,7 +170,7 @@ class BaseImageAdmin(ReadOnlyAdmin):
             form = ImportForm(request.POST)
             if form.is_valid():
                 try:
-                    base = images.import_base_image(Actor.of(request), **form.cleaned_data)
+                    base = base_images.import_base_image(Actor.of(request), **form.cleaned_data)
                 except DomainError as error:
                     self.message_user(request, str(error), messages.ERROR)
                 else:
@@ -192,7 +192,7 @@ class BaseImageAdmin(ReadOnlyAdmin):
     @admin.action(description="Retire selected base images")
     def retire(self, request: HttpRequest, chosen: QuerySet[BaseImage]) -> None:
         """Nothing new is built on them; images that stand on them stay as they are."""
-        each(self, request, chosen, images.retire_base_image, "was retired")
+        each(self, request, chosen, base_images.retire_base_image, "was retired")
 
 
 @admin.register(Alteration)
@@ -255,7 +255,7 @@ class TaskDueAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send selected tasks to a worker now")
     def wake(self, request: HttpRequest, chosen: QuerySet[TaskDue]) -> None:
-        each(self, request, chosen, builds.wake_task, "was sent to a worker")
+        each(self, request, chosen, due_tasks.wake_task, "was sent to a worker")
 
 
 @admin.register(AwsContact)

@@ -9,10 +9,10 @@ from django.core.exceptions import ValidationError
 
 from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
-from images.operations.images import copy_name
 from images.operations.ml_models import EditModel
+from images.queries.base_images import base_images_for_form
 from images.queries.capabilities import os_packages_refusal, source_builds_refusal
-from images.queries.images import base_images_for_form
+from images.queries.images import copy_name
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
     OSPackage,

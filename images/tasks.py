@@ -21,6 +21,7 @@ from images.jobs import (
     tag_watch,
     turns,
 )
+from images.jobs import sweep as sweep_jobs
 from images.models import Alteration, Build
 from images.models.lane import Lane
 
@@ -167,4 +168,4 @@ def report_at_start(sender: Any, **signal: Any) -> None:
 @shared_task
 def sweep() -> None:
     """Send again whatever is due."""
-    repositories.sweep()
+    sweep_jobs.sweep()

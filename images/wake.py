@@ -2,7 +2,7 @@
 
 Tasks are named, not imported, so that whoever asks for work need not load what does it: the web
 process never imports the build engine or the registry adapters. A lost message loses no work, since
-`images.jobs.repositories.sweep` sends again whatever is due.
+`images.jobs.sweep.sweep` sends again whatever is due.
 """
 
 from __future__ import annotations

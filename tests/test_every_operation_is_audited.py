@@ -15,7 +15,16 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from images.models import BaseImage, BuildHost, ManagedImage, MLModel, Status, TaskDue, Webhook
-from images.operations import builds, ml_models, removal, swaps, webhooks
+from images.operations import (
+    alterations,
+    base_images,
+    builds,
+    due_tasks,
+    ml_models,
+    removal,
+    swaps,
+    webhooks,
+)
 from images.operations import images as images
 from images.requirements import PipRequirement
 from images.spec import ImageSpec
@@ -149,29 +158,29 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
         lambda s: s.model, lambda a, model: swaps.build_one_that_fits(a, model, "fitting"),
     ),
     "images.operations.swaps.stop_waiting": (lambda s: s.waiting, swaps.stop_waiting),
-    "images.operations.images.import_base_image": (
+    "images.operations.base_images.import_base_image": (
         lambda s: {"image_type": "nlp", "python_version": "3.12", "platform_version": "1"},
-        lambda a, kind: images.import_base_image(a, **kind, source="suite:trixie"),
+        lambda a, kind: base_images.import_base_image(a, **kind, source="suite:trixie"),
     ),
-    "images.operations.images.retire_base_image": (lambda s: s.base, images.retire_base_image),
+    "images.operations.base_images.retire_base_image": (lambda s: s.base, base_images.retire_base_image),
     "images.operations.builds.rebuild_image": (lambda s: s.image, builds.rebuild_image),
     "images.operations.builds.build_from_source": (lambda s: s.image, builds.build_from_source),
-    "images.operations.builds.propose_alteration": (
-        lambda s: (s.image, SPEC), lambda a, it: builds.propose_alteration(a, *it),
+    "images.operations.alterations.propose_alteration": (
+        lambda s: (s.image, SPEC), lambda a, it: alterations.propose_alteration(a, *it),
     ),
-    "images.operations.builds.alter_image": (
-        lambda s: factories.make_alteration(s.image), builds.alter_image,
+    "images.operations.alterations.alter_image": (
+        lambda s: factories.make_alteration(s.image), alterations.alter_image,
     ),
-    "images.operations.builds.alter_image_unseen": (
-        lambda s: (s.image, SPEC), lambda a, it: builds.alter_image_unseen(a, *it),
+    "images.operations.alterations.alter_image_unseen": (
+        lambda s: (s.image, SPEC), lambda a, it: alterations.alter_image_unseen(a, *it),
     ),
     "images.operations.builds.roll_back_image": (
         lambda s: s.twice_built, lambda a, image: builds.roll_back_image(a, image, 1),
     ),
     "images.operations.builds.cancel_build": (lambda s: s.building, builds.cancel_build),
-    "images.operations.builds.wake_build": (lambda s: s.building.builds.get(), builds.wake_build),
-    "images.operations.builds.wake_task": (
-        lambda s: TaskDue.objects.get(of=f"{s.building.name} #1"), builds.wake_task,
+    "images.operations.due_tasks.wake_build": (lambda s: s.building.builds.get(), due_tasks.wake_build),
+    "images.operations.due_tasks.wake_task": (
+        lambda s: TaskDue.objects.get(of=f"{s.building.name} #1"), due_tasks.wake_task,
     ),
     "images.operations.webhooks.create_webhook": (
         lambda s: "https://example.org/", lambda a, url: webhooks.create_webhook(a, url, []),

@@ -10,7 +10,7 @@ from images.api import alteration_schemas, present, schemas
 from images.api.present import image_and_job
 from images.models import Alteration, ManagedImage
 from images.models.lease import WorkState
-from images.operations import builds
+from images.operations import alterations
 from images.queries.comparison import Differences
 from images.queries.library_changes import locked_versions
 from images.requirements import os_packages, pip_requirements
@@ -38,7 +38,7 @@ def preview_alteration(
 
     Ask for the alteration until its state is `succeeded` or `failed`. It is open for a day.
     """
-    return one(builds.propose_alteration(Actor.of(request), image, altered(image, wanted)))
+    return one(alterations.propose_alteration(Actor.of(request), image, altered(image, wanted)))
 
 
 @routes.post(
@@ -51,8 +51,8 @@ def build_alteration(
     request: HttpRequest, image: ManagedImage, alteration_id: int
 ) -> dict[str, Any]:
     """Makes it the image's and builds just what was resolved: what was shown is what is built."""
-    proposed = builds.alteration_of(image, alteration_id)
-    return image_and_job(builds.alter_image(Actor.of(request), proposed))
+    proposed = alterations.alteration_of(image, alteration_id)
+    return image_and_job(alterations.alter_image(Actor.of(request), proposed))
 
 
 @routes.get(
@@ -63,7 +63,7 @@ def build_alteration(
 @guarded(Action.ALTER_IMAGE)
 def get_alteration(request: HttpRequest, image: ManagedImage, alteration_id: int) -> dict[str, Any]:
     """An open alteration, with what it changes once that is resolved."""
-    return one(builds.alteration_of(image, alteration_id))
+    return one(alterations.alteration_of(image, alteration_id))
 
 
 def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> ImageSpec:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from images.api import present, schemas
 from images.models import Build
-from images.operations import images
+from images.queries import images as images_queries
 from images.queries import progress
 from images.queries.forecast import Forecast
 from ri_platform.api import ERRORS, Camel, page_of, router
@@ -70,7 +70,7 @@ class LogIn(Camel):
 @guarded(Action.SEE_IMAGES)
 def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> dict[str, Any]:
     """Every attempt to build the image, newest first, in pages."""
-    image = images.image_named(Actor.of(request).user, name)
+    image = images_queries.image_named(Actor.of(request).user, name)
     rows = image.builds.select_related("base_image").defer("lock")
     if (before := number_of(asked.page_token, 31)) is not None:
         rows = rows.filter(number__lt=before)
@@ -115,4 +115,4 @@ def read_build_log(
 
 
 def build_of(request: HttpRequest, name: str, number: int) -> Build:
-    return images.image_named(Actor.of(request).user, name).build_numbered(number)
+    return images_queries.image_named(Actor.of(request).user, name).build_numbered(number)

@@ -12,8 +12,8 @@ from images.api import present
 from images.api.alteration_schemas import ComparisonOut
 from images.api.downloads import RevisionIn
 from images.models import Build
-from images.operations import images
-from images.queries import suggestions
+from images.queries import capabilities, suggestions
+from images.queries import images as images_queries
 from images.queries.comparison import Comparison, revision_of
 from images.queries.library_origins import origins
 from images.queries.usage import use_of
@@ -105,7 +105,7 @@ class UseOut(Camel):
 @guarded(Action.SEE_IMAGES)
 def compare_images(request: HttpRequest, asked: Query[CompareIn]) -> dict[str, Any]:
     """What differs between two images, or two builds of one: libraries, OS packages, what was asked for."""
-    images.require_enabled()
+    capabilities.require_enabled()
     user = Actor.of(request).user
     found = Comparison(side(user, asked.left, "left"), side(user, asked.right, "right"))
     return {
@@ -120,7 +120,7 @@ def compare_images(request: HttpRequest, asked: Query[CompareIn]) -> dict[str, A
 @guarded(Action.SEE_IMAGES)
 def suggest_images(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str, Any]:
     """Names of images with a build that succeeded which contain a text."""
-    images.require_enabled()
+    capabilities.require_enabled()
     name = asked.text.partition(":")[0]
     return {"suggestions": suggestions.images(Actor.of(request).user, name)}
 
@@ -131,7 +131,7 @@ def suggest_images(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str, A
 @guarded(Action.SEE_IMAGES)
 def suggest_libraries(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str, Any]:
     """Libraries that are installed in some image, and their versions, as `name` or `name==version`."""
-    images.require_enabled()
+    capabilities.require_enabled()
     return {"suggestions": suggestions.libraries(asked.text)}
 
 
@@ -158,7 +158,7 @@ def list_image_libraries(
 def list_image_models(request: HttpRequest, name: str) -> dict[str, Any]:
     """The models that run on it; those of workspaces that the token's user does not see are only counted."""
     actor = Actor.of(request)
-    use = use_of(images.image_named(actor.user, name), actor, shown=MODELS_SHOWN)
+    use = use_of(images_queries.image_named(actor.user, name), actor, shown=MODELS_SHOWN)
     return {
         "models": [
             {

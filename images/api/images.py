@@ -11,9 +11,10 @@ from images.api import match_schemas, present, schemas
 from images.api.alterations import altered
 from images.api.present import image_and_job
 from images.models import BaseImage, ManagedImage
-from images.operations import builds, images, removal
-from images.queries import keyset, matching
-from images.queries.images import newest_python
+from images.operations import alterations, builds, images, removal
+from images.queries import capabilities, keyset, matching
+from images.queries import images as images_queries
+from images.queries.base_images import newest_python
 from images.queries.keyset import LibraryFilter
 from images.requirements import os_packages, pip_requirements
 from images.spec import ImageSpec
@@ -49,7 +50,7 @@ def list_images(request: HttpRequest, asked: Query[schemas.ImagesIn]) -> dict[st
 def page(
     request: HttpRequest, asked: schemas.ImagesIn, libraries: list[LibraryFilter]
 ) -> dict[str, Any]:
-    images.require_enabled()
+    capabilities.require_enabled()
     status = asked.status.removeprefix("STATUS_") if asked.status else ""
     wanted = keyset.ListFilter(libraries, asked.search, status)
     user = Actor.of(request).user
@@ -63,7 +64,7 @@ def page(
 @guarded(Action.SEE_IMAGES)
 def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[str, Any]:
     """READY images that meet the requirements, best first; then what meets some, with what is missing."""
-    images.require_enabled()
+    capabilities.require_enabled()
     spec = ImageSpec(
         image_type=wanted.image_type or "",
         python_version=wanted.python_version,
@@ -147,7 +148,7 @@ def roll_back_image(
 @guarded(Action.SEE_IMAGES)
 def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """An image with its installed libraries and its newest build."""
-    images.require_enabled()
+    capabilities.require_enabled()
     return one_image(request, name)
 
 
@@ -163,7 +164,7 @@ def alter_image(
     For the image's owners; others create an image of their own.
     """
     spec = altered(image, wanted)
-    return image_and_job(builds.alter_image_unseen(Actor.of(request), image, spec))
+    return image_and_job(alterations.alter_image_unseen(Actor.of(request), image, spec))
 
 
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")
@@ -171,7 +172,7 @@ def alter_image(
 def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Takes an image from the instance, for every workspace. Organization Administrators may."""
     actor = Actor.of(request)
-    images.image_named(actor.user, name)
+    images_queries.image_named(actor.user, name)
     removal.remove_image(actor, name, typed_name=name)
     return {}
 
@@ -182,10 +183,10 @@ def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
 @guarded(Action.SEE_IMAGES)
 def list_base_images(request: HttpRequest, asked: Query[schemas.BaseImagesIn]) -> dict[str, Any]:
     """The images that the platform provides to build on, with what is built on each."""
-    images.require_enabled()
+    capabilities.require_enabled()
     rows = BaseImage.objects.offered() if asked.all else BaseImage.objects.current()
     return {"images": present.base_images(rows)}
 
 
 def one_image(request: HttpRequest, name: str) -> dict[str, Any]:
-    return {"image": present.detail(images.image_named(Actor.of(request).user, name))}
+    return {"image": present.detail(images_queries.image_named(Actor.of(request).user, name))}

@@ -23,7 +23,7 @@ from images.api.ml_model_schemas import (
 from images.models import Assignment, AssignmentState, MLModel, PythonVersion
 from images.operations import ml_models, runtime_image, swaps
 from images.operations.ml_models import EditModel
-from images.queries.images import newest_python
+from images.queries.base_images import newest_python
 from images.queries.matching import match_images, wanted_by_model
 from ri_platform.api import ERRORS, router
 from workspaces.access import Action, Actor

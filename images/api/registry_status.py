@@ -9,9 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from pydantic import Field
 
-from images.jobs import upgrades
 from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
 from images.models.contact import Identity
+from images.queries import upgrade_progress
 from images.references import effective_prefix
 from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action
@@ -116,7 +116,7 @@ def get_image_registry(request: HttpRequest) -> dict[str, Any]:
                 "behind": item.behind,
                 "failed": item.failed,
             }
-            for item in upgrades.progress(BaseImage.objects.current())
+            for item in upgrade_progress.progress(BaseImage.objects.current())
         ],
     }
 

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from images.api import present, schemas
 from images.models import ManagedImage
-from images.operations import images as operations
 from images.operations import removal
+from images.queries import capabilities
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
@@ -60,7 +60,7 @@ class RemovedPage(Camel):
 @guarded(Action.RESTORE_IMAGE)
 def list_removed_images(request: HttpRequest, asked: Query[RemovedPageIn]) -> dict[str, Any]:
     """Images that were removed and whose repository is not deleted yet, by name."""
-    operations.require_enabled()
+    capabilities.require_enabled()
     rows = ManagedImage.objects.removed().filter(name__gt=asked.page_token).order_by("name")
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.name)
     return {"images": [removed(row) for row in found], "next_page_token": token}

@@ -10,50 +10,16 @@ from django.conf import settings
 
 from images.building.cache import work_folder
 from images.building.containers import container
-from images.building.locks.files import Lock
-from images.building.locks.indexes import Indexes, refuse_forbidden
-from images.building.locks.resolve import Target, resolve
-from images.errors import BuildError, NoWheel
-from images.jobs.from_source import source_builds
+from images.errors import BuildError
 from images.jobs.leased import carry_out
-from images.models import Alteration, BaseImage
+from images.jobs.spec_lock import lock_spec, source_builds
+from images.models import Alteration
 from images.models.alteration import AlterationQuerySet
-from images.spec import ImageSpec
 
 if TYPE_CHECKING:
-    from images.jobs.source_builds import SourceBuilds
+    pass
 
 logger = logging.getLogger(__name__)
-
-
-def lock_spec(
-    spec: ImageSpec,
-    base: BaseImage,
-    *,
-    log: Callable[[str], None],
-    check: Callable[[], None],
-    sources: SourceBuilds | None = None,
-) -> Lock:
-    """Resolve what `spec` asks for on `base`, by this installation's indexes. Raises as `resolve`.
-
-    With `sources`, what cannot be had as wheels alone is resolved once more with source distributions.
-    """
-    try:
-        lock = resolve(
-            spec.pip_requirements,
-            Target(python_version=base.python_version),
-            preinstalled=dict(base.libraries),
-            log=log,
-            check=check,
-            environment=Indexes.configured().environment,
-        )
-    except NoWheel as error:
-        if sources is None:
-            raise
-        log(f"Not to be had as wheels alone: {error.message}")
-        lock = sources.lock(spec.pip_requirements)
-    refuse_forbidden(lock)
-    return lock
 
 
 def run_alteration(alteration_id: int) -> None:

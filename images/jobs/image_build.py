@@ -27,13 +27,12 @@ from images.building.push import blobs as push
 from images.building.push import referrers
 from images.errors import BuiltWheelGone
 from images.jobs import build_outcome, known_layers, retention
-from images.jobs.alteration import lock_spec
 from images.jobs.composition import Composition, compose, compose_for, refuse_conflicts
-from images.jobs.from_source import source_builds
 from images.jobs.image_libraries import image_libraries, wheels_before
 from images.jobs.journal import Journal
 from images.jobs.layer_plan import can_compile, planned_layers, workshop
 from images.jobs.os_layer import SystemLayer, SystemLayers
+from images.jobs.spec_lock import lock_spec, source_builds
 from images.models import (
     BaseImage,
     Build,

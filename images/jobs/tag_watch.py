@@ -7,7 +7,7 @@ from datetime import date
 
 from images.building.bases.content import manifest_of
 from images.models import BaseImage
-from images.operations import images
+from images.operations import base_images
 from images.registry.distribution.client import RegistryClient
 from images.registry.reference import parse_reference
 from ri_platform.errors import DomainError
@@ -32,7 +32,7 @@ def look() -> list[str]:
             if digest == base.manifest_digest:
                 continue
             version = f"{date.today():%Y.%m.%d}-{digest.partition(':')[2][:8]}"
-            newer = images.import_base_image(
+            newer = base_images.import_base_image(
                 None,
                 image_type=base.image_type,
                 python_version=base.python_version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from django.db.models.functions import Length, Now
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
+from images.models import Alteration, Build, ManagedImage, Status
 from images.models.base_image import ImageType, PythonVersion
 from images.models.lease import next_wake
 from images.spec import ImageSpec
@@ -199,3 +201,16 @@ class ManagedImage(models.Model):
     def spec(self, spec: ImageSpec) -> None:
         for column, value in spec.columns().items():
             setattr(self, column, value)
+
+
+def is_valid_name(name: str) -> bool:
+    return 2 <= len(name) <= 128 and re.fullmatch(NAME_PATTERN, name) is not None
+
+
+def settled_status(image: ManagedImage) -> Status:
+    """What an image is with no build under way: it depends on its current build alone."""
+    if image.current_build is None:
+        return Status.FAILED
+    if image.current_build.renewal or not image.current_build.base_image.is_current:
+        return Status.OUTDATED
+    return Status.READY

@@ -13,19 +13,14 @@ from django.db.models import Max
 from django.utils import timezone
 
 from images import wake
-from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status, TaskDue
-from images.models.lane import Lane
+from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations.images import (
-    base_image_for,
-    refuse_unavailable,
-    require_enabled,
-)
-from images.queries.capabilities import source_builds_refusal
+from images.models.managed_image import settled_status
+from images.operations.base_images import base_image_for
+from images.queries.capabilities import require_enabled, source_builds_refusal
 from images.queries.fair_queue import refuse_too_many
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
-from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import Workspace
@@ -65,109 +60,6 @@ def build_from_source(
         base = base_image_for(locked.image_type, locked.python_version)
         build = new_build(locked, base, BuildReason.REBUILD, actor)
         record("image.source_builds_allowed", actor, locked, workspace, build=build.number)
-    return build
-
-
-def propose_alteration(
-    actor: Actor, image: ManagedImage, wanted: ImageSpec, *, workspace: Workspace | None = None
-) -> Alteration:
-    """Ask what another spec would change; nothing is built before `alter_image`.
-
-    Raises `Invalid` if nothing would change.
-    """
-    require(actor, Action.ALTER_IMAGE, image)
-    base = base_for_alteration(image, wanted)
-    with transaction.atomic():
-        refuse_too_many(actor.user, wanted)
-        alteration = Alteration.objects.create(
-            image=image, base_image=base, spec=wanted, requested_by=actor.user
-        )
-        record("image.alteration_proposed", actor, image, workspace, wanted=wanted.columns())
-        wake.after_commit(wake.RESOLVE[Lane.of(wanted)], alteration.pk)
-    return alteration
-
-
-def alteration_of(image: ManagedImage, alteration_id: int) -> Alteration:
-    """An open alteration of the image. Raises `NotFound`."""
-    rows = image.alterations.select_related("image__current_build", "base_image")
-    wanted = number_of(alteration_id, 63)
-    found = None if wanted is None else rows.filter(pk=wanted).first()
-    if found is None:
-        raise NotFound(
-            "This alteration is no longer open.", hint="It was built, or is older than a day."
-        )
-    return found
-
-
-def alter_image(
-    actor: Actor, alteration: Alteration, *, workspace: Workspace | None = None
-) -> Build:
-    """Make the alteration the image's spec and build its lock: what was shown is what is built.
-
-    Raises `Conflict` while a build is active, or if the alteration was not resolved.
-    """
-    require(actor, Action.ALTER_IMAGE, alteration.image)
-    require_enabled()
-    if alteration.state != WorkState.SUCCEEDED:
-        raise Conflict(
-            "This alteration has no lock that could be built.", hint="Propose it once more."
-        )
-    with transaction.atomic():
-        build = build_spec(
-            actor,
-            alteration.image,
-            alteration.spec,
-            alteration.base_image,
-            alteration.lock,
-            workspace,
-        )
-        alteration.delete()
-    return build
-
-
-def alter_image_unseen(
-    actor: Actor, image: ManagedImage, wanted: ImageSpec, *, workspace: Workspace | None = None
-) -> Build:
-    """Alter an image at once, without looking at what it changes: for programs, by the API.
-
-    Raises as `propose_alteration` and `alter_image`.
-    """
-    require(actor, Action.ALTER_IMAGE, image)
-    base = base_for_alteration(image, wanted)
-    with transaction.atomic():
-        return build_spec(actor, image, wanted, base, "", workspace)
-
-
-def base_for_alteration(image: ManagedImage, wanted: ImageSpec) -> BaseImage:
-    """The base that an altered image would stand on. Raises `Invalid` if nothing would change."""
-    require_enabled()
-    refuse_unavailable(wanted)
-    base = base_image_for(wanted.image_type, wanted.python_version)
-    if wanted == image.spec:
-        raise Invalid(
-            f"This is what {image.name} was asked for already.",
-            hint="Change something, or rebuild the image to get newer versions.",
-        )
-    return base
-
-
-def build_spec(
-    actor: Actor,
-    image: ManagedImage,
-    spec: ImageSpec,
-    base: BaseImage,
-    lock: str,
-    workspace: Workspace | None,
-) -> Build:
-    """Make `spec` the image's and queue its build; the caller's transaction."""
-    locked = lock_idle(image)
-    before = locked.spec
-    set_spec(locked, spec)
-    build = new_build(locked, base, BuildReason.ALTER, actor, lock=lock)
-    record(
-        "image.altered", actor, locked, workspace,
-        build=build.number, before=before.columns(), after=spec.columns(),
-    )  # fmt: skip
     return build
 
 
@@ -213,36 +105,6 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
         record("image.build_cancelled", actor, locked, workspace, build=build.number)
         wake.after_commit(wake.Task.TIDY_REPOSITORY, locked.pk)
     return build
-
-
-def wake_build(actor: Actor, build: Build) -> None:
-    """Send a build that waits to a worker now, without waiting for the sweeper.
-
-    Raises `Conflict` if it has ended, or a worker is at it.
-    """
-    require(actor, Action.WAKE_BUILD)
-    with transaction.atomic():
-        if not Build.objects.claimable().filter(pk=build.pk).exists():
-            raise Conflict("It has ended, or a worker is at it.")
-        record("image.build_woken", actor, build.image, None, build=build.number)
-        wake.after_commit(wake.Task.PREPARE_REPOSITORY, build.image_id)
-
-
-def wake_task(actor: Actor, due: TaskDue) -> None:
-    """Send what is due to a worker now, without waiting for the sweeper.
-
-    Raises `Conflict` if a worker is at it.
-    """
-    require(actor, Action.WAKE_BUILD)
-    if (
-        due.state == WorkState.RUNNING
-        and due.lease_expires_at
-        and due.lease_expires_at > timezone.now()
-    ):
-        raise Conflict("A worker is at it.")
-    with transaction.atomic():
-        audit.record("task.woken", actor, object_type="task", object_name=str(due))
-        wake.after_commit(wake.Task(f"images.tasks.{due.task}"), due.row)
 
 
 # --- what the verbs share ---------------------------------------------------------------------------------
@@ -298,15 +160,6 @@ def new_build(
     image.save(update_fields=["status", "repository_error", "updated_at"])
     wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
     return build
-
-
-def settled_status(image: ManagedImage) -> Status:
-    """What an image is with no build under way: it depends on its current build alone."""
-    if image.current_build is None:
-        return Status.FAILED
-    if image.current_build.renewal or not image.current_build.base_image.is_current:
-        return Status.OUTDATED
-    return Status.READY
 
 
 def record(

@@ -12,10 +12,10 @@ from django.utils import timezone
 from images import wake
 from images.models import Assignment, ImageEvent, InstalledLibrary, ManagedImage
 from images.models.lease import WorkState
-from images.models.managed_image import Status
-from images.operations.builds import record, settled_status
-from images.operations.images import is_valid_name, require_enabled
+from images.models.managed_image import Status, is_valid_name, settled_status
+from images.operations.builds import record
 from images.operations.webhooks import announce
+from images.queries.capabilities import require_enabled
 from images.queries.usage import is_used
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from images.models import Assignment, Build, ManagedImage, MLModel
 from images.models.managed_image import Status
-from images.operations.images import require_enabled
 from images.operations.swaps import Choice, ExternalImagesNotAllowed, checked
+from images.queries.capabilities import require_enabled
 from images.references import pull_reference
 from ri_platform.errors import Conflict, Unavailable
 from workspaces.access import Actor

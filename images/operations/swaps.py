@@ -16,8 +16,10 @@ from django.utils import timezone
 from images.errors import RegistryError
 from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
 from images.operations.builds import lock_existing
-from images.operations.images import create_image, image_named, require_enabled
+from images.operations.images import create_image
 from images.operations.ml_models import EditModel, create_model, locked_model, record
+from images.queries.capabilities import require_enabled
+from images.queries.images import image_named
 from images.queries.kept_builds import kept_builds
 from images.registry.reference import parse_reference
 from images.spec import ImageSpec

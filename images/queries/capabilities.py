@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from images.models import BuildHost
+from ri_platform.errors import Unavailable
 
 
 def os_packages_refusal() -> str:
@@ -25,3 +26,11 @@ def refusal(what: str, queue: str, column: str) -> str:
     if not problems:
         return f"{what} cannot be asked for while no {queue} worker is running."
     return "" if "" in problems else f"{what} cannot be asked for. {problems[0]}"
+
+
+def require_enabled() -> None:
+    if not settings.IMAGE_REGISTRY_ENABLED:
+        raise Unavailable(
+            "The Managed Image Registry is turned off on this instance.",
+            hint="An operator can turn it on with RI_IMAGE_REGISTRY_ENABLE.",
+        )

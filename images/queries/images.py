@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat
 
-from images.models import BaseImage, InstalledLibrary, ManagedImage, PythonVersion, Status
+from images.models import InstalledLibrary, ManagedImage, Status
+from images.models.managed_image import is_valid_name
+from images.queries.capabilities import require_enabled
 from images.queries.keyset import LibraryFilter, narrowed
+from ri_platform.errors import NotFound
+from workspaces.access import Actor
+from workspaces.guard import locates
 from workspaces.models import User
 
 SORTS = {
@@ -93,17 +97,28 @@ def installed_of(libraries: Sequence[LibraryFilter]) -> ArraySubquery:
     return ArraySubquery(rows.values_list(Concat("name", Value(" "), "version")))
 
 
-def newest_python(image_type: str) -> str:
-    """The newest Python version that can be built on, empty where there is none."""
-    return next(iter(base_images_for_form().get(image_type, [])), "")
+def image_named(user: User, name: str) -> ManagedImage:
+    """The image of this name, if `user` may see it. Raises `NotFound`."""
+    found = None
+    if is_valid_name(name):
+        images = ManagedImage.objects.visible_to(user).select_related(
+            "current_build__base_image", "created_by", "created_in"
+        )
+        found = images.filter(name=name).first()
+    if found is None:
+        raise NotFound(f"There is no managed image named {name}.")
+    return found
 
 
-def base_images_for_form() -> dict[str, list[str]]:
-    """Image type → Python versions that can be built on, ready or on their way, newest first."""
-    rows = (
-        BaseImage.objects.exclude(state__in=["failed", "cancelled"])
-        .values("image_type")
-        .annotate(versions=ArrayAgg("python_version", distinct=True))
-        .order_by("image_type")
-    )
-    return {row["image_type"]: PythonVersion.newest_first(row["versions"]) for row in rows}
+@locates("name", "image", str, owned=True)
+def image_of(actor: Actor, name: str) -> ManagedImage:
+    """The image that a URL names, for an action that is its owners'. Raises `NotFound`."""
+    require_enabled()
+    return image_named(actor.user, name)
+
+
+def copy_name(image: ManagedImage) -> str:
+    """A name for a copy of an image that nobody has taken yet; empty if none comes to mind."""
+    wanted = [f"{image.name}-copy", *(f"{image.name}-copy-{number}" for number in range(2, 20))]
+    taken = set(ManagedImage.objects.filter(name__in=wanted).values_list("name", flat=True))
+    return next((name for name in wanted if name not in taken and is_valid_name(name)), "")

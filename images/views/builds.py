@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from images.forms import SpecForm, spec_initial
 from images.models import ManagedImage
 from images.models.lease import WorkState
-from images.operations import builds
+from images.operations import alterations, builds
 from images.queries.library_changes import changes
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
@@ -63,7 +63,7 @@ def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> Ht
     )
     if request.method == "POST" and form.is_valid():
         try:
-            alteration = builds.propose_alteration(
+            alteration = alterations.propose_alteration(
                 Actor.of(request), image, form.spec(), workspace=workspace
             )
         except DomainError as error:
@@ -87,7 +87,7 @@ def alteration(
     request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
 ) -> HttpResponse:
     """What an alteration changes, once it is resolved, and the button that builds it."""
-    proposed = builds.alteration_of(image, alteration_id)
+    proposed = alterations.alteration_of(image, alteration_id)
     current = proposed.image.current_build
     resolved = proposed.state == WorkState.SUCCEEDED
     context = {
@@ -109,6 +109,6 @@ def alteration(
 def build_alteration(
     request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
 ) -> HttpResponse:
-    proposed = builds.alteration_of(image, alteration_id)
-    builds.alter_image(Actor.of(request), proposed, workspace=workspace)
+    proposed = alterations.alteration_of(image, alteration_id)
+    alterations.alter_image(Actor.of(request), proposed, workspace=workspace)
     return redirect("image", workspace_id=workspace.pk, name=image.name)

@@ -7,8 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from images.models import Build
-from images.operations import images
-from images.queries import suggestions
+from images.queries import capabilities, suggestions
 from images.queries.comparison import Comparison, revision_named
 from ri_platform.errors import NotFound
 from workspaces.access import Action, Actor
@@ -23,7 +22,7 @@ LISTED = 200
 @needs(Action.SEE_IMAGES)
 def compare(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Both sides stand in the address as `name` or `name:build-<number>`."""
-    images.require_enabled()
+    capabilities.require_enabled()
     user = Actor.of(request).user
     typed = {side: request.GET.get(side, "").strip()[:200] for side in ("a", "b")}
     found: dict[str, Build] = {}

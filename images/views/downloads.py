@@ -11,7 +11,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from images import attestations
 from images.models import Build
-from images.operations import images, removal
+from images.operations import removal
+from images.queries import capabilities
+from images.queries import images as images_queries
 from images.queries.usage import use_of
 from images.references import repository_of
 from ri_platform.confirm import confirm
@@ -25,7 +27,7 @@ from workspaces.models import Workspace
 @require_http_methods(["GET", "POST"])
 def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     """The confirmation, as a dialog or a page of its own, and its *Remove image* button."""
-    images.require_enabled()
+    capabilities.require_enabled()
     actor = Actor.of(request)
     error = ""
     if request.method == "POST":
@@ -37,7 +39,7 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         else:
             messages.success(request, f"The managed image {name} was removed.")
             return redirect("images", workspace_id=workspace.pk)
-    image = images.image_named(actor.user, name)
+    image = images_queries.image_named(actor.user, name)
     use = use_of(image, actor)
     return confirm(
         request,
@@ -115,7 +117,7 @@ def origin(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
 
 
 def current_build(request: HttpRequest, name: str) -> Build:
-    image = images.image_named(Actor.of(request).user, name)
+    image = images_queries.image_named(Actor.of(request).user, name)
     if image.current_build is None:
         raise NotFound(
             "No build of this image has succeeded yet, so there is nothing to tell of it."

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET
 from images.errors import NoWheel
 from images.models import Assignment, Build, ManagedImage
 from images.models.lease import WorkState
-from images.operations import images
-from images.queries import progress
+from images.queries import capabilities, progress
+from images.queries import images as images_queries
 from images.queries.capabilities import source_builds_refusal
 from images.queries.comparison import Comparison, versions_by_number
 from images.queries.forecast import Forecast
@@ -171,8 +171,8 @@ def tab_page(
 
 
 def shown_image(request: HttpRequest, name: str) -> ManagedImage:
-    images.require_enabled()
-    return images.image_named(Actor.of(request).user, name)
+    capabilities.require_enabled()
+    return images_queries.image_named(Actor.of(request).user, name)
 
 
 def latest_build(image: ManagedImage) -> Build:
@@ -226,7 +226,7 @@ def offers_source(image: ManagedImage, build: Build) -> bool:
 @needs(Action.SEE_IMAGES)
 def log(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     """A build's log from `?after=` (characters) on, as text; headers say where it ends and if for good."""
-    image = images.image_named(Actor.of(request).user, name)
+    image = images_queries.image_named(Actor.of(request).user, name)
     build = chosen_build(request, image)
     after = request.GET.get("after", "0")
     offset = number_of(after, 31) or 0

@@ -14,7 +14,7 @@ from images.models import Assignment, AssignmentState, MLModel
 from images.operations import ml_models
 from images.operations.runtime_image import Standing, pulled_build, resolved, standing
 from images.queries import progress
-from images.queries.images import newest_python
+from images.queries.base_images import newest_python
 from images.queries.matching import on_build
 from images.views.polling import page_or_part
 from ri_platform.confirm import confirm

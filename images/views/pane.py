@@ -8,10 +8,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images.forms import NewImageForm, copy_initial
-from images.jobs import upgrades
 from images.models import BaseImage, ManagedImage, Status
 from images.operations import images as operations
-from images.queries import suggestions
+from images.queries import capabilities, suggestions, upgrade_progress
+from images.queries import images as images_queries
 from images.queries.base_image_notices import notices
 from images.queries.forecast import Forecast
 from images.queries.images import ImageFilter, list_images
@@ -29,7 +29,7 @@ PAGE_SIZE = 50
 @require_GET
 @needs(Action.SEE_IMAGES)
 def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    operations.require_enabled()
+    capabilities.require_enabled()
     actor = Actor.of(request)
     wanted = ImageFilter.parse(
         request.GET.get("q", ""),
@@ -58,7 +58,9 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "removing": removing,
         "removed": [image for image in gone if image.is_restorable],
         "base_notices": notices(offered, administrator=may_remove),
-        "upgrading": upgrades.progress([b for b in offered if b.is_current]) if may_remove else [],
+        "upgrading": upgrade_progress.progress([b for b in offered if b.is_current])
+        if may_remove
+        else [],
         "may_remove": may_remove,
         "alterable": {image.pk for image in images if permissions.allow(Action.ALTER_IMAGE, image)},
         "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
@@ -89,11 +91,11 @@ def suggest_libraries(request: HttpRequest, workspace: Workspace) -> HttpRespons
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """The form of a new image; with `?copy=` it begins with what another one asks for."""
-    operations.require_enabled()
+    capabilities.require_enabled()
     actor = Actor.of(request)
     copied = None
     if name := request.GET.get("copy", ""):
-        copied = operations.image_named(actor.user, name)
+        copied = images_queries.image_named(actor.user, name)
     form = NewImageForm(request.POST or None, initial=copy_initial(copied) if copied else None)
     satisfying: list[Match] = []
     if request.method == "POST" and form.is_valid():

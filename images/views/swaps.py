@@ -11,10 +11,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from images.forms import ExternalImageForm, FittingImageForm
-from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel
-from images.operations import images, swaps
+from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel, managed_image
+from images.operations import swaps
 from images.operations.runtime_image import pulled_build
 from images.operations.swaps import Choice, ExternalChoice, ManagedChoice
+from images.queries import images as images_queries
 from images.queries.comparison import versions_in
 from images.queries.kept_builds import kept_builds
 from images.queries.library_changes import differences
@@ -55,7 +56,7 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
 def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: str) -> HttpResponse:
     """What changes with a managed image, or with one build of it; and *Swap image*."""
     actor = Actor.of(request)
-    image = images.image_named(actor.user, name)
+    image = images_queries.image_named(actor.user, name)
     pinned = chosen_build(image, (request.POST or request.GET).get("build", ""))
     if request.method == "POST":
         return swapped(request, model, ManagedChoice(name, pinned.number if pinned else None))
@@ -164,4 +165,4 @@ def suggested_name(model: MLModel) -> str:
     """The model's name as an image could have it: `Churn 2026 (EU)` → `churn-2026-eu`."""
     words = re.findall(r"[a-z0-9]+", model.name.lower())
     name = "-".join(words)[:128].strip("-")
-    return name if images.is_valid_name(name) else f"model-{name}".strip("-")[:128]
+    return name if managed_image.is_valid_name(name) else f"model-{name}".strip("-")[:128]

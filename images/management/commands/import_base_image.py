@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from images.models import BaseImage, ImageType, PythonVersion
 from images.models.lease import WorkState
-from images.operations import images
+from images.operations import base_images
 from ri_platform.errors import DomainError
 
 POLL_SECONDS = 1.0
@@ -52,7 +52,7 @@ class Command(BaseCommand):
     def ask(self, source: str, options: dict[str, Any]) -> None:
         """Ask for the base image, and follow unless told not to."""
         try:
-            base = images.import_base_image(
+            base = base_images.import_base_image(
                 None,
                 image_type=options["image_type"],
                 python_version=options["python_version"],

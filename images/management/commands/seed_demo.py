@@ -12,7 +12,7 @@ from django.db import transaction
 from images.catalogue import catalogue
 from images.models import BaseImage, ImageType
 from images.models.lease import WorkState
-from images.operations import images
+from images.operations import base_images
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 
 WORKSPACE = "Workspace 1"
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         if there.current().exists():
             return f"Python {PYTHON}, ready"
         if not there.exclude(state=WorkState.FAILED).exists():
-            images.import_base_image(
+            base_images.import_base_image(
                 None,
                 image_type=ImageType.ALL,
                 python_version=PYTHON,

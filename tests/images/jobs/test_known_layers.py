@@ -13,7 +13,7 @@ from images.building import pipeline, pipeline_workers
 from images.jobs import alteration as locking
 from images.jobs import repositories
 from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
-from images.operations import builds, removal
+from images.operations import alterations, builds, removal
 from images.queries.library_changes import changes
 from images.registry import connection
 from images.registry.distribution.client import RegistryClient
@@ -158,11 +158,11 @@ def test_altered_and_rolled_back_the_image_is_the_first_one_again(
     first = image.current_build
     assert first is not None
     more = ImageSpec("all", "3.11", tuple(parse_pip_requirements("pyjokes==0.6.0\nsix==1.17.0")))
-    alteration = builds.propose_alteration(actor, image, more)
+    alteration = alterations.propose_alteration(actor, image, more)
     locking.run_alteration(alteration.pk)
     alteration.refresh_from_db()
     assert [change.name for change in changes(first.lock, alteration.lock)] == ["six"]
-    builds.alter_image(actor, alteration)
+    alterations.alter_image(actor, alteration)
     image = build_now(registry, image)
     assert image.current_build is not None
     assert image.current_build.manifest_digest != first.manifest_digest

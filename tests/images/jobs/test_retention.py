@@ -16,7 +16,7 @@ from images.building.push import manifests as assemble
 from images.jobs import repositories, retention
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations import builds, swaps
+from images.operations import alterations, builds, swaps
 from images.registry.distribution.client import OCI_MANIFEST, digest_of
 from images.registry.ecr import local_iam
 from images.requirements import parse_pip_requirements
@@ -196,7 +196,7 @@ def test_rolling_back_beyond_what_is_kept_makes_an_image_that_no_rule_takes(
     image = build_now(registry, ask(cast, "beyond", "pyjokes==0.6.0"))
     first = image.builds.get(number=1)
     other = ImageSpec("all", "3.11", tuple(parse_pip_requirements("six==1.17.0")))
-    builds.alter_image_unseen(actor, image, other)
+    alterations.alter_image_unseen(actor, image, other)
     image = build_now(registry, image)
     assert tidy(image) == {"build-1", "build-1-sbom", "build-1-provenance"}
     builds.roll_back_image(actor, image, 1)

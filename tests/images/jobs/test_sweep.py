@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from images import wake
-from images.jobs import repositories
+from images.jobs import sweep
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WAKE_INTERVAL, WorkState
 from images.operations import images, removal
@@ -34,11 +34,11 @@ def later() -> Any:
 
 def test_a_request_whose_message_was_lost_is_found(cast: Cast, base: BaseImage, sent: Sent) -> None:
     image = images.create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
-    repositories.sweep()
+    sweep.sweep()
     assert sent == []  # Its own message has just been sent.
     ManagedImage.objects.update(repository_due_at=later())
-    repositories.sweep()
-    repositories.sweep()
+    sweep.sweep()
+    sweep.sweep()
     assert sent == [(wake.Task.PREPARE_REPOSITORY, image.pk)]
 
 
@@ -46,10 +46,10 @@ def test_a_build_whose_worker_died_is_found(base: BaseImage, sent: Sent) -> None
     image = factories.make_image("dying", base=base, status=Status.BUILDING_FIRST_TIME)
     Build.objects.claim(image.builds.get().pk, seconds=60)
     Build.objects.update(due_at=later())
-    repositories.sweep()
+    sweep.sweep()
     assert sent == []
     Build.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    repositories.sweep()
+    sweep.sweep()
     assert sent == [(wake.Task.RUN_BUILD, image.builds.get().pk)]
 
 
@@ -57,13 +57,13 @@ def test_a_removal_that_aws_refused_is_tried_again(cast: Cast, base: BaseImage, 
     image = factories.make_image("going", base=base)
     removal.remove_image(Actor(cast.admin), "going")
     ManagedImage.objects.update(repository_due_at=later(), deletion_due_at=later())
-    repositories.sweep()
+    sweep.sweep()
     assert sent == [(wake.Task.DELETE_REPOSITORY, image.pk)]
 
 
 def test_a_base_image_on_its_way_is_sent_again(sent: Sent, db: None) -> None:
     base = factories.make_base_image(state=WorkState.QUEUED, due_at=later())
-    repositories.sweep()
+    sweep.sweep()
     assert sent == [(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)]
 
 
@@ -72,7 +72,7 @@ def test_settled_images_are_left_alone(base: BaseImage, sent: Sent) -> None:
         factories.make_image(f"is-{status.lower()}", base=base, status=status)
     ManagedImage.objects.update(repository_due_at=later(), repository_ready_at=None)
     Build.objects.update(due_at=later())
-    repositories.sweep()
+    sweep.sweep()
     assert sent == []
 
 
@@ -80,7 +80,7 @@ def test_turned_off_nothing_is_sent(base: BaseImage, sent: Sent, settings: Any) 
     factories.make_image("waiting", base=base, status=Status.BUILDING_FIRST_TIME)
     Build.objects.update(due_at=later())
     settings.IMAGE_REGISTRY_ENABLED = False
-    repositories.sweep()
+    sweep.sweep()
     assert sent == []
 
 

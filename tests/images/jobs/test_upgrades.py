@@ -11,11 +11,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images.jobs import base_image, repositories, upgrades
+from images.jobs import base_image, repositories, sweep, upgrades
 from images.jobs import build as run
 from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations import images
+from images.operations import base_images
+from images.queries import upgrade_progress
 from tests import factories
 from tests.conftest import Cast, LocalAWS
 from tests.rootfs import patched_debian
@@ -96,7 +97,7 @@ def test_of_a_thousand_images_no_more_than_allowed_are_under_way(
     move_on(base)
     with django_assert_max_num_queries(60):
         assert upgrades.dispatch() == 3
-    (state,) = upgrades.progress(BaseImage.objects.current())
+    (state,) = upgrade_progress.progress(BaseImage.objects.current())
     assert (state.total, state.behind, state.done, state.failed) == (1000, 1000, 0, 0)
 
 
@@ -122,7 +123,7 @@ def test_a_new_base_is_swapped_under_an_image_without_touching_a_wheel(
     image = build_now(registry, ask(cast, "follows", "pyjokes==0.6.0"))
     before = image.current_build
     assert before is not None
-    newer = images.import_base_image(
+    newer = base_images.import_base_image(
         Actor(cast.admin), image_type="all", python_version="3.11", platform_version="test-2",
         source=f"rootfs:{patched_debian(settings.CACHE_DIR, tmp_path)}",
     )  # fmt: skip
@@ -135,7 +136,7 @@ def test_a_new_base_is_swapped_under_an_image_without_touching_a_wheel(
     assert status_of("follows") == Status.OUTDATED
     # Neither wheels nor layers are at hand: they are not needed.
     settings.CACHE_DIR = tmp_path / "empty"
-    repositories.sweep()
+    sweep.sweep()
     upgrade = image.builds.get(reason=BuildReason.UPGRADE)
     with registry.identity("build-jobs"):
         run.run(upgrade.pk)

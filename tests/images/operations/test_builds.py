@@ -11,7 +11,7 @@ from django.urls import reverse
 from images import wake
 from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations import builds
+from images.operations import alterations, builds
 from images.queries.library_changes import Change, changes
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
@@ -54,16 +54,16 @@ def test_an_alteration_is_looked_at_before_it_is_built(
     sent: list[tuple[str, int]] = []
     monkeypatch.setattr(wake, "send", lambda task, pk: sent.append((task, pk)))
     with django_capture_on_commit_callbacks(execute=True):
-        alteration = builds.propose_alteration(
+        alteration = alterations.propose_alteration(
             Actor(cast.member), image, wanted("numpy>=2\npandas")
         )
     assert sent == [(wake.Task.RESOLVE_ALTERATION, alteration.pk)]
     assert image.builds.count() == 1
     with pytest.raises(Conflict, match="no lock"):
-        builds.alter_image(Actor(cast.member), alteration)
+        alterations.alter_image(Actor(cast.member), alteration)
     Alteration.objects.update(state=WorkState.SUCCEEDED, lock=factories.lock_of(pandas="3"))
     alteration.refresh_from_db()
-    build = builds.alter_image(Actor(cast.member), alteration)
+    build = alterations.alter_image(Actor(cast.member), alteration)
     image.refresh_from_db()
     assert (build.number, build.reason, build.lock) == (2, BuildReason.ALTER, alteration.lock)
     assert image.status == Status.REBUILDING
@@ -75,7 +75,7 @@ def test_an_alteration_is_looked_at_before_it_is_built(
 
 def test_an_alteration_that_changes_nothing_is_refused(cast: Cast, image: ManagedImage) -> None:
     with pytest.raises(Invalid, match="asked for already"):
-        builds.propose_alteration(Actor(cast.member), image, wanted("numpy>=2"))
+        alterations.propose_alteration(Actor(cast.member), image, wanted("numpy>=2"))
 
 
 def test_the_page_shows_each_change_and_the_button_builds_it(
@@ -137,7 +137,7 @@ def test_locks_are_compared_library_by_library() -> None:
 def test_rolling_back_builds_the_old_lock_on_its_base(cast: Cast, image: ManagedImage) -> None:
     old = image.builds.get()
     alteration = factories.make_alteration(image)
-    succeed(image, builds.alter_image(Actor(cast.member), alteration))
+    succeed(image, alterations.alter_image(Actor(cast.member), alteration))
     build = builds.roll_back_image(Actor(cast.member), image, old.number)
     image.refresh_from_db()
     assert (build.number, build.reason, build.lock) == (3, BuildReason.ROLL_BACK, old.lock)
@@ -192,7 +192,9 @@ def test_an_image_on_a_base_that_moved_on_is_outdated_after_a_cancel(
 VERBS: list[Callable[[Cast, ManagedImage], object]] = [
     lambda cast, image: builds.rebuild_image(Actor(cast.member), image),
     lambda cast, image: builds.roll_back_image(Actor(cast.member), image, 1),
-    lambda cast, image: builds.alter_image(Actor(cast.member), factories.make_alteration(image)),
+    lambda cast, image: alterations.alter_image(
+        Actor(cast.member), factories.make_alteration(image)
+    ),
 ]
 
 

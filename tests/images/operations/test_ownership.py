@@ -14,8 +14,8 @@ from django.urls import reverse
 from images.jobs.retention import standing
 from images.models import BaseImage, BuildReason, ManagedImage, MLModel, Status
 from images.models.lease import WorkState
+from images.operations import alterations, runtime_image
 from images.operations import builds as revisions
-from images.operations import runtime_image
 from images.operations.swaps import ManagedChoice, swap_image
 from images.queries.kept_builds import kept_builds
 from images.requirements import PipRequirement
@@ -113,9 +113,9 @@ def test_nor_in_the_admin(cast: Cast, attacker: User, image: ManagedImage) -> No
 OPERATIONS: dict[str, Callable[[Actor, ManagedImage], object]] = {
     "rebuild": revisions.rebuild_image,
     "build_from_source": revisions.build_from_source,
-    "propose": lambda a, i: revisions.propose_alteration(a, i, ImageSpec("all", "3.11", POLARS)),
-    "alter": lambda a, i: revisions.alter_image(a, factories.make_alteration(i)),
-    "alter_unseen": lambda a, i: revisions.alter_image_unseen(
+    "propose": lambda a, i: alterations.propose_alteration(a, i, ImageSpec("all", "3.11", POLARS)),
+    "alter": lambda a, i: alterations.alter_image(a, factories.make_alteration(i)),
+    "alter_unseen": lambda a, i: alterations.alter_image_unseen(
         a, i, ImageSpec("all", "3.11", POLARS)
     ),
     "roll_back": lambda a, i: revisions.roll_back_image(a, i, 1),
@@ -242,7 +242,7 @@ def test_a_pinned_build_is_kept_through_any_number_of_alterations(
     digest = runtime_image.resolve(pinned).digest
     for number in range(11):
         altered = ImageSpec("all", "3.11", (PipRequirement("polars", f"=={number}"),))
-        build = revisions.alter_image_unseen(owner, image, altered)
+        build = alterations.alter_image_unseen(owner, image, altered)
         assert build.reason == BuildReason.ALTER
         build.state, build.lock = WorkState.SUCCEEDED, factories.lock_of(polars=str(number))
         build.manifest_digest = factories.digest(f"altered {number}")

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images.jobs import repositories
+from images.jobs import repositories, sweep
 from images.models import (
     BaseImage,
     Delivery,
@@ -125,11 +125,11 @@ def test_the_sweeper_waits_until_then(
     sent: list[tuple[object, int]] = []
     monkeypatch.setattr("images.wake.send", lambda task, pk: sent.append((task, pk)))
     removal.remove_image(Actor(cast.admin), "kept")
-    repositories.sweep()
+    sweep.sweep()
     assert not sent
     past = timezone.now() - timedelta(seconds=1)
     ManagedImage.objects.update(deletion_due_at=past, repository_due_at=past)
-    repositories.sweep()
+    sweep.sweep()
     assert sent == [("images.tasks.delete_repository", kept.pk)]
 
 

@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from images import wake
 from images.errors import NoWheel
-from images.jobs import build_outcome, repositories, upgrades
+from images.jobs import build_outcome, sweep, upgrades
 from images.jobs import delivery as delivering
 from images.models import BaseImage, Build, Delivery, ImageEvent, Status
 from images.models.lease import WorkState
@@ -128,7 +128,7 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(
         pauses.append(round((waiting.due_at - timezone.now()).total_seconds()))
     assert pauses == list(delivering.PAUSES)
     Delivery.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    repositories.sweep()
+    sweep.sweep()
     assert (wake.Task.DELIVER, pk) in woken
     delivering.deliver(pk)
     given_up = Delivery.objects.get()

@@ -1,0 +1,68 @@
+"""Whether a build may build from source; what it takes is loaded only then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from images.building.locks.files import Lock
+from images.building.locks.indexes import Indexes, refuse_forbidden
+from images.building.locks.resolve import Target, resolve
+from images.errors import NoWheel
+from images.models import BaseImage, Build
+from images.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from images.jobs.source_builds import SourceBuilds
+
+
+def source_builds(
+    spec: ImageSpec,
+    base: BaseImage,
+    work: Path,
+    *,
+    log: Callable[[str], None],
+    check: Callable[[], None],
+    build: Build | None = None,
+) -> SourceBuilds | None:
+    """What builds from source for this spec, and for `build` if it is one; None where it does not ask for
+    that, or it is forbidden."""
+    if not spec.allow_source or not settings.SOURCE_BUILDS_ALLOWED:
+        return None
+    # Reading index pages takes 19 MB of modules, which a worker should not hold for builds that need none.
+    from images.jobs.source_builds import SourceBuilds
+
+    return SourceBuilds(base, spec.os_packages, work, log, check, build_of_origin=build)
+
+
+def lock_spec(
+    spec: ImageSpec,
+    base: BaseImage,
+    *,
+    log: Callable[[str], None],
+    check: Callable[[], None],
+    sources: SourceBuilds | None = None,
+) -> Lock:
+    """Resolve what `spec` asks for on `base`, by this installation's indexes. Raises as `resolve`.
+
+    With `sources`, what cannot be had as wheels alone is resolved once more with source distributions.
+    """
+    try:
+        lock = resolve(
+            spec.pip_requirements,
+            Target(python_version=base.python_version),
+            preinstalled=dict(base.libraries),
+            log=log,
+            check=check,
+            environment=Indexes.configured().environment,
+        )
+    except NoWheel as error:
+        if sources is None:
+            raise
+        log(f"Not to be had as wheels alone: {error.message}")
+        lock = sources.lock(spec.pip_requirements)
+    refuse_forbidden(lock)
+    return lock

@@ -1,0 +1,89 @@
+"""Base images: import one, retire one, and choose the one that a new build stands on."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from images import wake
+from images.models import BaseImage
+from images.models.lease import WorkState
+from images.queries.capabilities import require_enabled
+from ri_platform.errors import Conflict, Invalid
+from workspaces import audit
+from workspaces.access import Action, Actor, require
+
+
+def import_base_image(
+    actor: Actor | None,
+    *,
+    image_type: str,
+    python_version: str,
+    platform_version: str,
+    source: str,
+) -> BaseImage:
+    """Ask for a base image; a version that failed to import before is tried again.
+
+    `actor` is None for the platform itself and for `manage.py`. Raises `Conflict` if this version is there or
+    being imported.
+    """
+    if actor is not None:
+        require(actor, Action.MANAGE_BASE_IMAGES)
+    require_enabled()
+    with transaction.atomic():
+        base, created = BaseImage.objects.get_or_create(
+            image_type=image_type,
+            python_version=python_version,
+            platform_version=platform_version,
+            defaults={"source": source},
+        )
+        if not created:
+            base = BaseImage.objects.select_for_update().get(pk=base.pk)
+            if base.state != WorkState.FAILED:
+                done = base.state == WorkState.SUCCEEDED
+                raise Conflict(
+                    f"The base image {base} is {'there' if done else 'being imported'} already.",
+                    hint="Give another platform version to import it anew.",
+                )
+            base.state, base.source, base.attempts = WorkState.QUEUED, source, 0
+            base.save(update_fields=["state", "source", "attempts"])
+        audit.record(
+            "base_image.import_requested",
+            actor,
+            object_type="base_image",
+            object_name=str(base),
+            details={"source": source},
+        )
+        wake.after_commit(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)
+    return base
+
+
+def retire_base_image(actor: Actor, base: BaseImage) -> None:
+    """Offer a base image no more; images that stand on it stay as they are, and can be rolled back to.
+
+    Raises `Conflict` for one that is not the current of its kind.
+    """
+    require(actor, Action.MANAGE_BASE_IMAGES)
+    with transaction.atomic():
+        locked = BaseImage.objects.select_for_update().get(pk=base.pk)
+        if not locked.is_current:
+            raise Conflict(f"{locked} is not offered as it is.")
+        locked.is_current = False
+        locked.save(update_fields=["is_current"])
+        audit.record("base_image.retired", actor, object_type="base_image", object_name=str(locked))
+
+
+def base_image_for(image_type: str, python_version: str) -> BaseImage:
+    """The base image a new build starts from: the current one, else one that is on its way.
+
+    Raises `Invalid` if the platform provides none.
+    """
+    candidates = BaseImage.objects.filter(image_type=image_type, python_version=python_version)
+    base = candidates.current().first() or candidates.active().order_by("-created_at").first()
+    if base is None:
+        raise Invalid(
+            f"The platform provides no base image of type {image_type} "
+            f"with Python {python_version}.",
+            hint="Choose another image type or Python version.",
+            field="python_version",
+        )
+    return base
