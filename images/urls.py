@@ -6,6 +6,7 @@ Images have a level of their own, since `new` is a good name for one.
 from django.urls import path
 
 from images.views import (
+    alterations,
     builds,
     comparison,
     downloads,
@@ -13,6 +14,7 @@ from images.views import (
     ml_models,
     pane,
     registry_status,
+    removal,
     swaps,
 )
 
@@ -48,18 +50,18 @@ urlpatterns = [
     path(f"{IMAGE}/lock", downloads.lock, name="image_lock"),
     path(f"{IMAGE}/sbom", downloads.bill_of_materials, name="image_sbom"),
     path(f"{IMAGE}/provenance", downloads.origin, name="image_provenance"),
-    path(f"{IMAGE}/remove", downloads.remove, name="remove_image"),
-    path(f"{IMAGE}/restore", downloads.restore, name="restore_image"),
-    path(f"{IMAGE}/delete", downloads.delete, name="delete_image"),
+    path(f"{IMAGE}/remove", removal.remove, name="remove_image"),
+    path(f"{IMAGE}/restore", removal.restore, name="restore_image"),
+    path(f"{IMAGE}/delete", removal.delete, name="delete_image"),
     path(f"{IMAGE}/rebuild", builds.rebuild, name="rebuild_image"),
     path(f"{IMAGE}/build-from-source", builds.build_from_source, name="build_from_source"),
     path(f"{IMAGE}/cancel", builds.cancel, name="cancel_build"),
     path(f"{IMAGE}/roll-back", builds.roll_back, name="roll_back_image"),
-    path(f"{IMAGE}/alter", builds.alter, name="alter_image"),
-    path(f"{IMAGE}/alter/<int:alteration_id>", builds.alteration, name="alteration"),
+    path(f"{IMAGE}/alter", alterations.alter, name="alter_image"),
+    path(f"{IMAGE}/alter/<int:alteration_id>", alterations.alteration, name="alteration"),
     path(
         f"{IMAGE}/alter/<int:alteration_id>/build",
-        builds.build_alteration,
+        alterations.build_alteration,
         name="build_alteration",
     ),
 ]

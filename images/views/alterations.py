@@ -1,0 +1,81 @@
+"""Alterations: the form, what one would change, and its build."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from images.forms import SpecForm, spec_initial
+from images.models import ManagedImage
+from images.models.lease import WorkState
+from images.operations import alterations
+from images.queries.library_changes import changes
+from images.views.polling import page_or_part
+from ri_platform.errors import DomainError
+from ri_platform.forms import add_refusal
+from workspaces.access import Action, Actor
+from workspaces.guard import needs
+from workspaces.models import Workspace
+
+
+@needs(Action.ALTER_IMAGE)
+@require_http_methods(["GET", "POST"])
+def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
+    """What the image is to contain instead; the next page shows what that changes."""
+    form = (
+        SpecForm(request.POST)
+        if request.method == "POST"
+        else SpecForm(initial=spec_initial(image))
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            alteration = alterations.propose_alteration(
+                Actor.of(request), image, form.spec(), workspace=workspace
+            )
+        except DomainError as error:
+            add_refusal(form, error)
+        else:
+            return redirect(
+                "alteration",
+                workspace_id=workspace.pk,
+                name=image.name,
+                alteration_id=alteration.pk,
+            )
+    context = {
+        "workspace": workspace, "section": "settings", "pane": "images", "image": image, "form": form,
+    }  # fmt: skip
+    return render(request, "images/alter.html", context, status=422 if form.errors else 200)
+
+
+@needs(Action.ALTER_IMAGE)
+@require_GET
+def alteration(
+    request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
+) -> HttpResponse:
+    """What an alteration changes, once it is resolved, and the button that builds it."""
+    proposed = alterations.alteration_of(image, alteration_id)
+    current = proposed.image.current_build
+    resolved = proposed.state == WorkState.SUCCEEDED
+    context = {
+        "workspace": workspace,
+        "section": "settings",
+        "pane": "images",
+        "image": proposed.image,
+        "alteration": proposed,
+        "changes": changes(current.lock if current else "", proposed.lock) if resolved else [],
+        "resolved": resolved,
+        "failed": proposed.state == WorkState.FAILED,
+        "poll": proposed.is_active,
+    }
+    return page_or_part(request, "images/alteration.html", "images/_alteration.html", context)
+
+
+@needs(Action.ALTER_IMAGE)
+@require_POST
+def build_alteration(
+    request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
+) -> HttpResponse:
+    proposed = alterations.alteration_of(image, alteration_id)
+    alterations.alter_image(Actor.of(request), proposed, workspace=workspace)
+    return redirect("image", workspace_id=workspace.pk, name=image.name)
