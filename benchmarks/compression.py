@@ -14,7 +14,7 @@ from pathlib import Path
 
 from isal import igzip
 
-from images.building.layers.keys import write_wheel_layer
+from images.building.layers.write import write_wheel_layer
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from images import wake
 from images.building.bases import content as base_images
-from images.building.bases import from_debian
+from images.building.bases import from_debian, from_layout, from_registry, from_rootfs
 from images.building.bases.inspection import BaseImageFacts
 from images.building.cache import work_folder
 from images.building.push import blobs as push
@@ -119,13 +119,13 @@ def obtain(source: str, work: Path, holder: Holder) -> base_images.ImageContent:
     log = logger.info
     try:
         if kind == "registry":
-            return base_images.from_registry(
+            return from_registry.from_registry(
                 name, work, log=log, check=holder.check, timeout=REGISTRY_TIMEOUT
             )
         if kind == "layout":
-            return base_images.from_oci_layout(Path(name), work=work)
+            return from_layout.from_oci_layout(Path(name), work=work)
         if kind == "rootfs":
-            return base_images.from_rootfs_tar(Path(name), work=work)
+            return from_rootfs.from_rootfs_tar(Path(name), work=work)
         if kind == "suite":
             return from_debian.from_suite(
                 name, settings.CACHE_DIR / "bases", work=work, log=log, check=holder.check

@@ -15,7 +15,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from images.building.layers import keys
+from images.building.layers import keys, write
 from images.building.layers.wheel import BASE_PREFIX, site_packages
 from images.building.locks.files import Lock
 from images.building.locks.indexes import Indexes, refuse_forbidden
@@ -137,7 +137,7 @@ class SystemImage:
 
     def environment(self) -> KeyedLayer:
         interpreter, version = self.root.interpreter, self.target.python_version
-        layer = keys.write_environment_layer(
+        layer = write.write_environment_layer(
             interpreter, version, self.work / "environment", prefix=BASE_PREFIX
         )
         key = keys.environment_layer_key(interpreter, version, BASE_PREFIX)

@@ -17,7 +17,7 @@ from images.attestations import (
     provenance,
     sbom,
 )
-from images.building.layers import keys
+from images.building.layers import keys, write
 from images.building.layers.wheel import BASE_PREFIX
 from images.building.locks.files import Lock
 from images.building.locks.indexes import refuse_forbidden
@@ -168,7 +168,7 @@ class ImageBuild:
         interpreter, version = self.base.interpreter, self.target.python_version
         # A base with curated libraries has them in an environment of its own.
         below = [folder for folder in self.base.site_packages if folder.startswith(BASE_PREFIX)]
-        layer = keys.write_environment_layer(
+        layer = write.write_environment_layer(
             interpreter, version, self.work / "environment", below=below
         )
         key = keys.environment_layer_key(interpreter, version, below=below)

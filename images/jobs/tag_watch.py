@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import date
 
-from images.building.bases.content import manifest_of
+from images.building.bases.from_registry import manifest_of
 from images.models import BaseImage
 from images.operations import base_images
 from images.registry.distribution.client import RegistryClient

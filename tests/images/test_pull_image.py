@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from images.building.bases.content import from_oci_layout
+from images.building.bases.from_layout import from_oci_layout
 from images.models import BaseImage, ManagedImage, Status
 from ri_platform.local import identity
 from ri_platform.settings import env

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from images.building.bases import mmdebstrap, unpacked_debian
-from images.building.bases.content import ImageContent, compress_rootfs, one_layer_image
+from images.building.bases.content import ImageContent
+from images.building.bases.from_rootfs import compress_rootfs, one_layer_image
 from images.building.layers.tar import Layer
 from images.errors import BaseImageUnusable
 

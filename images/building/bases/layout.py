@@ -6,7 +6,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from images.building.bases.content import DOWNLOADS, blobs_of
+from images.building.bases.content import blobs_of
+from images.building.bases.from_registry import DOWNLOADS
 from images.registry.distribution.client import Descriptor, Manifest, RegistryClient
 
 TAG = "org.opencontainers.image.ref.name"

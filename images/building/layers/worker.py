@@ -18,9 +18,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from images.building.layers.keys import write_wheel_layer
 from images.building.layers.tar import Layer
 from images.building.layers.wheel import MANAGED_PREFIX
+from images.building.layers.write import write_wheel_layer
 from images.errors import BuildError, WheelInvalid
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,14 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from images.building.bases.content import (
-    ImageContent,
-    from_oci_layout,
-    from_registry,
-    from_rootfs_tar,
-    inspect,
-)
+from images.building.bases.content import ImageContent, inspect
 from images.building.bases.from_debian import from_suite
+from images.building.bases.from_layout import from_oci_layout
+from images.building.bases.from_registry import from_registry
+from images.building.bases.from_rootfs import from_rootfs_tar
 from images.building.layers.tar import Layer
 from images.building.push import manifests
 from images.errors import BaseImageUnusable, DigestMismatch, RegistryUnavailable

@@ -15,10 +15,10 @@ import pytest
 
 from images.building.layers import wheel as destination
 from images.building.layers import wheel_archive
-from images.building.layers.keys import write_environment_layer, write_wheel_layer
 from images.building.layers.paths import FOLDER, LayerPaths, hidden_files
 from images.building.layers.tar import Layer
 from images.building.layers.worker import LayerJob, LayerMakers
+from images.building.layers.write import write_environment_layer, write_wheel_layer
 from images.errors import WheelInvalid
 from tests.images.building.wheelmaker import make_wheel
 

@@ -14,13 +14,9 @@ from pathlib import Path
 import pytest
 
 from images.building.layers.bytecode import Compiler, cache_name, interpreter_for
-from images.building.layers.keys import (
-    plan_layers,
-    wheel_layer_key,
-    write_environment_layer,
-    write_wheel_layer,
-)
+from images.building.layers.keys import plan_layers, wheel_layer_key
 from images.building.layers.worker import LayerJob, LayerMakers
+from images.building.layers.write import write_environment_layer, write_wheel_layer
 from images.building.locks.files import LockedWheel
 from images.errors import BuildError, WheelInvalid
 from tests.images.building.locked import a_wheel

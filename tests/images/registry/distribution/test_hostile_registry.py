@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from images.building.bases import content, inspection
+from images.building.bases import content, from_layout, from_registry, inspection
 from images.building.pipeline import name_of
 from images.errors import (
     BaseImageUnusable,
@@ -101,7 +101,7 @@ def test_an_index_names_no_other_address_of_the_registry() -> None:
         ]
     }
     with pytest.raises(DigestMismatch):
-        content.platform_manifest(index, "x")
+        from_registry.platform_manifest(index, "x")
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -205,7 +205,7 @@ def test_a_layout_that_lies_is_refused(index: bytes, tmp_path: Path) -> None:
     (tmp_path / "oci-layout").write_text("{}")
     (tmp_path / "index.json").write_bytes(index)
     with pytest.raises((BaseImageUnusable, DigestMismatch, RegistryError)):
-        content.from_oci_layout(tmp_path, work=tmp_path / "work")
+        from_layout.from_oci_layout(tmp_path, work=tmp_path / "work")
 
 
 @pytest.mark.parametrize(
