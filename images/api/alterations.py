@@ -18,7 +18,7 @@ from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
 from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import guarded
+from workspaces.api.guard import guarded
 
 routes = router(
     "Alterations", "See what another spec would change in an image, and then build just that."

@@ -16,7 +16,7 @@ from images.queries.forecast import Forecast
 from ri_platform.api import ERRORS, Camel, page_of, router
 from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import guarded
+from workspaces.api.guard import guarded
 
 routes = router("Builds", "Every attempt to build an image, with its steps and its log.")
 

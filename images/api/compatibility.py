@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 from ri_platform.api import ERRORS, Camel, Line, router
 from workspaces.access import Action
-from workspaces.api.workspaces import guarded
+from workspaces.api.guard import guarded
 
 routes = router("Compatibility", "What the public client asks before anything else.")
 

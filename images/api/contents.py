@@ -21,7 +21,7 @@ from ri_platform.api import ERRORS, Camel, Line, router
 from ri_platform.errors import NotFound
 from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import Id, guarded
+from workspaces.api.guard import Id, guarded
 from workspaces.models import User
 
 routes = router(

@@ -14,7 +14,7 @@ from images.queries.comparison import revision_of
 from images.references import repository_of
 from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import guarded
+from workspaces.api.guard import guarded
 
 routes = router("Lock, SBOM and provenance", "What belongs to a build beside its image, as files.")
 

@@ -21,7 +21,7 @@ from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
 from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import Nothing, guarded
+from workspaces.api.guard import Nothing, guarded
 
 routes = router(
     "Managed images", "Images that users define: find, create, alter, build and remove them."

@@ -12,7 +12,7 @@ from pydantic import Field
 from ri_platform.api import ERRORS, Camel, router
 from ri_platform.sdk_wheel import sdk_wheel
 from workspaces.access import Action
-from workspaces.api.workspaces import guarded
+from workspaces.api.guard import guarded
 
 routes = router(
     "Instance", "What a client has to know of the instance before it asks for anything."

@@ -12,7 +12,7 @@ from images.operations.swaps import Choice, ExternalChoice, ManagedChoice
 from images.requirements import MAX_REQUIREMENTS_TEXT
 from ri_platform.api import Camel, Line, Lines
 from ri_platform.text import column_length
-from workspaces.api.workspaces import Id
+from workspaces.api.guard import Id
 
 
 class PullSecret(Camel):

@@ -27,7 +27,7 @@ from images.queries.base_images import newest_python
 from images.queries.matching import match_images, wanted_by_model
 from ri_platform.api import ERRORS, router
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import Nothing, guarded
+from workspaces.api.guard import Nothing, guarded
 from workspaces.models import Workspace
 
 routes = router(

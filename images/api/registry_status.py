@@ -15,7 +15,7 @@ from images.queries import upgrade_progress
 from images.references import effective_prefix
 from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action
-from workspaces.api.workspaces import guarded
+from workspaces.api.guard import guarded
 
 routes = router(
     "Image registry", "Whether the image registry works, for Organization Administrators."

@@ -16,7 +16,7 @@ from images.queries import capabilities
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import Nothing, guarded
+from workspaces.api.guard import Nothing, guarded
 
 routes = router(
     "Removed images", "Images that were removed can be restored for a while, or deleted for good."

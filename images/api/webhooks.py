@@ -14,7 +14,7 @@ from images.operations import webhooks
 from ri_platform.api import ERRORS, Camel, Line, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import Nothing, guarded
+from workspaces.api.guard import Nothing, guarded
 
 routes = router(
     "Webhooks", "Have image events sent to addresses, signed; for Organization Administrators."

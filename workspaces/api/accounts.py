@@ -14,7 +14,7 @@ from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.numbers import number_of
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import Id, Nothing, guarded
+from workspaces.api.guard import Id, Nothing, guarded
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 from workspaces.operations import accounts, members
 

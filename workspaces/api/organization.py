@@ -17,7 +17,8 @@ from ri_platform.numbers import number_of
 from ri_platform.text import column_length
 from workspaces import audit, audit_export
 from workspaces.access import Action, Actor
-from workspaces.api.workspaces import TokenOut, guarded, token_described
+from workspaces.api.guard import guarded
+from workspaces.api.workspaces import TokenOut, token_described
 from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
 from workspaces.operations import organization, tokens
 

@@ -24,7 +24,7 @@ def presented(request: HttpRequest) -> str:
 def authenticate(request: HttpRequest) -> ApiToken:
     """The request's token. Sets the request's user. Raises `Unauthenticated` and `TooManyRequests`.
 
-    `workspaces.api.workspaces.guarded` calls it first, and the framework again.
+    `workspaces.api.guard.guarded` calls it first, and the framework again.
     """
     token: ApiToken | None = getattr(request, "api_token", None)
     if token is None:

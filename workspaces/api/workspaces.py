@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from ninja.decorators import decorate_view
 from pydantic import Field
 
 from ri_platform.api import ERRORS, Camel, Line, Lines, router
 from ri_platform.errors import NotAllowed
 from ri_platform.text import column_length
-from workspaces.access import TABLE, Action, Actor, require
+from workspaces.access import TABLE, Action, Actor
+from workspaces.api.guard import Id, Nothing, guarded
 from workspaces.api.token_auth import authenticate
-from workspaces.guard import PLACES, locate
 from workspaces.models import ApiToken, Workspace
 from workspaces.operations import tokens
 from workspaces.operations import workspaces as operations
@@ -28,13 +23,6 @@ routes = router(
     "Workspaces and tokens",
     "Where people organize their work, and the tokens that programs come with.",
 )
-
-
-class Id(Camel):
-    """An identifier as the original wraps it."""
-
-    uuid: UUID
-    """A UUID (RFC 9562)."""
 
 
 class TokenOut(Camel):
@@ -96,52 +84,6 @@ class WorkspaceIn(Camel):
         "", max_length=column_length(Workspace, "description"), examples=["Models that set prices."]
     )
     """What it is for."""
-
-
-class Nothing(Camel):
-    """An empty object."""
-
-
-def guarded(action: Action) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Guard an endpoint as `guard.needs` does a view, before the framework looks at what else was sent.
-
-    So a caller who may not act learns nothing of a body, and a malformed one is not even parsed. What takes a
-    `workspace` is published as taking its `workspace_id`, and so with what else `guard.locates` registered.
-    """
-
-    def check(run: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-        @wraps(run)
-        def checked(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
-            authenticate(request)
-            actor = Actor.of(request)
-            subject, found = locate(actor, action, parameters)
-            require(actor, action, subject)
-            request.located = found  # type: ignore[attr-defined]
-            return run(request, **parameters)
-
-        return checked
-
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(view)
-        def endpoint(request: HttpRequest, **arguments: Any) -> Any:
-            for parameter, thing in request.located.items():  # type: ignore[attr-defined]
-                del arguments[parameter]
-                arguments[PLACES[parameter].argument] = thing
-            return view(request, **arguments)
-
-        signature = inspect.signature(view, eval_str=True)
-        published = {place.argument: (name, place.kind) for name, place in PLACES.items()}
-        parameters = []
-        for parameter in signature.parameters.values():
-            if parameter.name in published:
-                name, kind = published[parameter.name]
-                parameter = parameter.replace(name=name, annotation=kind)
-            parameters.append(parameter)
-        endpoint.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        endpoint.needs = action  # type: ignore[attr-defined]
-        return decorate_view(check)(endpoint)
-
-    return decorate
 
 
 @routes.get("/workspace", response={200: WorkspacesOut, **ERRORS}, summary="List workspaces")

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
-from django.conf import settings
-from django.contrib import messages
-from django.contrib.auth import logout
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
-from django.utils import timezone
 
-from ri_platform.address import client_address
 from ri_platform.errors import NotFound
 from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import User
-
-# Precision of `last_seen_at` in seconds: a smaller value would write at every click.
-SEEN_EVERY = 300
 
 
 def choose_time_zone(actor: Actor, time_zone: str) -> None:
@@ -59,31 +48,3 @@ def end_sessions(actor: Actor, chosen: str, *, keep: str) -> int:
 
 def record(event: str, actor: Actor, **details: Any) -> None:
     audit.record(event, actor, object_type="user", object_name=actor.user.username, details=details)
-
-
-class SeenMiddleware:
-    """Record a session's last use and address; end it after its maximum age.
-
-    Use prolongs a session (`SESSION_COOKIE_AGE`), so one that is used every day would never end otherwise.
-    """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.user.is_authenticated:
-            return self.get_response(request)
-        now = int(time.time())
-        # The age of sessions from before this limit starts with their next request.
-        if now - request.session.setdefault("begun_at", now) > settings.SESSION_MAX_DAYS * 86_400:
-            logout(request)
-            messages.info(
-                request,
-                f"Your session has ended after {settings.SESSION_MAX_DAYS} days. Please sign in again.",
-            )
-        elif request.session.get("seen_at", 0) < now - SEEN_EVERY:
-            request.session["seen_at"] = now
-            UserSession.objects.filter(session_key=request.session.session_key).update(
-                last_seen_at=timezone.now(), ip=client_address(request) or "::"
-            )
-        return self.get_response(request)
