@@ -150,7 +150,7 @@ def resident(pid: int) -> float:
 
 def ours(what: str, round_state: str, number: int, state: Path) -> Row:
     from images.models import BuildPhase
-    from images.operations import images
+    from images.operations.images import create_image
     from images.references import pull_reference
     from images.requirements import parse_pip_requirements
     from images.spec import ImageSpec
@@ -164,7 +164,7 @@ def ours(what: str, round_state: str, number: int, state: Path) -> Row:
     watch.start()
     time.sleep(0.2)
     begun = time.monotonic()
-    image = images.create_image(actor, f"bench-{number}", ImageSpec("all", "3.11", tuple(wanted)))
+    image = create_image(actor, f"bench-{number}", ImageSpec("all", "3.11", tuple(wanted)))
     build = image.builds.get()
     while build.is_active:
         time.sleep(0.02)

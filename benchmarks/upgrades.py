@@ -33,7 +33,7 @@ def build_images(wanted: int) -> None:
     from django.db import transaction
 
     from images.models import Build, ManagedImage, Status
-    from images.operations import images
+    from images.operations.images import create_image
     from images.requirements import parse_pip_requirements
     from images.spec import ImageSpec
     from workspaces.access import Actor
@@ -44,7 +44,7 @@ def build_images(wanted: int) -> None:
     lock, begun = "", time.monotonic()
     for number in range(wanted):
         with transaction.atomic():
-            image = images.create_image(actor, f"many-{number}", spec)
+            image = create_image(actor, f"many-{number}", spec)
             image.builds.update(lock=lock)
         while not lock:
             time.sleep(0.1)

@@ -24,7 +24,7 @@ from ri_platform.metrics import metrics
 from ri_platform.openapi import Api
 from ri_platform.sdk_wheel import serve_sdk
 from workspaces.access import ANY_ACCOUNT, TABLE
-from workspaces.api import accounts, organization
+from workspaces.api import accounts, members, organization, tokens
 from workspaces.api import workspaces as workspaces_api
 from workspaces.api.token_auth import ApiKey, Bearer
 from workspaces.guard import public
@@ -55,6 +55,8 @@ api.add_router("/v1", registry_status.routes)
 api.add_router("/v1", ml_models.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
+api.add_router("/v1", tokens.routes)
+api.add_router("/v1", members.routes)
 api.add_router("/v1", accounts.routes)
 api.add_router("/v1", organization.routes)
 api.add_router("/v1", instance.routes)

@@ -23,7 +23,8 @@ from images.jobs import build as run
 from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations import images, removal
+from images.operations import removal
+from images.operations.images import create_image
 from images.references import pull_reference
 from images.registry import connection as registry_connection
 from images.registry.distribution.client import Descriptor, RegistryClient
@@ -42,7 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(trans
 
 
 def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
-    return images.create_image(
+    return create_image(
         Actor(cast.member),
         name,
         ImageSpec("all", "3.11", tuple(parse_pip_requirements(requirements))),

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from images.api import present, schemas
 from images.models import Build
-from images.queries import images as images_queries
 from images.queries import progress
 from images.queries.forecast import Forecast
+from images.queries.images import image_named
 from ri_platform.api import ERRORS, Camel, page_of, router
 from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
@@ -70,7 +70,7 @@ class LogIn(Camel):
 @guarded(Action.SEE_IMAGES)
 def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> dict[str, Any]:
     """Every attempt to build the image, newest first, in pages."""
-    image = images_queries.image_named(Actor.of(request).user, name)
+    image = image_named(Actor.of(request).user, name)
     rows = image.builds.select_related("base_image").defer("lock")
     if (before := number_of(asked.page_token, 31)) is not None:
         rows = rows.filter(number__lt=before)
@@ -115,4 +115,4 @@ def read_build_log(
 
 
 def build_of(request: HttpRequest, name: str, number: int) -> Build:
-    return images_queries.image_named(Actor.of(request).user, name).build_numbered(number)
+    return image_named(Actor.of(request).user, name).build_numbered(number)

@@ -13,8 +13,8 @@ from images.api.alteration_schemas import ComparisonOut
 from images.api.downloads import RevisionIn
 from images.models import Build
 from images.queries import capabilities, suggestions
-from images.queries import images as images_queries
 from images.queries.comparison import Comparison, revision_of
+from images.queries.images import image_named
 from images.queries.library_origins import origins
 from images.queries.usage import use_of
 from ri_platform.api import ERRORS, Camel, Line, router
@@ -158,7 +158,7 @@ def list_image_libraries(
 def list_image_models(request: HttpRequest, name: str) -> dict[str, Any]:
     """The models that run on it; those of workspaces that the token's user does not see are only counted."""
     actor = Actor.of(request)
-    use = use_of(images_queries.image_named(actor.user, name), actor, shown=MODELS_SHOWN)
+    use = use_of(image_named(actor.user, name), actor, shown=MODELS_SHOWN)
     return {
         "models": [
             {

@@ -13,8 +13,8 @@ from images.api.present import image_and_job
 from images.models import BaseImage, ManagedImage
 from images.operations import alterations, builds, images, removal
 from images.queries import capabilities, keyset, matching
-from images.queries import images as images_queries
 from images.queries.base_images import newest_python
+from images.queries.images import image_named
 from images.queries.keyset import LibraryFilter
 from images.requirements import os_packages, pip_requirements
 from images.spec import ImageSpec
@@ -172,7 +172,7 @@ def alter_image(
 def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Takes an image from the instance, for every workspace. Organization Administrators may."""
     actor = Actor.of(request)
-    images_queries.image_named(actor.user, name)
+    image_named(actor.user, name)
     removal.remove_image(actor, name, typed_name=name)
     return {}
 
@@ -189,4 +189,4 @@ def list_base_images(request: HttpRequest, asked: Query[schemas.BaseImagesIn]) -
 
 
 def one_image(request: HttpRequest, name: str) -> dict[str, Any]:
-    return {"image": present.detail(images_queries.image_named(Actor.of(request).user, name))}
+    return {"image": present.detail(image_named(Actor.of(request).user, name))}

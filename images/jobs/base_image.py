@@ -23,7 +23,7 @@ from images.jobs.leased import Holder, carry_out
 from images.models import BaseImage, Build, ImageType, ManagedImage, Status
 from images.models.lane import Lane
 from images.models.lease import WorkState
-from images.operations import base_images as base_images_operations
+from images.operations.base_images import import_base_image
 from images.queries import base_image_notices
 from images.registry import connection
 from ri_platform.errors import Conflict, DomainError
@@ -166,7 +166,7 @@ def follow_root(root: BaseImage) -> None:
     )
     for base in standing.exclude(built_on=root):
         try:
-            base_images_operations.import_base_image(
+            import_base_image(
                 None,
                 image_type=base.image_type,
                 python_version=base.python_version,

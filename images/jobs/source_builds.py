@@ -3,8 +3,9 @@
 Even to tell what it depends on, a source distribution may run code of its own (PEP 517). So resolving and
 each single build happen upon the base image's files in sandboxes, each of them new and gone afterwards
 (`images.building.containers.sandbox`). Resolving reaches the package indexes and nothing else
-(`images.building.containers.index_proxy`); a build reaches nothing (`images.building.containers.wheel_builds`). The wheel then
-is one like any other, remembered by what it was made of.
+(`images.building.containers.index_proxy`). A build reaches nothing
+(`images.building.containers.wheel_builds`). The wheel then is one like any other, remembered by what it
+was made of.
 """
 
 from __future__ import annotations

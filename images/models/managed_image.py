@@ -13,7 +13,6 @@ from django.db.models.functions import Length, Now
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
-from images.models import Alteration, Build, ManagedImage, Status
 from images.models.base_image import ImageType, PythonVersion
 from images.models.lease import next_wake
 from images.spec import ImageSpec

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from images import attestations
 from images.models import Build, InstalledLibrary, ManagedImage
-from images.queries import images as images_queries
+from images.queries.images import image_named
 from images.queries.library_changes import Change, differences
 from images.references import repository_of
 from ri_platform.errors import NotFound
@@ -95,14 +95,14 @@ def revision_named(user: User, text: str) -> Build:
     number = tag.removeprefix("build-")
     wanted = number_of(number, 31)
     if tag and wanted is None:
-        images_queries.image_named(user, name)
+        image_named(user, name)
         raise NotFound(f"{name} has no revision {tag}.")
     return revision_of(user, name, wanted)
 
 
 def revision_of(user: User, name: str, number: int | None) -> Build:
     """The build of this number, if it succeeded; without a number the current one. Raises `NotFound`."""
-    image = images_queries.image_named(user, name)
+    image = image_named(user, name)
     if number is None:
         if image.current_build is None:
             raise NotFound(f"No build of {name} has succeeded yet.")

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from images.registry import naming
 from images.registry.distribution.client import RegistryClient
-from images.registry.distribution.transport import Credentials
+from images.registry.distribution.transport import Credentials, permissions
 from images.registry.ecr.permissions import iam_action
 from images.registry.ecr.repositories import Authorization, RepositoryControl
 from ri_platform.metrics import AWS_CALLS
@@ -89,7 +89,16 @@ def registry_client() -> RegistryClient:
         credentials=tokens,
         guard=lambda repository: naming.guard(effective, repository),
         on_answer=count,
+        needed=needed_in_ecr,
     )
+
+
+def needed_in_ecr(method: str, path: str) -> str:
+    """The IAM action that a request takes, as the end of a hint; none for one that is not documented."""
+    try:
+        return f"; in ECR the request takes {iam_action(method, path)}"
+    except ValueError:
+        return permissions(method, path)
 
 
 def count(method: str, path: str, status: int) -> None:

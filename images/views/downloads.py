@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 
 from images import attestations
 from images.models import Build
-from images.queries import images as images_queries
+from images.queries.images import image_named
 from images.references import repository_of
 from ri_platform.errors import NotFound
 from workspaces.access import Action, Actor
@@ -44,7 +44,7 @@ def origin(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
 
 
 def current_build(request: HttpRequest, name: str) -> Build:
-    image = images_queries.image_named(Actor.of(request).user, name)
+    image = image_named(Actor.of(request).user, name)
     if image.current_build is None:
         raise NotFound(
             "No build of this image has succeeded yet, so there is nothing to tell of it."

@@ -15,10 +15,10 @@ from images.errors import NoWheel
 from images.models import Assignment, Build, ManagedImage
 from images.models.lease import WorkState
 from images.queries import capabilities, progress
-from images.queries import images as images_queries
 from images.queries.capabilities import source_builds_refusal
 from images.queries.comparison import Comparison, versions_by_number
 from images.queries.forecast import Forecast
+from images.queries.images import image_named
 from images.queries.library_changes import Change, differences
 from images.queries.library_origins import origins
 from images.queries.usage import use_of
@@ -172,7 +172,7 @@ def tab_page(
 
 def shown_image(request: HttpRequest, name: str) -> ManagedImage:
     capabilities.require_enabled()
-    return images_queries.image_named(Actor.of(request).user, name)
+    return image_named(Actor.of(request).user, name)
 
 
 def latest_build(image: ManagedImage) -> Build:
@@ -226,7 +226,7 @@ def offers_source(image: ManagedImage, build: Build) -> bool:
 @needs(Action.SEE_IMAGES)
 def log(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
     """A build's log from `?after=` (characters) on, as text; headers say where it ends and if for good."""
-    image = images_queries.image_named(Actor.of(request).user, name)
+    image = image_named(Actor.of(request).user, name)
     build = chosen_build(request, image)
     after = request.GET.get("after", "0")
     offset = number_of(after, 31) or 0

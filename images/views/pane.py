@@ -9,12 +9,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from images.forms import NewImageForm, copy_initial
 from images.models import BaseImage, ManagedImage, Status
-from images.operations import images as operations
+from images.operations.images import create_image
 from images.queries import capabilities, suggestions, upgrade_progress
-from images.queries import images as images_queries
 from images.queries.base_image_notices import notices
 from images.queries.forecast import Forecast
-from images.queries.images import ImageFilter, list_images
+from images.queries.images import ImageFilter, image_named, list_images
 from images.queries.matching import Match, match_images
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
@@ -95,7 +94,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     actor = Actor.of(request)
     copied = None
     if name := request.GET.get("copy", ""):
-        copied = images_queries.image_named(actor.user, name)
+        copied = image_named(actor.user, name)
     form = NewImageForm(request.POST or None, initial=copy_initial(copied) if copied else None)
     satisfying: list[Match] = []
     if request.method == "POST" and form.is_valid():
@@ -106,7 +105,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             satisfying = [match for match in found if match.satisfies]
     if request.method == "POST" and form.is_valid() and not satisfying:
         try:
-            image = operations.create_image(
+            image = create_image(
                 actor, form.cleaned_data["name"], spec, workspace=workspace, copied_from=copied
             )
         except DomainError as error:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from images.operations import removal
 from images.queries import capabilities
-from images.queries import images as images_queries
+from images.queries.images import image_named
 from images.queries.usage import use_of
 from ri_platform.confirm import confirm
 from ri_platform.errors import Invalid
@@ -36,7 +36,7 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         else:
             messages.success(request, f"The managed image {name} was removed.")
             return redirect("images", workspace_id=workspace.pk)
-    image = images_queries.image_named(actor.user, name)
+    image = image_named(actor.user, name)
     use = use_of(image, actor)
     return confirm(
         request,

@@ -15,8 +15,8 @@ from images.models import Assignment, AssignmentState, Build, ManagedImage, MLMo
 from images.operations import swaps
 from images.operations.runtime_image import pulled_build
 from images.operations.swaps import Choice, ExternalChoice, ManagedChoice
-from images.queries import images as images_queries
 from images.queries.comparison import versions_in
+from images.queries.images import image_named
 from images.queries.kept_builds import kept_builds
 from images.queries.library_changes import differences
 from images.queries.matching import match_images, on_build, wanted_by_model
@@ -56,7 +56,7 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
 def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: str) -> HttpResponse:
     """What changes with a managed image, or with one build of it; and *Swap image*."""
     actor = Actor.of(request)
-    image = images_queries.image_named(actor.user, name)
+    image = image_named(actor.user, name)
     pinned = chosen_build(image, (request.POST or request.GET).get("build", ""))
     if request.method == "POST":
         return swapped(request, model, ManagedChoice(name, pinned.number if pinned else None))

@@ -11,76 +11,14 @@ from ninja import Query
 from pydantic import Field
 
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
-from ri_platform.numbers import number_of
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
 from workspaces.api.guard import Id, Nothing, guarded
-from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
-from workspaces.operations import accounts, members
+from workspaces.models import InstanceRole, User
+from workspaces.operations import accounts
 
-routes = router("Members and accounts", "Who is in a workspace, and who is on the instance.")
+routes = router("Accounts", "Who is on the instance.")
 PAGE_SIZE = 100
-
-
-class MemberOut(Camel):
-    """A member of a workspace."""
-
-    user_id: int
-    """The account's number."""
-    user_name: str
-    """The username."""
-    email: str
-    """The e-mail address; may be empty."""
-    role: WorkspaceRole
-    """The role in the workspace."""
-
-
-class MembersOut(Camel):
-    """Members of a workspace."""
-
-    users: list[MemberOut]
-    """By username."""
-
-
-class CandidatesIn(Camel):
-    """Whom to look for."""
-
-    search: Line = Field("", max_length=100, examples=["ad"])
-    """How the username, e-mail address, first or last name begins."""
-
-
-class CandidateOut(Camel):
-    """An account that could become a member."""
-
-    user_id: int
-    """The account's number, as adding members takes it."""
-    user_name: str
-    """Its username."""
-    email: str
-    """Its e-mail address; may be empty."""
-
-
-class CandidatesOut(Camel):
-    """At most a hundred accounts."""
-
-    users: list[CandidateOut]
-    """By username."""
-
-
-class MembersIn(Camel):
-    """Whom to add."""
-
-    user_ids: list[int] = Field(min_length=1, max_length=100, examples=[[42]])
-    """The numbers of accounts, as finding candidates tells them."""
-    role: WorkspaceRole = WorkspaceRole.MEMBER
-    """The role that they get."""
-
-
-class MemberRoleIn(Camel):
-    """The new role."""
-
-    role: WorkspaceRole
-    """The role in the workspace."""
 
 
 class AccountOut(Camel):
@@ -158,73 +96,6 @@ class PasswordLink(Camel):
 
     path: str = Field(examples=["/password/NDI/d0x1y2-9f86d081884c7d659a2feaa0c55ad015"])
     """Its path on this instance."""
-
-
-@routes.get(
-    "/workspace/{workspace_id}/users", response={200: MembersOut, **ERRORS}, summary="List members"
-)
-@guarded(Action.SEE_MEMBERS)
-def list_members(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """A workspace's members by name."""
-    found = workspace.memberships.select_related("user").order_by("user__username")
-    return {"users": [member_described(membership) for membership in found]}
-
-
-@routes.get(
-    "/workspace/{workspace_id}/users:candidates",
-    response={200: CandidatesOut, **ERRORS},
-    summary="Find accounts to add as members",
-)
-@guarded(Action.MANAGE_MEMBERS)
-def list_candidates(
-    request: HttpRequest, workspace: Workspace, asked: Query[CandidatesIn]
-) -> dict[str, Any]:
-    """Active accounts that are no members yet."""
-    found = members.candidates(workspace, asked.search)[:PAGE_SIZE]
-    return {
-        "users": [
-            {"user_id": user.pk, "user_name": user.username, "email": user.email} for user in found
-        ]
-    }
-
-
-@routes.post(
-    "/workspace/{workspace_id}/users", response={200: MembersOut, **ERRORS}, summary="Add members"
-)
-@guarded(Action.MANAGE_MEMBERS)
-def add_members(request: HttpRequest, workspace: Workspace, wanted: MembersIn) -> dict[str, Any]:
-    """Answers those that were added; who is a member already stays as they are."""
-    users = members.candidates(workspace, "").filter(
-        pk__in=[number for number in wanted.user_ids if number_of(number, 31) is not None]
-    )
-    added = members.add_members(Actor.of(request), workspace, users, wanted.role)
-    return {"users": [member_described(membership) for membership in added]}
-
-
-@routes.put(
-    "/workspace/{workspace_id}/users/{user_id}",
-    response={200: MemberOut, **ERRORS},
-    summary="Change a member's role",
-)
-@guarded(Action.MANAGE_MEMBERS)
-def edit_member(
-    request: HttpRequest, workspace: Workspace, user_id: int, wanted: MemberRoleIn
-) -> dict[str, Any]:
-    """It counts at once."""
-    membership = members.membership_of(workspace, user_id)
-    return member_described(members.edit_member(Actor.of(request), membership, wanted.role))
-
-
-@routes.delete(
-    "/workspace/{workspace_id}/users/{user_id}",
-    response={200: Nothing, **ERRORS},
-    summary="Remove a member",
-)
-@guarded(Action.MANAGE_MEMBERS)
-def remove_member(request: HttpRequest, workspace: Workspace, user_id: int) -> dict[str, Any]:
-    """Their tokens for the workspace end, too."""
-    members.remove_member(Actor.of(request), members.membership_of(workspace, user_id))
-    return {}
 
 
 @routes.get("/users", response={200: AccountsOut, **ERRORS}, summary="List accounts")
@@ -328,15 +199,6 @@ def deactivate_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
     actor = Actor.of(request)
     accounts.deactivate_account(actor, accounts.account_of(actor, user_id))
     return {}
-
-
-def member_described(membership: Membership) -> dict[str, Any]:
-    return {
-        "user_id": membership.user_id,
-        "user_name": membership.user.username,
-        "email": membership.user.email,
-        "role": membership.role,
-    }
 
 
 def account_described(user: User) -> dict[str, Any]:

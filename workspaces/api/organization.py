@@ -18,7 +18,7 @@ from ri_platform.text import column_length
 from workspaces import audit, audit_export
 from workspaces.access import Action, Actor
 from workspaces.api.guard import guarded
-from workspaces.api.workspaces import TokenOut, token_described
+from workspaces.api.tokens import TokenOut, token_described
 from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
 from workspaces.operations import organization, tokens
 

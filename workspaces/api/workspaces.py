@@ -4,53 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest
 from pydantic import Field
 
 from ri_platform.api import ERRORS, Camel, Line, Lines, router
-from ri_platform.errors import NotAllowed
 from ri_platform.text import column_length
-from workspaces.access import TABLE, Action, Actor
+from workspaces.access import Action, Actor
 from workspaces.api.guard import Id, Nothing, guarded
-from workspaces.api.token_auth import authenticate
-from workspaces.models import ApiToken, Workspace
-from workspaces.operations import tokens
+from workspaces.models import Workspace
 from workspaces.operations import workspaces as operations
 
-routes = router(
-    "Workspaces and tokens",
-    "Where people organize their work, and the tokens that programs come with.",
-)
-
-
-class TokenOut(Camel):
-    """An API access token, without its secret."""
-
-    id: Id
-    """The token's identifier."""
-    name: str = Field(examples=["nightly-training"])
-    """What it was named."""
-    suffix: str
-    """The last four characters of the token."""
-    workspace_id: Id
-    """The workspace that it is for."""
-    user_name: str
-    """The account that it acts for."""
-    creation_time: datetime
-    """When it was created."""
-    expiration_time: datetime
-    """When it expires."""
-    last_use_time: datetime | None = None
-    """When it was last used, to the minute."""
-
-
-class TokensOut(Camel):
-    """API access tokens."""
-
-    api_token_infos: list[TokenOut]
-    """The newest first."""
+routes = router("Workspaces", "Where people organize their work.")
 
 
 class WorkspaceOut(Camel):
@@ -135,56 +100,10 @@ def remove_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, An
     return {}
 
 
-@routes.post("/users/api-tokens", response=ERRORS, summary="Create no API access token")
-@guarded(Action.CREATE_TOKEN)
-def create_token(request: HttpRequest) -> None:
-    """A token makes no tokens, so this answers 403. People create them in the console.
-
-    The address stays for clients of the original, so that they are told.
-    """
-    raise NotAllowed(TABLE[Action.CREATE_TOKEN].token_refusal)
-
-
-@routes.get(
-    "/users/api-tokens", response={200: TokensOut, **ERRORS}, summary="List API access tokens"
-)
-@guarded(Action.SEE_TOKENS)
-def list_tokens(request: HttpRequest) -> dict[str, Any]:
-    """Those of the workspace of the token which asks: the user's own, or all for who manages them."""
-    found = tokens.visible_tokens(Actor.of(request), authenticate(request).workspace)
-    return {"api_token_infos": [token_described(token) for token in found]}
-
-
-@routes.delete(
-    "/users/api-tokens/{token_id}",
-    response={200: Nothing, **ERRORS},
-    summary="Revoke an API access token",
-)
-@guarded(Action.REVOKE_TOKEN)
-def revoke_token(request: HttpRequest, token_id: UUID) -> dict[str, Any]:
-    """It ends at once. It is of the same workspace as the token which asks, or that one itself."""
-    actor = Actor.of(request)
-    tokens.revoke_token(actor, tokens.token_of(actor, token_id))
-    return {}
-
-
 def described(workspace: Workspace) -> dict[str, Any]:
     return {
         "workspace_id": {"uuid": workspace.pk},
         "name": workspace.name,
         "description": workspace.description,
         "creation_time": workspace.created_at,
-    }
-
-
-def token_described(token: ApiToken) -> dict[str, Any]:
-    return {
-        "id": {"uuid": token.pk},
-        "name": token.name,
-        "suffix": token.suffix,
-        "workspace_id": {"uuid": token.workspace_id},
-        "user_name": token.user.username,
-        "creation_time": token.created_at,
-        "expiration_time": token.expires_at,
-        "last_use_time": token.last_used_at,
     }

@@ -1,6 +1,6 @@
-"""Where base images come from: a registry, an OCI layout, or a rootfs; and how they get to ours.
+"""The content of a base image on this disk: its config and its layers, each of them verified.
 
-Whatever the source, the result is the same: an image's config and layers as files on this disk.
+Every source gives this: `from_registry`, `from_layout`, `from_rootfs` and `from_debian`.
 """
 
 from __future__ import annotations

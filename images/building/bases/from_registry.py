@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from images.building.bases.content import ImageContent, blobs_of, content_of
+from images.building.bases.content import ARCHITECTURE, SYSTEM, ImageContent, blobs_of, content_of
 from images.building.downloads import Stopped
 from images.errors import BaseImageUnusable
 from images.registry.distribution.client import (

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from images.building.bases.content import ImageContent, content_of
+from images.building.bases.content import ARCHITECTURE, SYSTEM, ImageContent, content_of
 from images.building.bases.inspection import DEFAULT_PATH
 from images.building.layers.tar import GZIP_LEVEL, PIECE, Hashing, Layer, gzip_stream
 from images.building.push import manifests as assemble

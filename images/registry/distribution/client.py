@@ -130,6 +130,7 @@ class RegistryClient:
     A client without `guard` must be `read_only`: whatever can write goes through the prefix guard.
     `on_request(method, path)` sees every request to the registry before it is sent, and
     `on_answer(method, path, status)` how it was answered; the status is 0 where nothing came.
+    `needed(method, path)` ends the hint of a refusal with the permission that the request takes.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class RegistryClient:
         transport: httpx.BaseTransport | None = None,
         on_request: Callable[[str, str], None] | None = None,
         on_answer: Callable[[str, str, int], None] | None = None,
+        needed: Callable[[str, str], str] | None = None,
         sleep: Callable[[float], None] | None = None,
         attempts: int | None = None,
     ) -> None:
@@ -150,7 +152,7 @@ class RegistryClient:
             raise ValueError("a registry client that may write needs the prefix guard")
         self._guard = guard or (lambda repository: repository)
         self._read_only = read_only
-        options: dict[str, Any] = {"sleep": sleep, "attempts": attempts}
+        options: dict[str, Any] = {"needed": needed, "sleep": sleep, "attempts": attempts}
         self._transport = Transport(
             base_url,
             credentials=credentials,

@@ -6,6 +6,7 @@ Sources: OCI distribution-spec 1.1, "Error Codes"; RFC 9110 (Retry-After); for E
 from __future__ import annotations
 
 import email.utils
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import httpx
@@ -17,7 +18,6 @@ from images.errors import (
     RegistryUnavailable,
     TagTaken,
 )
-from images.registry.ecr.permissions import iam_action
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
 
@@ -50,15 +50,20 @@ def retry_after(response: httpx.Response) -> float | None:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-def refused(method: str, target: httpx.URL, response: httpx.Response) -> RegistryError:
-    """Our error for an answer of 400 or more, with the registry's own words."""
+def refused(
+    method: str, target: httpx.URL, response: httpx.Response, needed: Callable[[str, str], str]
+) -> RegistryError:
+    """Our error for an answer of 400 or more, with the registry's own words.
+
+    `needed(method, path)` says which permission the registry asks for; an answer to HEAD cannot say it.
+    """
     where = f"{method} {target.path}"
     said = registry_words(response)
     status = response.status_code
     if status in (401, 403):
         return RegistryDenied(
             f"The registry refused {where}: {said}",
-            hint=f"An operator must check this worker's role{in_ecr(method, target.path)}.",
+            hint=f"An operator must check this worker's role{needed(method, target.path)}.",
         )
     if "BLOB_UPLOAD_UNKNOWN" in said:
         return RegistryUnavailable(
@@ -88,11 +93,3 @@ def registry_words(response: httpx.Response) -> str:
     except (ValueError, AttributeError):
         words = ""
     return words or response.reason_phrase or str(response.status_code)
-
-
-def in_ecr(method: str, path: str) -> str:
-    """Which action ECR wants for a request; an answer to HEAD cannot say it."""
-    try:
-        return f"; in ECR the request takes {iam_action(method, path)}"
-    except ValueError:
-        return " and the registry's permissions"

@@ -55,11 +55,17 @@ class CredentialSource(Protocol):
     def __call__(self, refused: Credentials | None = None) -> Credentials: ...
 
 
+def permissions(method: str, path: str) -> str:
+    """The end of a refusal's hint where nobody knows which permission a request takes."""
+    return " and the registry's permissions"
+
+
 class Transport:
     """Sends requests to one registry. Thread-safe.
 
     `sleep` and `on_request(method, path)` are there for tests: time and a record of what was sent.
     `on_answer(method, path, status)` is for counting; the status is 0 where nothing came.
+    `needed(method, path)` ends the hint of a refusal with the permission that the request takes.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Transport:
         transport: httpx.BaseTransport | None = None,
         on_request: Callable[[str, str], None] | None = None,
         on_answer: Callable[[str, str, int], None] | None = None,
+        needed: Callable[[str, str], str] = permissions,
         sleep: Callable[[float], None] = time.sleep,
         attempts: int = MAX_ATTEMPTS,
     ) -> None:
@@ -78,6 +85,7 @@ class Transport:
         self._credentials = credentials
         self._on_request = on_request
         self._on_answer = on_answer
+        self._needed = needed
         self._sleep = sleep
         self._attempts = attempts
         self._lock = threading.Lock()
@@ -164,7 +172,8 @@ class Transport:
             break
         try:
             if response.status_code >= 400 and not (missing_ok and response.status_code == 404):
-                raise refused(method, target, whole(response, MAX_ERROR, cut=True))
+                answer = whole(response, MAX_ERROR, cut=True)
+                raise refused(method, target, answer, self._needed)
             yield response
         except AnswerTooLarge as error:
             raise RegistryError(

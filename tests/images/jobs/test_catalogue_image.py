@@ -11,7 +11,7 @@ from images.catalogue import catalogue
 from images.jobs import base_image, repositories
 from images.models import BaseImage, ImageType, PythonVersion, Status
 from images.models.lease import WorkState
-from images.operations import images
+from images.operations.images import create_image
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid
@@ -77,7 +77,7 @@ def test_an_image_on_a_use_case_has_its_libraries_and_may_bring_other_versions(
     assert base.built_on == debian
     curated = dict(base.libraries)
     assert {"numpy", "nltk", "regex"} <= set(curated)
-    image = images.create_image(
+    image = create_image(
         Actor(cast.member),
         "on-nlp",
         ImageSpec("nlp", "3.11", tuple(parse_pip_requirements("regex==2024.11.6\npyjokes"))),

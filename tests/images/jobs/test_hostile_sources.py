@@ -12,7 +12,7 @@ import pytest
 
 from images.building import cache as caches
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status
-from images.operations import images
+from images.operations.images import create_image
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from tests.conftest import Cast, LocalAWS
@@ -147,7 +147,7 @@ def index(tmp_path: Path, settings: Any) -> Iterator[None]:
 
 def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
     BuildHost.objects.get_or_create(name="here", queue="sources")
-    return images.create_image(
+    return create_image(
         Actor(cast.member),
         name,
         ImageSpec("all", "3.11", tuple(parse_pip_requirements(requirements)), allow_source=True),

@@ -20,7 +20,8 @@ from images.errors import SourceBuildFailed
 from images.jobs import build as run
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status, WheelLayer
 from images.models.lease import WorkState
-from images.operations import builds, images
+from images.operations import builds
+from images.operations.images import create_image
 from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid
@@ -162,7 +163,7 @@ def ask(cast: Cast, name: str, requirements: str, *, allow_source: bool = False)
     BuildHost.objects.get_or_create(name="here", queue="sources")
     wanted = tuple(parse_pip_requirements(requirements))
     spec = ImageSpec("all", "3.11", wanted, allow_source=allow_source)
-    return images.create_image(Actor(cast.member), name, spec, workspace=cast.workspace)
+    return create_image(Actor(cast.member), name, spec, workspace=cast.workspace)
 
 
 def log_of(image: ManagedImage) -> str:

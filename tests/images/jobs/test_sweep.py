@@ -12,7 +12,8 @@ from images import wake
 from images.jobs import sweep
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WAKE_INTERVAL, WorkState
-from images.operations import images, removal
+from images.operations import removal
+from images.operations.images import create_image
 from images.spec import ImageSpec
 from tests import factories
 from tests.conftest import Cast
@@ -33,7 +34,7 @@ def later() -> Any:
 
 
 def test_a_request_whose_message_was_lost_is_found(cast: Cast, base: BaseImage, sent: Sent) -> None:
-    image = images.create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
+    image = create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
     sweep.sweep()
     assert sent == []  # Its own message has just been sent.
     ManagedImage.objects.update(repository_due_at=later())
@@ -95,6 +96,6 @@ def test_a_broker_that_is_down_loses_no_request(
 
     monkeypatch.setattr(wake, "send", down)
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
-        images.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
+        create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
     assert len(callbacks) == 1
     assert ManagedImage.objects.filter(name="kept").exists()

@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations import images, removal
+from images.operations import removal
+from images.operations.images import create_image
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, NotAllowed, NotFound
 from tests import factories
@@ -87,7 +88,7 @@ def test_the_name_stays_reserved_until_the_repository_is_gone(
     settings.REMOVAL_GRACE = timedelta(0)
     removal.remove_image(Actor(cast.admin), "shared")
     with pytest.raises(Conflict, match="still being removed"):
-        images.create_image(Actor(cast.member), "shared", ImageSpec("all", "3.11"))
+        create_image(Actor(cast.member), "shared", ImageSpec("all", "3.11"))
 
 
 def test_a_running_build_is_cancelled(cast: Cast, base: BaseImage) -> None:

@@ -19,7 +19,8 @@ from images.models import (
     Status,
     Webhook,
 )
-from images.operations import images, removal
+from images.operations import removal
+from images.operations.images import create_image
 from images.operations.runtime_image import Standing, standing
 from images.queries.usage import use_of
 from images.spec import ImageSpec
@@ -77,7 +78,7 @@ def test_only_organization_administrators_restore(who: str, cast: Cast, kept: Ma
 def test_its_name_is_kept_as_long_as_it_can_be_restored(cast: Cast, kept: ManagedImage) -> None:
     removal.remove_image(Actor(cast.admin), "kept")
     with pytest.raises(Conflict, match="while it can be restored"):
-        images.create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
+        create_image(Actor(cast.member), "kept", ImageSpec("all", "3.11"))
 
 
 def test_what_was_not_removed_is_neither_restored_nor_deleted(

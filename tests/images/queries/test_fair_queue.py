@@ -18,7 +18,7 @@ from images.models import Alteration, BaseImage, Build, BuildHost, BuildReason, 
 from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations import builds as revisions
-from images.operations import images
+from images.operations.images import create_image
 from images.queries import fair_queue
 from images.queries.forecast import Forecast
 from images.requirements import PipRequirement
@@ -195,7 +195,7 @@ def test_a_person_may_have_so_many_builds_waiting(
     def create(name: str, actor: Actor = member, *, allow_source: bool = False) -> None:
         wanted = (PipRequirement("six"),)
         spec = ImageSpec("all", base.python_version, wanted, allow_source=allow_source)
-        images.create_image(actor, name, spec)
+        create_image(actor, name, spec)
 
     create("one")
     create("two")

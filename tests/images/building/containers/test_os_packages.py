@@ -20,7 +20,7 @@ from images.errors import BuildError
 from images.jobs import build as run
 from images.models import BaseImage, BuildHost, ManagedImage, Status
 from images.models.lease import WorkState
-from images.operations import images
+from images.operations.images import create_image
 from images.os_families import family_of
 from images.requirements import OSPackage, RequirementErrors, parse_os_packages
 from images.spec import ImageSpec
@@ -45,7 +45,7 @@ def apply(marks: list[Any]) -> Callable[[Callable[..., None]], Callable[..., Non
 
 def ask_packages(cast: Cast, name: str, packages: str) -> ManagedImage:
     BuildHost.objects.get_or_create(name="here")
-    return images.create_image(
+    return create_image(
         Actor(cast.member),
         name,
         ImageSpec("all", "3.11", os_packages=tuple(parse_os_packages(packages))),

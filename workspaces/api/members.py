@@ -1,0 +1,156 @@
+"""REST endpoints for the members of a workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Query
+from pydantic import Field
+
+from ri_platform.api import ERRORS, Camel, Line, router
+from ri_platform.numbers import number_of
+from workspaces.access import Action, Actor
+from workspaces.api.accounts import PAGE_SIZE
+from workspaces.api.guard import Nothing, guarded
+from workspaces.models import Membership, Workspace, WorkspaceRole
+from workspaces.operations import members
+
+routes = router("Members", "Who is in a workspace, and with which role.")
+
+
+class MemberOut(Camel):
+    """A member of a workspace."""
+
+    user_id: int
+    """The account's number."""
+    user_name: str
+    """The username."""
+    email: str
+    """The e-mail address; may be empty."""
+    role: WorkspaceRole
+    """The role in the workspace."""
+
+
+class MembersOut(Camel):
+    """Members of a workspace."""
+
+    users: list[MemberOut]
+    """By username."""
+
+
+class CandidatesIn(Camel):
+    """Whom to look for."""
+
+    search: Line = Field("", max_length=100, examples=["ad"])
+    """How the username, e-mail address, first or last name begins."""
+
+
+class CandidateOut(Camel):
+    """An account that could become a member."""
+
+    user_id: int
+    """The account's number, as adding members takes it."""
+    user_name: str
+    """Its username."""
+    email: str
+    """Its e-mail address; may be empty."""
+
+
+class CandidatesOut(Camel):
+    """At most a hundred accounts."""
+
+    users: list[CandidateOut]
+    """By username."""
+
+
+class MembersIn(Camel):
+    """Whom to add."""
+
+    user_ids: list[int] = Field(min_length=1, max_length=100, examples=[[42]])
+    """The numbers of accounts, as finding candidates tells them."""
+    role: WorkspaceRole = WorkspaceRole.MEMBER
+    """The role that they get."""
+
+
+class MemberRoleIn(Camel):
+    """The new role."""
+
+    role: WorkspaceRole
+    """The role in the workspace."""
+
+
+@routes.get(
+    "/workspace/{workspace_id}/users", response={200: MembersOut, **ERRORS}, summary="List members"
+)
+@guarded(Action.SEE_MEMBERS)
+def list_members(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
+    """A workspace's members by name."""
+    found = workspace.memberships.select_related("user").order_by("user__username")
+    return {"users": [member_described(membership) for membership in found]}
+
+
+@routes.get(
+    "/workspace/{workspace_id}/users:candidates",
+    response={200: CandidatesOut, **ERRORS},
+    summary="Find accounts to add as members",
+)
+@guarded(Action.MANAGE_MEMBERS)
+def list_candidates(
+    request: HttpRequest, workspace: Workspace, asked: Query[CandidatesIn]
+) -> dict[str, Any]:
+    """Active accounts that are no members yet."""
+    found = members.candidates(workspace, asked.search)[:PAGE_SIZE]
+    return {
+        "users": [
+            {"user_id": user.pk, "user_name": user.username, "email": user.email} for user in found
+        ]
+    }
+
+
+@routes.post(
+    "/workspace/{workspace_id}/users", response={200: MembersOut, **ERRORS}, summary="Add members"
+)
+@guarded(Action.MANAGE_MEMBERS)
+def add_members(request: HttpRequest, workspace: Workspace, wanted: MembersIn) -> dict[str, Any]:
+    """Answers those that were added; who is a member already stays as they are."""
+    users = members.candidates(workspace, "").filter(
+        pk__in=[number for number in wanted.user_ids if number_of(number, 31) is not None]
+    )
+    added = members.add_members(Actor.of(request), workspace, users, wanted.role)
+    return {"users": [member_described(membership) for membership in added]}
+
+
+@routes.put(
+    "/workspace/{workspace_id}/users/{user_id}",
+    response={200: MemberOut, **ERRORS},
+    summary="Change a member's role",
+)
+@guarded(Action.MANAGE_MEMBERS)
+def edit_member(
+    request: HttpRequest, workspace: Workspace, user_id: int, wanted: MemberRoleIn
+) -> dict[str, Any]:
+    """It counts at once."""
+    membership = members.membership_of(workspace, user_id)
+    return member_described(members.edit_member(Actor.of(request), membership, wanted.role))
+
+
+@routes.delete(
+    "/workspace/{workspace_id}/users/{user_id}",
+    response={200: Nothing, **ERRORS},
+    summary="Remove a member",
+)
+@guarded(Action.MANAGE_MEMBERS)
+def remove_member(request: HttpRequest, workspace: Workspace, user_id: int) -> dict[str, Any]:
+    """Their tokens for the workspace end, too."""
+    members.remove_member(Actor.of(request), members.membership_of(workspace, user_id))
+    return {}
+
+
+def member_described(membership: Membership) -> dict[str, Any]:
+    return {
+        "user_id": membership.user_id,
+        "user_name": membership.user.username,
+        "email": membership.user.email,
+        "role": membership.role,
+    }
