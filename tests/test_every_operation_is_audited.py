@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -14,6 +16,8 @@ from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
+import images.operations
+import workspaces.operations
 from images.models import BaseImage, BuildHost, ManagedImage, MLModel, Status, TaskDue, Webhook
 from images.operations import (
     alterations,
@@ -25,7 +29,7 @@ from images.operations import (
     swaps,
     webhooks,
 )
-from images.operations import images as images
+from images.operations.images import create_image
 from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from tests import factories
@@ -33,12 +37,17 @@ from tests.conftest import Cast
 from workspaces import audit
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, Membership
-from workspaces.operations import accounts, members, organization, own_account, tokens, workspaces
+from workspaces.operations import accounts, members, organization, own_account, tokens
+from workspaces.operations import workspaces as workspace_operations
 
-MODULES = (
-    images, removal, builds, ml_models, swaps, webhooks,
-    accounts, members, workspaces, organization, own_account, tokens,
-)  # fmt: skip
+
+def modules_of(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)
+
+
+# Every module of every app's operations, so that a new one is looked at, too.
+MODULES = [*modules_of(images.operations), *modules_of(workspaces.operations)]
 
 
 def operations_of(module: ModuleType) -> Iterator[str]:
@@ -128,7 +137,7 @@ Prepare = Callable[[Scene], Any]
 Act = Callable[[Actor, Any], object]
 OPERATIONS: dict[str, tuple[Prepare, Act]] = {
     "images.operations.images.create_image": (
-        lambda s: "new", lambda a, name: images.create_image(a, name, SPEC),
+        lambda s: "new", lambda a, name: create_image(a, name, SPEC),
     ),
     "images.operations.removal.remove_image": (
         lambda s: s.image, lambda a, image: removal.remove_image(a, image.name),
@@ -217,14 +226,16 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
     ),
     "workspaces.operations.members.remove_member": (lambda s: s.membership, members.remove_member),
     "workspaces.operations.workspaces.create_workspace": (
-        lambda s: workspaces.EditWorkspace("Pricing", ""), workspaces.create_workspace,
+        lambda s: workspace_operations.EditWorkspace("Pricing", ""), workspace_operations.create_workspace,
     ),
     "workspaces.operations.workspaces.edit_workspace": (
         lambda s: s.cast.workspace,
-        lambda a, it: workspaces.edit_workspace(a, it, workspaces.EditWorkspace("Pricing", "")),
+        lambda a, it: workspace_operations.edit_workspace(
+            a, it, workspace_operations.EditWorkspace("Pricing", "")
+        ),
     ),
     "workspaces.operations.workspaces.remove_workspace": (
-        lambda s: s.cast.workspace, lambda a, it: workspaces.remove_workspace(a, it, it.name),
+        lambda s: s.cast.workspace, lambda a, it: workspace_operations.remove_workspace(a, it, it.name),
     ),
     "workspaces.operations.organization.change_time_zone": (
         lambda s: "Asia/Tokyo", organization.change_time_zone,

@@ -1,4 +1,4 @@
-"""What every endpoint is guarded by, and the values that several of them share."""
+"""The guard of every endpoint, and the values that several of them share."""
 
 from __future__ import annotations
 

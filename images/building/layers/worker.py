@@ -23,7 +23,7 @@ from images.building.layers.wheel import MANAGED_PREFIX
 from images.building.layers.write import write_wheel_layer
 from images.errors import BuildError, WheelInvalid
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Isolated (-I) and without `site` (-S): neither the environment, nor the folder it starts in, nor a `.pth`
 # file beside the libraries decides what the process runs. It gets the folders of its modules as arguments.
 START = (

@@ -59,7 +59,7 @@ def test_digest_diff_id_and_size_are_those_of_the_file(wheel: Path, tmp_path: Pa
 
 def test_the_same_wheel_gives_the_same_bytes_in_any_process(wheel: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from images.building.layers.keys import *; "
+        "import sys; from pathlib import Path; from images.building.layers.write import *; "
         f"print(write_wheel_layer([Path(sys.argv[1])], {PYTHON!r}, Path(sys.argv[2])).digest)"
     )
     digests = set()
@@ -255,7 +255,7 @@ def test_a_layer_process_loads_neither_django_nor_celery() -> None:
     """There are several of them, and each would hold 20 MB more and start 0.3 s later."""
     told = subprocess.run(
         [sys.executable, "-c", "import sys, images.building.layers.worker; print(*sys.modules)"],
-        cwd=Path(__file__).resolve().parents[3],
+        cwd=Path(__file__).resolve().parents[4],
         capture_output=True,
         text=True,
         check=True,
