@@ -1,0 +1,30 @@
+"""The one reader of the files that people bring: names and texts in, requirements out.
+
+It knows no database and no web. `read` is all that others need.
+"""
+
+from images.requirement_files.archives import files_of_zip
+from images.requirement_files.reader import read
+from images.requirement_files.values import (
+    LeftOut,
+    Lock,
+    LockedFile,
+    LockedPackage,
+    Reading,
+    ReadRequirement,
+    Refused,
+    SuppliedFile,
+)
+
+__all__ = [
+    "LeftOut",
+    "Lock",
+    "LockedFile",
+    "LockedPackage",
+    "ReadRequirement",
+    "Reading",
+    "Refused",
+    "SuppliedFile",
+    "files_of_zip",
+    "read",
+]
