@@ -15,6 +15,7 @@ from images.api import (
     ml_models,
     registry_status,
     removal,
+    requirement_files,
     webhooks,
 )
 from ri_platform.api import install_error_handlers
@@ -52,6 +53,7 @@ api.add_router("/v1", builds.routes)
 api.add_router("/v1", contents.routes)
 api.add_router("/v1", downloads.routes)
 api.add_router("/v1", registry_status.routes)
+api.add_router("/v1", requirement_files.routes)
 api.add_router("/v1", ml_models.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)

@@ -1,0 +1,101 @@
+"""The reader of requirement files, by this instance's settings: its indexes, and what an image can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from urllib.parse import urlsplit, urlunsplit
+
+from django.conf import settings
+from packaging.specifiers import SpecifierSet
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+from images.requirement_files import Reading, ReadRequirement, Refused, SuppliedFile, read
+from images.requirements import (
+    MAX_REQUIREMENTS,
+    LineProblem,
+    PipRequirement,
+    RequirementErrors,
+)
+from ri_platform.errors import Invalid
+
+# The name of the index that libraries come from where nothing else is said.
+DEFAULT_INDEX = "default"
+# A specifier that takes pre-releases and bounds nothing (PEP 440).
+ANY_PRERELEASE = ">=0.dev0"
+
+
+def configured_indexes() -> dict[str, str]:
+    """The operator's indexes by name, their addresses without credentials."""
+    named = {DEFAULT_INDEX: settings.PACKAGE_INDEX_URL or PYPI_SIMPLE_ENDPOINT}
+    for number, address in enumerate(settings.PACKAGE_EXTRA_INDEX_URLS, start=1):
+        named[f"extra-{number}"] = address
+    return {name: without_credentials(address) for name, address in named.items()}
+
+
+def without_credentials(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def read_files(
+    files: Sequence[SuppliedFile],
+    python_version: str = "",
+    *,
+    groups: Collection[str] = (),
+    extras: Collection[str] = (),
+) -> Reading:
+    """Read files for an image; without a Python, for the one that they name. Raises `Invalid`."""
+    try:
+        return read(
+            files,
+            python_version=python_version or None,
+            groups=groups,
+            extras=extras,
+            indexes=configured_indexes(),
+        )
+    except ValueError as error:
+        raise Invalid(
+            f"{python_version!r} is not a Python version, like 3.11.", field="python_version"
+        ) from error
+
+
+def requirements_of_text(
+    text: str, python_version: str = "", *, field: str = "pip_requirements"
+) -> list[PipRequirement]:
+    """The libraries that a pasted text asks for. Raises `RequirementErrors` naming every offending line."""
+    name = "requirements.txt"
+    reading = read_files([SuppliedFile(name, text)], python_version)
+    problems = [*reading.refused, *beyond_an_image(reading)]
+    if problems:
+        raise RequirementErrors(
+            [LineProblem(found.line, found.text, found.message) for found in problems], field=field
+        )
+    return [
+        (with_prereleases(found) if reading.prereleases else found).as_pip_requirement()
+        for found in reading.requirements
+    ]
+
+
+def beyond_an_image(reading: Reading) -> list[Refused]:
+    """What can be read and an image cannot hold."""
+    refused = [
+        Refused(
+            bound.file, bound.line, str(bound), f"Nothing here asks for {bound.name}; leave it out."
+        )
+        for bound in reading.constraints
+    ]
+    if len(reading.requirements) > MAX_REQUIREMENTS:
+        first = reading.requirements[MAX_REQUIREMENTS]
+        message = f"An image takes at most {MAX_REQUIREMENTS} of these."
+        refused.append(Refused(first.file, first.line, str(first), message))
+    return refused
+
+
+def with_prereleases(found: ReadRequirement) -> ReadRequirement:
+    """A requirement that takes pre-releases, as pip's `--pre` has it."""
+    if found.specifier and SpecifierSet(found.specifier).prereleases:
+        return found
+    return replace(
+        found, specifier=str(SpecifierSet(found.specifier) & SpecifierSet(ANY_PRERELEASE))
+    )
