@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from images.models import ImageType, PythonVersion
-from images.requirements import PipRequirement, parse_pip_requirements
+from images.reading import parse_pip_requirements
+from images.requirements import PipRequirement
 from ri_platform.errors import Invalid
 
 FILE = Path(__file__).with_name("catalogue.toml")

@@ -13,14 +13,13 @@ from images.operations.ml_models import EditModel
 from images.queries.base_images import base_images_for_form
 from images.queries.capabilities import os_packages_refusal, source_builds_refusal
 from images.queries.images import copy_name
+from images.reading import parse_pip_requirements
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
     OSPackage,
     PipRequirement,
     RequirementErrors,
-    parse_model_requirements,
     parse_os_packages,
-    parse_pip_requirements,
 )
 from images.spec import ImageSpec
 from ri_platform.text import OneLineField
@@ -46,7 +45,8 @@ class SpecForm(forms.Form):
         widget=forms.Textarea(
             attrs={**MONOSPACE, "rows": 8, "placeholder": "numpy>=2\npandas==2.3.3\nscikit-learn"}
         ),
-        help_text="One a line, with an optional version, or paste a requirements.txt.",
+        help_text="One a line, with an optional version, or paste a requirements.txt, pyproject.toml, "
+        "environment.yml or lock.",
     )
     os_packages = forms.CharField(
         label="OS packages",
@@ -86,7 +86,9 @@ class SpecForm(forms.Form):
 
     def clean_pip_requirements(self) -> list[PipRequirement]:
         try:
-            found = parse_pip_requirements(self.cleaned_data["pip_requirements"])
+            found = parse_pip_requirements(
+                self.cleaned_data["pip_requirements"], self.cleaned_data.get("python_version", "")
+            )
         except RequirementErrors as error:
             raise ValidationError(error.sentences) from error
         if not found:
@@ -186,8 +188,8 @@ class ModelForm(forms.Form):
                 self.add_error(field, "The file is not text in UTF-8.")
                 return values
         try:
-            parse_model_requirements(
-                values.get("requirements", ""), values.get("python_version", "")
+            parse_pip_requirements(
+                values.get("requirements", ""), values.get("python_version", ""), field=field
             )
         except RequirementErrors as error:
             self.add_error(field, error.sentences)

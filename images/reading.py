@@ -60,7 +60,7 @@ def read_files(
         ) from error
 
 
-def requirements_of_text(
+def parse_pip_requirements(
     text: str, python_version: str = "", *, field: str = "pip_requirements"
 ) -> list[PipRequirement]:
     """The libraries that a pasted text asks for. Raises `RequirementErrors` naming every offending line."""
@@ -69,7 +69,8 @@ def requirements_of_text(
     problems = [*reading.refused, *beyond_an_image(reading)]
     if problems:
         raise RequirementErrors(
-            [LineProblem(found.line, found.text, found.message) for found in problems], field=field
+            [LineProblem(found.line or 1, found.text, found.message) for found in problems],
+            field=field,
         )
     return [
         (with_prereleases(found) if reading.prereleases else found).as_pip_requirement()

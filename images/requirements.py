@@ -1,8 +1,7 @@
 """Requirements as users write them, parsed once at the edge into values that are safe everywhere.
 
-Only what PEP 508 calls a name with extras and a version specifier is taken. URLs, paths, options and
-environment markers are refused with the offending line named: what goes into an image is decided by
-the lock, and the lock by these values alone.
+A library is what PEP 508 calls a name with extras and a version specifier: what goes into an image is decided
+by the lock, and the lock by these values alone. Files and pasted texts are read by images/requirement_files.
 """
 
 from __future__ import annotations
@@ -12,13 +11,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from packaging.markers import (
-    InvalidMarker,
-    Marker,
-    UndefinedComparison,
-    UndefinedEnvironmentName,
-)
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -110,55 +102,6 @@ class RequirementErrors(Invalid):
         super().__init__(" ".join(self.sentences), field=field)
 
 
-def parse_pip_requirements(text: str) -> list[PipRequirement]:
-    """A pasted requirements.txt. Raises `RequirementErrors` naming every offending line."""
-    return parse_lines(
-        text, requirement_of_line, lambda wanted: wanted.normalized_name, field="pip_requirements"
-    )
-
-
-def parse_model_requirements(text: str, python_version: str) -> list[PipRequirement]:
-    """What of a model's requirements.txt holds for its Python, CPython on Linux.
-
-    Environment markers (PEP 508) are decided here, since the model says its Python; so a library may stand on
-    several lines of which one holds. Raises `RequirementErrors` naming every offending line.
-    """
-    environment = {
-        "implementation_name": "cpython",
-        "implementation_version": f"{python_version}.0",
-        "os_name": "posix",
-        "platform_machine": "x86_64",
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": f"{python_version}.0",
-        "python_version": python_version,
-        "sys_platform": "linux",
-        "extra": "",
-    }
-
-    def of_line(line: str) -> PipRequirement | None:
-        library, semicolon, condition = line.partition(";")
-        wanted = requirement_of_line(library.strip())
-        if not semicolon:
-            return wanted
-        try:
-            return wanted if Marker(condition).evaluate(environment) else None
-        except (InvalidMarker, UndefinedEnvironmentName, UndefinedComparison) as error:
-            raise ValueError(
-                f"{condition.strip()!r} is not an environment marker, like python_version < '3.12'."
-            ) from error
-
-    found = parse_lines(
-        text,
-        of_line,
-        lambda wanted: wanted.normalized_name if wanted else object(),
-        field="requirements",
-    )
-    return [wanted for wanted in found if wanted]
-
-
 def parse_os_packages(text: str) -> list[OSPackage]:
     """One `name` or `name=version` a line. Raises `RequirementErrors`."""
 
@@ -216,36 +159,6 @@ def refuse_unprintable(line: str) -> None:
     for character in line:
         if not (character == "\t" or (character.isprintable() and character.isascii())):
             raise ValueError(f"It contains the character {character!a}, which no name has.")
-
-
-def requirement_of_line(line: str) -> PipRequirement:
-    """Parse one line. Raises `ValueError` with a sentence that says what to write instead."""
-    if line.startswith("-"):
-        raise ValueError(
-            f"{line.split()[0]} is an option; write the library's name and version alone. "
-            "Package indexes are the platform's configuration."
-        )
-    if "--hash" in line or line.endswith("\\"):
-        raise ValueError(
-            "Hashes and continued lines are not taken; write the name and version alone. "
-            "The platform locks hashes by itself."
-        )
-    if "@" in line or "://" in line:
-        raise ValueError("A URL cannot be installed; write the library's name and version.")
-    if ";" in line:
-        raise ValueError(
-            "Environment markers are not taken, as the image's Python is known; "
-            "leave out the semicolon and what follows."
-        )
-    if line.startswith((".", "/", "~")) or "/" in line or "\\" in line:
-        raise ValueError("A path cannot be installed; write the library's name and version.")
-    try:
-        parsed = Requirement(line)
-    except InvalidRequirement as error:
-        raise ValueError(
-            f"{line!r} is not a library's name with an optional version, like numpy>=1.26."
-        ) from error
-    return checked_requirement(parsed.name, str(parsed.specifier), tuple(sorted(parsed.extras)))
 
 
 def pip_requirements(items: Iterable[tuple[str, str]]) -> tuple[PipRequirement, ...]:

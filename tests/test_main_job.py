@@ -25,11 +25,11 @@ from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import removal
 from images.operations.images import create_image
+from images.reading import parse_pip_requirements
 from images.references import pull_reference
 from images.registry import connection as registry_connection
 from images.registry.distribution.client import Descriptor, RegistryClient
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
-from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform import processes
 from ri_platform.local import services

@@ -24,6 +24,7 @@ from images.doctor import here
 from images.doctor.abilities import abilities, source_builds
 from images.doctor.findings import Finding, failed, ok, warning
 from images.errors import BuildError, RegistryError, ResolutionFailed
+from images.reading import parse_pip_requirements
 from images.registry import connection, naming
 from images.registry.distribution.client import (
     OCI_CONFIG,
@@ -34,7 +35,6 @@ from images.registry.distribution.client import (
     digest_of,
 )
 from images.registry.ecr import identity
-from images.requirements import parse_pip_requirements
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
 
 from images.models import Assignment, AssignmentState, MLModel, PythonVersion
-from images.requirements import parse_model_requirements
+from images.reading import parse_pip_requirements
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces import audit
 from workspaces.access import Action, Actor, require
@@ -41,7 +41,9 @@ class EditModel:
         name = self.name.strip()
         if not name:
             raise Invalid("A model needs a name.", field="name")
-        parsed = parse_model_requirements(self.requirements, self.python_version)
+        parsed = parse_pip_requirements(
+            self.requirements, self.python_version, field="requirements"
+        )
         return {
             "name": name,
             "description": self.description,

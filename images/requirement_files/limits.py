@@ -25,6 +25,7 @@ MAX_SOURCE_CHARACTERS = 1_000_000
 MAX_LINES = 100_000
 # Of one requirement without its hashes; `apache-airflow` with all of its extras has 1,500.
 MAX_REQUIREMENT = 4_000
+MAX_NAME = 200
 MAX_REQUIREMENTS = 5_000
 MAX_PARENTHESES = 50
 MAX_YAML_DEPTH = 20

@@ -16,10 +16,11 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
+from packaging.version import InvalidVersion, Version
 
 from images.requirement_files.draft import Draft, Place
 from images.requirement_files.explanations import explain_source, explain_text
-from images.requirement_files.limits import MAX_PARENTHESES, MAX_REQUIREMENT
+from images.requirement_files.limits import MAX_NAME, MAX_PARENTHESES, MAX_REQUIREMENT
 from images.requirement_files.values import ReadRequirement
 
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
@@ -100,9 +101,26 @@ def parsed(text: str) -> Requirement:
     if _SOURCE.match(text) or _ARCHIVE.fullmatch(text) or _PATH.fullmatch(text):
         raise ValueError(explain_source(text))
     try:
-        return Requirement(text)
+        wanted = Requirement(text)
     except (InvalidRequirement, RecursionError) as error:
         raise ValueError(explain_text(text)) from error
+    # Its expressions ignore the case of all scripts, by which U+017F in a version is an s.
+    if not f"{wanted.name}{wanted.specifier}".isascii():
+        raise ValueError(explain_text(text))
+    if len(wanted.name) > MAX_NAME:
+        raise ValueError(f"Its name is longer than {MAX_NAME} characters; check the line.")
+    for bound in wanted.specifier:
+        if bound.operator == "===" and not is_version(bound.version):
+            raise ValueError("No index has such a version; write a version of PEP 440 after ===.")
+    return wanted
+
+
+def is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
 
 
 def of_url(

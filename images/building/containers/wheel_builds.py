@@ -27,7 +27,8 @@ from images.building.layers import keys
 from images.building.locks.files import LockedSource, LockedWheel
 from images.building.locks.indexes import Indexes
 from images.errors import LockInvalid, SourceBuildFailed
-from images.requirements import PipRequirement, RequirementErrors, parse_model_requirements
+from images.reading import parse_pip_requirements
+from images.requirements import PipRequirement, RequirementErrors
 
 # Counts up whenever a source gives other bytes, or was made in a sandbox that is trusted no more.
 RECIPE = 2
@@ -150,7 +151,7 @@ class WheelBuilds:
         wanted = [
             requirement
             for line in requires
-            for requirement in parse_model_requirements(line, self.python_version)
+            for requirement in parse_pip_requirements(line, self.python_version)
         ]
         return tuple(self.locking(wanted)) if wanted else ()
 

@@ -13,7 +13,7 @@ import pytest
 from images.building import cache as caches
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status
 from images.operations.images import create_image
-from images.requirements import parse_pip_requirements
+from images.reading import parse_pip_requirements
 from images.spec import ImageSpec
 from tests.conftest import Cast, LocalAWS
 from tests.images.building.private_index import SECRET, private_index

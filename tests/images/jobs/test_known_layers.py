@@ -15,9 +15,9 @@ from images.jobs import repositories
 from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
 from images.operations import alterations, builds, removal
 from images.queries.library_changes import changes
+from images.reading import parse_pip_requirements
 from images.registry import connection
 from images.registry.distribution.client import RegistryClient
-from images.requirements import parse_pip_requirements
 from images.spec import ImageSpec
 from tests.conftest import Cast, LocalAWS
 from tests.test_main_job import ask, build_now

@@ -10,7 +10,7 @@ from packaging.pylock import Pylock
 
 from images.building.locks.dependencies import dependencies_of, pins, with_dependencies
 from images.building.locks.resolve import Target, resolve
-from images.requirements import parse_pip_requirements
+from images.reading import parse_pip_requirements
 
 LOCK = """lock-version = "1.0"
 created-by = "uv"

@@ -26,7 +26,7 @@ from images.building.locks.indexes import Indexes
 from images.building.locks.resolve import Target
 from images.building.locks.sandboxed import lock_of_files
 from images.errors import FetchFailed, SourceBuildFailed, WheelInvalid
-from images.requirements import parse_pip_requirements
+from images.reading import parse_pip_requirements
 from tests.http_server import QuietHandler, address_of, serving
 
 TARGET = Target("3.11")

@@ -16,7 +16,7 @@ from images.building.locks.files import Lock
 from images.building.locks.indexes import Indexes, refuse_forbidden
 from images.building.locks.resolve import Target, resolve
 from images.errors import FetchFailed, PackageNotAllowed, ResolutionFailed
-from images.requirements import parse_pip_requirements
+from images.reading import parse_pip_requirements
 from tests.images.building.locked import a_wheel
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel

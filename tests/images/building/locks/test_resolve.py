@@ -18,7 +18,7 @@ from images.building.locks.files import LockedWheel
 from images.building.locks.resolve import Target, parse_lock, resolve, without_credentials
 from images.errors import FetchFailed, NoWheel, ResolutionFailed, WheelInvalid
 from images.models.lease import LeaseLost
-from images.requirements import parse_pip_requirements
+from images.reading import parse_pip_requirements
 from ri_platform.local.services import free_port
 from tests.http_server import QuietHandler, address_of, serving
 
