@@ -37,6 +37,8 @@ MAX_REFUSED = 500
 MAX_MERGED = 50
 # tomllib takes time with the square of a dotted key's parts. A wheel's address has about ten dots.
 MAX_DOTS_SQUARED = 250
+# Control characters of binary files.
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 
 
 def toml_tables(text: str) -> dict[str, Any]:
@@ -78,8 +80,10 @@ def yaml_document(text: str) -> Node | None:
     try:
         for event in parse(text, Loader=CSafeLoader):
             if isinstance(event, AliasEvent) or getattr(event, "tag", None):
-                line = event.start_mark.line + 1
-                raise ValueError(f"Line {line} has an alias or a tag; write the value itself.")
+                start = event.start_mark
+                raise ValueError(
+                    f"Line {start.line + 1 if start else 1} has an alias or a tag; write the value itself."
+                )
             documents += isinstance(event, DocumentStartEvent)
             values += isinstance(event, ScalarEvent | CollectionStartEvent)
             depth += isinstance(event, CollectionStartEvent)
@@ -93,9 +97,6 @@ def yaml_document(text: str) -> Node | None:
         where = "" if line is None else f" in line {line + 1}"
         problem = getattr(error, "problem", None) or "unreadable"
         raise ValueError(f"It is not YAML: {problem}{where}.") from error
-
-
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 
 
 def refuse_oversized(name: str, text: str, *, generated: bool) -> None:

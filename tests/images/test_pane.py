@@ -174,8 +174,8 @@ def test_the_form_names_the_offending_line_and_keeps_what_was_typed(
     )
     assert response.status_code == 422
     page = response.content.decode()
-    assert "Line 2: -r is an option" in page
-    assert "Line 3: Environment markers are not taken" in page
+    assert "Line 2: other.txt was not given along" in page
+    assert "Line 3: What follows the semicolon is not an environment marker" in page
     assert "pandas; rm -rf /</textarea>" in page
     assert not ManagedImage.objects.exists()
 

@@ -83,9 +83,9 @@ def test_environment_markers_are_decided_by_the_models_python(cast: Cast) -> Non
     [
         ("numpy ; python_version < ", "is not an environment marker"),
         ("numpy ; os.system('true')", "is not an environment marker"),
-        ("numpy @ https://example.org/numpy.whl", "A URL cannot be installed"),
-        ("-r more.txt", "-r is an option"),
-        ("numpy ; python_version > '3'\nnumpy", "stands on line 1 already"),
+        ("numpy @ https://example.org/numpy.whl", "name its released version, like numpy==1.0"),
+        ("-r more.txt", "more.txt was not given along"),
+        ("numpy<2 ; python_version > '3'\nnumpy>=2", "contradicts numpy<2 on line 1"),
     ],
 )
 def test_what_cannot_be_taken_is_told_with_its_line(cast: Cast, line: str, told: str) -> None:
