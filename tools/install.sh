@@ -25,7 +25,7 @@ main() {
   make_environment "$python"
   fetch_uv "$lock"
   install "$lock"
-  if [ "$lock" != "$DEV" ]; then leave_out pip setuptools; fi
+  if [ "$lock" != "$DEV" ]; then leave_out setuptools; fi
   leave_out_translations
   echo "$lock $(contents "$lock")" > "$STAMP"
   echo "Installed in $((SECONDS - begun)) s."
@@ -80,7 +80,7 @@ choose_python() {
 make_environment() {
   local python="$1" package=python3-venv
   if [ -x .venv/bin/python ] && same_python "$python"; then
-    # pip is left out where it is not needed for long; without uv it is.
+    # A venv may be made without pip; without uv it is needed.
     if .venv/bin/python -m pip --version >/dev/null 2>&1; then return; fi
     if quietly .venv/bin/python -m ensurepip; then return; fi
   fi

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from pip._internal.exceptions import InstallationError
 from pip._internal.network.session import PipSession
 from pip._internal.req.constructors import install_req_from_parsed_requirement
 from pip._internal.req.req_file import parse_requirements
@@ -84,7 +85,10 @@ def test_a_line_means_what_pip_takes_it_for(line: str, target: tuple[str, str]) 
         path = Path(folder, "requirements.txt")
         path.write_text(line + "\n", "utf-8")
         (parsed,) = parse_requirements(str(path), session=SESSION)
-        wanted = install_req_from_parsed_requirement(parsed)
+        try:
+            wanted = install_req_from_parsed_requirement(parsed)
+        except InstallationError:
+            reject()
     assert wanted.req is not None
     python, machine = target
     holds = wanted.markers is None or Marker(str(wanted.markers)).evaluate(
