@@ -36,7 +36,7 @@ MAX_REFUSED = 500
 # Lines about one library.
 MAX_MERGED = 50
 # tomllib takes time with the square of a dotted key's parts. A wheel's address has about ten dots.
-MAX_DOTS_SQUARED = 250
+MAX_DOTS_SQUARED = 400
 # Control characters of binary files.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 
