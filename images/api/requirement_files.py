@@ -14,7 +14,7 @@ from images.requirement_files.limits import MAX_FILES
 from images.requirements import MAX_TOLD
 from ri_platform.api import ERRORS, Camel, Line, router
 from workspaces.access import Action
-from workspaces.api import guarded
+from workspaces.api.guard import guarded
 
 routes = router("Requirement files", "Files that say which libraries something needs.")
 
