@@ -132,6 +132,9 @@ TWO_EVENTS = {
     "images.operations.swaps.build_one_that_fits",
 }
 
+# They hold rows still to look at them, and change nothing.
+CHANGE_NOTHING = {"images.operations.runtime_image.validate_image"}
+
 # What has happened before, and what to do with it.
 Prepare = Callable[[Scene], Any]
 Act = Callable[[Actor, Any], object]
@@ -265,7 +268,8 @@ def scene(cast: Cast, base: BaseImage) -> Scene:
 
 
 def test_none_is_missing() -> None:
-    assert {name for module in MODULES for name in operations_of(module)} == set(OPERATIONS)
+    found = {name for module in MODULES for name in operations_of(module)}
+    assert found == set(OPERATIONS) | CHANGE_NOTHING
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
