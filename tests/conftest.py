@@ -1,41 +1,31 @@
-"""The fixed cast, and the local AWS under the document's two identities."""
+"""Fixtures that every test may ask for: the cast, the local AWS, the web process, the browser."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from allauth.account.internal.flows.login import record_authentication
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
-from django.db import connection
-from django.http import HttpRequest
-from django.test import Client, override_settings
+from django.test import override_settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from images.models import BaseImage
 from images.models.lease import WorkState
-from images.registry.distribution.client import RegistryClient
-from images.registry.distribution.transport import Credentials
-from images.registry.ecr import local_iam
-from images.registry.ecr.repositories import RepositoryControl
-from images.registry.naming import DEFAULT_PREFIX
-from ri_platform import processes
 from ri_platform.local import services
 from tests import factories
+from tests.cast import Cast
 from tests.chromium import FLAGS, chromium_path
+from tests.local_aws import LocalAWS, local_aws
 from tests.needs import pytest_runtest_setup, pytest_terminal_summary, require  # noqa: F401
+from tests.rabbitmq import rabbitmq
 from tests.services import STATE
-from workspaces.models import InstanceRole, User, Workspace, WorkspaceRole
+from tests.web_process import web_process
+from workspaces.models import InstanceRole, WorkspaceRole
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,59 +74,6 @@ def web(django_db_setup: None) -> Iterator[str]:
         yield address
 
 
-@contextmanager
-def web_process(port: int, **variables: str) -> Iterator[str]:
-    """A web process on the test's own database, with more variables where a test needs them."""
-    database = connection.settings_dict
-    environment = {
-        **services.without_aws(dict(os.environ)),
-        "DATABASE_URL": services.database_url(str(database["HOST"]), str(database["NAME"])),
-        "RI_SECRET_KEY": settings.SECRET_KEY,
-        "RI_MAX_FAILED_AUTHENTICATIONS": "10000",
-        "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
-        **variables,
-    }
-    process = subprocess.Popen(processes.web(port), env=environment)
-    try:
-        # Long: other tests may keep all cores busy meanwhile.
-        assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz", 120)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Somebody of every kind, and two workspaces; the stranger and the basic user are in neither."""
-
-    admin: User
-    support: User
-    manager: User
-    member: User
-    viewer: User
-    stranger: User
-    workspace: Workspace
-    other: Workspace
-
-    @staticmethod
-    def client(user: User | None) -> Client:
-        client = Client()
-        if user is not None:
-            client.force_login(user)
-        return client
-
-    @classmethod
-    def confirmed_client(cls, user: User) -> Client:
-        """Of somebody who has just said once more who they are, as what protects an account asks."""
-        client = cls.client(user)
-        request = HttpRequest()
-        request.session = client.session
-        record_authentication(request, user, "password", reauthenticated=True)
-        request.session.save()
-        return client
-
-
 @pytest.fixture
 def cast(db: None) -> Cast:
     users = {
@@ -164,87 +101,10 @@ def base(db: None) -> BaseImage:
     return factories.make_base_image()
 
 
-@dataclass(frozen=True)
-class LocalAWS:
-    """A running local AWS with IAM on, and the two identities' keys as environments."""
-
-    url: str
-    keys: dict[str, dict[str, str]]
-
-    @contextmanager
-    def identity(self, name: str) -> Iterator[None]:
-        """Be `registry-server` or `build-jobs`, as that worker's process would be."""
-        before = {key: os.environ.get(key) for key in self.keys[name]}
-        os.environ.update(self.keys[name])
-        try:
-            yield
-        finally:
-            for key, value in before.items():
-                if value is None:
-                    del os.environ[key]
-                else:
-                    os.environ[key] = value
-
-    def control(self, identity: str, prefix: str = DEFAULT_PREFIX) -> RepositoryControl:
-        """The control plane as one of the two, wherever it is asked from."""
-        keys = self.keys[identity]
-        return RepositoryControl(
-            prefix=prefix,
-            region=services.REGION,
-            endpoint_url=self.url,
-            registry_override=self.url,
-            session=boto3.Session(
-                aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-                aws_session_token=keys.get("AWS_SESSION_TOKEN"),
-            ),
-        )
-
-    def password(self, identity: str = "build-jobs") -> str:
-        """A password for the registry, whose user is AWS."""
-        return self.control(identity).authorization().password
-
-    def client(self, identity: str = "build-jobs", **options: Any) -> RegistryClient:
-        """The data plane as one of the two, with no guard but IAM."""
-        password = self.password(identity)
-        return RegistryClient(
-            self.url,
-            credentials=lambda refused=None: Credentials("AWS", password),
-            guard=str,
-            **options,
-        )
-
-    @contextmanager
-    def repositories(self, *names: str) -> Iterator[None]:
-        """Repositories for the time of a test, made and deleted by the registry server."""
-        control = self.control("registry-server")
-        for name in names:
-            control.create_repository(name, ours=False)
-        try:
-            yield
-        finally:
-            for name in names:
-                control.delete_repository(name)
-
-
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAWS]:
     with local_aws(STATE / "aws") as account:
         yield account
-
-
-@contextmanager
-def local_aws(state: Path) -> Iterator[LocalAWS]:
-    """An AWS account of its own, for as long as it takes."""
-    port = services.free_port()
-    process = services.start_aws(state, port)
-    try:
-        assert services.wait_until_answers(services.aws_health(port))
-        url = f"http://127.0.0.1:{port}"
-        yield LocalAWS(url, local_iam.bootstrap(url, services.REGION, DEFAULT_PREFIX, {}))
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture
@@ -256,6 +116,17 @@ def registry(aws: LocalAWS, settings: Any, tmp_path: Path) -> LocalAWS:
     # What is removed here is looked for at once.
     settings.REMOVAL_GRACE = timedelta(0)
     return aws
+
+
+@pytest.fixture(scope="module", params=["pgmq", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of each broker that installations may use; empty is the test's own database."""
+    if request.param == "pgmq":
+        yield ""
+    else:
+        require("rabbitmq")
+        with rabbitmq() as address:
+            yield address
 
 
 _imported: dict[str, Any] = {}

@@ -16,11 +16,12 @@ from django.utils import timezone
 
 from images.models import BaseImage, Build, BuildHost, ManagedImage
 from images.models.lease import WorkState
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import ask, broker, until, workers
+from tests.builds import ask
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
+from tests.workers import until, workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
-__all__ = ["broker"]
 # Enough to be still building when the second worker is ready.
 LIBRARIES = "numpy\npandas\nscikit-learn\nscipy\nmatplotlib\nsympy\nstatsmodels"
 

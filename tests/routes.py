@@ -13,7 +13,7 @@ from django.utils import timezone
 from images.models import AssignmentState, ManagedImage, MLModel
 from ri_platform.sdk_wheel import sdk_wheel
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Action, Actor, allows
 from workspaces.models import User
 from workspaces.operations import tokens

@@ -14,7 +14,7 @@ from django.urls import URLPattern, reverse
 from images.models import BaseImage, ManagedImage
 from images.operations import removal
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from tests.routes import ROUTES, arguments_of
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.models import User

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.db import transaction
-from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from images.models import BaseImage
 from tests import factories
-from tests.conftest import Cast
-from workspaces.models import AuditEvent, InstanceRole, User
+from tests.cast import Cast, operator_of
+from workspaces.models import AuditEvent, User
 
 ROOT = "/django-admin/"
 
@@ -84,12 +83,6 @@ def test_nothing_is_added_changed_or_deleted_there(model: Any, cast: Cast, base:
     assert model.objects.count() == before
     if row is not None and model is not AuditEvent:
         assert operator.get(f"{page}{row.pk}/history/").status_code == 200
-
-
-def operator_of(cast: Cast) -> Client:
-    User.objects.filter(pk=cast.admin.pk).update(is_superuser=True)
-    assert cast.admin.role == InstanceRole.ORGANIZATION_ADMINISTRATOR
-    return cast.client(cast.admin)
 
 
 def test_passwords_and_sessions_have_their_own_pages(cast: Cast) -> None:

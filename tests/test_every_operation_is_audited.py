@@ -33,7 +33,7 @@ from images.operations.images import create_image
 from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces import audit
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, Membership

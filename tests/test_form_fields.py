@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from images.models import BaseImage, ManagedImage
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from tests.routes import ROUTES, address_of
 
 

@@ -19,9 +19,8 @@ from django.utils import timezone
 
 from images.models import BaseImage
 from ri_platform.address import client_address
-from tests.conftest import Cast
+from tests.cast import Cast, operator_of
 from tests.one_time_codes import code_of
-from tests.test_admin_matrix import operator_of
 from workspaces import limits
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, FailedAuthentication

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
-from django.db import connection
 
 from images.errors import RegistryUnavailable
 from images.jobs import build as run
@@ -24,100 +15,18 @@ from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import removal
-from images.operations.images import create_image
-from images.reading import parse_pip_requirements
-from images.references import pull_reference
 from images.registry import connection as registry_connection
-from images.registry.distribution.client import Descriptor, RegistryClient
+from images.registry.distribution.client import RegistryClient
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS, iam_action
-from images.spec import ImageSpec
-from ri_platform import processes
 from ri_platform.local import services
-from tests.conftest import Cast, LocalAWS
-from tests.needs import require
-from tests.rabbitmq import rabbitmq
+from tests.builds import ask, build_now, pulled, runs_in
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
+from tests.workers import until, workers
 from workspaces.access import Actor
 
 # Workers and lease renewals have connections of their own: they see only what is committed.
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
-
-
-def ask(cast: Cast, name: str, requirements: str) -> ManagedImage:
-    return create_image(
-        Actor(cast.member),
-        name,
-        ImageSpec("all", "3.11", tuple(parse_pip_requirements(requirements))),
-        workspace=cast.workspace,
-    )
-
-
-def build_now(aws: LocalAWS, image: ManagedImage) -> ManagedImage:
-    """What the two workers do, each under its identity, without a broker between."""
-    with aws.identity("registry-server"):
-        repositories.prepare_repository(image.pk)
-    with aws.identity("build-jobs"):
-        for build in image.builds.all():
-            run.run(build.pk)
-    image.refresh_from_db()
-    return image
-
-
-def pulled(registry: LocalAWS, image: ManagedImage, folder: Path) -> Path:
-    """The image's file system, by skopeo where it is there, else by our own client."""
-    assert image.current_build is not None
-    layout = folder / "oci"
-    reference = pull_reference(image, image.current_build)
-    if shutil.which("skopeo"):
-        subprocess.run(
-            ["skopeo", "copy", "-q", "--src-tls-verify=false",
-             "--src-creds", f"AWS:{registry.password()}", f"docker://{reference}", f"oci:{layout}:x"],
-            check=True,
-        )  # fmt: skip
-        blobs = layout / "blobs/sha256"
-        index = json.loads((layout / "index.json").read_text())
-        manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
-        layers = [blobs / layer["digest"][7:] for layer in manifest["layers"]]
-    else:
-        layers = pulled_by_ourselves(registry, image, folder)
-    root = folder / "root"
-    root.mkdir()
-    for layer in layers:
-        subprocess.run(["tar", "-C", str(root), "-xzf", str(layer)], check=True)
-    return root
-
-
-def pulled_by_ourselves(registry: LocalAWS, image: ManagedImage, folder: Path) -> list[Path]:
-    assert image.current_build is not None
-    repository = f"rime-managed-images/{image.name}"
-    with registry.client() as client:
-        manifest = client.get_manifest(repository, image.current_build.manifest_digest).json()
-        layers = [Descriptor.from_json(layer) for layer in manifest["layers"]]
-        for layer in layers:
-            client.download_blob(repository, layer, folder / layer.digest[7:])
-    return [folder / layer.digest[7:] for layer in layers]
-
-
-def runs_in(root: Path, *command: str) -> str:
-    """The command's output in the image; without root, by its files under an interpreter of its Python."""
-    if os.geteuid() == 0:
-        whole = ["/usr/sbin/chroot", str(root), *command]
-        environment = {"PATH": "/opt/managed/bin:/usr/bin:/bin"}
-    else:
-        site = root / "opt/managed/lib/python3.11/site-packages"
-        whole = [interpreter("3.11"), "-S", *command[1:]]
-        environment = {"PYTHONPATH": str(site)}
-    done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def interpreter(version: str) -> str:
-    """One of this version: compiled modules, which numpy has, are for no other."""
-    found = shutil.which(f"python{version}")
-    if sys.version_info[:2] == tuple(map(int, version.split("."))):
-        return sys.executable
-    if found is None:
-        pytest.skip(f"Python {version} or root is needed to run what an image for it holds.")
-    return found
 
 
 def test_a_named_library_becomes_an_image_that_a_stock_client_pulls_and_runs(
@@ -269,67 +178,6 @@ def test_the_web_process_has_no_aws_identity(registry: LocalAWS) -> None:
 
 
 # --- real workers, a real broker, and a worker that is killed -----------------------------------------
-
-
-@pytest.fixture(scope="module", params=["pgmq", "rabbitmq"])
-def broker(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of each broker that installations may use; empty is the test's own database."""
-    if request.param == "pgmq":
-        yield ""
-    else:
-        require("rabbitmq")
-        with rabbitmq() as address:
-            yield address
-
-
-@contextmanager
-def workers(
-    aws: LocalAWS, tmp_path: Path, broker: str, **variables: str
-) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
-    """Start workers and the scheduler as an installation does, on the test's own database."""
-    database = connection.settings_dict
-    started: list[subprocess.Popen[bytes]] = []
-    address = services.database_url(str(database["HOST"]), str(database["NAME"]))
-    common = {
-        **services.without_aws(dict(os.environ)),
-        "DATABASE_URL": address,
-        "CELERY_BROKER_URL": broker or address.replace("postgres", "pgmq", 1),
-        "RI_AWS_ENDPOINT_URL": aws.url,
-        "RI_REGISTRY_URL": aws.url,
-        "RI_CACHE_DIR": str(django_settings.CACHE_DIR),
-        "RI_BUILD_LEASE_SECONDS": "3",
-        "RI_SWEEP_SECONDS": "1",
-        **variables,
-    }
-
-    def start(name: str) -> subprocess.Popen[bytes]:
-        identity = processes.IDENTITIES.get(name)
-        command = processes.worker(name) if identity else processes.scheduler(tmp_path)
-        process = subprocess.Popen(
-            command,
-            env={**common, **(aws.keys[identity] if identity else {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    try:
-        yield start
-    finally:
-        for process in started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def until(condition: Callable[[], Any], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.05)
 
 
 def test_a_killed_workers_build_is_finished_once_by_the_next(

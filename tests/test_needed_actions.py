@@ -25,8 +25,9 @@ from images.registry.ecr.permissions import (
 )
 from images.registry.naming import DEFAULT_PREFIX
 from ri_platform.local import services
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import ask, pulled_by_ourselves
+from tests.builds import ask, pulled_by_ourselves
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from workspaces.access import Actor
 
 pytestmark = [

@@ -14,7 +14,7 @@ from django.utils import timezone
 from images.models import BaseImage, Build, ManagedImage, Status, TaskDue
 from images.models.lease import WorkState
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, InstanceRole, User
 from workspaces.operations import tokens

@@ -15,7 +15,7 @@ import pytest
 
 from ri_platform.local import services
 from tests import factories
-from tests.conftest import web_process
+from tests.web_process import web_process
 from workspaces.models import AuditEvent, User
 
 pytestmark = pytest.mark.slow

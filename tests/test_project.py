@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,23 @@ def test_a_modules_docstring_says_what_it_is_and_asks_no_question() -> None:
     assert len(modules) > 50
     begun = {path: ast.get_docstring(ast.parse(path.read_text("utf-8"))) for path in modules}
     assert not [path for path, text in begun.items() if text and question.match(text)]
+
+
+def test_no_module_imports_from_a_test_or_a_conftest() -> None:
+    """What several tests use lies in a module of its own name, as tests/cast.py and tests/builds.py."""
+    wrong = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in ROOT.glob("tests/**/*.py")
+        for module in imported_modules(ast.parse(path.read_text("utf-8")))
+        if module.startswith("tests.") and re.search(r"\.(conftest|test_\w+)(\.|$)", module)
+    ]
+    assert not wrong
+
+
+def imported_modules(tree: ast.Module) -> Iterator[str]:
+    """The modules and the names that a module imports, with their packages."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)

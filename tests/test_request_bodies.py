@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ri_platform.local import services
-from tests.conftest import web_process
+from tests.web_process import web_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

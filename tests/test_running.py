@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -32,7 +29,8 @@ from ri_platform import health, logs, metrics
 from ri_platform.celery import app
 from ri_platform.local import services
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
+from tests.log_lines import written
 from workspaces.access import Actor
 from workspaces.models import Workspace
 
@@ -178,20 +176,6 @@ def test_requests_are_measured_by_route(client: Client, settings: Any, db: None)
 
 
 # --- logs -------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def written(form: str, *secrets: str) -> Iterator[io.StringIO]:
-    """What the log's lines look like in a form, with an installation's own secrets."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logs.Formatter(form, logs.Scrubber(secrets)))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield stream
-    finally:
-        root.removeHandler(handler)
 
 
 def test_a_line_is_one_json_object_with_what_it_is_about() -> None:

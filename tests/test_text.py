@@ -11,7 +11,7 @@ from django import forms
 from images import forms as image_forms
 from images.models import MLModel
 from ri_platform.text import column_length
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces import forms as workspace_forms
 from workspaces.models import Workspace
 from workspaces.sign_in import forms as sign_in_forms

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import User
 from workspaces.operations import tokens
-
-Ask = Callable[..., Any]
 
 
 @pytest.fixture

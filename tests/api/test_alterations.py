@@ -5,8 +5,8 @@ from __future__ import annotations
 from images.models import Alteration, BaseImage
 from images.models.lease import WorkState
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 
 
 def test_a_preview_builds_nothing_until_it_is_said_so(

@@ -12,8 +12,8 @@ from django.test import Client
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.models import AuditEvent
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from images.models import BaseImage, ManagedImage, MLModel
 from ri_platform.errors import NotAllowed
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Action, Actor, allows
 from workspaces.models import ApiToken, AuditEvent, InstanceRole, Membership, User, WorkspaceRole
 from workspaces.operations import tokens

@@ -11,8 +11,8 @@ from images.models import AwsContact, BaseImage, BuildHost, ManagedImage, Status
 from images.models.contact import Identity
 from images.operations import removal
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 

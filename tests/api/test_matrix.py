@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -13,23 +13,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from images.models import BaseImage, ManagedImage
-from ri_platform.urls import api
 from tests import factories
-from tests.conftest import Cast
+from tests.api.endpoints import ENDPOINTS
+from tests.cast import Cast
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.models import User, WorkspaceRole
 
-
-def endpoints() -> Iterator[tuple[str, str, Any]]:
-    """(method, path with parameters in braces, view) of all there are."""
-    for prefix, router in api._routers:
-        for path, view in router.path_operations.items():
-            for operation in view.operations:
-                for method in operation.methods:
-                    yield method, f"{prefix}{path}", operation.view_func
-
-
-ENDPOINTS = list(endpoints())
 VIEWS = {view.__name__ for _, _, view in ENDPOINTS}
 
 

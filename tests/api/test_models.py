@@ -14,8 +14,8 @@ from images.models import BaseImage, Build, BuildReason, ManagedImage, MLModel, 
 from images.operations import removal, swaps
 from images.operations.swaps import ExternalChoice, ManagedChoice
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 
 

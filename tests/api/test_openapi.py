@@ -15,8 +15,8 @@ from images.models import BaseImage, BuildHost
 from ri_platform.text import ONE_LINE
 from ri_platform.urls import api
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 
 DOCUMENT: dict[str, Any] = Client().get("/api/openapi.json").json()
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Callable
 
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, Organization, User
 from workspaces.operations import tokens

@@ -8,8 +8,8 @@ import pytest
 
 from images.models import BaseImage, ManagedImage, Status
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.models import User, Workspace, WorkspaceRole
 
 

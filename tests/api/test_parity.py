@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from ri_platform.urls import api
-from tests.api.test_matrix import ENDPOINTS
+from tests.api.endpoints import ENDPOINTS
 from tests.routes import ROUTES
 from workspaces.access import TABLE, Action
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.test import Client
 
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
 from workspaces.operations import tokens

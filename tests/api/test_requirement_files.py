@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 
 
 def body(text: str, name: str = "requirements.txt", **others: Any) -> dict[str, Any]:

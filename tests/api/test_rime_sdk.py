@@ -12,8 +12,9 @@ from django.utils import timezone
 from images.models import BaseImage, BuildHost, ManagedImage, Status
 from tests import factories
 from tests.api.public_client import LOCKS, PublicClient, Raised
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import build_now
+from tests.builds import build_now
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from workspaces.models import ApiToken, User
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]

@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from images.models import BaseImage, BuildHost
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.operations import tokens
 

@@ -13,8 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from ri_platform.errors import Conflict, NotAllowed
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, InstanceRole, User, WorkspaceRole
 from workspaces.operations import tokens

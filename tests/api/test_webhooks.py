@@ -5,8 +5,8 @@ from __future__ import annotations
 from images.models import BaseImage, Delivery
 from images.operations import removal
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 
 

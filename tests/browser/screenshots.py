@@ -37,8 +37,8 @@ from images.models.lease import WorkState
 from images.operations import removal, swaps
 from images.requirements import PipRequirement
 from tests import factories
-from tests.browser.conftest import DESKTOP, PHONE
-from tests.conftest import Cast
+from tests.browser.pages import DESKTOP, PHONE
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
 

@@ -20,9 +20,9 @@ from playwright.sync_api import Page
 from images.models import BaseImage, ManagedImage
 from images.models.lease import WorkState
 from tests import factories
-from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.pages import DESKTOP, PHONE
 from tests.browser.screenshots import furnish
-from tests.conftest import Cast
+from tests.cast import Cast
 from tests.routes import ROUTES, address_of
 from workspaces.models import User
 

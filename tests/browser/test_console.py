@@ -12,8 +12,8 @@ from images.jobs.journal import Journal
 from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
 from images.models.lease import WorkState
 from tests import factories
-from tests.browser.conftest import PHONE
-from tests.conftest import Cast
+from tests.browser.pages import PHONE
+from tests.cast import Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from images.models import BaseImage, ManagedImage
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

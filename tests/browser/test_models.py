@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from images.models import Assignment, BaseImage
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

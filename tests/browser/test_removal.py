@@ -11,7 +11,8 @@ from images.jobs import repositories as reconcile
 from images.models import BaseImage, ManagedImage
 from images.registry import connection
 from tests import factories
-from tests.conftest import Cast, LocalAWS
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.conftest import Cast
+from tests.cast import Cast
 from tests.one_time_codes import code_of
 from workspaces.models import AuditEvent, User
 

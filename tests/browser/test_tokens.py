@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.conftest import Cast
+from tests.cast import Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -22,8 +22,8 @@ from prometheus_client.registry import REGISTRY
 
 from ri_platform import metrics, processes
 from ri_platform.local import services
-from tests.conftest import web_process
-from tests.deploy.test_compose import COMPOSE
+from tests.deploy.compose import COMPOSE
+from tests.web_process import web_process
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/prometheus"

@@ -5,22 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from ri_platform import processes
 from ri_platform.settings import env
-
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
-# The database and the broker are other people's images.
-PLATFORM = {
-    name: service
-    for name, service in COMPOSE["services"].items()
-    if "PLATFORM_IMAGE" in service["image"]
-}
+from tests.deploy.compose import COMPOSE, DEPLOY, PLATFORM
 
 
 def test_every_process_of_an_instance_has_its_service() -> None:

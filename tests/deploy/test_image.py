@@ -28,9 +28,9 @@ from images.models import BaseImage
 from ri_platform import processes
 from ri_platform.local import services
 from ri_platform.version import VERSION
-from tests.conftest import LocalAWS, local_aws
+from tests.deploy.compose import PLATFORM
 from tests.deploy.container import POSTGRES_SOCKET, ROOT, Image, built
-from tests.deploy.test_compose import PLATFORM
+from tests.local_aws import LocalAWS, local_aws
 from tests.needs import needs
 from tests.rabbitmq import is_here, rabbitmq
 from tests.rootfs import patched_debian

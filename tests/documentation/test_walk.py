@@ -23,7 +23,7 @@ from ri_platform.local import services
 from tests.documentation.pages import PAGES, PRUNED, ROOT, Code
 from tests.documentation.programs import EVERYWHERE, PYTHON
 from tests.documentation.shell import commands
-from tests.local.test_make_run import await_the_end_of_all, environment
+from tests.local.make_run import await_the_end_of_all, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 # What these do takes minutes, and is tried elsewhere: tests/images/jobs/test_catalogue_image.py.

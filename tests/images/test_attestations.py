@@ -11,8 +11,9 @@ from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary, Status
 from images.registry import connection
 from images.registry.distribution.client import Descriptor
 from tests import factories
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import ask, build_now
+from tests.builds import ask, build_now
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 
 
 def download(cast: Cast, route: str, name: str) -> bytes:

@@ -16,8 +16,8 @@ from images.models.lease import WorkState
 from ri_platform import announcements, logs
 from ri_platform.local.terminal import Terminal
 from tests import factories
-from tests.conftest import Cast
-from tests.test_running import written
+from tests.cast import Cast
+from tests.log_lines import written
 
 REASON = "mmdebstrap could not make Debian bookworm: No route to host"
 HINT = "Look at the package mirror."

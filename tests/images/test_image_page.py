@@ -14,7 +14,7 @@ from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Stat
 from images.queries.library_origins import origins
 from images.views.image_page import TABS
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 VERSIONS = {"numpy": "2.5.0", "pandas": "3.0.1", "python-dateutil": "2.9.0", "pip": "23.0"}
 

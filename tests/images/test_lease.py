@@ -22,7 +22,7 @@ from images.models.lease import LeaseLost, WorkState
 from images.operations import removal
 from ri_platform.errors import DomainError
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 
 PRODUCT = Product("sha256:" + "a" * 64, "sha256:" + "b" * 64, 1, 1, [Library("numpy", "2.0")], [])

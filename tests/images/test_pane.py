@@ -13,7 +13,7 @@ from django.urls import reverse
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 NEW = {"name": "churn", "image_type": "all", "python_version": "3.11", "os_packages": ""}
 

@@ -14,8 +14,9 @@ from images.models import BaseImage, ManagedImage, Status
 from ri_platform.local import identity
 from ri_platform.settings import env
 from tests import factories
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import ask, build_now
+from tests.builds import ask, build_now
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 
 
 def test_what_cannot_be_pulled_is_a_sentence(base: BaseImage, tmp_path: Path) -> None:

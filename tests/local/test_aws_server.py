@@ -20,7 +20,7 @@ from images.registry.distribution.transport import Credentials
 from images.registry.ecr import local_iam
 from images.registry.naming import DEFAULT_PREFIX
 from ri_platform.local import services
-from tests.conftest import LocalAWS
+from tests.local_aws import LocalAWS
 
 pytestmark = pytest.mark.slow
 

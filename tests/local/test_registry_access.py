@@ -15,7 +15,7 @@ from images.registry.distribution.client import digest_of
 from images.registry.ecr import local_iam
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, iam_action
 from ri_platform.local import registry_access, services
-from tests.conftest import LocalAWS
+from tests.local_aws import LocalAWS
 
 REPOSITORY = "rime-managed-images/access"
 DIGEST = digest_of(b"layer")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ri_platform.local import services
-from tests.local.test_make_run import ROOT, await_the_end_of_all, environment, state_folder
+from tests.local.make_run import ROOT, await_the_end_of_all, environment, state_folder
 
 pytestmark = pytest.mark.slow
 

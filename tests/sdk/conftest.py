@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
-from click.testing import CliRunner, Result
 from django.db import connection
 from django.utils import timezone
-from ri_platform_sdk.cli import main
 
 from images.jobs import alteration as locking
 from images.jobs import repositories
 from images.models import Alteration, BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import build_now
+from tests.builds import build_now
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
+from tests.sdk.prompt import Instance, Prompt
 from workspaces.access import Actor
 from workspaces.models import User
 from workspaces.operations import tokens
-
-T = TypeVar("T")
-
-
-def in_a_thread(function: Callable[[], T]) -> T:
-    """Call it where no event loop runs: in this thread, the browser tests may have left theirs."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(function).result()
-
-
-@dataclass(frozen=True)
-class Instance:
-    domain: str
-    token_for: Callable[[User], str]
 
 
 @pytest.fixture
@@ -76,24 +58,6 @@ def building(registry: LocalAWS, debian: BaseImage) -> Iterator[None]:
     with registry.identity("registry-server"):
         for image in ManagedImage.objects.all():
             repositories.delete_repository(image.pk)
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """`ri-images` as somebody runs it who has a home of their own, and what is in their environment."""
-
-    environment: dict[str, str | None]
-
-    def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Result:
-        return CliRunner().invoke(
-            main, list(arguments), input=stdin, env={**self.environment, **variables}
-        )
-
-    def json(self, *arguments: str) -> Any:
-        """What the command prints with `--json`. It has to succeed."""
-        answer = self(*arguments, "--json")
-        assert answer.exit_code == 0, answer.output
-        return json.loads(answer.stdout)
 
 
 @pytest.fixture

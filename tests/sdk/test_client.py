@@ -27,8 +27,8 @@ from ri_platform_sdk.requirements import wire_requirements
 
 from images.models import BaseImage, ManagedImage, Status
 from tests import factories
-from tests.conftest import Cast
-from tests.sdk.conftest import Instance, in_a_thread
+from tests.cast import Cast
+from tests.sdk.prompt import Instance, in_a_thread
 
 # --- requirements ---------------------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ from ri_platform_sdk.cli import main, output
 from images.models import BaseImage, ManagedImage, Status
 from ri_platform.local.services import free_port
 from tests import factories
-from tests.conftest import Cast, web_process
-from tests.sdk.conftest import Instance, Prompt
+from tests.cast import Cast
+from tests.sdk.prompt import Instance, Prompt
+from tests.web_process import web_process
 
 PromptOf = Callable[..., Prompt]
 LATE = pytest.mark.django_db(transaction=True)

@@ -15,8 +15,8 @@ from ri_platform_sdk.cli import completion, main
 
 from images.models import BaseImage
 from tests import factories
-from tests.conftest import Cast
-from tests.sdk.conftest import Prompt
+from tests.cast import Cast
+from tests.sdk.prompt import Prompt
 
 SDK = Path(__file__).resolve().parents[2] / "sdk"
 LATE = pytest.mark.django_db(transaction=True)

@@ -15,8 +15,8 @@ import pytest
 from ri_platform_sdk import AsyncClient, Client
 from ri_platform_sdk.cli import main
 
-from tests.conftest import Cast
-from tests.sdk.conftest import Instance, Prompt, in_a_thread
+from tests.cast import Cast
+from tests.sdk.prompt import Instance, Prompt, in_a_thread
 
 ROOT = Path(__file__).resolve().parents[2]
 # What changes the image comes after what only looks at it.

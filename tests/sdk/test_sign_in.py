@@ -19,8 +19,8 @@ from ri_platform_sdk.cli.session import Session
 
 from images.models import BaseImage
 from tests import factories
-from tests.conftest import Cast
-from tests.sdk.conftest import Instance, Prompt
+from tests.cast import Cast
+from tests.sdk.prompt import Instance, Prompt
 from workspaces.models import ApiToken
 
 SDK = Path(__file__).resolve().parents[2] / "sdk"

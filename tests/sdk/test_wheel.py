@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ri_platform.sdk_wheel import sdk_wheel
-from tests.conftest import Cast
+from tests.cast import Cast
 
 SDK = Path(settings.BASE_DIR) / "sdk"
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from ri_platform import single_sign_on
 from ri_platform.env import Env
 from ri_platform.local import services
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.checks import roles_are_known
 from workspaces.models import AuditEvent, InstanceRole, User
 from workspaces.sign_in.single_sign_on import follow_role, role_of

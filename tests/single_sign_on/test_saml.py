@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.models import InstanceRole, User
 
 pytestmark = pytest.mark.browser

@@ -21,7 +21,7 @@ from images.registry.distribution.client import digest_of
 from images.registry.ecr import local_iam
 from images.registry.ecr.permissions import IDENTITIES, policy_document, repositories_arn
 from ri_platform.local import services
-from tests.conftest import LocalAWS
+from tests.local_aws import LocalAWS
 from tests.needs import Lack, may_skip, refuse, require
 from tools.terraform_docs import MODULE
 

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.models import AuditEvent, Workspace
 
 

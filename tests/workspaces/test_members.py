@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from ri_platform.errors import Conflict, NotAllowed
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, Membership, User, WorkspaceRole
 from workspaces.operations import members, tokens

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ri_platform.errors import Conflict, NotAllowed
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces import audit
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, InstanceRole, User

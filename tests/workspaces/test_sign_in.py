@@ -23,7 +23,7 @@ from django.utils import timezone
 from pwned_passwords_django.api import PwnedPasswords
 
 from ri_platform.address import network_of
-from tests.conftest import Cast
+from tests.cast import Cast
 from tests.http_server import QuietHandler, address_of, serving
 from tests.one_time_codes import code_of
 from workspaces import middleware

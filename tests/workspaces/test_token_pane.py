@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import ApiToken
 from workspaces.operations import tokens

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from images.models import BaseImage, ManagedImage
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.models import AuditEvent, Workspace
 
 

@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from images.jobs import aws_contact
 from images.models import AwsContact, BaseImage, BuildHost
-from tests.conftest import Cast, LocalAWS
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 
 
 def page(cast: Cast) -> str:

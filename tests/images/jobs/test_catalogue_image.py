@@ -16,9 +16,10 @@ from images.reading import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid
 from tests import factories
-from tests.conftest import Cast, LocalAWS
+from tests.builds import build_now, pulled, runs_in
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from tests.needs import needs
-from tests.test_main_job import build_now, pulled, runs_in
 from workspaces.access import Actor
 
 

@@ -22,7 +22,7 @@ from images.models import (
 )
 from images.operations import builds
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 
 pytestmark = pytest.mark.django_db

@@ -15,10 +15,11 @@ import pytest
 from images.models import BaseImage, ManagedImage, Status
 from images.registry import connection
 from images.registry.distribution.client import RegistryClient
-from tests.conftest import Cast, LocalAWS
+from tests.builds import ask, build_now
+from tests.cast import Cast
 from tests.http_server import QuietHandler, address_of, serving
 from tests.images.building.wheelmaker import make_wheel
-from tests.test_main_job import ask, build_now
+from tests.local_aws import LocalAWS
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
 

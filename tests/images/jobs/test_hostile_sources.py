@@ -15,11 +15,12 @@ from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status
 from images.operations.images import create_image
 from images.reading import parse_pip_requirements
 from images.spec import ImageSpec
-from tests.conftest import Cast, LocalAWS
+from tests.builds import build_now
+from tests.cast import Cast
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel
+from tests.local_aws import LocalAWS
 from tests.needs import needs
-from tests.test_main_job import build_now
 from workspaces.access import Actor
 
 pytestmark = [

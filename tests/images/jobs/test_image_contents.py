@@ -9,9 +9,10 @@ import pytest
 
 from images.models import BaseImage, Status
 from images.queries.library_changes import locked_versions
-from tests.conftest import Cast, LocalAWS
+from tests.builds import ask, build_now, pulled, runs_in
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from tests.needs import needs
-from tests.test_main_job import ask, build_now, pulled, runs_in
 
 pytestmark = [
     pytest.mark.slow,

@@ -19,8 +19,9 @@ from images.reading import parse_pip_requirements
 from images.registry import connection
 from images.registry.distribution.client import RegistryClient
 from images.spec import ImageSpec
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import ask, build_now
+from tests.builds import ask, build_now
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from workspaces.access import Actor
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]

@@ -24,9 +24,10 @@ from images.spec import ImageSpec
 from ri_platform.errors import Conflict
 from ri_platform.local import services
 from tests import factories
-from tests.conftest import Cast, LocalAWS
+from tests.builds import ask, build_now
+from tests.cast import Cast
 from tests.images.registry.ecr.ecr_lifecycle import Image, expired
-from tests.test_main_job import ask, build_now
+from tests.local_aws import LocalAWS
 from workspaces.access import Actor
 
 NEXT_WEEK = datetime.now(UTC) + timedelta(days=7)

@@ -16,7 +16,7 @@ from images.operations import removal
 from images.operations.images import create_image
 from images.spec import ImageSpec
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 
 Sent = list[tuple[str, int]]

@@ -18,9 +18,10 @@ from images.models.lease import WorkState
 from images.operations import base_images
 from images.queries import upgrade_progress
 from tests import factories
-from tests.conftest import Cast, LocalAWS
+from tests.builds import ask, build_now
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from tests.rootfs import patched_debian
-from tests.test_main_job import ask, build_now
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 

@@ -17,7 +17,7 @@ from images.reading import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 

@@ -18,8 +18,10 @@ from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import builds
-from tests.conftest import Cast, LocalAWS
-from tests.test_main_job import ask, until
+from tests.builds import ask
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
+from tests.workers import until
 from workspaces.access import Actor
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]

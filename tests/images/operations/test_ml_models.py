@@ -12,7 +12,7 @@ from images.operations.ml_models import EditModel
 from images.requirements import RequirementErrors
 from ri_platform.errors import Conflict, Invalid, NotAllowed
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 from workspaces.operations import workspaces as workspace_operations

@@ -22,7 +22,7 @@ from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from ri_platform.errors import NotAllowed
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.models import AuditEvent, InstanceRole, User, Workspace, WorkspaceRole
 from workspaces.operations import members, tokens

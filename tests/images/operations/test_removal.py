@@ -15,7 +15,7 @@ from images.operations.images import create_image
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, NotAllowed, NotFound
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import AuditEvent, User
 

@@ -26,7 +26,8 @@ from images.queries.usage import use_of
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests import factories
-from tests.conftest import Cast, LocalAWS
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 

@@ -16,7 +16,7 @@ from images.operations.runtime_image import Standing, standing
 from images.operations.swaps import ExternalChoice, ManagedChoice
 from ri_platform.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 

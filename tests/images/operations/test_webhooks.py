@@ -22,7 +22,7 @@ from images.models.lease import WorkState
 from images.operations import removal, webhooks
 from ri_platform.errors import Invalid, NotAllowed
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from tests.http_server import QuietHandler, address_of, serving
 from workspaces.access import Actor
 from workspaces.models import AuditEvent

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from images.models import BaseImage, InstalledLibrary, Status
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 
 @pytest.fixture

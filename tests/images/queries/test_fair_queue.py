@@ -24,7 +24,7 @@ from images.queries.forecast import Forecast
 from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
 

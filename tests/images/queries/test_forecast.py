@@ -13,7 +13,7 @@ from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
 from images.models.lease import WorkState
 from images.queries.forecast import Forecast, Outlook, about
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 
 @pytest.fixture

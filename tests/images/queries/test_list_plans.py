@@ -16,7 +16,7 @@ from images.queries.matching import match_images
 from images.reading import parse_pip_requirements
 from images.spec import ImageSpec
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 pytestmark = pytest.mark.slow
 IMAGES = 4000

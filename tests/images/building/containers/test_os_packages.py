@@ -25,9 +25,10 @@ from images.os_families import family_of
 from images.requirements import OSPackage, RequirementErrors, parse_os_packages
 from images.spec import ImageSpec
 from tests import factories
-from tests.conftest import Cast, LocalAWS
+from tests.builds import build_now, pulled, runs_in
+from tests.cast import Cast
+from tests.local_aws import LocalAWS
 from tests.needs import needs
-from tests.test_main_job import build_now, pulled, runs_in
 from workspaces.access import Actor
 
 needs_buildah = needs("containers")

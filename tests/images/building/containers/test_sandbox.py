@@ -19,19 +19,16 @@ from typing import Any
 
 import pytest
 
-from images.building.commands import Deadline, TimedOut
+from images.building.commands import TimedOut
 from images.building.containers import cgroups, container
 from images.building.containers.sandbox import (
     USERS,
-    Budget,
     CommandFailed,
-    Results,
-    Sandbox,
 )
 from images.errors import SourceBuildFailed, TooMuchOutput
+from tests.images.building.containers.trying import BUDGET, MB, PYTHON, Trying
 from tests.needs import needs
 
-PYTHON = "/usr/bin/python3"
 pytestmark = [
     pytest.mark.slow,
     needs("confinement"),
@@ -39,25 +36,6 @@ pytestmark = [
         not Path(PYTHON).exists(), reason="The system has no Python to try it with."
     ),
 ]
-MB = 1_000_000
-BUDGET = Budget(memory=512 * MB, disk=16 * MB, processes=40, cpus=1, output=MB)
-
-
-class Trying:
-    """A sandbox upon this machine's own root, which is read-only in there like any other."""
-
-    def __init__(self, budget: Budget = BUDGET, seconds: float = 120) -> None:
-        self.said: list[str] = []
-        self.box = Sandbox([Path("/")], Deadline(seconds), self.said.append, lambda: None, budget)
-
-    def results(self, code: str, **more: Any) -> Results:
-        program = "import os, sys, errno, ctypes, time\n" + textwrap.dedent(code)
-        return self.box.run([PYTHON, "-I", "-c", program], environment={}, **more)
-
-    def tell(self, code: str, **more: Any) -> Any:
-        """What the code, which is to `tell` one value, told."""
-        self.results("import json\ntell = lambda v: print(json.dumps(v))\n" + code, **more).close()
-        return json.loads(self.said[-1])
 
 
 @pytest.fixture
@@ -491,7 +469,7 @@ import django; django.setup()
 from django.conf import settings
 from pathlib import Path
 settings.CACHE_DIR = Path({str(tmp_path)!r})
-from tests.images.building.containers.test_sandbox import Trying
+from tests.images.building.containers.trying import Trying
 Trying().results("import time; time.sleep(600)")
 """
     with subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ)) as worker:

@@ -20,7 +20,7 @@ from images.registry.distribution.client import OCI_MANIFEST, Descriptor, Regist
 from images.registry.distribution.transport import Credentials
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, iam_action
 from images.registry.reference import parse_reference
-from tests.conftest import LocalAWS
+from tests.local_aws import LocalAWS
 
 REPOSITORY = "prefix/image"
 Handler = Callable[[httpx.Request], httpx.Response]

@@ -12,7 +12,7 @@ from images.registry.distribution.client import OCI_CONFIG, OCI_MANIFEST, digest
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS
 from images.registry.ecr.repositories import RepositoryControl
 from ri_platform.local.services import REGION, free_port
-from tests.conftest import LocalAWS
+from tests.local_aws import LocalAWS
 
 pytestmark = pytest.mark.slow
 PREFIX = "rime-managed-images"
