@@ -50,9 +50,10 @@ format: install  ## Format the code and the templates
 	$(BIN)/ruff format .
 	git ls-files 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2
 
-docs: install  ## Write what is made of the code: the table of variables, the SDK's reference
+docs: install  ## Write what is made of the code: the table of variables, the SDK's reference, the tree of folders
 	$(BIN)/python tools/configuration_reference.py
 	$(BIN)/python tools/sdk_reference.py
+	$(BIN)/python tools/code_map.py
 
 # The largest lock is made first and the others of it, so that what is tested is what runs.
 COMPILE := $(BIN)/uv pip compile -q $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 --universal

@@ -1,0 +1,1 @@
+"""Measurements: each module makes one table of docs/performance.md."""

@@ -1,0 +1,1 @@
+"""REST endpoints for images, builds, models and webhooks, with their schemas."""

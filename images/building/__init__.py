@@ -1,0 +1,1 @@
+"""The build engine: wheels to layers to an image. It knows no database row."""

@@ -1,1 +1,1 @@
-"""`manage.py doctor`: whether an instance works, found out by trying. Each process tries what is its own."""
+"""The checks of `manage.py doctor`; each process tries its own part."""

@@ -1,0 +1,1 @@
+"""Work of the Celery workers, one module a task: builds, imports, upgrades, retention, delivery."""

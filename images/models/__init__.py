@@ -1,4 +1,4 @@
-"""What the platform keeps: base images, managed images with builds and layers, and what runs on them."""
+"""Tables: images, builds, base images, models, webhooks and their events, and the lease of work."""
 
 from images.models.alteration import Alteration
 from images.models.base_image import BaseImage, ImageType, PythonVersion

@@ -1,0 +1,1 @@
+"""Verbs that change something: access check, lock, change, audit event, in one transaction."""

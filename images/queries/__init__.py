@@ -1,0 +1,1 @@
+"""Reads for pages, endpoints and jobs: lists, filters, matches, forecasts, kept builds."""

@@ -1,0 +1,1 @@
+"""The registry: names and their prefix guard, references, and the connection."""

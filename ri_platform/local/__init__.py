@@ -1,1 +1,1 @@
-"""`make run`: the whole product on one machine, with its own services and no configuration."""
+"""`make run`: PostgreSQL, a local AWS and all processes on one machine, with no configuration."""

@@ -1,0 +1,1 @@
+"""Tags and filters that the templates of the console share."""

@@ -1,0 +1,1 @@
+"""Tests in Chromium: keyboard, accessibility, whole ways through the console."""

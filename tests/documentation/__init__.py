@@ -1,1 +1,1 @@
-"""What every page of the project says is tried: its commands, its examples, its links and its names."""
+"""Tests of the Markdown pages: commands, examples, links, names, the map in CONTRIBUTING.md."""

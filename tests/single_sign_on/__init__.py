@@ -1,0 +1,1 @@
+"""Tests of OpenID Connect and SAML, each with a provider that speaks the real protocol."""

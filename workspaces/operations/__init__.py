@@ -1,0 +1,1 @@
+"""Verbs that change people's data: accounts, members, tokens, the organization."""

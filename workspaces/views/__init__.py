@@ -1,0 +1,1 @@
+"""Pages of the console for workspaces, members, accounts and tokens."""

@@ -1,1 +1,1 @@
-"""Sandboxes: where code of strangers, and package systems, run."""
+"""Sandboxes for foreign code and package systems: OS packages, source builds."""

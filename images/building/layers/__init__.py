@@ -1,0 +1,1 @@
+"""Layers: wheels, trees and tars become deterministic blobs."""

@@ -1,0 +1,1 @@
+"""Locks: resolution of requirements, package indexes, the files that a lock names."""

@@ -1,0 +1,1 @@
+"""Push: blobs, manifests, and the referrers that carry SBOM and provenance."""

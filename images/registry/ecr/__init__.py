@@ -1,0 +1,1 @@
+"""ECR: repositories, permissions, lifecycle rules. The only folder that imports boto3."""

@@ -1,4 +1,4 @@
-"""`ri-images`: managed images from the command line."""
+"""`ri-images`: the command line, one module a group of commands."""
 
 from ri_platform_sdk.cli.app import main
 

@@ -1,1 +1,1 @@
-"""The methods of `Client`, a module for each subject."""
+"""The methods of `Client`, one module a subject."""
