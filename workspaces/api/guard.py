@@ -1,4 +1,4 @@
-"""The guard of every endpoint, and the values that several of them share."""
+"""The access check of every endpoint, and the values that several of them share."""
 
 from __future__ import annotations
 
