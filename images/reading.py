@@ -10,7 +10,14 @@ from django.conf import settings
 from packaging.specifiers import SpecifierSet
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
-from images.requirement_files import Reading, ReadRequirement, Refused, SuppliedFile, read
+from images.requirement_files import (
+    Reading,
+    ReadRequirement,
+    Refused,
+    Supplied,
+    SuppliedFile,
+    read,
+)
 from images.requirements import (
     MAX_REQUIREMENTS,
     LineProblem,
@@ -21,6 +28,10 @@ from ri_platform.errors import Invalid
 
 # The name of the index that libraries come from where nothing else is said.
 DEFAULT_INDEX = "default"
+# The name of what is typed into a form, as a file among others.
+TYPED = "typed text"
+# Of all files of an image together, which are kept with it; a request takes 2.5 MB.
+MAX_SUPPLIED = 2_000_000
 # A specifier that takes pre-releases and bounds nothing (PEP 440).
 ANY_PRERELEASE = ">=0.dev0"
 
@@ -60,22 +71,50 @@ def read_files(
         ) from error
 
 
-def parse_pip_requirements(
-    text: str, python_version: str = "", *, field: str = "pip_requirements"
-) -> list[PipRequirement]:
-    """The libraries that a pasted text asks for. Raises `RequirementErrors` naming every offending line."""
-    name = "requirements.txt"
-    reading = read_files([SuppliedFile(name, text)], python_version)
+def read_supplied(supplied: Supplied, python_version: str = "") -> Reading:
+    """Read what was given for an image. Raises `Invalid` for what is too large to be kept with it."""
+    if sum(len(file.text) for file in supplied.files) > MAX_SUPPLIED:
+        raise Invalid(
+            f"The files have more than {MAX_SUPPLIED:,} characters together.",
+            hint="Give the lock alone, or the file that names the libraries.",
+            field="files",
+        )
+    for file in supplied.files:
+        if "\0" in file.text:
+            raise Invalid(f"{file.name} is not a text; give the file itself.", field="files")
+    return read_files(
+        supplied.files, python_version, groups=supplied.groups, extras=supplied.extras
+    )
+
+
+def pip_requirements_of(reading: Reading, *, field: str = "files") -> list[PipRequirement]:
+    """The libraries that were read. Raises `RequirementErrors` naming every line that cannot be taken."""
     problems = [*reading.refused, *beyond_an_image(reading)]
     if problems:
         raise RequirementErrors(
-            [LineProblem(found.line or 1, found.text, found.message) for found in problems],
+            [
+                LineProblem(
+                    found.line,
+                    found.text,
+                    found.message,
+                    file="" if found.file == TYPED else found.file,
+                )
+                for found in problems
+            ],
             field=field,
         )
     return [
         (with_prereleases(found) if reading.prereleases else found).as_pip_requirement()
         for found in reading.requirements
     ]
+
+
+def parse_pip_requirements(
+    text: str, python_version: str = "", *, field: str = "pip_requirements"
+) -> list[PipRequirement]:
+    """The libraries that a pasted text asks for. Raises `RequirementErrors` naming every offending line."""
+    reading = read_files([SuppliedFile(TYPED, text)], python_version)
+    return pip_requirements_of(reading, field=field)
 
 
 def beyond_an_image(reading: Reading) -> list[Refused]:

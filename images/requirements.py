@@ -78,15 +78,20 @@ class OSPackage:
 
 @dataclass(frozen=True)
 class LineProblem:
-    """What is wrong with one line of a text, or one item of a list."""
+    """What is wrong with one line of a text, or one item of a list. Line 0 means a file as a whole."""
 
     line_number: int
     text: str
     message: str
     unit: str = "Line"
+    # The file, where several are read.
+    file: str = ""
 
     def __str__(self) -> str:
-        return f"{self.unit} {self.line_number}: {self.message}"
+        place = f"{self.unit} {self.line_number}" if self.line_number else ""
+        if self.file:
+            place = f"{self.file}, {place.lower()}" if place else self.file
+        return f"{place}: {self.message}" if place else self.message
 
 
 class RequirementErrors(Invalid):

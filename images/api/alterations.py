@@ -8,15 +8,13 @@ from django.http import HttpRequest
 
 from images.api import alteration_schemas, present, schemas
 from images.api.present import image_and_job
+from images.api.wanted_spec import altered
 from images.models import Alteration, ManagedImage
 from images.models.lease import WorkState
 from images.operations import alterations
 from images.queries.comparison import Differences
 from images.queries.library_changes import locked_versions
-from images.requirements import os_packages, pip_requirements
-from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
-from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
 from workspaces.api.guard import guarded
 
@@ -38,7 +36,8 @@ def preview_alteration(
 
     Ask for the alteration until its state is `succeeded` or `failed`. It is open for a day.
     """
-    return one(alterations.propose_alteration(Actor.of(request), image, altered(image, wanted)))
+    spec, supplied = altered(image, wanted)
+    return one(alterations.propose_alteration(Actor.of(request), image, spec, supplied=supplied))
 
 
 @routes.post(
@@ -64,27 +63,6 @@ def build_alteration(
 def get_alteration(request: HttpRequest, image: ManagedImage, alteration_id: int) -> dict[str, Any]:
     """An open alteration, with what it changes once that is resolved."""
     return one(alterations.alteration_of(image, alteration_id))
-
-
-def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> ImageSpec:
-    """What the image is to contain: what is given, and else what it was asked for. Raises `Invalid`."""
-    spec = image.spec
-    libraries, packages = spec.pip_requirements, spec.os_packages
-    if wanted.pip_requirements is not None:
-        libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
-    if wanted.package_requirements is not None:
-        packages = os_packages(schemas.pairs(wanted.package_requirements))
-    if not wanted.model_fields_set:
-        raise Invalid("Nothing was said that would be altered.")
-    if not (libraries or packages):
-        raise Invalid("Name at least one library.", field="pipRequirements")
-    return ImageSpec(
-        image_type=wanted.image_type or spec.image_type,
-        python_version=wanted.python_version or spec.python_version,
-        pip_requirements=libraries,
-        os_packages=packages,
-        allow_source=spec.allow_source if wanted.allow_source is None else wanted.allow_source,
-    )
 
 
 def one(proposed: Alteration) -> dict[str, Any]:

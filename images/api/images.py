@@ -8,18 +8,16 @@ from django.http import HttpRequest
 from ninja import Query
 
 from images.api import match_schemas, present, schemas
-from images.api.alterations import altered
 from images.api.present import image_and_job
+from images.api.wanted_spec import altered, wanted_spec
 from images.models import BaseImage, ManagedImage
 from images.operations import alterations, builds, images, removal
 from images.queries import capabilities, keyset, matching
-from images.queries.base_images import newest_python
 from images.queries.images import image_named
 from images.queries.keyset import LibraryFilter
 from images.requirements import os_packages, pip_requirements
 from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
-from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
 from workspaces.api.guard import Nothing, guarded
 
@@ -91,17 +89,9 @@ def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[st
 def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[str, Any]:
     """Accepts a new image and its first build, which goes on in the background."""
     actor = Actor.of(request)
-    if not (wanted.pip_requirements or wanted.package_requirements):
-        raise Invalid("Name at least one library.", field="pipRequirements")
-    spec = ImageSpec(
-        image_type=wanted.image_type,
-        python_version=wanted.python_version or newest_python(wanted.image_type),
-        pip_requirements=pip_requirements(schemas.pairs(wanted.pip_requirements)),
-        os_packages=os_packages(schemas.pairs(wanted.package_requirements)),
-        allow_source=wanted.allow_source,
-    )
+    spec, supplied = wanted_spec(wanted)
     workspace = actor.token.workspace if actor.token else None
-    image = images.create_image(actor, wanted.name, spec, workspace=workspace)
+    image = images.create_image(actor, wanted.name, spec, workspace=workspace, supplied=supplied)
     return image_and_job(image.builds.select_related("image").get())
 
 
@@ -163,8 +153,10 @@ def alter_image(
 
     For the image's owners; others create an image of their own.
     """
-    spec = altered(image, wanted)
-    return image_and_job(alterations.alter_image_unseen(Actor.of(request), image, spec))
+    spec, supplied = altered(image, wanted)
+    return image_and_job(
+        alterations.alter_image_unseen(Actor.of(request), image, spec, supplied=supplied)
+    )
 
 
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from django.http import HttpRequest
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
+from images.api.file_schemas import FileIn, FilesIn, supplied_files
 from images.api.schemas import PYTHON_VERSION
-from images.reading import read_files
-from images.requirement_files import Reading, SuppliedFile
+from images.reading import read_supplied
+from images.requirement_files import Reading, Supplied
 from images.requirement_files.limits import MAX_FILES
 from images.requirements import MAX_TOLD
 from ri_platform.api import ERRORS, Camel, Line, router
@@ -18,33 +19,14 @@ from workspaces.api.guard import guarded
 
 routes = router("Requirement files", "Files that say which libraries something needs.")
 
-# A request has 2.5 MB at most.
-MAX_TEXT = 2_000_000
-MAX_NAME = 300
-MAX_CHOICES = 50
-Choice = Annotated[Line, StringConstraints(max_length=200)]
 
-
-class FileIn(Camel):
-    """A file as its owner has it."""
-
-    name: Line = Field(min_length=1, max_length=MAX_NAME, examples=["requirements.txt"])
-    """Its name, with folders where files name each other by them; it tells the format."""
-    text: str = Field(max_length=MAX_TEXT, examples=["numpy>=2 ; python_version >= '3.9'\n"])
-    """What stands in it."""
-
-
-class ReadRequirementsIn(Camel):
+class ReadRequirementsIn(FilesIn):
     """Files, and the image that they are read for."""
 
     files: list[FileIn] = Field(min_length=1, max_length=MAX_FILES)
     """The files, with those that they include."""
     python_version: Line = Field("", max_length=PYTHON_VERSION, examples=["3.11"])
     """The image's, as `X.Y`; markers are decided by it. Empty takes the one that the files name."""
-    groups: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])
-    """Dependency groups to take as well."""
-    extras: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])
-    """Extras of the project to take as well."""
 
 
 class ReadRequirementOut(Camel):
@@ -123,13 +105,8 @@ class ReadRequirements(Camel):
 @guarded(Action.SEE_IMAGES)
 def read_requirements(request: HttpRequest, wanted: ReadRequirementsIn) -> dict[str, Any]:
     """Tells what files ask for and what became of each line; nothing is kept, resolved or built."""
-    reading = read_files(
-        [SuppliedFile(file.name, file.text) for file in wanted.files],
-        wanted.python_version,
-        groups=wanted.groups,
-        extras=wanted.extras,
-    )
-    return described(reading)
+    supplied = Supplied(supplied_files(wanted.files), tuple(wanted.groups), tuple(wanted.extras))
+    return described(read_supplied(supplied, wanted.python_version))
 
 
 def described(reading: Reading) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from images.api.file_schemas import MAX_CHOICES, Choice, FileIn, FilesIn
 from images.models import ImageType, InstalledLibrary, ManagedImage
+from images.requirement_files.limits import MAX_FILES
 from images.requirements import MAX_LINE, MAX_REQUIREMENTS
 from ri_platform.api import Camel, Line
 from ri_platform.text import column_length
@@ -54,19 +56,19 @@ def pairs(items: Iterable[PipRequirement | PackageRequirement]) -> list[tuple[st
     return [(item.name, item.version_specifier) for item in items]
 
 
-class SpecIn(Camel):
+class SpecIn(FilesIn):
     """What an image is to contain."""
 
     pip_requirements: list[PipRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
-    """The libraries to install."""
+    """The libraries to install, beside those of `files`."""
     package_requirements: list[PackageRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
     """The OS packages to install."""
     python_version: Line = Field("", max_length=PYTHON_VERSION)
-    """As `X.Y`; empty for the newest that the platform provides for the image type."""
+    """As `X.Y`; empty for the one that the files name, else the newest that the platform provides."""
     image_type: ImageType = ImageType.ALL
     """The use case of the base image."""
     allow_source: bool = False
@@ -74,7 +76,7 @@ class SpecIn(Camel):
 
 
 class CreateImageIn(SpecIn):
-    """A new image. It needs at least one library or OS package."""
+    """A new image. It needs at least one library, file or OS package."""
 
     name: Line = Field(min_length=1, max_length=column_length(ManagedImage, "name"))
     """2 to 128 lower-case letters and digits, with single `-` or `_` between them. It cannot be changed."""
@@ -83,8 +85,14 @@ class CreateImageIn(SpecIn):
 class AlterImageIn(Camel):
     """What is left out stays as it is."""
 
+    files: list[FileIn] | None = Field(None, max_length=MAX_FILES)
+    """Files that say which libraries to install, in place of the present files and libraries."""
+    groups: list[Choice] | None = Field(None, max_length=MAX_CHOICES, examples=[[]])
+    """Dependency groups to take of the files, in place of the present groups."""
+    extras: list[Choice] | None = Field(None, max_length=MAX_CHOICES, examples=[[]])
+    """Extras to take of the files' project, in place of the present extras."""
     pip_requirements: list[PipRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
-    """The libraries to install, in place of the present ones."""
+    """The libraries to install beside those of `files`, in place of the present ones."""
     package_requirements: list[PackageRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
     """The OS packages to install, in place of the present ones."""
     python_version: Line | None = Field(None, max_length=PYTHON_VERSION)

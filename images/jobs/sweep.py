@@ -16,6 +16,7 @@ from images.models import (
     Build,
     Delivery,
     ManagedImage,
+    RequirementFiles,
 )
 from images.models.lane import Lane
 from images.models.lease import WorkState, next_wake
@@ -54,6 +55,7 @@ def sweep() -> None:
         wake.send(wake.RESOLVE[Lane.of(alteration.spec)], alteration.pk)
     # Nobody comes back to a proposal after a day.
     Alteration.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
+    RequirementFiles.objects.unused().delete()
     for delivery in Delivery.objects.due():
         Delivery.objects.filter(pk=delivery.pk).update(due_at=again)
         wake.send(wake.Task.DELIVER, delivery.pk)

@@ -85,12 +85,12 @@ def begin_next() -> bool:
     target = base.first()
     if target is None:
         return False
-    reason = BuildReason.UPGRADE
+    reason, files = BuildReason.UPGRADE, image.requirement_files
     if current.renewal:
         # What is made anew is that build, not what an alteration that failed since then asked for.
-        reason = BuildReason.RENEW
+        reason, files = BuildReason.RENEW, current.requirement_files
         set_spec(image, current.spec)
-    build = new_build(image, target, reason, None, lock=current.lock)
+    build = new_build(image, target, reason, None, files=files, lock=current.lock)
     record("image.upgrade_begun", None, image, None, build=build.number, base=str(target))
     return True
 

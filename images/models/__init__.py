@@ -17,6 +17,7 @@ from images.models.contact import AwsContact
 from images.models.lease import Lease, LeaseQuerySet
 from images.models.managed_image import ManagedImage, Status
 from images.models.ml_model import Assignment, AssignmentState, MLModel
+from images.models.requirement_files import RequirementFiles
 from images.models.task_due import TaskDue
 from images.models.webhook import Delivery, ImageEvent, Webhook
 
@@ -42,6 +43,7 @@ __all__ = [
     "MLModel",
     "ManagedImage",
     "PythonVersion",
+    "RequirementFiles",
     "Status",
     "TaskDue",
     "Webhook",

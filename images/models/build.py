@@ -10,6 +10,7 @@ from django.db.models import Q
 from images.models.base_image import BaseImage
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.models.managed_image import ManagedImage
+from images.models.requirement_files import RequirementFiles
 from images.models.spec_field import SpecField
 from ri_platform.numbers import number_of
 from workspaces.models import User
@@ -76,6 +77,10 @@ class Build(Lease):
     spec = SpecField()
     reason = models.CharField(
         max_length=16, choices=BuildReason.choices, default=BuildReason.CREATE
+    )
+    # What the spec was read from, if from files.
+    requirement_files = models.ForeignKey(
+        RequirementFiles, models.RESTRICT, null=True, blank=True, related_name="builds"
     )
     requested_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

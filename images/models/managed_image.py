@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from images.models.alteration import Alteration
     from images.models.build import Build
     from images.models.ml_model import Assignment
+    from images.models.requirement_files import RequirementFiles
 
 NAME_PATTERN = r"^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*$"
 NAME_RULE = (
@@ -159,6 +160,12 @@ class ManagedImage(models.Model):
         if found is None:
             raise NotFound(f"{self.name} has no successful build {str(number)[:20]}.")
         return found
+
+    @property
+    def requirement_files(self) -> RequirementFiles | None:
+        """The files that its spec was read from, if from files: those of the newest build, as is the spec."""
+        newest = self.builds.select_related("requirement_files").first()
+        return newest.requirement_files if newest else None
 
     @property
     def is_restorable(self) -> bool:

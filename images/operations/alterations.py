@@ -5,7 +5,14 @@ from __future__ import annotations
 from django.db import transaction
 
 from images import wake
-from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImage
+from images.models import (
+    Alteration,
+    BaseImage,
+    Build,
+    BuildReason,
+    ManagedImage,
+    RequirementFiles,
+)
 from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations.base_images import base_image_for
@@ -13,6 +20,7 @@ from images.operations.builds import lock_idle, new_build, record, set_spec
 from images.operations.images import refuse_unavailable
 from images.queries.capabilities import require_enabled
 from images.queries.fair_queue import refuse_too_many
+from images.requirement_files import Supplied
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from ri_platform.numbers import number_of
@@ -21,18 +29,27 @@ from workspaces.models import Workspace
 
 
 def propose_alteration(
-    actor: Actor, image: ManagedImage, wanted: ImageSpec, *, workspace: Workspace | None = None
+    actor: Actor,
+    image: ManagedImage,
+    wanted: ImageSpec,
+    *,
+    workspace: Workspace | None = None,
+    supplied: Supplied | None = None,
 ) -> Alteration:
     """Ask what another spec would change; nothing is built before `alter_image`.
 
-    Raises `Invalid` if nothing would change.
+    `supplied` are the files that the spec was read from. Raises `Invalid` if nothing would change.
     """
     require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
         refuse_too_many(actor.user, wanted)
         alteration = Alteration.objects.create(
-            image=image, base_image=base, spec=wanted, requested_by=actor.user
+            image=image,
+            base_image=base,
+            spec=wanted,
+            requirement_files=RequirementFiles.objects.keep(image, supplied),
+            requested_by=actor.user,
         )
         record("image.alteration_proposed", actor, image, workspace, wanted=wanted.columns())
         wake.after_commit(wake.RESOLVE[Lane.of(wanted)], alteration.pk)
@@ -41,7 +58,9 @@ def propose_alteration(
 
 def alteration_of(image: ManagedImage, alteration_id: int) -> Alteration:
     """An open alteration of the image. Raises `NotFound`."""
-    rows = image.alterations.select_related("image__current_build", "base_image")
+    rows = image.alterations.select_related(
+        "image__current_build", "base_image", "requirement_files"
+    )
     wanted = number_of(alteration_id, 63)
     found = None if wanted is None else rows.filter(pk=wanted).first()
     if found is None:
@@ -70,15 +89,21 @@ def alter_image(
             alteration.image,
             alteration.spec,
             alteration.base_image,
-            alteration.lock,
             workspace,
+            files=alteration.requirement_files,
+            lock=alteration.lock,
         )
         alteration.delete()
     return build
 
 
 def alter_image_unseen(
-    actor: Actor, image: ManagedImage, wanted: ImageSpec, *, workspace: Workspace | None = None
+    actor: Actor,
+    image: ManagedImage,
+    wanted: ImageSpec,
+    *,
+    workspace: Workspace | None = None,
+    supplied: Supplied | None = None,
 ) -> Build:
     """Alter an image at once, without looking at what it changes: for programs, by the API.
 
@@ -87,7 +112,8 @@ def alter_image_unseen(
     require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
-        return build_spec(actor, image, wanted, base, "", workspace)
+        files = RequirementFiles.objects.keep(image, supplied)
+        return build_spec(actor, image, wanted, base, workspace, files=files)
 
 
 def base_for_alteration(image: ManagedImage, wanted: ImageSpec) -> BaseImage:
@@ -108,16 +134,19 @@ def build_spec(
     image: ManagedImage,
     spec: ImageSpec,
     base: BaseImage,
-    lock: str,
     workspace: Workspace | None,
+    *,
+    files: RequirementFiles | None,
+    lock: str = "",
 ) -> Build:
     """Make `spec` the image's and queue its build; the caller's transaction."""
     locked = lock_idle(image)
     before = locked.spec
     set_spec(locked, spec)
-    build = new_build(locked, base, BuildReason.ALTER, actor, lock=lock)
+    build = new_build(locked, base, BuildReason.ALTER, actor, files=files, lock=lock)
     record(
         "image.altered", actor, locked, workspace,
         build=build.number, before=before.columns(), after=spec.columns(),
+        **({"files": files.supplied.names} if files else {}),
     )  # fmt: skip
     return build

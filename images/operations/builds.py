@@ -13,7 +13,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from images import wake
-from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
+from images.models import BaseImage, Build, BuildReason, ManagedImage, RequirementFiles, Status
 from images.models.lease import WorkState
 from images.models.managed_image import settled_status
 from images.operations.base_images import base_image_for
@@ -38,7 +38,7 @@ def rebuild_image(
     with transaction.atomic():
         locked = lock_idle(image)
         base = base_image_for(locked.image_type, locked.python_version)
-        build = new_build(locked, base, BuildReason.REBUILD, actor)
+        build = new_build(locked, base, BuildReason.REBUILD, actor, files=locked.requirement_files)
         record("image.rebuild_requested", actor, locked, workspace, build=build.number)
     return build
 
@@ -58,7 +58,7 @@ def build_from_source(
         locked = lock_idle(image)
         set_spec(locked, replace(locked.spec, allow_source=True))
         base = base_image_for(locked.image_type, locked.python_version)
-        build = new_build(locked, base, BuildReason.REBUILD, actor)
+        build = new_build(locked, base, BuildReason.REBUILD, actor, files=locked.requirement_files)
         record("image.source_builds_allowed", actor, locked, workspace, build=build.number)
     return build
 
@@ -80,7 +80,10 @@ def roll_back_image(
         if target.pk == locked.current_build_id:
             raise Conflict(f"Build {target.number} is the current one of {locked.name}.")
         set_spec(locked, target.spec)
-        build = new_build(locked, target.base_image, BuildReason.ROLL_BACK, actor, lock=target.lock)
+        build = new_build(
+            locked, target.base_image, BuildReason.ROLL_BACK, actor,
+            files=target.requirement_files, lock=target.lock,
+        )  # fmt: skip
         record("image.rolled_back", actor, locked, workspace, build=build.number, to=target.number)
     return build
 
@@ -139,9 +142,13 @@ def new_build(
     reason: BuildReason,
     actor: Actor | None,
     *,
+    files: RequirementFiles | None,
     lock: str = "",
 ) -> Build:
-    """Queue the next build of a locked image; with a `lock`, just that is built. Raises `TooManyBuilds`."""
+    """Queue the next build of a locked image; with a `lock`, just that is built. Raises `TooManyBuilds`.
+
+    `files` are those that its spec was read from.
+    """
     if actor is not None:
         refuse_too_many(actor.user, image.spec)
     last = image.builds.aggregate(last=Max("number"))["last"] or 0
@@ -150,6 +157,7 @@ def new_build(
         number=last + 1,
         base_image=base,
         spec=image.spec,
+        requirement_files=files,
         lock=lock,
         reason=reason,
         requested_by=actor.user if actor else None,

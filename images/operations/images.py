@@ -9,11 +9,12 @@ from __future__ import annotations
 from django.db import transaction
 
 from images import wake
-from images.models import Build, ManagedImage
+from images.models import Build, ManagedImage, RequirementFiles
 from images.models.managed_image import NAME_RULE, is_valid_name
 from images.operations.base_images import base_image_for
 from images.queries.capabilities import os_packages_refusal, require_enabled, source_builds_refusal
 from images.queries.fair_queue import refuse_too_many
+from images.requirement_files import Supplied
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid
 from workspaces import audit
@@ -28,10 +29,12 @@ def create_image(
     *,
     workspace: Workspace | None = None,
     copied_from: ManagedImage | None = None,
+    supplied: Supplied | None = None,
 ) -> ManagedImage:
     """Accept a new managed image and its first build; it is the actor's and the workspace's.
 
-    `copied_from` is the image whose spec it began with, if any: the two can be compared.
+    `copied_from` is the image whose spec it began with, if any: the two can be compared. `supplied` are
+    the files that the spec was read from, which are kept.
     Raises `Invalid` for what cannot be built here and `Conflict` for a name that is taken, also by an
     image whose repository is still being removed, `TooManyBuilds` beyond what one person may have waiting.
     """
@@ -55,7 +58,12 @@ def create_image(
             raise name_taken(image)
         refuse_too_many(actor.user, spec)
         Build.objects.create(
-            image=image, number=1, base_image=base, spec=spec, requested_by=actor.user
+            image=image,
+            number=1,
+            base_image=base,
+            spec=spec,
+            requirement_files=RequirementFiles.objects.keep(image, supplied),
+            requested_by=actor.user,
         )
         audit.record(
             "image.created",
@@ -66,6 +74,7 @@ def create_image(
             details={
                 **spec.columns(),
                 **({"copied_from": copied_from.name} if copied_from else {}),
+                **({"files": supplied.names} if supplied else {}),
             },
         )
         wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)

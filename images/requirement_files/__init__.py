@@ -13,6 +13,7 @@ from images.requirement_files.values import (
     Reading,
     ReadRequirement,
     Refused,
+    Supplied,
     SuppliedFile,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "ReadRequirement",
     "Reading",
     "Refused",
+    "Supplied",
     "SuppliedFile",
     "files_of_zip",
     "read",

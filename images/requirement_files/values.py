@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -16,6 +17,31 @@ class SuppliedFile:
 
     name: str
     text: str
+
+
+@dataclass(frozen=True)
+class Supplied:
+    """Files as they were given together, with the groups and extras that were chosen of them."""
+
+    files: tuple[SuppliedFile, ...]
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+
+    @classmethod
+    def of_json(cls, item: Mapping[str, Any]) -> Supplied:
+        files = tuple(SuppliedFile(file["name"], file["text"]) for file in item["files"])
+        return cls(files, tuple(item["groups"]), tuple(item["extras"]))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "files": [{"name": file.name, "text": file.text} for file in self.files],
+            "groups": list(self.groups),
+            "extras": list(self.extras),
+        }
+
+    @property
+    def names(self) -> list[str]:
+        return [file.name for file in self.files]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""What a request wants an image to contain: a spec, and the files that it was read from."""
+
+from __future__ import annotations
+
+from images.api import schemas
+from images.api.file_schemas import as_typed, supplied_files
+from images.models import ManagedImage
+from images.queries.base_images import newest_python
+from images.queries.file_requirements import read_for_image
+from images.reading import pip_requirements_of
+from images.requirement_files import Supplied
+from images.requirements import PipRequirement, os_packages, pip_requirements
+from images.spec import ImageSpec
+from ri_platform.errors import Invalid
+
+Wanted = tuple[ImageSpec, Supplied | None]
+
+
+def wanted_spec(wanted: schemas.CreateImageIn) -> Wanted:
+    """Of a new image. Raises `Invalid`."""
+    libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
+    packages = os_packages(schemas.pairs(wanted.package_requirements))
+    supplied = None
+    if wanted.files or wanted.groups or wanted.extras:
+        files = (*as_typed(libraries), *supplied_files(wanted.files))
+        supplied = Supplied(files, tuple(wanted.groups), tuple(wanted.extras))
+    python, libraries = read_libraries(
+        supplied, libraries, wanted.image_type, wanted.python_version
+    )
+    refuse_empty(libraries or packages)
+    spec = ImageSpec(
+        image_type=wanted.image_type,
+        python_version=python,
+        pip_requirements=libraries,
+        os_packages=packages,
+        allow_source=wanted.allow_source,
+    )
+    return spec, supplied
+
+
+def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:
+    """Of an image: what is given, and else what it was asked for. Raises `Invalid`."""
+    if not wanted.model_fields_set:
+        raise Invalid("Nothing was said that would be altered.")
+    spec = image.spec
+    libraries, packages = spec.pip_requirements, spec.os_packages
+    if wanted.pip_requirements is not None:
+        libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
+    if wanted.package_requirements is not None:
+        packages = os_packages(schemas.pairs(wanted.package_requirements))
+    image_type = wanted.image_type or spec.image_type
+    python = wanted.python_version or spec.python_version
+    supplied = altered_files(image, wanted)
+    # The present files say something else for another Python, whose markers may hold.
+    if supplied != present_files(image) or python != spec.python_version:
+        python, libraries = read_libraries(supplied, libraries, image_type, python)
+    refuse_empty(libraries or packages)
+    altered_spec = ImageSpec(
+        image_type=image_type,
+        python_version=python,
+        pip_requirements=libraries,
+        os_packages=packages,
+        allow_source=spec.allow_source if wanted.allow_source is None else wanted.allow_source,
+    )
+    return altered_spec, supplied
+
+
+def altered_files(image: ManagedImage, wanted: schemas.AlterImageIn) -> Supplied | None:
+    """The files that the libraries are to be read from; None if they are named one by one."""
+    present = present_files(image) or Supplied(())
+    if wanted.files is not None:
+        typed = as_typed(pip_requirements(schemas.pairs(wanted.pip_requirements or [])))
+        files = (*typed, *supplied_files(wanted.files))
+    else:
+        files = () if wanted.pip_requirements is not None else present.files
+    groups = present.groups if wanted.groups is None else tuple(wanted.groups)
+    extras = present.extras if wanted.extras is None else tuple(wanted.extras)
+    if not files:
+        groups, extras = tuple(wanted.groups or ()), tuple(wanted.extras or ())
+    return Supplied(files, groups, extras) if files or groups or extras else None
+
+
+def present_files(image: ManagedImage) -> Supplied | None:
+    found = image.requirement_files
+    return found.supplied if found else None
+
+
+def read_libraries(
+    supplied: Supplied | None,
+    named: tuple[PipRequirement, ...],
+    image_type: str,
+    python_version: str,
+) -> tuple[str, tuple[PipRequirement, ...]]:
+    """The image's Python and libraries: those of the files, or without files those that are named."""
+    if supplied is None:
+        return python_version or newest_python(image_type), named
+    python, reading = read_for_image(supplied, image_type, python_version)
+    return python, tuple(pip_requirements_of(reading))
+
+
+def refuse_empty(libraries_or_packages: object) -> None:
+    if not libraries_or_packages:
+        raise Invalid("Name at least one library.", field="pipRequirements")
