@@ -12,8 +12,8 @@ from images.models.lease import WorkState
 from images.operations.builds import rebuild_image, roll_back_image
 from images.requirement_files import Supplied, SuppliedFile
 from tests import factories
-from tests.api.conftest import Ask
-from tests.conftest import Cast
+from tests.api.ask import Ask
+from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
 
