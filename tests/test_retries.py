@@ -17,7 +17,8 @@ from images.building.cache import BoundedCache
 from images.building.downloads import Stopped, fetch, index_client
 from images.building.locks.files import LockedWheel
 from images.errors import FetchFailed, RegistryNotFound, RegistryUnavailable
-from images.registry.distribution.client import Descriptor, RegistryClient, digest_of
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import Descriptor, digest_of
 from ri_platform.retries import LONGEST_WAIT
 from tests.http_server import QuietHandler, address_of, serving
 

@@ -23,7 +23,8 @@ from images.building.locks.files import LockedWheel
 from images.building.phases import PipelinePhase, Reporter
 from images.building.pipeline_workers import PipelineWorkers
 from images.building.push.blobs import BlobToPush, Pushed, push_blob
-from images.registry.distribution.client import Descriptor, RegistryClient, hex_of
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import Descriptor, hex_of
 from ri_platform.metrics import LAYERS
 
 POLL_SECONDS = 0.5

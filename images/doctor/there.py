@@ -26,12 +26,12 @@ from images.doctor.findings import Finding, failed, ok, warning
 from images.errors import BuildError, RegistryError, ResolutionFailed
 from images.reading import parse_pip_requirements
 from images.registry import connection, naming
-from images.registry.distribution.client import (
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import (
     OCI_CONFIG,
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
     Descriptor,
-    RegistryClient,
     digest_of,
 )
 from images.registry.ecr import identity

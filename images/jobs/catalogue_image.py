@@ -30,13 +30,8 @@ from images.jobs.composition import refuse_conflicts
 from images.jobs.layer_plan import planned_layers, workshop
 from images.models import BaseImage, ImageType
 from images.registry import connection, naming
-from images.registry.distribution.client import (
-    OCI_CONFIG,
-    OCI_MANIFEST,
-    Descriptor,
-    RegistryClient,
-    digest_of,
-)
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import OCI_CONFIG, OCI_MANIFEST, Descriptor, digest_of
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from images.building.pipeline import KeyedLayer
 from images.building.push import manifests
 from images.jobs import known_layers, retention
 from images.models import BaseImage, Build
-from images.registry.distribution.client import OCI_CONFIG, Descriptor, RegistryClient, digest_of
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import OCI_CONFIG, Descriptor, digest_of
 
 BUILD_ANNOTATION = "org.opencontainers.image.version"
 

@@ -42,7 +42,8 @@ from images.models import (
 )
 from images.models.lease import WorkState
 from images.registry import connection, naming
-from images.registry.distribution.client import OCI_MANIFEST, Descriptor, RegistryClient
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor
 
 ENVIRONMENT_TITLE = "Python environment"
 

@@ -17,7 +17,8 @@ from images.building.push import blobs
 from images.jobs import known_layers
 from images.jobs.journal import Journal
 from images.models import BaseImage, BuildPhase, WheelLayer
-from images.registry.distribution.client import Descriptor, RegistryClient
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import Descriptor
 from images.requirements import OSPackage
 from images.spec import ImageSpec
 

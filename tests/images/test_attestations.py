@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary, Status
 from images.registry import connection
-from images.registry.distribution.client import Descriptor
+from images.registry.distribution.descriptors import Descriptor
 from tests import factories
 from tests.builds import ask, build_now
 from tests.cast import Cast

@@ -9,13 +9,8 @@ import httpx
 import pytest
 
 from images.building.push import manifests
-from images.registry.distribution.client import (
-    OCI_CONFIG,
-    OCI_MANIFEST,
-    Descriptor,
-    RegistryClient,
-    digest_of,
-)
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import OCI_CONFIG, OCI_MANIFEST, Descriptor, digest_of
 from images.registry.distribution.transport import Credentials
 from images.registry.ecr import local_iam
 from images.registry.naming import DEFAULT_PREFIX

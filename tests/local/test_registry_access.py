@@ -11,7 +11,7 @@ import httpx
 import pytest
 from ministack.services import ecr
 
-from images.registry.distribution.client import digest_of
+from images.registry.distribution.descriptors import digest_of
 from images.registry.ecr import local_iam
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, iam_action
 from ri_platform.local import registry_access, services

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from images.errors import RegistryDenied
-from images.registry.distribution.client import digest_of
+from images.registry.distribution.descriptors import digest_of
 from images.registry.ecr import local_iam
 from images.registry.ecr.permissions import IDENTITIES, policy_document, repositories_arn
 from ri_platform.local import services

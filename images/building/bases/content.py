@@ -15,11 +15,7 @@ from typing import Any
 from images.building.bases.inspection import BaseImageFacts, look_into
 from images.building.layers.tar import PIECE, Hashing
 from images.errors import BaseImageUnusable, DigestMismatch
-from images.registry.distribution.client import (
-    Descriptor,
-    Manifest,
-    hex_of,
-)
+from images.registry.distribution.descriptors import Descriptor, Manifest, hex_of
 
 MAX_CONFIG = 4 << 20
 # What container runtimes stack (overlayfs).

@@ -10,9 +10,9 @@ from pathlib import Path
 from images.building.bases.content import ImageContent, blobs_of, content_of, verify_file
 from images.building.bases.from_registry import platform_manifest
 from images.errors import BaseImageUnusable, DigestMismatch
-from images.registry.distribution.client import (
+from images.registry.distribution.client import MAX_MANIFEST
+from images.registry.distribution.descriptors import (
     INDEXES,
-    MAX_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
     Descriptor,

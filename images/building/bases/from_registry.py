@@ -11,12 +11,8 @@ from typing import Any
 from images.building.bases.content import ARCHITECTURE, SYSTEM, ImageContent, blobs_of, content_of
 from images.building.downloads import Stopped
 from images.errors import BaseImageUnusable
-from images.registry.distribution.client import (
-    INDEXES,
-    Descriptor,
-    Manifest,
-    RegistryClient,
-)
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import INDEXES, Descriptor, Manifest
 from images.registry.reference import Reference, parse_reference
 
 DOWNLOADS = 4

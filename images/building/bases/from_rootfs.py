@@ -11,11 +11,7 @@ from images.building.bases.inspection import DEFAULT_PATH
 from images.building.layers.tar import GZIP_LEVEL, PIECE, Hashing, Layer, gzip_stream
 from images.building.push import manifests as assemble
 from images.errors import BaseImageUnusable
-from images.registry.distribution.client import (
-    OCI_MANIFEST,
-    Manifest,
-    digest_of,
-)
+from images.registry.distribution.descriptors import OCI_MANIFEST, Manifest, digest_of
 
 
 def from_rootfs_tar(path: Path, *, work: Path) -> ImageContent:

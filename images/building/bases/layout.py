@@ -8,7 +8,8 @@ from pathlib import Path
 
 from images.building.bases.content import blobs_of
 from images.building.bases.from_registry import DOWNLOADS
-from images.registry.distribution.client import Descriptor, Manifest, RegistryClient
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import Descriptor, Manifest
 
 TAG = "org.opencontainers.image.ref.name"
 

@@ -34,7 +34,8 @@ from images.building.containers.sandbox import (
     execute,
 )
 from images.building.pipeline import name_of
-from images.registry.distribution.client import Descriptor, RegistryClient
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import Descriptor
 
 TOOLS = {"buildah": "buildah", "bwrap": "bubblewrap"}
 # Where containers/storage keeps unpacked images, in a work folder.

@@ -18,8 +18,8 @@ from isal import igzip_threaded
 
 from images.building.layers.paths import FOLDER, LayerPaths
 from images.errors import WheelInvalid
+from images.registry.distribution.descriptors import OCI_LAYER_GZIP
 
-OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 # A level of isal: as fast as 1, and 3 costs 60 % more time for 2 % fewer bytes (docs/performance.md).
 GZIP_LEVEL = 2
 PIECE = 1 << 20

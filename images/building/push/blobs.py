@@ -10,7 +10,8 @@ from pathlib import Path
 
 from images.building.downloads import Stopped
 from images.errors import DigestMismatch, RegistryNotFound
-from images.registry.distribution.client import Descriptor, RegistryClient
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import Descriptor
 from ri_platform.metrics import BLOB_BYTES, BLOBS
 
 UPLOADS = 4

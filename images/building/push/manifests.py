@@ -12,7 +12,7 @@ from typing import Any
 
 from images.building.layers.tar import Layer
 from images.building.layers.wheel import MANAGED_PREFIX
-from images.registry.distribution.client import (
+from images.registry.distribution.descriptors import (
     DOCKER_LAYER_GZIP,
     OCI_CONFIG,
     OCI_LAYER_GZIP,

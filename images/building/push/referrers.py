@@ -12,7 +12,8 @@ from pathlib import Path
 
 from images.building.push.blobs import BlobToPush, push_blob, push_manifest
 from images.building.push.manifests import canonical
-from images.registry.distribution.client import OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor, digest_of
 
 # The empty descriptor of the image-spec: two bytes, `{}`.
 EMPTY = Descriptor("application/vnd.oci.empty.v1+json", digest_of(b"{}"), 2)

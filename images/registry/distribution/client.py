@@ -8,11 +8,10 @@ uses it; what is written streams from disk.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,108 +19,26 @@ from typing import Any, Self
 import httpx
 
 from images.errors import DigestMismatch, RegistryError, RegistryUnavailable, TagTaken
+from images.registry.distribution.descriptors import (
+    DOCKER_MANIFEST,
+    INDEXES,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+    digest_of,
+    hex_of,
+    is_digest,
+)
 from images.registry.distribution.transport import CredentialSource, Transport
 from ri_platform.retries import TRANSFER
-
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 
 PIECE = 1 << 20
 # ECR takes parts of 5 to 10 MiB (the last may be smaller), and so many of them for a layer.
 CHUNK = 10 << 20
 MAX_PARTS = 4_200
 MAX_MANIFEST = 4 << 20
-# ECR's own limit for a layer, 52,000 MiB; nobody's blob is larger here.
-MAX_BLOB = 52_000 << 20
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-# RFC 6838, 4.2; parameters are not a media type's name.
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+/-]{0,254}")
 # Distribution-spec, "Pulling manifests": a tag, or a digest.
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64}")
-
-
-def hex_of(digest: str) -> str:
-    """The hexadecimal part of a sha256 digest, which may be part of a path. Raises `DigestMismatch` for
-    anything else."""
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise DigestMismatch(f"{str(digest)[:100]!a} is not a sha256 digest.")
-    return digest.removeprefix("sha256:")
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """Content by digest (image-spec, descriptor.md); `size` in bytes.
-
-    Making one raises `DigestMismatch`, unless the digest is one and the size is possible: descriptors come
-    from registries and layouts, and digests become paths.
-    """
-
-    media_type: str
-    digest: str
-    size: int
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        hex_of(self.digest)
-        if isinstance(self.size, bool) or not isinstance(self.size, int):
-            raise DigestMismatch(f"The blob {self.digest} has no size.")
-        if not 0 <= self.size <= MAX_BLOB:
-            raise DigestMismatch(f"The blob {self.digest} cannot have {self.size} bytes.")
-        if self.media_type and not _MEDIA_TYPE.fullmatch(self.media_type):
-            raise DigestMismatch(f"The blob {self.digest} is of no media type.")
-
-    def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = {
-            "mediaType": self.media_type,
-            "digest": self.digest,
-            "size": self.size,
-        }
-        if self.annotations:
-            data["annotations"] = dict(self.annotations)
-        return data
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """A descriptor as somebody wrote it. Raises `DigestMismatch` for what is none."""
-        if not isinstance(data, dict):
-            raise DigestMismatch(f"{str(data)[:100]!a} is not a descriptor.")
-        annotations = data.get("annotations")
-        return cls(
-            str(data.get("mediaType", "")),
-            data.get("digest", ""),
-            data.get("size", 0),
-            dict(annotations) if isinstance(annotations, dict) else {},
-        )
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest or index exactly as the registry holds it."""
-
-    raw: bytes
-    media_type: str
-    digest: str
-
-    def json(self) -> dict[str, Any]:
-        """Raises `RegistryError` for what is no JSON object."""
-        try:
-            data = json.loads(self.raw)
-        except (ValueError, RecursionError) as error:
-            raise RegistryError(f"The manifest {self.digest} is not JSON.") from error
-        if not isinstance(data, dict):
-            raise RegistryError(f"The manifest {self.digest} is not a JSON object.")
-        return data
-
-
-def digest_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 class RegistryClient:
@@ -184,11 +101,11 @@ class RegistryClient:
             headers={"Accept": ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))},
             scope=self._scope(repository),
         ) as response:
-            raw = bounded(response.iter_bytes(PIECE), MAX_MANIFEST)
+            raw = read_bounded(response.iter_bytes(PIECE), MAX_MANIFEST)
         if raw is None:
             raise RegistryError(f"The manifest {repository}:{reference} is larger than 4 MiB.")
         digest = digest_of(raw)
-        promised = {reference} if _DIGEST.fullmatch(reference) else set()
+        promised = {reference} if is_digest(reference) else set()
         promised |= {value for value in [response.headers.get("Docker-Content-Digest")] if value}
         if promised - {digest}:
             raise DigestMismatch(
@@ -198,7 +115,7 @@ class RegistryClient:
             )
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
         found = Manifest(raw, media_type, digest)
-        return found if media_type else replace(found, media_type=self_described(found))
+        return found if media_type else replace(found, media_type=found.own_media_type)
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
         """Media type, digest and size of a manifest, or None if there is none."""
@@ -416,7 +333,7 @@ class RegistryClient:
             raise RegistryError(f"This client only reads; {repository} is left as it is.")
 
 
-def bounded(pieces: Iterable[bytes], limit: int) -> bytes | None:
+def read_bounded(pieces: Iterable[bytes], limit: int) -> bytes | None:
     """All the pieces together, None if they are more than `limit` bytes; no more than that is read."""
     whole = bytearray()
     for piece in pieces:
@@ -424,10 +341,6 @@ def bounded(pieces: Iterable[bytes], limit: int) -> bytes | None:
         if len(whole) > limit:
             return None
     return bytes(whole)
-
-
-def self_described(manifest: Manifest) -> str:
-    return str(manifest.json().get("mediaType") or OCI_MANIFEST)
 
 
 def pieces_of(

@@ -14,7 +14,8 @@ from images.building.push import manifests
 from images.jobs import tag_watch
 from images.models import BaseImage
 from images.models.lease import WorkState
-from images.registry.distribution.client import OCI_MANIFEST, RegistryClient, digest_of
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import OCI_MANIFEST, digest_of
 from images.registry.ecr import local_iam
 from ri_platform.local import services
 from tests import factories

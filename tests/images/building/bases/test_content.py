@@ -18,7 +18,7 @@ from images.building.bases.from_rootfs import from_rootfs_tar
 from images.building.layers.tar import Layer
 from images.building.push import manifests
 from images.errors import BaseImageUnusable, DigestMismatch, RegistryUnavailable
-from images.registry.distribution.client import OCI_LAYER_GZIP, Descriptor, Manifest, digest_of
+from images.registry.distribution.descriptors import OCI_LAYER_GZIP, Descriptor, Manifest, digest_of
 from ri_platform.local.services import free_port
 
 ROOT: dict[str, bytes | str] = {

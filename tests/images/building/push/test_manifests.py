@@ -7,7 +7,7 @@ from pathlib import Path
 
 from images.building.layers.tar import Layer
 from images.building.push import manifests
-from images.registry.distribution.client import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, digest_of
+from images.registry.distribution.descriptors import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, digest_of
 
 BASE = {
     "os": "linux",

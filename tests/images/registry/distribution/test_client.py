@@ -16,7 +16,8 @@ from images.errors import (
     RegistryNotFound,
     RegistryUnavailable,
 )
-from images.registry.distribution.client import OCI_MANIFEST, Descriptor, RegistryClient, digest_of
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor, digest_of
 from images.registry.distribution.transport import Credentials
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, iam_action
 from images.registry.reference import parse_reference

@@ -18,13 +18,13 @@ from images.errors import (
     RegistryError,
     RegistryUnavailable,
 )
-from images.registry.distribution.client import (
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.descriptors import (
     MAX_BLOB,
     OCI_INDEX,
     OCI_MANIFEST,
     Descriptor,
     Manifest,
-    RegistryClient,
     digest_of,
 )
 from images.registry.distribution.transport import Credentials

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from images.errors import RegistryDenied, RegistryNotFound, RegistryUnavailable, RepositoryNotOurs
-from images.registry.distribution.client import OCI_CONFIG, OCI_MANIFEST, digest_of
+from images.registry.distribution.descriptors import OCI_CONFIG, OCI_MANIFEST, digest_of
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_ACTIONS
 from images.registry.ecr.repositories import RepositoryControl
 from ri_platform.local.services import REGION, free_port
