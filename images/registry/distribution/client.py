@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
@@ -29,9 +30,16 @@ from images.registry.distribution.descriptors import (
     hex_of,
     is_digest,
 )
-from images.registry.distribution.transport import CredentialSource, Transport
+from images.registry.distribution.transport import (
+    MAX_ATTEMPTS,
+    CredentialSource,
+    Transport,
+    permissions,
+)
+from ri_platform.bounded import AnswerTooLarge, whole
 from ri_platform.retries import TRANSFER
 
+MANIFEST_TYPES = ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))
 PIECE = 1 << 20
 # ECR takes parts of 5 to 10 MiB (the last may be smaller), and so many of them for a layer.
 CHUNK = 10 << 20
@@ -61,15 +69,14 @@ class RegistryClient:
         transport: httpx.BaseTransport | None = None,
         on_request: Callable[[str, str], None] | None = None,
         on_answer: Callable[[str, str, int], None] | None = None,
-        needed: Callable[[str, str], str] | None = None,
-        sleep: Callable[[float], None] | None = None,
-        attempts: int | None = None,
+        needed: Callable[[str, str], str] = permissions,
+        sleep: Callable[[float], None] = time.sleep,
+        attempts: int = MAX_ATTEMPTS,
     ) -> None:
         if guard is None and not read_only:
             raise ValueError("a registry client that may write needs the prefix guard")
         self._guard = guard or (lambda repository: repository)
         self._read_only = read_only
-        options: dict[str, Any] = {"needed": needed, "sleep": sleep, "attempts": attempts}
         self._transport = Transport(
             base_url,
             credentials=credentials,
@@ -77,7 +84,9 @@ class RegistryClient:
             transport=transport,
             on_request=on_request,
             on_answer=on_answer,
-            **{name: value for name, value in options.items() if value is not None},
+            needed=needed,
+            sleep=sleep,
+            attempts=attempts,
         )
 
     def __enter__(self) -> Self:
@@ -98,12 +107,15 @@ class RegistryClient:
         with self._transport.stream(
             "GET",
             self._manifest_path(repository, reference),
-            headers={"Accept": ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))},
+            headers={"Accept": MANIFEST_TYPES},
             scope=self._scope(repository),
         ) as response:
-            raw = read_bounded(response.iter_bytes(PIECE), MAX_MANIFEST)
-        if raw is None:
-            raise RegistryError(f"The manifest {repository}:{reference} is larger than 4 MiB.")
+            try:
+                raw = whole(response, MAX_MANIFEST).content
+            except AnswerTooLarge as error:
+                raise RegistryError(
+                    f"The manifest {repository}:{reference} is larger than 4 MiB."
+                ) from error
         digest = digest_of(raw)
         promised = {reference} if is_digest(reference) else set()
         promised |= {value for value in [response.headers.get("Docker-Content-Digest")] if value}
@@ -113,7 +125,7 @@ class RegistryClient:
                 f"not {', '.join(sorted(promised - {digest}))}.",
                 hint="The registry or something before it altered the content; try again.",
             )
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        media_type = media_type_of(response)
         found = Manifest(raw, media_type, digest)
         return found if media_type else replace(found, media_type=found.own_media_type)
 
@@ -122,7 +134,7 @@ class RegistryClient:
         response = self._transport.request(
             "HEAD",
             self._manifest_path(repository, reference),
-            headers={"Accept": ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))},
+            headers={"Accept": MANIFEST_TYPES},
             scope=self._scope(repository),
             missing_ok=True,
         )
@@ -134,7 +146,7 @@ class RegistryClient:
             # The header is a courtesy (distribution-spec, "Checking if content exists in the registry").
             found = self.get_manifest(repository, reference)
             return Descriptor(found.media_type, found.digest, len(found.raw))
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        media_type = media_type_of(response)
         return Descriptor(media_type, digest, int(size) if size.isdecimal() else 0)
 
     def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> str:
@@ -333,14 +345,10 @@ class RegistryClient:
             raise RegistryError(f"This client only reads; {repository} is left as it is.")
 
 
-def read_bounded(pieces: Iterable[bytes], limit: int) -> bytes | None:
-    """All the pieces together, None if they are more than `limit` bytes; no more than that is read."""
-    whole = bytearray()
-    for piece in pieces:
-        whole += piece
-        if len(whole) > limit:
-            return None
-    return bytes(whole)
+def media_type_of(response: httpx.Response) -> str:
+    """The media type that an answer states, without parameters; empty if it states none."""
+    stated: str = response.headers.get("Content-Type", "")
+    return stated.partition(";")[0].strip()
 
 
 def pieces_of(

@@ -1,4 +1,4 @@
-"""HTTP to a registry: authorization, redirects and retries, as the distribution specification wants them.
+"""HTTP to a registry: authorization, redirects and retries of the distribution specification.
 
 Sources: OCI distribution-spec 1.1; Docker's token authentication ("Bearer" challenges); RFC 9110
 (redirects). httpx follows no redirect here: the Authorization header must reach the
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import httpx
 
@@ -37,6 +37,7 @@ MAX_ATTEMPTS = 5
 MAX_REDIRECTS = 5
 BACKOFF_SECONDS = 0.5
 MAX_WAIT_SECONDS = 30.0
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Manifests and indexes may have 4 MiB (`client`); errors and tokens are texts of a few lines.
 MAX_ANSWER, MAX_ERROR = 8 << 20, 64 << 10
 
@@ -53,6 +54,23 @@ class CredentialSource(Protocol):
     """Gives credentials; with those that the registry has `refused`, others if there are any."""
 
     def __call__(self, refused: Credentials | None = None) -> Credentials: ...
+
+
+class Options(TypedDict, total=False):
+    """Parts of a request that most requests leave out.
+
+    `missing_ok` lets a 404 through. `retry=False` is for requests whose repetition could do harm: only a 429
+    is answered by sending them again, since the registry has not looked at them. `settle` waits for a
+    repository that was created a moment ago, which ECR may not know everywhere yet.
+    """
+
+    headers: Mapping[str, str]
+    params: Mapping[str, str]
+    body: Body
+    scope: str
+    retry: bool
+    missing_ok: bool
+    settle: bool
 
 
 def permissions(method: str, path: str) -> str:
@@ -101,77 +119,20 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        body: Body = None,
-        scope: str = "",
-        retry: bool = True,
-        missing_ok: bool = False,
-        settle: bool = False,
-    ) -> httpx.Response:
-        """Send and read the whole answer. Raises our errors for any status of 400 and more.
-
-        `missing_ok` lets a 404 through. `retry=False` for requests whose repetition could do harm: only a
-        429 is answered by sending them again, since the registry has not looked at them. `settle` waits
-        for a repository that was created a moment ago, which ECR may not know everywhere yet.
-        """
-        with self.stream(
-            method,
-            url,
-            headers=headers,
-            params=params,
-            body=body,
-            scope=scope,
-            retry=retry,
-            missing_ok=missing_ok,
-            settle=settle,
-        ) as response:
+    def request(self, method: str, url: str, **options: Unpack[Options]) -> httpx.Response:
+        """Send and read the whole answer. Raises our errors for any status of 400 and more."""
+        with self.stream(method, url, **options) as response:
             return whole(response, MAX_ANSWER)
 
     @contextmanager
-    def stream(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        body: Body = None,
-        scope: str = "",
-        retry: bool = True,
-        missing_ok: bool = False,
-        settle: bool = False,
-    ) -> Iterator[httpx.Response]:
+    def stream(self, method: str, url: str, **options: Unpack[Options]) -> Iterator[httpx.Response]:
         """As `request`, with the body still to be read by the caller."""
-        target = self._resolved(url, params)
-        for attempt in range(1, self._attempts + 1):
-            last = attempt == self._attempts
-            try:
-                response = self._authorized(method, target, dict(headers or {}), body, scope)
-            except httpx.TransportError as error:
-                if last or not retry:
-                    raise RegistryUnavailable(
-                        f"The registry {self.base_url.host} cannot be reached: {told(error)}.",
-                        hint="The platform tried several times; an operator should look.",
-                    ) from error
-                self._sleep(backoff(attempt))
-                continue
-            if settle and response.status_code == 404:
-                response = whole(response, MAX_ERROR, cut=True)
-            again = response.status_code == 429 or (retry and response.status_code in RETRIED)
-            if not last and (again or (settle and is_unknown_yet(response))):
-                wait = retry_after(response) or backoff(attempt)
-                response.close()
-                self._sleep(min(wait, MAX_WAIT_SECONDS))
-                continue
-            break
+        # Parameters are added to those that a Location already has.
+        target = self.base_url.join(url).copy_merge_params(dict(options.get("params", {})))
+        response = self._send_with_retries(method, target, options)
         try:
-            if response.status_code >= 400 and not (missing_ok and response.status_code == 404):
+            missing = response.status_code == 404 and options.get("missing_ok", False)
+            if response.status_code >= 400 and not missing:
                 answer = whole(response, MAX_ERROR, cut=True)
                 raise refused(method, target, answer, self._needed)
             yield response
@@ -183,23 +144,45 @@ class Transport:
             ) from error
         except httpx.TransportError as error:
             raise RegistryUnavailable(
-                f"The registry {self.base_url.host} broke off its answer: {told(error)}.",
+                f"The registry {self.base_url.host} broke off its answer: {error_text(error)}.",
                 hint="The platform tries again by itself.",
             ) from error
         finally:
             response.close()
 
-    def _resolved(self, url: str, params: Mapping[str, str] | None) -> httpx.URL:
-        """Absolute form of `url`; parameters are added to those that a Location already has."""
-        target = self.base_url.join(url)
-        return target.copy_merge_params(dict(params)) if params else target
-
-    def _authorized(
-        self, method: str, target: httpx.URL, headers: dict[str, str], body: Body, scope: str
+    def _send_with_retries(
+        self, method: str, target: httpx.URL, options: Options
     ) -> httpx.Response:
+        """The answer of the last attempt, whatever its status. Raises `RegistryUnavailable` if none came."""
+        retry, settle = options.get("retry", True), options.get("settle", False)
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
+            try:
+                response = self._authorize(method, target, options)
+            except httpx.TransportError as error:
+                if last or not retry:
+                    raise RegistryUnavailable(
+                        f"The registry {self.base_url.host} cannot be reached: {error_text(error)}.",
+                        hint="The platform tried several times; an operator should look.",
+                    ) from error
+                self._sleep(backoff(attempt))
+                continue
+            if settle and response.status_code == 404:
+                response = whole(response, MAX_ERROR, cut=True)
+            again = response.status_code == 429 or (retry and response.status_code in RETRIED)
+            if last or not (again or (settle and is_unknown_yet(response))):
+                break
+            wait = retry_after(response) or backoff(attempt)
+            response.close()
+            self._sleep(min(wait, MAX_WAIT_SECONDS))
+        return response
+
+    def _authorize(self, method: str, target: httpx.URL, options: Options) -> httpx.Response:
         """One attempt; where the credentials are not taken, it is repeated once with fresh ones."""
+        headers, body = dict(options.get("headers", {})), options.get("body")
+        scope = options.get("scope", "")
         sent = self._credentials() if self._credentials and not self._bearer else None
-        response = self._followed(method, target, headers | self._authorization(scope, sent), body)
+        response = self._follow(method, target, headers | self._authorization(scope, sent), body)
         if response.status_code in (401, 403):
             response = whole(response, MAX_ERROR, cut=True)
         if response.status_code == 401:
@@ -209,11 +192,9 @@ class Transport:
         else:
             return response
         fresh = self._answer(challenge, scope, sent)
-        if fresh is None:
-            return response
-        return self._followed(method, target, headers | fresh, body)
+        return response if fresh is None else self._follow(method, target, headers | fresh, body)
 
-    def _followed(
+    def _follow(
         self, method: str, target: httpx.URL, headers: dict[str, str], body: Body
     ) -> httpx.Response:
         """Send, and follow redirects of reads; another origin never gets the Authorization header.
@@ -229,14 +210,8 @@ class Transport:
                 self._on_request(method, target.path)
             content = body() if callable(body) else body
             request = self._http.build_request(method, target, headers=sent, content=content)
-            response = self._sent(request)
-            if method not in ("GET", "HEAD") or response.status_code not in (
-                301,
-                302,
-                303,
-                307,
-                308,
-            ):
+            response = self._send(request)
+            if method not in ("GET", "HEAD") or response.status_code not in REDIRECTS:
                 return response
             target = target.join(response.headers.get("Location", ""))
             response.close()
@@ -246,8 +221,7 @@ class Transport:
         )
 
     def _refuse_target(self, target: httpx.URL) -> None:
-        """Raise `RegistryError` for where a redirect or a Location must not lead: out of the web, or out of
-        TLS."""
+        """Raise `RegistryError` where a redirect or a Location leaves the web, or TLS."""
         if target.scheme not in ("https", "http") or (
             self.base_url.scheme == "https" and target.scheme != "https"
         ):
@@ -256,7 +230,7 @@ class Transport:
                 hint="An operator must look at the registry's configuration.",
             )
 
-    def _sent(self, request: httpx.Request) -> httpx.Response:
+    def _send(self, request: httpx.Request) -> httpx.Response:
         ours = self._on_answer is not None and origin(request.url) == origin(self.base_url)
         status = 0
         try:
@@ -336,5 +310,5 @@ def backoff(attempt: int) -> float:
     return random.uniform(0, BACKOFF_SECONDS * 2**attempt)  # noqa: S311  (not a secret)
 
 
-def told(error: httpx.TransportError) -> str:
+def error_text(error: httpx.TransportError) -> str:
     return str(error) or type(error).__name__
