@@ -172,3 +172,29 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+# --- size ---------------------------------------------------------------------------------------------------
+
+APPS = [
+    path for app in ("images", "workspaces", "ri_platform") for path in ROOT.glob(f"{app}/**/*.py")
+]
+
+
+def test_no_module_is_longer_than_350_lines() -> None:
+    """All but the settings, which are read from top to bottom as one list."""
+    modules = [path for path in APPS if path != ROOT / "ri_platform/settings.py"]
+    assert len(modules) > 200
+    lengths = {str(path): len(path.read_text("utf-8").splitlines()) for path in modules}
+    assert not {path: length for path, length in lengths.items() if length > 350}
+
+
+def test_no_function_is_longer_than_50_lines() -> None:
+    lengths = {
+        f"{path}:{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in APPS
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(lengths) > 1_000
+    assert not {name: length for name, length in lengths.items() if length > 50}

@@ -17,12 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from django.conf import settings
 from uv import find_uv_bin
 
-from images.attestations import BUILDER
 from images.building.cache import caches
 from images.building.commands import Deadline, TimedOut
 from images.building.containers import container as containers
@@ -50,6 +48,7 @@ from images.building.locks.resolve import (
 )
 from images.building.locks.sandboxed import lock_of_files
 from images.errors import NoWheel, SourceBuildFailed, SourceBuildsUnavailable
+from images.jobs import built_wheels
 from images.models import BaseImage, Build, BuiltWheel
 from images.registry import connection
 from images.requirements import OSPackage, PipRequirement
@@ -205,20 +204,16 @@ class SourceBuilds:
     ) -> LockedWheel:
         builds = self.wheel_builds
         source_key = builds.source_key(source)
-        known = None
-        if not anew:
-            same = BuiltWheel.objects.filter(source_key=source_key, sha256__in=list(prefer))
-            known = same.order_by("-pk").first()
+        known = None if anew else built_wheels.of_source(source_key, prefer)
         if known is None:
-            prepared = builds.prepare(source, asked_before)
-            if not anew:
-                known = BuiltWheel.objects.filter(key=prepared.key).order_by("-pk").first()
+            prepared = builds.prepare(source, built_wheels.asked_before)
+            known = None if anew else built_wheels.of_inputs(prepared.key)
             if known is None:
-                return self.locked_wheel(source, self.built(source, prepared, source_key))
+                return locked_wheel(source, self.build(source, prepared, source_key))
         self.log(f"{known.filename} was built of {source.filename} before")
-        return self.locked_wheel(source, known)
+        return locked_wheel(source, known)
 
-    def built(self, source: LockedSource, prepared: Prepared, source_key: str) -> BuiltWheel:
+    def build(self, source: LockedSource, prepared: Prepared, source_key: str) -> BuiltWheel:
         needs = [f"{wheel.name} {wheel.version}" for wheel in prepared.environment]
         self.log(
             f"Building {source.filename} in the base image, with {', '.join(needs) or 'nothing'}"
@@ -226,45 +221,7 @@ class SourceBuilds:
         path = self.wheel_builds.build(source, prepared, MAX_FILE_BYTES)
         sha256 = sha256_of(path)
         caches().wheels.keep(kept_name(sha256), path)
-        made, _ = BuiltWheel.objects.get_or_create(
-            key=prepared.key,
-            sha256=sha256,
-            defaults={
-                **self.provenance(source),
-                "filename": path.name,
-                "size_bytes": path.stat().st_size,
-                "source_key": source_key,
-                "hook_key": prepared.hook_key,
-                "asked": list(prepared.asked),
-                "build_requirements": [
-                    [wheel.name, wheel.version, wheel.sha256] for wheel in prepared.environment
-                ],
-            },
-        )
-        return made
-
-    def locked_wheel(self, source: LockedSource, known: BuiltWheel) -> LockedWheel:
-        return LockedWheel(
-            source.name,
-            source.version,
-            known.filename,
-            "",
-            known.sha256,
-            known.size_bytes,
-            built_of=source,
-        )
-
-    def provenance(self, source: LockedSource) -> dict[str, Any]:
-        """What `BuiltWheel` tells of where a wheel came from: its source, and this build."""
-        build = self.build_of_origin
-        return {
-            "source_filename": source.filename,
-            "source_sha256": source.sha256,
-            "source_url": source.url,
-            "image_name": build.image.name if build else "",
-            "build_number": build.number if build else None,
-            "builder": f"{BUILDER}@{settings.VERSION}",
-        }
+        return built_wheels.record(path, sha256, source, prepared, source_key, self.build_of_origin)
 
     @cached_property
     def wheel_builds(self) -> WheelBuilds:
@@ -341,10 +298,16 @@ class SourceBuilds:
         )
 
 
-def asked_before(hook_key: str) -> list[str] | None:
-    """What a source's hook asked for when it was last run for the same source and environment."""
-    found = BuiltWheel.objects.filter(hook_key=hook_key).order_by("-pk").first()
-    return None if found is None else list(found.asked)
+def locked_wheel(source: LockedSource, built: BuiltWheel) -> LockedWheel:
+    return LockedWheel(
+        source.name,
+        source.version,
+        built.filename,
+        "",
+        built.sha256,
+        built.size_bytes,
+        built_of=source,
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -39,6 +39,7 @@ from images.requirements import PipRequirement
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 180.0
+PYLOCK = ("--format", "pylock.toml")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What the resolver may see of the worker's environment: never its AWS identity.
 _PASSED_ON = (
@@ -112,23 +113,13 @@ def resolve(
         output = Path(folder, "pylock.toml")
         if preinstalled:
             output.write_text(preferences(preinstalled), encoding="utf-8")
-        # Nothing is built, so any Python will do; without one named, uv looks for the target's own.
-        command = [
-            find_uv_bin(), *compiling(target, sys.executable, wanted, output),
-            "--only-binary", ":all:",
-        ]  # fmt: skip
         given = environment_of_uv(environment or {})
         log(f"Resolving {len(requirements)} requirements for Python {target.python_version}")
         # Addresses go by the environment, as they may hold credentials that `ps` must not show.
         said = Said()
         try:
-            status = run_streaming(
-                command,
-                log=said.append,
-                check=check,
-                timeout=timeout,
-                environment=given,
-                errors_only=True,
+            status = run_uv(
+                compile_wheels(target, wanted, output), said.append, check, timeout, given
             )
         except TimedOut as error:
             raise FetchFailed(
@@ -149,7 +140,7 @@ def compiling(
     python: str,
     wanted: PurePath,
     output: PurePath,
-    style: Sequence[str] = ("--format", "pylock.toml"),
+    style: Sequence[str] = PYLOCK,
 ) -> list[str]:
     """uv's arguments for locking the requirements of one file into another."""
     return [
@@ -169,22 +160,34 @@ def dependencies(
     """Which library of a lock asked for which, out of uv's cache; empty where that does not tell."""
     output = wanted.with_name("annotated.txt")
     output.write_text(pins(lock), encoding="utf-8")
-    command = [
-        find_uv_bin(), *compiling(target, sys.executable, wanted, output, ASKING),
-        "--only-binary", ":all:",
-    ]  # fmt: skip
+    command = compile_wheels(target, wanted, output, ASKING)
     try:
-        status = run_streaming(
-            command,
-            log=logger.debug,
-            check=check,
-            timeout=DEFAULT_TIMEOUT,
-            environment=environment,
-            errors_only=True,
-        )
+        status = run_uv(command, logger.debug, check, DEFAULT_TIMEOUT, environment)
     except TimedOut:
         return {}
     return dependencies_of(output.read_text(encoding="utf-8")) if status == 0 else {}
+
+
+def compile_wheels(
+    target: Target, requirements: Path, output: Path, style: Sequence[str] = PYLOCK
+) -> list[str]:
+    """uv's command on this machine, which takes wheels alone."""
+    # Nothing is built, so any Python will do; without one named, uv looks for the target's own.
+    command = compiling(target, sys.executable, requirements, output, style)
+    return [find_uv_bin(), *command, "--only-binary", ":all:"]
+
+
+def run_uv(
+    command: Sequence[str],
+    log: Callable[[str], None],
+    check: Callable[[], None],
+    timeout: float,
+    environment: Mapping[str, str],
+) -> int:
+    """Run uv and log its errors alone; its exit status. Raises `TimedOut`."""
+    return run_streaming(
+        command, log=log, check=check, timeout=timeout, environment=environment, errors_only=True
+    )
 
 
 def preferences(preinstalled: Mapping[str, str]) -> str:

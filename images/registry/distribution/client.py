@@ -1,8 +1,7 @@
 """The OCI distribution client: copies a base image in, and pushes to ECR.
 
-Sources: OCI distribution-spec 1.1, OCI image-spec 1.1, Docker image manifest v2 schema 2; for ECR's
-part sizes and redirects its user guide. What is read is verified against its digest before anybody
-uses it; what is written streams from disk.
+Sources: OCI distribution-spec 1.1; for ECR's redirects its user guide. What is read is verified against its
+digest before anybody uses it; what is written streams from disk.
 """
 
 from __future__ import annotations
@@ -36,14 +35,11 @@ from images.registry.distribution.transport import (
     Transport,
     permissions,
 )
+from images.registry.distribution.upload import CHUNK, PIECE, Upload
 from ri_platform.bounded import AnswerTooLarge, whole
 from ri_platform.retries import TRANSFER
 
 MANIFEST_TYPES = ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *sorted(INDEXES)))
-PIECE = 1 << 20
-# ECR takes parts of 5 to 10 MiB (the last may be smaller), and so many of them for a layer.
-CHUNK = 10 << 20
-MAX_PARTS = 4_200
 MAX_MANIFEST = 4 << 20
 # Distribution-spec, "Pulling manifests": a tag, or a digest.
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64}")
@@ -274,59 +270,10 @@ class RegistryClient:
         `check` is asked before each attempt and each piece of 1 MiB, and may raise.
         """
         self._writable(repository)
-        if size > chunk_size * MAX_PARTS:
-            raise RegistryError(
-                f"A layer of {size:,} bytes is more than the registry takes, {chunk_size * MAX_PARTS:,}.",
-                hint="Ask for less, or for smaller versions, of the largest library.",
-            )
-        TRANSFER(
-            RegistryUnavailable, self._upload, repository, digest, size, source, chunk_size, check
-        )
-
-    def _upload(
-        self,
-        repository: str,
-        digest: str,
-        size: int,
-        source: Path,
-        chunk_size: int,
-        check: Callable[[], None],
-    ) -> None:
-        check()
-        scope = self._scope(repository)
-        response = self._transport.request(
-            "POST", f"{self._path(repository)}/blobs/uploads/", scope=scope, settle=True
-        )
-        location = response.headers["Location"]
-        offset = 0
-        with source.open("rb") as file:
-            while offset < size:
-                length = min(chunk_size, size - offset)
-                # A part is never blindly repeated: the registry may have taken it before it failed.
-                response = self._transport.request(
-                    "PATCH",
-                    location,
-                    headers={
-                        "Content-Type": "application/octet-stream",
-                        "Content-Range": f"{offset}-{offset + length - 1}",
-                        "Content-Length": str(length),
-                    },
-                    body=pieces_of(file.fileno(), offset, length, check),
-                    scope=scope,
-                    retry=False,
-                    settle=True,
-                )
-                location = response.headers.get("Location", location)
-                offset += length
-        self._transport.request(
-            "PUT",
-            location,
-            params={"digest": digest},
-            headers={"Content-Length": "0"},
-            scope=scope,
-            retry=False,
-            settle=True,
-        )
+        path, scope = self._path(repository), self._scope(repository)
+        upload = Upload(self._transport, path, scope, digest, size, source, chunk_size, check)
+        upload.refuse_too_large()
+        TRANSFER(RegistryUnavailable, upload.attempt)
 
     def _path(self, repository: str) -> str:
         return f"/v2/{self._guard(repository)}"
@@ -349,21 +296,3 @@ def media_type_of(response: httpx.Response) -> str:
     """The media type that an answer states, without parameters; empty if it states none."""
     stated: str = response.headers.get("Content-Type", "")
     return stated.partition(";")[0].strip()
-
-
-def pieces_of(
-    descriptor: int, offset: int, length: int, check: Callable[[], None]
-) -> Callable[[], Iterator[bytes]]:
-    """A body of `length` bytes of an open file, read in pieces, that can be sent more than once."""
-
-    def pieces() -> Iterator[bytes]:
-        position, end = offset, offset + length
-        while position < end:
-            check()
-            piece = os.pread(descriptor, min(PIECE, end - position), position)
-            if not piece:
-                raise RegistryError("A layer file became shorter while it was uploaded.")
-            position += len(piece)
-            yield piece
-
-    return pieces

@@ -19,8 +19,9 @@ from images.errors import (
     TagTaken,
 )
 from images.registry.connection import TokenSource
-from images.registry.distribution.client import CHUNK, MAX_PARTS, RegistryClient
+from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, digest_of
+from images.registry.distribution.upload import CHUNK, MAX_PARTS
 from images.registry.ecr.endpoints import registry_endpoint
 from images.registry.ecr.repositories import PAGE_SIZE, RepositoryControl
 from tests.images.registry.ecr import ecr_stub
