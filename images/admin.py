@@ -27,9 +27,10 @@ from images.models import (
     Webhook,
     WheelLayer,
 )
+from images.models.base_source import Source
 from images.models.lease import ACTIVE
 from images.operations import base_images, builds, due_tasks, removal, webhooks
-from ri_platform.errors import DomainError
+from ri_platform.errors import DomainError, Invalid
 from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
 from workspaces.admin import each
@@ -124,8 +125,7 @@ class ImportForm(forms.ModelForm[BaseImage]):
         max_length=64, help_text="Tells versions of a base image apart.",
         initial=lambda: date.today().strftime("%Y.%m.%d"),
     )  # fmt: skip
-    source = forms.RegexField(
-        r"\A(registry|suite):[A-Za-z0-9][A-Za-z0-9./:@_-]*\Z",
+    source = forms.CharField(
         max_length=400,
         help_text="registry:python:3.11-slim or suite:bookworm; files of a worker's own by manage.py.",
     )
@@ -136,6 +136,18 @@ class ImportForm(forms.ModelForm[BaseImage]):
 
     def _post_clean(self) -> None:
         """Whether such a version is there is the operation's to tell: one that failed is tried again."""
+
+    def clean_source(self) -> str:
+        try:
+            source = Source.parse(self.cleaned_data["source"])
+        except Invalid as error:
+            raise forms.ValidationError(str(error)) from error
+        if not all(kind.may_be_asked_for for kind in source.kinds):
+            raise forms.ValidationError(
+                "A worker's own files and the catalogue are for manage.py: "
+                "import_base_image and build_base_image."
+            )
+        return str(source)
 
 
 @admin.register(BaseImage)

@@ -8,13 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from images.models import ImageType, PythonVersion
+from images.models.base_source import CATALOGUE, Source
 from images.reading import parse_pip_requirements
 from images.requirements import PipRequirement
 from ri_platform.errors import Invalid
 
 FILE = Path(__file__).with_name("catalogue.toml")
-# A source of this kind builds on the current base image of the use case `all`.
-KIND = "catalogue"
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class UseCase:
 
 @dataclass(frozen=True)
 class Catalogue:
-    roots: dict[str, str]
+    roots: dict[str, Source]
     use_cases: dict[str, UseCase]
 
     def source(self, image_type: str, python_version: str) -> str:
@@ -39,14 +38,17 @@ class Catalogue:
                 f"The catalogue has no base image {image_type} for Python {python_version}.",
                 hint=f"Use cases: {', '.join(self.use_cases)}; Python: {', '.join(self.roots)}.",
             )
-        return root if image_type == ImageType.ALL else f"{KIND}:{image_type}"
+        return str(root if image_type == ImageType.ALL else Source(CATALOGUE, image_type))
 
 
 @lru_cache(maxsize=1)
 def catalogue() -> Catalogue:
     data = tomllib.loads(FILE.read_text(encoding="utf-8"))
     return Catalogue(
-        roots={PythonVersion(version).value: source for version, source in data["roots"].items()},
+        roots={
+            PythonVersion(version).value: Source.parse(source)
+            for version, source in data["roots"].items()
+        },
         use_cases={
             ImageType(name).value: UseCase(
                 name,

@@ -154,8 +154,15 @@ def test_base_images_are_imported_and_retired(operator: Client, base: BaseImage)
     assert (imported.state, imported.source) == (WorkState.QUEUED, "suite:trixie")
     again = operator.post(add, wanted, follow=True).content.decode()
     assert "is being imported already" in again
-    refused = operator.post(add, {**wanted, "source": "rootfs:/etc"})
-    assert refused.status_code == 200
+    for source, sentence in (
+        ("rootfs:/etc", "own files and the catalogue are for manage.py"),
+        ("suite:trixie | rootfs:/etc", "own files and the catalogue are for manage.py"),
+        ("catalogue:nlp", "own files and the catalogue are for manage.py"),
+        ("trixie", "is not a source of base images"),
+    ):
+        refused = operator.post(add, {**wanted, "source": source})
+        assert refused.status_code == 200
+        assert sentence in refused.content.decode()
     assert "was retired" in act(operator, "images_baseimage", "retire", base)
     assert "is not offered as it is" in act(operator, "images_baseimage", "retire", base)
     base.refresh_from_db()

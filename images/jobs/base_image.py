@@ -12,15 +12,16 @@ from django.utils import timezone
 
 from images import wake
 from images.building.bases import content as base_images
-from images.building.bases import from_debian, from_layout, from_registry, from_rootfs
 from images.building.bases.inspection import BaseImageFacts
+from images.building.bases.source import obtain
 from images.building.cache import work_folder
 from images.building.push import blobs as push
-from images.catalogue import KIND, catalogue
+from images.catalogue import catalogue
 from images.errors import BaseImageUnusable
 from images.jobs import catalogue_image, upgrades
 from images.jobs.leased import Holder, carry_out
 from images.models import BaseImage, Build, ImageType, ManagedImage, Status
+from images.models.base_source import CATALOGUE, Source
 from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations.base_images import import_base_image
@@ -29,9 +30,6 @@ from images.registry import connection
 from ri_platform.errors import Conflict, DomainError
 
 logger = logging.getLogger(__name__)
-
-# "Docker Hub if it can be reached within seconds": an alternative stands behind it.
-REGISTRY_TIMEOUT = 8.0
 
 
 def run(base_image_id: int) -> None:
@@ -58,12 +56,12 @@ def attempt(base: BaseImage, holder: Holder) -> None:
 
 
 def make(base: BaseImage, holder: Holder, work: Path) -> None:
-    kind, _, name = base.source.partition(":")
-    if kind == KIND:
-        use_case = catalogue().use_cases[name]
+    source = Source.parse(base.source)
+    if source.kind is CATALOGUE:
+        use_case = catalogue().use_cases[source.name]
         succeed(base, catalogue_image.make(base, use_case, work, holder.check))
         return
-    content = obtain(base.source, work, holder)
+    content = obtain(source, work, holder.check)
     facts = base_images.inspect(content)
     if facts.python_version != base.python_version:
         raise BaseImageUnusable(
@@ -112,35 +110,6 @@ def push_base(
         push.verify(client, base.repository, base.tag, manifest.digest, descriptors)
 
 
-def obtain(source: str, work: Path, holder: Holder) -> base_images.ImageContent:
-    """The image that `source` names; of alternatives separated by ` | `, the first that is to be had."""
-    first, _, rest = source.partition(" | ")
-    kind, _, name = first.partition(":")
-    log = logger.info
-    try:
-        if kind == "registry":
-            return from_registry.from_registry(
-                name, work, log=log, check=holder.check, timeout=REGISTRY_TIMEOUT
-            )
-        if kind == "layout":
-            return from_layout.from_oci_layout(Path(name), work=work)
-        if kind == "rootfs":
-            return from_rootfs.from_rootfs_tar(Path(name), work=work)
-        if kind == "suite":
-            return from_debian.from_suite(
-                name, settings.CACHE_DIR / "bases", work=work, log=log, check=holder.check
-            )
-    except DomainError as error:
-        if not rest:
-            raise
-        logger.info("%s cannot be had (%s); trying %s", first, error, rest)
-        return obtain(rest, work, holder)
-    raise BaseImageUnusable(
-        f"{first!r} is not a source of base images.",
-        hint="Use registry:, layout:, rootfs: or suite:, each followed by its name.",
-    )
-
-
 def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
     """Make it the current base image of its kind, and wake the builds that waited for it."""
     with transaction.atomic():
@@ -161,9 +130,8 @@ def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
 
 def follow_root(root: BaseImage) -> None:
     """Ask for the catalogue's base images anew that stand on an older version of this root."""
-    standing = BaseImage.objects.current().filter(
-        python_version=root.python_version, source__startswith=f"{KIND}:"
-    )
+    of_catalogue = BaseImage.objects.current().of_kind(CATALOGUE)
+    standing = of_catalogue.filter(python_version=root.python_version)
     for base in standing.exclude(built_on=root):
         try:
             import_base_image(

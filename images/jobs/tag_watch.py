@@ -7,6 +7,7 @@ from datetime import date
 
 from images.building.bases.from_registry import manifest_of
 from images.models import BaseImage
+from images.models.base_source import REGISTRY, Source
 from images.operations import base_images
 from images.registry.distribution.client import RegistryClient
 from images.registry.reference import parse_reference
@@ -20,13 +21,14 @@ TIMEOUT = 10.0
 def look() -> list[str]:
     """Ask for a new version of each current base image whose tag names another image now.
 
-    Watched are those imported from a registry by a tag and from nowhere else: a source with an
-    alternative may have used that, and a digest never moves. Returns the new versions' names.
+    Returns the new versions' names.
     """
     asked = []
-    sources = BaseImage.objects.current().filter(source__startswith="registry:")
-    for base in sources.exclude(source__contains=" | ").exclude(source__contains="@"):
-        reference = base.source.partition(":")[2]
+    for base in BaseImage.objects.current().of_kind(REGISTRY):
+        source = Source.parse(base.source)
+        if not source.has_moving_tag:
+            continue
+        reference = source.name
         try:
             digest = digest_now(reference)
             if digest == base.manifest_digest:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from django.db import models
 from django.db.models import Q
 
+from images.models.base_source import Kind
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.os_families import OSFamily, family_of
 
@@ -40,6 +41,10 @@ class BaseImageQuerySet(LeaseQuerySet["BaseImage"]):
     def current(self) -> BaseImageQuerySet:
         return self.filter(is_current=True, state=WorkState.SUCCEEDED)
 
+    def of_kind(self, kind: Kind) -> BaseImageQuerySet:
+        """Those whose source is of this kind before any alternative."""
+        return self.filter(source__startswith=f"{kind.word}:")
+
     def offered(self) -> BaseImageQuerySet:
         """The current ones, and those that are on their way or failed."""
         return self.filter(~Q(state=WorkState.SUCCEEDED) | Q(is_current=True))
@@ -48,9 +53,8 @@ class BaseImageQuerySet(LeaseQuerySet["BaseImage"]):
 class BaseImage(Lease):
     """An image of the platform, imported into `<prefix>/base/…` and inspected.
 
-    `source` says where it comes from: `registry:<reference>`, `layout:<path>`, `rootfs:<path>` or
-    `suite:<Debian suite>`. `layers` are its manifest's descriptors, `libraries` what its own Python
-    already has as `[name, version]` pairs.
+    `source` is the text of a `base_source.Source`. `layers` are its manifest's descriptors, `libraries` what
+    its own Python already has as `[name, version]` pairs.
     """
 
     image_type = models.CharField(max_length=16, choices=ImageType.choices, default=ImageType.ALL)

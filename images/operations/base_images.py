@@ -6,6 +6,7 @@ from django.db import transaction
 
 from images import wake
 from images.models import BaseImage
+from images.models.base_source import Source
 from images.models.lease import WorkState
 from images.queries.capabilities import require_enabled
 from ri_platform.errors import Conflict, Invalid
@@ -23,12 +24,13 @@ def import_base_image(
 ) -> BaseImage:
     """Ask for a base image; a version that failed to import before is tried again.
 
-    `actor` is None for the platform itself and for `manage.py`. Raises `Conflict` if this version is there or
-    being imported.
+    `actor` is None for the platform itself and for `manage.py`. Raises `Invalid` for an unknown source, and
+    `Conflict` if this version is there or being imported.
     """
     if actor is not None:
         require(actor, Action.MANAGE_BASE_IMAGES)
     require_enabled()
+    source = str(Source.parse(source))
     with transaction.atomic():
         base, created = BaseImage.objects.get_or_create(
             image_type=image_type,

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from images.catalogue import catalogue
 from images.models import BaseImage, ImageType, PythonVersion
+from images.models.base_source import Source
 from images.models.lease import WorkState
 from ri_platform import announcements
 
@@ -107,11 +108,11 @@ def how_to_try_again(base: BaseImage) -> tuple[str, str]:
             "To try again, an operator runs:",
             f"manage.py build_base_image {base.image_type} {base.python_version} {version}",
         )
-    kind, _, name = base.source.partition(":")
+    source = Source.parse(base.source)
     return (
         "To try again, an operator runs:",
-        f"manage.py import_base_image --{kind} {name} --python-version {base.python_version} "
-        f"--image-type {base.image_type} {version}",
+        f"manage.py import_base_image --{source.kind.word} {source.name} "
+        f"--python-version {base.python_version} --image-type {base.image_type} {version}",
     )
 
 

@@ -11,11 +11,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from images.models import BaseImage, ImageType, PythonVersion
+from images.models.base_source import KINDS, Source
 from images.models.lease import WorkState
 from images.operations import base_images
 from ri_platform.errors import DomainError
 
 POLL_SECONDS = 1.0
+IMPORTED = [kind for kind in KINDS.values() if kind.is_imported]
 
 
 class Command(BaseCommand):
@@ -26,10 +28,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         source = parser.add_mutually_exclusive_group(required=True)
-        source.add_argument("--registry", metavar="REFERENCE", help="for example python:3.11-slim")
-        source.add_argument("--layout", metavar="PATH", help="an OCI image layout, folder or tar")
-        source.add_argument("--rootfs", metavar="PATH", help="a root file system as a tar")
-        source.add_argument("--suite", metavar="NAME", help="a Debian suite: bookworm, trixie, …")
+        for kind in IMPORTED:
+            source.add_argument(f"--{kind.word}", metavar=kind.metavar, help=kind.help)
         parser.add_argument("--python-version", required=True, choices=PythonVersion.values)
         parser.add_argument("--image-type", default=ImageType.ALL, choices=ImageType.values)
         parser.add_argument(
@@ -40,14 +40,14 @@ class Command(BaseCommand):
         parser.add_argument("--no-wait", action="store_true", help="do not wait for the import")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        kind = next(k for k in ("registry", "layout", "rootfs", "suite") if options[k])
-        name = options[kind]
-        if kind in ("layout", "rootfs"):
+        kind = next(kind for kind in IMPORTED if options[kind.word])
+        name = options[kind.word]
+        if kind.is_file:
             path = Path(name).resolve()
             if not path.exists():
                 raise CommandError(f"There is nothing at {path}.")
             name = str(path)
-        self.ask(f"{kind}:{name}", options)
+        self.ask(str(Source(kind, name)), options)
 
     def ask(self, source: str, options: dict[str, Any]) -> None:
         """Ask for the base image, and follow unless told not to."""
