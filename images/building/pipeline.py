@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from images.building.cache import BoundedCache
 from images.building.downloads import fetch
-from images.building.layers.tar import OCI_LAYER_GZIP, Layer
+from images.building.layers.tar import Layer
 from images.building.layers.wheel import MANAGED_PREFIX
 from images.building.layers.worker import LayerJob
 from images.building.locks.files import LockedWheel
@@ -24,7 +24,7 @@ from images.building.phases import PipelinePhase, Reporter
 from images.building.pipeline_workers import PipelineWorkers
 from images.building.push.blobs import BlobToPush, Pushed, push_blob
 from images.registry.distribution.client import RegistryClient
-from images.registry.distribution.descriptors import Descriptor, hex_of
+from images.registry.distribution.descriptors import OCI_LAYER_GZIP, Descriptor, hex_of
 from ri_platform.metrics import LAYERS
 
 POLL_SECONDS = 0.5

@@ -11,14 +11,14 @@ from images.building.cache import caches
 from images.building.containers import os_packages
 from images.building.containers.container import base_layout
 from images.building.layers import keys
-from images.building.layers.tar import OCI_LAYER_GZIP, Layer
+from images.building.layers.tar import Layer
 from images.building.pipeline import KeyedLayer, name_of
 from images.building.push import blobs
 from images.jobs import known_layers
 from images.jobs.journal import Journal
 from images.models import BaseImage, BuildPhase, WheelLayer
 from images.registry.distribution.client import RegistryClient
-from images.registry.distribution.descriptors import Descriptor
+from images.registry.distribution.descriptors import OCI_LAYER_GZIP, Descriptor
 from images.requirements import OSPackage
 from images.spec import ImageSpec
 
