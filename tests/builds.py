@@ -17,7 +17,7 @@ from images.models import ManagedImage
 from images.operations.images import create_image
 from images.reading import parse_pip_requirements
 from images.references import pull_reference
-from images.registry.distribution.client import Descriptor
+from images.registry.distribution.descriptors import Descriptor
 from images.spec import ImageSpec
 from tests.cast import Cast
 from tests.local_aws import LocalAWS
