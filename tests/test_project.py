@@ -93,6 +93,16 @@ def test_forms_and_the_devcontainer_can_be_read() -> None:
     assert told["postCreateCommand"] == "make install"
 
 
+def test_a_line_of_a_template_fits_a_screen() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / "templates").rglob("*.html")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 160
+    ]
+    assert not long
+
+
 # --- releases ---------------------------------------------------------------------------------------------
 
 

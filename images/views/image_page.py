@@ -216,7 +216,7 @@ def counts(image: ManagedImage) -> dict[str, int]:
 
 
 def offers_source(image: ManagedImage, build: Build) -> bool:
-    """Whether *Build it anyway* would help: no wheel was the reason, and somebody can build one."""
+    """Whether *Build from source* would help: no wheel was the reason, and somebody can build one."""
     return (
         build.error_code == NoWheel.code and not image.allow_source and not source_builds_refusal()
     )

@@ -87,7 +87,7 @@ def test_libraries_say_where_they_came_from(cast: Cast, image: ManagedImage) -> 
     assert "Asked for as <code>numpy&gt;=2</code>" in page
     assert 'href="#library-pandas"' in page
     assert "The base image" in page
-    assert "Not recorded; a rebuild records it" in page
+    assert "Not recorded. A rebuild records it." in page
 
 
 def test_before_the_first_success_the_tabs_say_what_will_be_there(

@@ -187,7 +187,7 @@ def test_what_has_no_wheel_is_built_when_somebody_says_so(
     assert (image.status, image.builds.get().error_code) == (Status.FAILED, "no_wheel")
     address = {"workspace_id": cast.workspace.pk, "name": image.name}
     page = cast.client(cast.member).get(reverse("image", kwargs=address)).content.decode()
-    assert "Build it anyway" in page
+    assert "Build from source" in page
     answer = cast.client(cast.member).post(reverse("build_from_source", kwargs=address))
     assert answer.status_code == 302
     image = build_now(registry, image)
@@ -364,9 +364,9 @@ def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -
     )
     address = {"workspace_id": cast.workspace.pk, "name": image.name}
     page = reverse("image", kwargs=address)
-    assert b"Build it anyway" in cast.client(cast.admin).get(page).content
+    assert b"Build from source" in cast.client(cast.admin).get(page).content
     settings.SOURCE_BUILDS_ALLOWED = False
-    assert b"Build it anyway" not in cast.client(cast.admin).get(page).content
+    assert b"Build from source" not in cast.client(cast.admin).get(page).content
     with pytest.raises(Invalid, match="turned off on this instance"):
         builds.build_from_source(Actor(cast.admin), image)
     with pytest.raises(Invalid, match="turned off on this instance"):

@@ -226,7 +226,7 @@ def test_who_asks_for_what_an_image_has_is_told_of_it_and_may_build_it_anyway(
     cast: Cast, image: ManagedImage
 ) -> None:
     answer = ask(cast, "NumPy>=2.4,<3")
-    assert b"There is an image with all of this already" in answer.content
+    assert b"An image with all of this already exists" in answer.content
     assert b">churn</a>" in answer.content
     assert not ManagedImage.objects.filter(name="mine").exists()
     ask(cast, "NumPy>=2.4,<3", build_anyway="1")
