@@ -242,7 +242,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     error = DomainError(
         "The platform could not answer this request, and its operators' log says why.",
-        hint="Try again; if it stays so, tell your organization administrator.",
+        hint="Try again; if it fails again, tell an Organization Administrator.",
     )
     assert error.status == HTTPStatus.INTERNAL_SERVER_ERROR
     return error_response(request, error)

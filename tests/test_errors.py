@@ -21,7 +21,7 @@ def test_a_browser_gets_a_page_with_a_way_out(refused: tuple[Client, str]) -> No
     answer = client.get(url)
     assert answer.status_code == 403
     assert b"This is not yours to do" in answer.content
-    assert b"Ask your organization administrator" in answer.content
+    assert b"Ask an Organization Administrator" in answer.content
     assert b'href="/workspaces"' in answer.content
 
 
@@ -50,7 +50,7 @@ def test_programs_get_json_without_literals_that_python_cannot_read(
         {
             "code": 7,
             "message": "Only Organization Administrators can remove a managed image. "
-            "Ask your organization administrator if you need this.",
+            "Ask an Organization Administrator if you need this.",
             "details": [{"reason": "not_allowed", "field": ""}],
         },
     )

@@ -69,7 +69,7 @@ WORKSPACE_USERS = WORKSPACE_ADMINISTRATORS | {WorkspaceRole.MEMBER}
 ANY_MEMBER = frozenset(WorkspaceRole)
 
 
-ASK = "Ask your organization administrator if you need this."
+ASK = "Ask an Organization Administrator if you need this."
 COPY = "Copy it to have one of your own that you can change, or ask its owner."
 
 

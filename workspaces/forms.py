@@ -31,7 +31,7 @@ class OwnTimeZoneForm(forms.Form):
     time_zone = forms.ChoiceField(
         label="Time zone",
         required=False,
-        choices=lambda: zone_choices("As my browser says"),
+        choices=lambda: zone_choices("As in my browser"),
         widget=forms.Select(attrs={"class": "form-select"}),
     )
 
