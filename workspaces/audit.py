@@ -7,7 +7,7 @@ A trigger on the table refuses updates and deletes. Only `prune` deletes events,
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -42,6 +42,34 @@ def record(
         object_name=object_name,
         workspace_name=workspace.name if workspace else "",
         details=details or {},
+    )
+
+
+class NamedRow(Protocol):
+    """A row that events are about: the log names its type and its name."""
+
+    audit_type: ClassVar[str]
+
+    @property
+    def name(self) -> str: ...
+
+
+def record_about(
+    event: str,
+    actor: Actor | None,
+    row: NamedRow,
+    workspace: Workspace | None = None,
+    /,
+    **details: Any,
+) -> None:
+    """Add one event about a row, with its details by name."""
+    record(
+        event,
+        actor,
+        object_type=row.audit_type,
+        object_name=row.name,
+        workspace=workspace,
+        details=details,
     )
 
 

@@ -111,6 +111,8 @@ class WorkspaceQuerySet(models.QuerySet["Workspace"]):
 class Workspace(models.Model):
     """Where people organize their work. Managed images do not belong to it."""
 
+    audit_type: ClassVar[str] = "workspace"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120, unique=True)
     description = models.TextField(blank=True, max_length=2000)

@@ -137,7 +137,7 @@ def swap_model_image_back(
     request: HttpRequest, model: MLModel, assignment_id: int
 ) -> dict[str, Any]:
     """To an image of the model's history."""
-    swaps.swap_back(Actor.of(request), model, assignment_id)
+    swaps.swap_image(Actor.of(request), model, swaps.past_choice(model, assignment_id))
     return one(model)
 
 

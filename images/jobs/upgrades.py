@@ -18,9 +18,10 @@ from images.models import BaseImage, Build, BuildReason, ImageEvent, ManagedImag
 from images.models.build import OF_THE_PLATFORM
 from images.models.lane import Lane
 from images.models.lease import WorkState
-from images.operations.builds import new_build, record, set_spec
+from images.operations.builds import new_build, set_spec
 from images.operations.webhooks import announce
 from ri_platform.locks import exclusive
+from workspaces.audit import record_about
 
 
 def mark_outdated(base: BaseImage) -> int:
@@ -91,7 +92,7 @@ def begin_next() -> bool:
         reason, files = BuildReason.RENEW, current.requirement_files
         set_spec(image, current.spec)
     build = new_build(image, target, reason, None, files=files, lock=current.lock)
-    record("image.upgrade_begun", None, image, None, build=build.number, base=str(target))
+    record_about("image.upgrade_begun", None, image, build=build.number, base=str(target))
     return True
 
 

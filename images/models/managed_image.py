@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -68,9 +68,25 @@ class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
         """Managed images belong to the instance: every active account sees all of them."""
         return self.existing() if user.is_active else self.none()
 
+    def named(self, user: User, name: str) -> ManagedImage:
+        """The image of this name, if `user` may see it. Raises `NotFound`."""
+        found = self.visible_to(user).filter(name=name).first() if is_valid_name(name) else None
+        if found is None:
+            raise NotFound(f"There is no managed image named {name}.")
+        return found
+
+    def lock(self, image: ManagedImage) -> ManagedImage:
+        """The locked row of an image. Raises `NotFound` if it has been removed."""
+        locked = self.existing().select_for_update().filter(pk=image.pk).first()
+        if locked is None:
+            raise NotFound(f"There is no managed image named {image.name}.")
+        return locked
+
 
 class ManagedImage(models.Model):
     """A managed image. Five columns hold its `spec`: validated at the edge, never parsed from text again."""
+
+    audit_type: ClassVar[str] = "managed_image"
 
     name = models.CharField(max_length=128, unique=True, validators=[name_validator])
     image_type = models.CharField(max_length=16, choices=ImageType.choices, default=ImageType.ALL)

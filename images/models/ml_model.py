@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from images.models.base_image import PythonVersion
 from images.models.build import Build
 from images.models.managed_image import ManagedImage
 from images.requirements import PipRequirement
+from ri_platform.errors import NotFound
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
 
@@ -24,11 +26,20 @@ class MLModelQuerySet(models.QuerySet["MLModel"]):
     def visible_to(self, actor: Actor) -> MLModelQuerySet:
         return self.filter(workspace__in=Workspace.objects.visible_to(actor))
 
+    def lock(self, model: MLModel) -> MLModel:
+        """The locked row of a model. Raises `NotFound` if it has been removed."""
+        locked = self.select_for_update().filter(pk=model.pk).first()
+        if locked is None:
+            raise NotFound(f"There is no model named {model.name}.")
+        return locked
+
 
 class MLModel(models.Model):
     """A machine-learning model. `requirements` is the text as its people wrote it; `pip_requirements` is what
     of it holds for the model's Python, in the form of `ManagedImage.pip_requirements` (`needs` as values).
     """
+
+    audit_type: ClassVar[str] = "model"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="models")
@@ -155,3 +166,24 @@ class Assignment(models.Model):
         """What people call the image: its name, with the build if it is pinned, or the reference."""
         pinned = f" build {self.build_number}" if self.build_number else ""
         return f"{self.image_name}{pinned}" if self.image_name else self.external_reference
+
+    @property
+    def can_be_pulled(self) -> bool:
+        """Whether there is a digest to pull; an external image is taken as it is."""
+        if self.image is None:
+            return bool(self.external_reference)
+        return self.build is not None or self.image.current_build_id is not None
+
+    def is_same_image_as(self, other: Assignment) -> bool:
+        """Whether both name the same image, pinned and pulled in the same way."""
+        columns = ("image_id", "build_number", "external_reference", "pull_secret")
+        return all(getattr(self, column) == getattr(other, column) for column in columns)
+
+    def begin(self, present: Assignment | None) -> None:
+        """Become the model's current one, in place of the present."""
+        now = timezone.now()
+        if present is not None:
+            present.state, present.ended_at = AssignmentState.PAST, now
+            present.save(update_fields=["state", "ended_at"])
+        self.state, self.began_at = AssignmentState.CURRENT, now
+        self.save()

@@ -16,7 +16,7 @@ from images.models import (
 from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations.base_images import base_image_for
-from images.operations.builds import lock_idle, new_build, record, set_spec
+from images.operations.builds import lock_idle, new_build, set_spec
 from images.operations.images import refuse_unavailable
 from images.queries.capabilities import require_enabled
 from images.queries.fair_queue import refuse_too_many
@@ -25,6 +25,7 @@ from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor, require
+from workspaces.audit import record_about
 from workspaces.models import Workspace
 
 
@@ -51,7 +52,7 @@ def propose_alteration(
             requirement_files=RequirementFiles.objects.keep(image, supplied),
             requested_by=actor.user,
         )
-        record("image.alteration_proposed", actor, image, workspace, wanted=wanted.columns())
+        record_about("image.alteration_proposed", actor, image, workspace, wanted=wanted.columns())
         wake.after_commit(wake.RESOLVE[Lane.of(wanted)], alteration.pk)
     return alteration
 
@@ -144,7 +145,7 @@ def build_spec(
     before = locked.spec
     set_spec(locked, spec)
     build = new_build(locked, base, BuildReason.ALTER, actor, files=files, lock=lock)
-    record(
+    record_about(
         "image.altered", actor, locked, workspace,
         build=build.number, before=before.columns(), after=spec.columns(),
         **({"files": files.supplied.names} if files else {}),

@@ -6,7 +6,6 @@ As in `images.operations.images`, each verb is one function: access, lock, chang
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -20,9 +19,9 @@ from images.operations.base_images import base_image_for
 from images.queries.capabilities import require_enabled, source_builds_refusal
 from images.queries.fair_queue import refuse_too_many
 from images.spec import ImageSpec
-from ri_platform.errors import Conflict, Invalid, NotFound
-from workspaces import audit
+from ri_platform.errors import Conflict, Invalid
 from workspaces.access import Action, Actor, require
+from workspaces.audit import record_about
 from workspaces.models import Workspace
 
 
@@ -39,7 +38,7 @@ def rebuild_image(
         locked = lock_idle(image)
         base = base_image_for(locked.image_type, locked.python_version)
         build = new_build(locked, base, BuildReason.REBUILD, actor, files=locked.requirement_files)
-        record("image.rebuild_requested", actor, locked, workspace, build=build.number)
+        record_about("image.rebuild_requested", actor, locked, workspace, build=build.number)
     return build
 
 
@@ -59,7 +58,7 @@ def build_from_source(
         set_spec(locked, replace(locked.spec, allow_source=True))
         base = base_image_for(locked.image_type, locked.python_version)
         build = new_build(locked, base, BuildReason.REBUILD, actor, files=locked.requirement_files)
-        record("image.source_builds_allowed", actor, locked, workspace, build=build.number)
+        record_about("image.source_builds_allowed", actor, locked, workspace, build=build.number)
     return build
 
 
@@ -84,7 +83,9 @@ def roll_back_image(
             locked, target.base_image, BuildReason.ROLL_BACK, actor,
             files=target.requirement_files, lock=target.lock,
         )  # fmt: skip
-        record("image.rolled_back", actor, locked, workspace, build=build.number, to=target.number)
+        record_about(
+            "image.rolled_back", actor, locked, workspace, build=build.number, to=target.number
+        )
     return build
 
 
@@ -96,7 +97,7 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
     require(actor, Action.CANCEL_BUILD, image)
     require_enabled()
     with transaction.atomic():
-        locked = lock_existing(image)
+        locked = ManagedImage.objects.lock(image)
         build = locked.builds.active().first()
         if build is None:
             raise Conflict(f"No build of {locked.name} is under way.")
@@ -105,7 +106,7 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
         build.save(update_fields=["state", "finished_at"])
         locked.status, locked.updated_at = settled_status(locked), now
         locked.save(update_fields=["status", "updated_at"])
-        record("image.build_cancelled", actor, locked, workspace, build=build.number)
+        record_about("image.build_cancelled", actor, locked, workspace, build=build.number)
         wake.after_commit(wake.Task.TIDY_REPOSITORY, locked.pk)
     return build
 
@@ -113,16 +114,9 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
 # --- what the verbs share ---------------------------------------------------------------------------------
 
 
-def lock_existing(image: ManagedImage) -> ManagedImage:
-    locked = ManagedImage.objects.existing().select_for_update().filter(pk=image.pk).first()
-    if locked is None:
-        raise NotFound(f"There is no managed image named {image.name}.")
-    return locked
-
-
 def lock_idle(image: ManagedImage) -> ManagedImage:
     """The locked row of an image that nothing is being built for. Raises `Conflict`."""
-    locked = lock_existing(image)
+    locked = ManagedImage.objects.lock(image)
     if locked.builds.active().exists():
         raise Conflict(
             f"{locked.name} is being built already.",
@@ -168,20 +162,3 @@ def new_build(
     image.save(update_fields=["status", "repository_error", "updated_at"])
     wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
     return build
-
-
-def record(
-    event: str,
-    actor: Actor | None,
-    image: ManagedImage,
-    workspace: Workspace | None,
-    **details: Any,
-) -> None:
-    audit.record(
-        event,
-        actor,
-        object_type="managed_image",
-        object_name=image.name,
-        workspace=workspace,
-        details=details,
-    )

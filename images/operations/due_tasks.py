@@ -8,7 +8,6 @@ from django.utils import timezone
 from images import wake
 from images.models import Build, TaskDue
 from images.models.lease import WorkState
-from images.operations.builds import record
 from ri_platform.errors import Conflict
 from workspaces import audit
 from workspaces.access import Action, Actor, require
@@ -23,7 +22,7 @@ def wake_build(actor: Actor, build: Build) -> None:
     with transaction.atomic():
         if not Build.objects.claimable().filter(pk=build.pk).exists():
             raise Conflict("It has ended, or a worker is at it.")
-        record("image.build_woken", actor, build.image, None, build=build.number)
+        audit.record_about("image.build_woken", actor, build.image, build=build.number)
         wake.after_commit(wake.Task.PREPARE_REPOSITORY, build.image_id)
 
 

@@ -17,8 +17,8 @@ from images.queries.fair_queue import refuse_too_many
 from images.requirement_files import Supplied
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid
-from workspaces import audit
 from workspaces.access import Action, Actor, require
+from workspaces.audit import record_about
 from workspaces.models import Workspace
 
 
@@ -65,17 +65,10 @@ def create_image(
             requirement_files=RequirementFiles.objects.keep(image, supplied),
             requested_by=actor.user,
         )
-        audit.record(
-            "image.created",
-            actor,
-            object_type="managed_image",
-            object_name=image.name,
-            workspace=workspace,
-            details={
-                **spec.columns(),
-                **({"copied_from": copied_from.name} if copied_from else {}),
-                **({"files": supplied.names} if supplied else {}),
-            },
+        origin = {"copied_from": copied_from.name} if copied_from else {}
+        brought = {"files": supplied.names} if supplied else {}
+        record_about(
+            "image.created", actor, image, workspace, **spec.columns(), **origin, **brought
         )
         wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
     return image

@@ -15,8 +15,8 @@ from django.db.models import Prefetch, QuerySet
 from images.models import Assignment, AssignmentState, MLModel, PythonVersion
 from images.reading import parse_pip_requirements
 from ri_platform.errors import Conflict, Invalid, NotFound
-from workspaces import audit
 from workspaces.access import Action, Actor, require
+from workspaces.audit import record_about
 from workspaces.guard import locates
 from workspaces.models import Workspace
 
@@ -78,7 +78,7 @@ def create_model(actor: Actor, workspace: Workspace, command: EditModel) -> MLMo
     try:
         with transaction.atomic():
             model = MLModel.objects.create(workspace=workspace, created_by=actor.user, **columns)
-            record("model.created", actor, model, **said_of(model))
+            record_about("model.created", actor, model, workspace, **said_of(model))
     except IntegrityError as error:
         raise name_taken(command.name) from error
     return model
@@ -90,17 +90,18 @@ def edit_model(actor: Actor, model: MLModel, command: EditModel) -> MLModel:
     columns = command.columns()
     try:
         with transaction.atomic():
-            locked = locked_model(model)
+            locked = MLModel.objects.lock(model)
             before = said_of(locked)
             for column, value in columns.items():
                 setattr(locked, column, value)
             locked.save(update_fields=[*columns, "updated_at"])
             after = said_of(locked)
             changed = [column for column in after if after[column] != before[column]]
-            record(
+            record_about(
                 "model.edited",
                 actor,
                 locked,
+                model.workspace,
                 before={column: before[column] for column in changed},
                 after={column: after[column] for column in changed},
             )
@@ -116,7 +117,7 @@ def remove_model(actor: Actor, model: MLModel) -> None:
         locked = MLModel.objects.select_for_update().filter(pk=model.pk).first()
         if locked is None:
             return
-        record("model.removed", actor, model)
+        record_about("model.removed", actor, model, model.workspace)
         locked.delete()
 
 
@@ -124,25 +125,6 @@ def said_of(model: MLModel) -> dict[str, str]:
     """What people say of a model, for the audit log."""
     columns = ("name", "description", "python_version", "requirements")
     return {column: getattr(model, column) for column in columns}
-
-
-def locked_model(model: MLModel) -> MLModel:
-    """The model's locked row. Raises `NotFound` if it has been removed."""
-    locked = MLModel.objects.select_for_update().filter(pk=model.pk).first()
-    if locked is None:
-        raise NotFound(f"There is no model named {model.name}.")
-    return locked
-
-
-def record(event: str, actor: Actor | None, model: MLModel, **details: Any) -> None:
-    audit.record(
-        event,
-        actor,
-        object_type="model",
-        object_name=model.name,
-        workspace=model.workspace,
-        details=details,
-    )
 
 
 def name_taken(name: str) -> Conflict:

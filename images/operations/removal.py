@@ -13,12 +13,12 @@ from images import wake
 from images.models import Assignment, ImageEvent, InstalledLibrary, ManagedImage
 from images.models.lease import WorkState
 from images.models.managed_image import Status, is_valid_name, settled_status
-from images.operations.builds import record
 from images.operations.webhooks import announce
 from images.queries.capabilities import require_enabled
 from images.queries.usage import is_used
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require
+from workspaces.audit import record_about
 from workspaces.models import Workspace
 
 
@@ -58,7 +58,7 @@ def remove_image(
         # A worker in the middle of one finds its writes refused and stops.
         image.builds.active().update(state=WorkState.CANCELLED, finished_at=now)
         Assignment.objects.waiting().filter(image=image).delete()
-        record(
+        record_about(
             "image.removed", actor, image, workspace,
             image_type=image.image_type, python_version=image.python_version,
         )  # fmt: skip
@@ -83,7 +83,7 @@ def restore_image(actor: Actor, name: str, *, workspace: Workspace | None = None
             update_fields=["removed_at", "removed_by", "deletion_due_at", "status", "updated_at"]
         )
         InstalledLibrary.objects.filter(build=image.current_build_id).update(current_of=image.name)
-        record("image.restored", actor, image, workspace)
+        record_about("image.restored", actor, image, workspace)
         announce(ImageEvent.RESTORED, [image.name])
         if image.status == Status.OUTDATED:
             announce(ImageEvent.OUTDATED, [image.name])
@@ -103,7 +103,7 @@ def delete_image(actor: Actor, name: str, *, workspace: Workspace | None = None)
             return
         image.deletion_due_at = image.repository_due_at = timezone.now()
         image.save(update_fields=["deletion_due_at", "repository_due_at"])
-        record("image.deleted", actor, image, workspace)
+        record_about("image.deleted", actor, image, workspace)
         wake.after_commit(wake.Task.DELETE_REPOSITORY, image.pk)
 
 

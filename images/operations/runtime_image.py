@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from images.models import Assignment, Build, ManagedImage, MLModel
 from images.models.managed_image import Status
-from images.operations.swaps import Choice, ExternalImagesNotAllowed, checked
+from images.operations.swaps import Choice, ExternalImagesNotAllowed, check_choice
 from images.queries.capabilities import require_enabled
 from images.references import pull_reference
 from ri_platform.errors import Conflict, Unavailable
@@ -116,7 +116,7 @@ def resolve(model: MLModel) -> Resolved:
 def validate_image(actor: Actor, choice: Choice) -> Resolved:
     """What something would pull that ran on this choice now. Raises as `swap_image` and `resolve`."""
     with transaction.atomic():
-        assignment = checked(actor, choice)
+        assignment = check_choice(actor, choice)
     refuse_unusable(assignment)
     return resolved(assignment)
 

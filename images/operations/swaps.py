@@ -7,33 +7,30 @@ something to run on, the swap waits and happens in the transaction that makes th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from images.errors import RegistryError
 from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
-from images.operations.builds import lock_existing
 from images.operations.images import create_image
-from images.operations.ml_models import EditModel, create_model, locked_model, record
+from images.operations.ml_models import EditModel, create_model
 from images.queries.capabilities import require_enabled
-from images.queries.images import image_named
 from images.queries.kept_builds import kept_builds
 from images.registry.reference import parse_reference
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require
+from workspaces.audit import record_about
 from workspaces.models import Workspace
 
 
 @dataclass(frozen=True)
 class ManagedChoice:
-    """A managed image by name; with `build`, always that build of it."""
+    """A managed image by name; with the number of a build, always that build of it."""
 
     name: str
-    build: int | None = None
+    build: str | int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,22 +65,23 @@ def swap_image(actor: Actor, model: MLModel, choice: Choice) -> Assignment:
     require(actor, Action.SWAP_IMAGE, model.workspace)
     with transaction.atomic():
         # The image before the model, in the order of a build that ends; so READY cannot come in between.
-        wanted = checked(actor, choice)
-        locked = locked_model(model)
-        present = Assignment.objects.current().with_image().filter(model=locked).first()
-        if present and same(present, wanted):
+        wanted = check_choice(actor, choice)
+        locked = MLModel.objects.lock(model)
+        present = Assignment.objects.current().filter(model=locked).first()
+        if present and present.is_same_image_as(wanted):
             raise Conflict(f"{locked.name} runs on {present.label} already.")
-        waits = present is not None and not can_be_pulled(wanted)
+        waits = present is not None and not wanted.can_be_pulled
         Assignment.objects.waiting().filter(model=locked).delete()
         wanted.model, wanted.assigned_by = locked, actor.user
         if waits:
             wanted.state = AssignmentState.WAITING
             wanted.save()
-            record("model.swap_asked_for", actor, locked, image=wanted.label)
+            event, details = "model.swap_asked_for", {"image": wanted.label}
         else:
-            begin(wanted, present)
+            wanted.begin(present)
             before = present.label if present else ""
-            record("model.image_swapped", actor, locked, before=before, image=wanted.label)
+            event, details = "model.image_swapped", {"before": before, "image": wanted.label}
+        record_about(event, actor, locked, model.workspace, **details)
     return wanted
 
 
@@ -98,13 +96,14 @@ def create_model_on(
     return model
 
 
-def swap_back(actor: Actor, model: MLModel, assignment_id: int) -> Assignment:
-    """Have a model run again on an image of its history. Raises as `swap_image`."""
-    require(actor, Action.SWAP_IMAGE, model.workspace)
+def past_choice(model: MLModel, assignment_id: int) -> Choice:
+    """The choice of an image of a model's history, to swap back to. Raises `NotFound`."""
     past = model.assignments.filter(pk=assignment_id, state=AssignmentState.PAST).first()
     if past is None:
         raise NotFound(f"{model.name} has not run on this image.")
-    return swap_image(actor, model, choice_of(past))
+    if past.external_reference:
+        return ExternalChoice(past.external_reference, past.pull_secret)
+    return ManagedChoice(past.image_name, past.build_number)
 
 
 def build_one_that_fits(actor: Actor, model: MLModel, name: str) -> Assignment:
@@ -132,12 +131,12 @@ def stop_waiting(actor: Actor, model: MLModel) -> None:
     """Leave a model on the image that it runs on; what it waits for is built all the same."""
     require(actor, Action.SWAP_IMAGE, model.workspace)
     with transaction.atomic():
-        locked = locked_model(model)
+        locked = MLModel.objects.lock(model)
         waiting = Assignment.objects.waiting().filter(model=locked).first()
         if waiting is None:
             raise Conflict(f"{locked.name} waits for no image.")
         waiting.delete()
-        record("model.swap_called_off", actor, locked, image=waiting.label)
+        record_about("model.swap_called_off", actor, locked, model.workspace, image=waiting.label)
 
 
 def image_is_ready(image: ManagedImage) -> None:
@@ -150,11 +149,12 @@ def image_is_ready(image: ManagedImage) -> None:
         if assignment is None:
             continue
         present = Assignment.objects.current().filter(model=model).first()
-        begin(assignment, present)
-        record(
+        assignment.begin(present)
+        record_about(
             "model.image_swapped",
             Actor(assignment.assigned_by) if assignment.assigned_by else None,
             model,
+            model.workspace,
             before=present.label if present else "",
             image=assignment.label,
             waited=True,
@@ -164,18 +164,19 @@ def image_is_ready(image: ManagedImage) -> None:
 # --- what they share ----------------------------------------------------------------------------------------
 
 
-def checked(actor: Actor, choice: Choice) -> Assignment:
+def check_choice(actor: Actor, choice: Choice) -> Assignment:
     """The choice as a row that is not saved yet, its image locked. Raises as `swap_image`."""
     if isinstance(choice, ExternalChoice):
-        return checked_external(choice)
+        return check_external(choice)
     require_enabled()
-    image = lock_existing(image_named(actor.user, choice.name))
+    image = ManagedImage.objects.select_for_update().named(actor.user, choice.name)
     build = None
     if choice.build is not None:
-        build = image.revision_numbered(choice.build)
-        if not kept_builds(image).filter(pk=build.pk).exists():
+        build = kept_builds(image).numbered(choice.build)
+        if build is None:
+            succeeded = image.revision_numbered(choice.build)
             raise Conflict(
-                f"Build {build.number} of {image.name} is no longer kept in the registry.",
+                f"Build {succeeded.number} of {image.name} is no longer kept in the registry.",
                 hint=f"Roll {image.name} back to it, which builds it again, or choose a newer build.",
             )
     elif not image.current_build_id and not image.builds.active().exists():
@@ -183,10 +184,11 @@ def checked(actor: Actor, choice: Choice) -> Assignment:
             f"No build of {image.name} has succeeded, so nothing can run on it.",
             hint="Build it again first, or choose another image.",
         )
-    return Assignment(image=image, image_name=image.name, build=build, build_number=choice.build)
+    number = build.number if build else None
+    return Assignment(image=image, image_name=image.name, build=build, build_number=number)
 
 
-def checked_external(choice: ExternalChoice) -> Assignment:
+def check_external(choice: ExternalChoice) -> Assignment:
     if not settings.ALLOW_EXTERNAL_CUSTOM_IMAGES:
         raise ExternalImagesNotAllowed
     reference, secret = choice.reference.strip(), choice.pull_secret.strip()
@@ -213,36 +215,3 @@ def is_secret_name(text: str) -> bool:
         and all(c in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in label)
         for label in labels
     )  # fmt: skip
-
-
-def can_be_pulled(assignment: Assignment) -> bool:
-    """Whether there is a digest to pull; an external image is taken as it is."""
-    if assignment.image is None:
-        return bool(assignment.external_reference)
-    return assignment.build is not None or assignment.image.current_build_id is not None
-
-
-def same(present: Assignment, wanted: Assignment) -> bool:
-    def what(assignment: Assignment) -> tuple[Any, ...]:
-        return (
-            assignment.image_id, assignment.build_number, assignment.external_reference,
-            assignment.pull_secret,
-        )  # fmt: skip
-
-    return what(present) == what(wanted)
-
-
-def begin(assignment: Assignment, present: Assignment | None) -> None:
-    """Make an assignment the model's current one, in place of the present."""
-    now = timezone.now()
-    if present is not None:
-        present.state, present.ended_at = AssignmentState.PAST, now
-        present.save(update_fields=["state", "ended_at"])
-    assignment.state, assignment.began_at = AssignmentState.CURRENT, now
-    assignment.save()
-
-
-def choice_of(assignment: Assignment) -> Choice:
-    if assignment.external_reference:
-        return ExternalChoice(assignment.external_reference, assignment.pull_secret)
-    return ManagedChoice(assignment.image_name, assignment.build_number)

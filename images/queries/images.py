@@ -13,7 +13,6 @@ from images.models import InstalledLibrary, ManagedImage, Status
 from images.models.managed_image import is_valid_name
 from images.queries.capabilities import require_enabled
 from images.queries.keyset import LibraryFilter, narrowed
-from ri_platform.errors import NotFound
 from workspaces.access import Actor
 from workspaces.guard import locates
 from workspaces.models import User
@@ -98,16 +97,9 @@ def installed_of(libraries: Sequence[LibraryFilter]) -> ArraySubquery:
 
 
 def image_named(user: User, name: str) -> ManagedImage:
-    """The image of this name, if `user` may see it. Raises `NotFound`."""
-    found = None
-    if is_valid_name(name):
-        images = ManagedImage.objects.visible_to(user).select_related(
-            "current_build__base_image", "created_by", "created_in"
-        )
-        found = images.filter(name=name).first()
-    if found is None:
-        raise NotFound(f"There is no managed image named {name}.")
-    return found
+    """The image of this name with what pages show of it, if `user` may see it. Raises `NotFound`."""
+    related = ("current_build__base_image", "created_by", "created_in")
+    return ManagedImage.objects.select_related(*related).named(user, name)
 
 
 @locates("name", "image", str, owned=True)

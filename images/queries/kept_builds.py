@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
-from images.models import Assignment, AssignmentState, Build, ManagedImage
+from images.models import Assignment, AssignmentState, ManagedImage
+from images.models.build import BuildQuerySet
 
 
-def kept_builds(image: ManagedImage) -> QuerySet[Build]:
+def kept_builds(image: ManagedImage) -> BuildQuerySet:
     """The newest successful builds, and those that models are pinned to or wait for; the newest first."""
     succeeded = image.builds.revisions()
     newest = succeeded.order_by("-number").values("pk")[: settings.KEEP_BUILDS]

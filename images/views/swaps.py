@@ -55,11 +55,12 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
 @needs(Action.SWAP_IMAGE)
 def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: str) -> HttpResponse:
     """What changes with a managed image, or with one build of it; and *Swap image*."""
-    actor = Actor.of(request)
-    image = image_named(actor.user, name)
-    pinned = chosen_build(image, (request.POST or request.GET).get("build", ""))
     if request.method == "POST":
-        return swapped(request, model, ManagedChoice(name, pinned.number if pinned else None))
+        return swap_and_redirect(
+            request, model, ManagedChoice(name, request.POST.get("build") or None)
+        )
+    image = image_named(Actor.of(request).user, name)
+    pinned = chosen_build(image, request.GET.get("build", ""))
     present = current_of(model)
     before = pulled_build(present) if present else None
     after = pinned or image.current_build
@@ -86,7 +87,7 @@ def external(request: HttpRequest, workspace: Workspace, model: MLModel) -> Http
     if request.method == "POST" and form.is_valid():
         choice = ExternalChoice(form.cleaned_data["reference"], form.cleaned_data["pull_secret"])
         try:
-            return swapped(request, model, choice)
+            return swap_and_redirect(request, model, choice)
         except DomainError as error:
             add_refusal(form, error)
     context = {**common(workspace, model), "form": form}
@@ -117,8 +118,7 @@ def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRes
 def back(
     request: HttpRequest, workspace: Workspace, model: MLModel, assignment_id: int
 ) -> HttpResponse:
-    assignment = swaps.swap_back(Actor.of(request), model, assignment_id)
-    return told(request, model, assignment)
+    return swap_and_redirect(request, model, swaps.past_choice(model, assignment_id))
 
 
 @needs(Action.SWAP_IMAGE)
@@ -140,12 +140,9 @@ def current_of(model: MLModel) -> Assignment | None:
     return Assignment.objects.current().with_image().filter(model=model).first()
 
 
-def swapped(request: HttpRequest, model: MLModel, choice: Choice) -> HttpResponse:
-    return told(request, model, swaps.swap_image(Actor.of(request), model, choice))
-
-
-def told(request: HttpRequest, model: MLModel, assignment: Assignment) -> HttpResponse:
-    """Back to the model's page, with what has happened."""
+def swap_and_redirect(request: HttpRequest, model: MLModel, choice: Choice) -> HttpResponse:
+    """Swap, and go back to the model's page with what has happened."""
+    assignment = swaps.swap_image(Actor.of(request), model, choice)
     waits = assignment.state == AssignmentState.WAITING
     messages.success(
         request,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 
 from ri_platform.errors import Conflict, Invalid
-from workspaces import audit
 from workspaces.access import Action, Actor, require
+from workspaces.audit import record_about
 from workspaces.models import Workspace
 
 
@@ -31,14 +31,7 @@ def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -
                 locked.save(update_fields=["name", "description"])
         except IntegrityError as error:
             raise name_taken(command.name) from error
-        audit.record(
-            "workspace.edited",
-            actor,
-            object_type="workspace",
-            object_name=locked.name,
-            workspace=locked,
-            details={"before": before, "after": after},
-        )
+        record_about("workspace.edited", actor, locked, locked, before=before, after=after)
     return locked
 
 
@@ -50,13 +43,8 @@ def create_workspace(actor: Actor, command: EditWorkspace) -> Workspace:
             workspace = Workspace.objects.create(
                 name=named(command), description=command.description
             )
-            audit.record(
-                "workspace.created",
-                actor,
-                object_type="workspace",
-                object_name=workspace.name,
-                workspace=workspace,
-                details={"description": workspace.description},
+            record_about(
+                "workspace.created", actor, workspace, workspace, description=workspace.description
             )
     except IntegrityError as error:
         raise name_taken(command.name) from error
@@ -79,13 +67,12 @@ def remove_workspace(actor: Actor, workspace: Workspace, typed_name: str) -> Non
         locked = Workspace.objects.select_for_update().filter(pk=workspace.pk).first()
         if locked is None:
             return
-        audit.record(
+        record_about(
             "workspace.removed",
             actor,
-            object_type="workspace",
-            object_name=locked.name,
-            workspace=locked,
-            details={"members": list(locked.members.values_list("username", flat=True))},
+            locked,
+            locked,
+            members=list(locked.members.values_list("username", flat=True)),
         )
         locked.delete()
 

@@ -77,7 +77,7 @@ def test_the_history_of_another_model_is_not_ones_own(
     swaps.swap_image(Actor(cast.member), another, ManagedChoice("old"))
     past = Assignment.objects.get(model=another, state="past")
     with pytest.raises(NotFound):
-        swaps.swap_back(Actor(cast.member), model, past.pk)
+        swaps.swap_image(Actor(cast.member), model, swaps.past_choice(model, past.pk))
 
 
 def test_without_a_pin_a_model_follows_the_current_build(
@@ -235,7 +235,7 @@ def test_where_they_are_not_allowed_external_images_are_refused(
     assert cast.client(cast.member).get(url).status_code == 409
     past = Assignment.objects.get(model=model, external_reference="registry.example.com/a:1")
     with pytest.raises(Conflict, match="does not allow external custom images"):
-        swaps.swap_back(Actor(cast.member), model, past.pk)
+        swaps.swap_image(Actor(cast.member), model, swaps.past_choice(model, past.pk))
 
 
 def test_turned_off_later_such_models_are_shown_as_blocked(
