@@ -1,4 +1,4 @@
-"""What the API of alterations and comparisons answers."""
+"""Schemas of alterations and comparisons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ri_platform.api import Camel
 
 
 class LibraryChange(Camel):
-    """A library or package that differs; an empty version means that it is not there."""
+    """A library or package that differs. An empty version means that this side does not have it."""
 
     name: str = Field(examples=["pandas"])
     """Its normalized name."""
@@ -23,7 +23,7 @@ class LibraryChange(Camel):
 
 
 class Changes(Camel):
-    """What differs between two sets of libraries or packages, each by name."""
+    """The differences between two sets of libraries or packages, by name."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -37,13 +37,13 @@ class Changes(Camel):
     )
 
     added: list[LibraryChange]
-    """What only the right side has."""
+    """Libraries or packages that only the right side has."""
     removed: list[LibraryChange]
-    """What only the left side has."""
+    """Libraries or packages that only the left side has."""
     changed: list[LibraryChange]
-    """What both have, in different versions."""
+    """Libraries or packages that both sides have, in different versions."""
     same: int
-    """How many are the same on both sides."""
+    """The number of those that are the same on both sides."""
 
 
 class AlterationOut(Camel):
@@ -52,29 +52,29 @@ class AlterationOut(Camel):
     id: int
     """Its number, unique on the instance."""
     image_name: str
-    """The image that it would alter."""
+    """The image to alter."""
     state: str = Field(examples=["succeeded"])
     """`queued`, `running`, `succeeded` (it can be built) or `failed`."""
     changes: Changes | None = None
-    """What it changes in the image's lock, once it is resolved."""
+    """The changes to the image's lock; absent until it is resolved."""
     pip_requirements: list[PipRequirement]
-    """The libraries that the image would be asked for."""
+    """The libraries to install."""
     package_requirements: list[PackageRequirement]
-    """The OS packages that the image would be asked for."""
+    """The OS packages to install."""
     python_version: str
-    """The Python version that the image would have."""
+    """The Python version of the altered image."""
     image_type: ImageType
-    """The use case of the base image that it would stand on."""
+    """The use case of the new base image."""
     allow_source: bool
     """Whether libraries without a wheel may be built from source."""
     base_image: str
-    """The base image that it would stand on, with its platform version."""
+    """The new base image, with its platform version."""
     error: Problem | None = None
-    """Why it could not be resolved."""
+    """The reason why it could not be resolved."""
     creation_time: datetime
     """When it was proposed."""
     completion_time: datetime | None = None
-    """When it was resolved, or failed to be."""
+    """The time when it was resolved or failed."""
 
 
 class OneAlteration(Camel):
@@ -104,17 +104,17 @@ class RevisionOut(Camel):
     package_requirements: list[PackageRequirement]
     """The OS packages that were asked for."""
     creation_time: datetime
-    """When the build was asked for."""
+    """The time of the request."""
 
 
 class ComparisonOut(Camel):
-    """Two builds beside each other."""
+    """Two builds and the differences between them."""
 
     left: RevisionOut
     """The left side."""
     right: RevisionOut
     """The right side."""
     libraries: Changes
-    """What differs in the Python libraries that are installed."""
+    """The differences in the installed Python libraries."""
     os_packages: Changes
-    """What differs in the operating system's packages; nothing where the base images do not tell theirs."""
+    """The differences in OS packages; empty if the base images do not list their packages."""

@@ -49,7 +49,7 @@ def preview_alteration(
 def build_alteration(
     request: HttpRequest, image: ManagedImage, alteration_id: int
 ) -> dict[str, Any]:
-    """Makes it the image's and builds just what was resolved: what was shown is what is built."""
+    """Applies the alteration and builds its lock exactly as it was shown."""
     proposed = alterations.alteration_of(image, alteration_id)
     return image_and_job(alterations.alter_image(Actor.of(request), proposed))
 
@@ -61,7 +61,7 @@ def build_alteration(
 )
 @guarded(Action.ALTER_IMAGE)
 def get_alteration(request: HttpRequest, image: ManagedImage, alteration_id: int) -> dict[str, Any]:
-    """An open alteration, with what it changes once that is resolved."""
+    """An open alteration, with its changes as soon as they are resolved."""
     return one(alterations.alteration_of(image, alteration_id))
 
 

@@ -22,12 +22,12 @@ routes = router("Builds", "Every attempt to build an image, with its steps and i
 
 
 class BuildsPageIn(Camel):
-    """Which page of the builds."""
+    """The page of builds to return."""
 
     page_token: str = Field("", max_length=20, pattern=r"^[0-9]*$")
-    """The `nextPageToken` of the former page; empty for the first."""
+    """The `nextPageToken` of the previous page; empty for the first page."""
     page_size: int = Field(100, ge=1, le=1000)
-    """At most so many builds."""
+    """The largest number of builds to return."""
 
 
 class BuildsPage(Camel):
@@ -36,18 +36,18 @@ class BuildsPage(Camel):
     builds: list[schemas.BuildOut]
     """The builds of this page."""
     next_page_token: str
-    """Asks for the next page. On the last page it is the token that was asked with."""
+    """The token of the next page. On the last page it equals the token of the request."""
 
 
 class Outlook(Camel):
-    """What a build waits for, and how long it still takes."""
+    """The outlook of a build: its reason to wait, and the time it still takes."""
 
     waiting_for: str
-    """Why it has not started, as a sentence; empty once it has."""
+    """The reason why it has not started, as a sentence; empty after the start."""
     builds_ahead: int | None = None
-    """How many builds start before it; absent once it runs, or where it waits for something else."""
+    """The number of builds ahead of it; absent if it runs or waits for something else."""
     seconds_left: float | None = None
-    """Seconds until it is ready, by what recent builds took; absent where too little is known."""
+    """Estimated seconds until it is ready, from recent builds; absent if there are too few."""
 
 
 class OneBuild(Camel):
@@ -56,20 +56,20 @@ class OneBuild(Camel):
     build: schemas.BuildOut
     """The build."""
     outlook: Outlook | None = None
-    """While it is queued or running."""
+    """The outlook of a build that is queued or running."""
 
 
 class LogIn(Camel):
-    """From where the log is read."""
+    """The position from which to read the log."""
 
     after: int = Field(0, ge=0, le=2_000_000_000)
-    """An offset in characters, as the former answer gave it."""
+    """An offset in characters: the `offset` of the previous answer."""
 
 
 @routes.get("/images/{name}/builds", response={200: BuildsPage, **ERRORS}, summary="List builds")
 @guarded(Action.SEE_IMAGES)
 def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> dict[str, Any]:
-    """Every attempt to build the image, newest first, in pages."""
+    """Returns every attempt to build the image, newest first, in pages."""
     image = image_named(Actor.of(request).user, name)
     rows = image.builds.select_related("base_image").defer("lock")
     if (before := number_of(asked.page_token, 31)) is not None:
@@ -83,7 +83,7 @@ def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> 
 )
 @guarded(Action.SEE_IMAGES)
 def get_build(request: HttpRequest, name: str, number: int) -> dict[str, Any]:
-    """One attempt with its steps; while it waits or runs, also how long it still takes."""
+    """Returns one attempt with its steps and, while it waits or runs, the time it still takes."""
     build = build_of(request, name, number)
     outlook = None
     if build.is_active:
@@ -108,7 +108,7 @@ def read_build_log(
     number: int,
     asked: Query[LogIn],
 ) -> dict[str, Any]:
-    """What the log holds after an offset; ask again with the answer's until it is done."""
+    """Returns the log from an offset on. Repeat with the `offset` of the answer until `done` is true."""
     build = build_of(request, name, number)
     text = "".join(chunk.text for chunk in build.log_chunks.filter(offset__gte=asked.after))
     return {"text": text, "offset": asked.after + len(text), "done": not build.is_active}

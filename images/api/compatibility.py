@@ -1,4 +1,4 @@
-"""What the public client asks before anything else: which version it speaks to, and whether it may."""
+"""REST endpoints that the public client calls first: versions and limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ri_platform.api import ERRORS, Camel, Line, router
 from workspaces.access import Action
 from workspaces.api.guard import guarded
 
-routes = router("Compatibility", "What the public client asks before anything else.")
+routes = router("Compatibility", "Versions and limits, which the public client reads first.")
 
 Word = Annotated[Line, StringConstraints(max_length=200)]
 # Nothing here expires; the client wants a date all the same.
@@ -21,44 +21,44 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class RimeInfo(Camel):
-    """Which versions the server has."""
+    """The versions of the server."""
 
     cluster_info_version: str
     """The version of the public client that this server answers to."""
     customer_name: str
-    """A name that the client asks for limits with."""
+    """The customer name that the client sends when it asks for limits."""
     expiration_time: datetime
-    """When a licence would end; nothing expires here."""
+    """The end of the licence. The platform needs none, so the date is far in the future."""
     grace_period_end_time: datetime
-    """As `expirationTime`."""
+    """The same as `expirationTime`."""
     build_version: str
     """The platform's own version."""
 
 
 class LimitStatus(Camel):
-    """How a limit stands."""
+    """The status of a limit."""
 
     limit: str = Field(examples=["LICENSE_LIMIT_EXPIRATION"])
-    """The limit that was asked for."""
+    """The limit that the request names."""
     limit_status: Literal["STATUS_OK"]
-    """Nothing is licensed here, so every limit is far away."""
+    """Always OK: the platform needs no licence."""
     limit_value: str
-    """The limit; zero, for there is none."""
+    """The value of the limit; zero, because there is no limit."""
     current_value: str
-    """How much of it is used."""
+    """The used part of the limit."""
 
 
 class LimitStatusOut(Camel):
-    """How a limit stands."""
+    """The status of a limit."""
 
     limit_status: LimitStatus
     """The limit."""
 
 
-@routes.get("/rime-info", response={200: RimeInfo, **ERRORS}, summary="Tell the versions")
+@routes.get("/rime-info", response={200: RimeInfo, **ERRORS}, summary="Get the versions")
 @guarded(Action.SEE_IMAGES)
 def get_rime_info(request: HttpRequest) -> dict[str, Any]:
-    """The client refuses a server whose version is behind its own."""
+    """Returns the server's versions. The client refuses a server with an older version than its own."""
     return {
         "cluster_info_version": settings.COMPATIBILITY_VERSION,
         "customer_name": "instance",
@@ -71,11 +71,11 @@ def get_rime_info(request: HttpRequest) -> dict[str, Any]:
 @routes.get(
     "/feature-flags/{customer_name}/limits/{limit}",
     response={200: LimitStatusOut, **ERRORS},
-    summary="Tell how a limit stands",
+    summary="Get a limit's status",
 )
 @guarded(Action.SEE_IMAGES)
 def get_limit_status(request: HttpRequest, customer_name: Word, limit: Word) -> dict[str, Any]:
-    """Nothing is licensed here, so every limit is far away."""
+    """Always OK: the platform needs no licence."""
     return {
         "limit_status": {
             "limit": limit,

@@ -25,47 +25,47 @@ from workspaces.api.guard import Id, guarded
 from workspaces.models import User
 
 routes = router(
-    "Contents of images", "What is in images, who uses them, and how two of them differ."
+    "Contents of images", "The libraries of images, the models that run on them, and comparisons."
 )
 MODELS_SHOWN = 200
 
 
 class CompareIn(Camel):
-    """The two sides, each the current build of an image, or one that succeeded."""
+    """The two builds to compare. Each is the current build of an image or an earlier one that succeeded."""
 
     left: Line = Field(min_length=1, max_length=140, examples=["churn@3"])
-    """The left side: an image's name, with `@` and the number of a build for another than the current one."""
+    """The left side: an image's name for its current build, or the name, `@` and the number of a build."""
     right: Line = Field(min_length=1, max_length=140, examples=["churn"])
-    """The right side, as the left."""
+    """The right side, in the same form."""
 
 
 class SuggestIn(Camel):
-    """What has been typed so far."""
+    """The text that was typed so far."""
 
     text: Line = Field("", max_length=300, examples=["pan"])
-    """The beginning of a library's name, or after `==` of its version; of images, a part of the name."""
+    """The start of a library's name or, after `==`, of its version. For images, a part of the name."""
 
 
 class SuggestionsOut(Camel):
-    """At most eight."""
+    """Suggestions; at most eight."""
 
     suggestions: list[str]
-    """What the text may become."""
+    """Completions of the text."""
 
 
 class OriginOut(Camel):
-    """An installed library, and where it came from."""
+    """An installed library and its origin."""
 
     name: str = Field(examples=["numpy"])
     """Its name."""
     version: str
     """The version that is installed."""
     requirement: str
-    """As it was asked for; empty if it was not."""
+    """The requirement that asked for it; empty if none did."""
     through: list[str]
     """The libraries that require it."""
     in_base: bool
-    """Whether the base image has it at this version."""
+    """Whether the base image contains it in this version."""
 
 
 class OriginsOut(Camel):
@@ -74,7 +74,7 @@ class OriginsOut(Camel):
     build: int
     """The number of the build."""
     libraries: list[OriginOut]
-    """By name."""
+    """In the order of their names."""
 
 
 class UsingModel(Camel):
@@ -83,20 +83,20 @@ class UsingModel(Camel):
     model_id: Id
     """The model."""
     workspace_id: Id
-    """The workspace that it stands in."""
+    """The workspace that it belongs to."""
     name: str = Field(examples=["Churn 2026"])
     """The model's name."""
     build: int | None = None
-    """The build that it is pinned to; without one it follows the current build."""
+    """The build that it is pinned to; absent if it follows the current build."""
 
 
 class UseOut(Camel):
-    """Which models run on an image."""
+    """The models that run on an image."""
 
     models: list[UsingModel]
     """The first 200 of those in workspaces that the token's user sees, by workspace and name."""
     others: int
-    """How many more there are."""
+    """The number of further models."""
 
 
 @routes.get(
@@ -104,7 +104,7 @@ class UseOut(Camel):
 )
 @guarded(Action.SEE_IMAGES)
 def compare_images(request: HttpRequest, asked: Query[CompareIn]) -> dict[str, Any]:
-    """What differs between two images, or two builds of one: libraries, OS packages, what was asked for."""
+    """Returns the differences between two images or two builds: libraries, OS packages, requirements."""
     capabilities.require_enabled()
     user = Actor.of(request).user
     found = Comparison(side(user, asked.left, "left"), side(user, asked.right, "right"))
@@ -119,7 +119,7 @@ def compare_images(request: HttpRequest, asked: Query[CompareIn]) -> dict[str, A
 @routes.get("/images:suggest", response={200: SuggestionsOut, **ERRORS}, summary="Suggest images")
 @guarded(Action.SEE_IMAGES)
 def suggest_images(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str, Any]:
-    """Names of images with a build that succeeded which contain a text."""
+    """Returns names that contain a text, of images with at least one successful build."""
     capabilities.require_enabled()
     name = asked.text.partition(":")[0]
     return {"suggestions": suggestions.images(Actor.of(request).user, name)}
@@ -144,7 +144,7 @@ def suggest_libraries(request: HttpRequest, asked: Query[SuggestIn]) -> dict[str
 def list_image_libraries(
     request: HttpRequest, name: str, asked: Query[RevisionIn]
 ) -> dict[str, Any]:
-    """What is installed, and whether it was asked for, is required by another library, or is the base's."""
+    """Returns the installed libraries, and whether each was requested, is a dependency or is the base's."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     return {"build": build.number, "libraries": [vars(item) for item in origins(build)]}
 
@@ -156,7 +156,7 @@ def list_image_libraries(
 )
 @guarded(Action.SEE_IMAGES)
 def list_image_models(request: HttpRequest, name: str) -> dict[str, Any]:
-    """The models that run on it; those of workspaces that the token's user does not see are only counted."""
+    """Returns the models that run on it. Models in workspaces that the user does not see are only counted."""
     actor = Actor.of(request)
     use = use_of(image_named(actor.user, name), actor, shown=MODELS_SHOWN)
     return {

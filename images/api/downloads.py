@@ -1,4 +1,4 @@
-"""REST for what can be kept of an image beside the image itself: lock, SBOM and provenance, as files."""
+"""REST for the files of a build: lock, SBOM and provenance."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action, Actor
 from workspaces.api.guard import guarded
 
-routes = router("Lock, SBOM and provenance", "What belongs to a build beside its image, as files.")
+routes = router("Lock, SBOM and provenance", "The files of a build: lock, SBOM and provenance.")
 
 
 class RevisionIn(Camel):
-    """Which build."""
+    """The build to return."""
 
     build: int | None = Field(None, ge=1, le=2_000_000_000)
-    """The number of a build that succeeded; without it the current one."""
+    """The number of a build that succeeded; the current build if absent."""
 
 
 def of_type(media_type: str, kind: str, description: str, example: Any) -> dict[str, Any]:
-    """What OpenAPI says of a file instead of JSON."""
+    """The OpenAPI description of an answer that is a file instead of JSON."""
     content = {media_type: {"schema": {"type": kind}, "example": example}}
     return {"responses": {200: {"description": description, "content": content}}}
 
@@ -45,7 +45,7 @@ def of_type(media_type: str, kind: str, description: str, example: Any) -> dict[
 )
 @guarded(Action.SEE_IMAGES)
 def get_image_lock(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
-    """The lock of a build: a pylock.toml (PEP 751)."""
+    """Returns the lock of a build: a pylock.toml (PEP 751)."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     return HttpResponse(build.lock, content_type="application/toml")
 
@@ -63,7 +63,7 @@ def get_image_lock(request: HttpRequest, name: str, asked: Query[RevisionIn]) ->
 )
 @guarded(Action.SEE_IMAGES)
 def get_image_sbom(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
-    """What is in a build's image, as the registry holds it too (CycloneDX 1.6)."""
+    """Returns the contents of a build's image (CycloneDX 1.6). The registry has the same document."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     facts = attestations.recorded_facts(build, repository_of(build.image))
     return HttpResponse(attestations.sbom(facts), content_type=attestations.CYCLONEDX)
@@ -85,7 +85,7 @@ def get_image_sbom(request: HttpRequest, name: str, asked: Query[RevisionIn]) ->
 )
 @guarded(Action.SEE_IMAGES)
 def get_image_provenance(request: HttpRequest, name: str, asked: Query[RevisionIn]) -> HttpResponse:
-    """How a build's image came to be, as the registry holds it too (in-toto Statement, SLSA v1)."""
+    """Returns how a build's image was made (in-toto, SLSA v1). The registry has the same document."""
     build = revision_of(Actor.of(request).user, name, asked.build)
     facts = attestations.recorded_facts(build, repository_of(build.image))
     statement = attestations.provenance(facts, settings.VERSION)

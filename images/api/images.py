@@ -33,7 +33,7 @@ routes = router(
 )
 @guarded(Action.SEE_IMAGES)
 def list_images_by_libraries(request: HttpRequest, wanted: schemas.ListImagesIn) -> dict[str, Any]:
-    """Images by name that have all of these libraries installed, in pages."""
+    """Returns the images that have all of these libraries installed, by name, in pages."""
     libraries = [LibraryFilter(item.name, item.version) for item in wanted.pip_libraries]
     return page(request, wanted, libraries)
 
@@ -41,7 +41,7 @@ def list_images_by_libraries(request: HttpRequest, wanted: schemas.ListImagesIn)
 @routes.get("/images", response={200: schemas.ImagesPage, **ERRORS}, summary="List images")
 @guarded(Action.SEE_IMAGES)
 def list_images(request: HttpRequest, asked: Query[schemas.ImagesIn]) -> dict[str, Any]:
-    """Images by name, in pages."""
+    """Returns images in the order of their names, in pages."""
     return page(request, asked, [])
 
 
@@ -61,7 +61,7 @@ def page(
 )
 @guarded(Action.SEE_IMAGES)
 def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[str, Any]:
-    """READY images that meet the requirements, best first; then what meets some, with what is missing."""
+    """Returns READY images that meet all requirements, best first, then others with what they lack."""
     capabilities.require_enabled()
     spec = ImageSpec(
         image_type=wanted.image_type or "",
@@ -87,7 +87,7 @@ def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[st
 @routes.post("/images", response={200: schemas.ImageAndJob, **ERRORS}, summary="Create an image")
 @guarded(Action.CREATE_IMAGE)
 def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[str, Any]:
-    """Accepts a new image and its first build, which goes on in the background."""
+    """Accepts a new image and its first build, which runs in the background."""
     actor = Actor.of(request)
     spec, supplied = wanted_spec(wanted)
     workspace = actor.token.workspace if actor.token else None
@@ -100,7 +100,7 @@ def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[st
 )
 @guarded(Action.REBUILD_IMAGE)
 def rebuild_image(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
-    """Resolves and builds an image anew from what it was asked for; the present one stays usable."""
+    """Resolves the image's requirements again and builds it. The current build stays usable."""
     return image_and_job(builds.rebuild_image(Actor.of(request), image))
 
 
@@ -111,14 +111,14 @@ def rebuild_image(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
 )
 @guarded(Action.BUILD_FROM_SOURCE)
 def build_from_source(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
-    """Builds an image again, now with source builds for libraries that have no wheel; it stays so."""
+    """Builds an image again and allows source builds for libraries without a wheel, also in later builds."""
     return image_and_job(builds.build_from_source(Actor.of(request), image))
 
 
 @routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
 @guarded(Action.CANCEL_BUILD)
 def cancel_build(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
-    """Stops the build that is under way."""
+    """Stops the image's running or queued build."""
     builds.cancel_build(Actor.of(request), image)
     return one_image(request, image.name)
 
@@ -130,14 +130,14 @@ def cancel_build(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
 def roll_back_image(
     request: HttpRequest, image: ManagedImage, wanted: schemas.RollBackIn
 ) -> dict[str, Any]:
-    """Makes an earlier build's image current again."""
+    """Makes an earlier build current again."""
     return image_and_job(builds.roll_back_image(Actor.of(request), image, wanted.build))
 
 
 @routes.get("/images/{name}", response={200: schemas.OneImage, **ERRORS}, summary="Get an image")
 @guarded(Action.SEE_IMAGES)
 def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
-    """An image with its installed libraries and its newest build."""
+    """Returns an image with its installed libraries and its newest build."""
     capabilities.require_enabled()
     return one_image(request, name)
 
@@ -162,7 +162,7 @@ def alter_image(
 @routes.delete("/images/{name}", response={200: Nothing, **ERRORS}, summary="Remove an image")
 @guarded(Action.REMOVE_IMAGE)
 def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
-    """Takes an image from the instance, for every workspace. Organization Administrators may."""
+    """Removes an image for every workspace. For Organization Administrators."""
     actor = Actor.of(request)
     image_named(actor.user, name)
     removal.remove_image(actor, name, typed_name=name)
@@ -174,7 +174,7 @@ def remove_image(request: HttpRequest, name: str) -> dict[str, Any]:
 )
 @guarded(Action.SEE_IMAGES)
 def list_base_images(request: HttpRequest, asked: Query[schemas.BaseImagesIn]) -> dict[str, Any]:
-    """The images that the platform provides to build on, with what is built on each."""
+    """Returns the base images that the platform provides, with the images that are built on each."""
     capabilities.require_enabled()
     rows = BaseImage.objects.offered() if asked.all else BaseImage.objects.current()
     return {"images": present.base_images(rows)}

@@ -1,4 +1,4 @@
-"""REST for the instance itself: what a client must know before it speaks of what will happen."""
+"""REST for the instance itself: version, grace time for removal, path of the SDK."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from ri_platform.sdk_wheel import sdk_wheel
 from workspaces.access import Action
 from workspaces.api.guard import guarded
 
-routes = router(
-    "Instance", "What a client has to know of the instance before it asks for anything."
-)
+routes = router("Instance", "The instance's version, its grace time for removal, and its SDK.")
 
 
 class InstanceOut(Camel):
@@ -25,7 +23,7 @@ class InstanceOut(Camel):
     version: str = Field(examples=["0.1.0"])
     """The platform's version, which its SDK shares."""
     removal_grace_hours: int = Field(examples=[24])
-    """How long a removed image can be restored; 0 where it is deleted at once."""
+    """Hours for which a removed image can be restored; 0 if it is deleted at once."""
     sdk_path: str = Field(examples=["/sdk/ri_platform_sdk-0.1.0-py3-none-any.whl"])
     """The path of the SDK's wheel, which is served without a token."""
 
@@ -33,7 +31,7 @@ class InstanceOut(Camel):
 @routes.get("/instance", response={200: InstanceOut, **ERRORS}, summary="Describe the instance")
 @guarded(Action.SEE_IMAGES)
 def get_instance(request: HttpRequest) -> dict[str, Any]:
-    """Its version, how long removed images are kept, and where its SDK is."""
+    """Returns the version, the hours for which removed images can be restored, and the path of the SDK."""
     return {
         "version": settings.VERSION,
         "removal_grace_hours": round(settings.REMOVAL_GRACE.total_seconds() / 3600),

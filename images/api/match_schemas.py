@@ -1,4 +1,4 @@
-"""What matching takes and gives: which images have what is asked for, and what the others lack."""
+"""Schemas of matching: requirements, and images with what they lack."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ri_platform.api import Camel, Line
 
 
 class MatchIn(Camel):
-    """What an image must have."""
+    """The requirements that an image must meet."""
 
     pip_requirements: list[PipRequirement] = Field(min_length=1, max_length=MAX_REQUIREMENTS)
     """The libraries that must be installed."""
     package_requirements: list[PackageRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
-    """The OS packages that must have been asked for."""
+    """The OS packages that the image's spec must name."""
     python_version: Line = Field("", max_length=PYTHON_VERSION)
-    """As `X.Y`; empty for any."""
+    """The Python version, as `X.Y`; empty for any."""
     image_type: ImageType | None = None
-    """The use case of the base image; left out for any."""
+    """The use case of the base image; absent for any."""
     limit: int = Field(20, ge=1, le=100)
-    """At most so many images."""
+    """The largest number of images to return."""
 
 
 class MissingOut(Camel):
@@ -37,20 +37,20 @@ class MissingOut(Camel):
 
 
 class MatchOut(Camel):
-    """An image, and what it lacks."""
+    """An image and the requirements that it does not meet."""
 
     image: ImageOut
     """The image."""
     satisfies: bool
     """Whether it meets all requirements."""
     library_count: int
-    """How many libraries it has; the fewer, the better it fits."""
+    """The number of its libraries. Of two images that meet all requirements, the smaller one comes first."""
     missing: list[MissingOut]
     """The requirements that it does not meet."""
 
 
 class Matches(Camel):
-    """Images by how well they fit."""
+    """Images in the order of their fit."""
 
     matches: list[MatchOut]
-    """The best first."""
+    """The matches, best first."""

@@ -1,4 +1,4 @@
-"""What the API of models takes and answers."""
+"""Schemas of models and their images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CustomImage(Camel):
 
 
 class ImageChoice(Camel):
-    """A managed image, perhaps pinned to one of its builds, or an external one; one of the two."""
+    """Either a managed image, optionally pinned to one of its builds, or an external image."""
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"managedImageName": "churn", "build": 3}}
@@ -47,7 +47,7 @@ class ImageChoice(Camel):
     managed_image_name: Line | None = Field(None, max_length=column_length(ManagedImage, "name"))
     """The managed image's name."""
     build: int | None = Field(None, ge=1, le=2_000_000_000)
-    """The number of the build to stay on; without it the current build is followed."""
+    """The number of the build to pin; if absent, the model follows the current build."""
     custom_image: CustomImage | None = None
     """The external image."""
 
@@ -68,17 +68,17 @@ class ImageChoice(Camel):
 
 
 class RunTimeInfo(Camel):
-    """The original's `runTimeInfo`, of which only the image is looked at."""
+    """The public client's `runTimeInfo`; only its image is used."""
 
     custom_image: ImageChoice
-    """The image to run on."""
+    """The image to check."""
 
 
 class ValidateImageIn(Camel):
-    """What would run on an image."""
+    """The image to validate, as the public client sends it."""
 
     run_time_info: RunTimeInfo
-    """As the original's clients send it."""
+    """The `runTimeInfo` of the public client."""
 
 
 class ModelIn(Camel):
@@ -89,28 +89,28 @@ class ModelIn(Camel):
     )
     """Its name, which is unique in its workspace."""
     description: Lines = Field("", max_length=column_length(MLModel, "description"))
-    """What it is for."""
+    """Its purpose."""
     python_version: PythonVersion | None = None
-    """The Python version that it needs, as `X.Y`; left out for the newest there is."""
+    """The Python version that it needs, as `X.Y`; the newest available one if absent."""
     requirements: Lines = Field("", max_length=MAX_REQUIREMENTS_TEXT)
-    """Text as in a requirements.txt, with environment markers where they are needed."""
+    """The text of a requirements.txt; environment markers are allowed."""
     image: ImageChoice | None = None
-    """The image that it runs on; without one it has none for now."""
+    """The image that it runs on; if absent, the model has no image yet."""
 
 
 class ModelPatch(Camel):
-    """What is left out stays as it is."""
+    """The fields to change; absent fields stay unchanged."""
 
     name: Line | None = Field(
         None, min_length=1, max_length=column_length(MLModel, "name"), examples=["Churn 2026"]
     )
     """Its name, which is unique in its workspace."""
     description: Lines | None = Field(None, max_length=column_length(MLModel, "description"))
-    """What it is for."""
+    """Its purpose."""
     python_version: PythonVersion | None = None
     """The Python version that it needs, as `X.Y`."""
     requirements: Lines | None = Field(None, max_length=MAX_REQUIREMENTS_TEXT)
-    """Text as in a requirements.txt, in place of the present one."""
+    """The text of a requirements.txt, which replaces the current one."""
 
 
 class AssignmentOut(Camel):
@@ -121,7 +121,7 @@ class AssignmentOut(Camel):
     state: AssignmentState
     """`current`, `waiting` or `past`."""
     standing: Literal["USABLE", "BUILDING", "FAILED", "REMOVED", "BLOCKED"]
-    """Whether it can be used now."""
+    """Whether the model can run on it now."""
     managed_image_name: str | None = None
     """The managed image's name."""
     build: int | None = None
@@ -129,13 +129,13 @@ class AssignmentOut(Camel):
     custom_image: CustomImage | None = None
     """The external image."""
     assigned_by: str
-    """The account that chose it; empty if that is gone."""
+    """The account that chose it; empty if the account no longer exists."""
     creation_time: datetime
     """When it was chosen."""
     begin_time: datetime | None = None
-    """When the model began to run on it."""
+    """The time when the model began to run on it."""
     end_time: datetime | None = None
-    """When the model ceased to."""
+    """The time when the model stopped running on it."""
 
 
 class ModelOut(Camel):
@@ -144,25 +144,25 @@ class ModelOut(Camel):
     model_id: Id
     """The model's identifier."""
     workspace_id: Id
-    """The workspace that it stands in."""
+    """The workspace that it belongs to."""
     name: str = Field(examples=["Churn 2026"])
     """Its name."""
     description: str
-    """What it is for."""
+    """Its purpose."""
     python_version: str
     """The Python version that it needs, as `X.Y`."""
     requirements: str
-    """What it needs, as its people wrote it."""
+    """The requirements, exactly as they were written."""
     image: AssignmentOut | None = None
-    """What it runs on."""
+    """The image that it runs on."""
     next_image: AssignmentOut | None = None
-    """What it waits for, and swaps to when that is ready."""
+    """The image that it waits for, and swaps to when that image is ready."""
     creation_time: datetime
     """When it was created."""
     update_time: datetime
     """When it was last changed."""
     last_use_time: datetime | None = None
-    """When its image was last asked for, to the minute."""
+    """The last time its image was resolved, to the minute."""
 
 
 class OneModel(Camel):
@@ -176,14 +176,14 @@ class ModelsOut(Camel):
     """The models of a workspace."""
 
     models: list[ModelOut]
-    """By name."""
+    """In the order of their names."""
 
 
 class HistoryOut(Camel):
     """The images of a model."""
 
     images: list[AssignmentOut]
-    """Newest first."""
+    """In order, newest first."""
 
 
 class BuildFittingIn(Camel):
@@ -194,7 +194,7 @@ class BuildFittingIn(Camel):
 
 
 class ResolvedOut(Camel):
-    """What to pull."""
+    """The image to pull."""
 
     reference: str
     """The reference to pull by."""
@@ -209,29 +209,29 @@ class ResolvedOut(Camel):
 
 
 class ModelMatch(Camel):
-    """An image by how well it suits a model."""
+    """An image and its fit for a model."""
 
     managed_image_name: str
     """The image's name."""
     satisfies: bool
-    """Whether it has all that the model needs."""
+    """Whether it meets all of the model's requirements."""
     library_count: int
-    """How many libraries it has."""
+    """The number of its libraries."""
     missing: list[str]
-    """Requirements of which it has no version."""
+    """The requirements whose library is not installed."""
     conflicting: list[str]
-    """Requirements of which it has another version."""
+    """The requirements whose library is installed in another version."""
 
 
 class ModelMatches(Camel):
-    """Images by how well they suit a model."""
+    """Images in the order of their fit for a model."""
 
     matches: list[ModelMatch]
-    """The best first."""
+    """The matches, best first."""
 
 
 class MatchLimit(Camel):
-    """How many."""
+    """The number of matches to return."""
 
     limit: int = Field(20, ge=1, le=100)
-    """At most so many images."""
+    """The largest number of images to return."""

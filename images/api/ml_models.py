@@ -30,9 +30,7 @@ from workspaces.access import Action, Actor
 from workspaces.api.guard import Nothing, guarded
 from workspaces.models import Workspace
 
-routes = router(
-    "Models", "What runs on images: each model stands in a workspace and runs on one image."
-)
+routes = router("Models", "The models of workspaces, each of which runs on one image.")
 
 
 @routes.post(
@@ -40,7 +38,7 @@ routes = router(
 )
 @guarded(Action.SEE_IMAGES)
 def validate_image(request: HttpRequest, wanted: ValidateImageIn) -> dict[str, Any]:
-    """Whether a `runTimeInfo` names an image that something could run on now, and what that would pull."""
+    """Checks that the image of a `runTimeInfo` can be used now, and returns the reference to pull."""
     choice = wanted.run_time_info.custom_image.choice
     return resolved_as_json(runtime_image.validate_image(Actor.of(request), choice))
 
@@ -50,7 +48,7 @@ def validate_image(request: HttpRequest, wanted: ValidateImageIn) -> dict[str, A
 )
 @guarded(Action.SEE_MODELS)
 def list_models(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """A workspace's models by name."""
+    """Returns a workspace's models in the order of their names."""
     found = ml_models.list_models(workspace)
     return {"models": [described(model, model.assignments.all()) for model in found]}
 
@@ -60,7 +58,7 @@ def list_models(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
 )
 @guarded(Action.CREATE_MODEL)
 def create_model(request: HttpRequest, workspace: Workspace, wanted: ModelIn) -> dict[str, Any]:
-    """With an image, or without one for now. Without a Python version, the newest there is."""
+    """Creates a model. The image is optional; the default Python version is the newest available one."""
     python = wanted.python_version or newest_python("all") or PythonVersion.V3_11
     command = EditModel(wanted.name, wanted.description, str(python), wanted.requirements)
     choice = wanted.image.choice if wanted.image else None
@@ -70,14 +68,14 @@ def create_model(request: HttpRequest, workspace: Workspace, wanted: ModelIn) ->
 @routes.get("/models/{model_id}", response={200: OneModel, **ERRORS}, summary="Get a model")
 @guarded(Action.SEE_MODELS)
 def get_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
-    """With the image that it runs on."""
+    """Returns a model with the image that it runs on."""
     return one(model)
 
 
 @routes.patch("/models/{model_id}", response={200: OneModel, **ERRORS}, summary="Change a model")
 @guarded(Action.EDIT_MODEL)
 def edit_model(request: HttpRequest, model: MLModel, wanted: ModelPatch) -> dict[str, Any]:
-    """Its image stays."""
+    """Changes the name, description, Python version or requirements. The image stays the same."""
     given = wanted.model_dump(exclude_none=True)
     command = EditModel(
         given.get("name", model.name),
@@ -91,7 +89,7 @@ def edit_model(request: HttpRequest, model: MLModel, wanted: ModelPatch) -> dict
 @routes.delete("/models/{model_id}", response={200: Nothing, **ERRORS}, summary="Remove a model")
 @guarded(Action.REMOVE_MODEL)
 def remove_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
-    """With the history of its images; images stay."""
+    """Removes a model and the history of its images. The images themselves stay."""
     ml_models.remove_model(Actor.of(request), model)
     return {}
 
@@ -101,7 +99,7 @@ def remove_model(request: HttpRequest, model: MLModel) -> dict[str, Any]:
 )
 @guarded(Action.RESOLVE_IMAGE)
 def resolve_model_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
-    """What to pull to run the model now, by digest. 503 with `Retry-After` while its first build goes on."""
+    """Returns the image to pull now, by digest. 503 with `Retry-After` during the image's first build."""
     return resolved_as_json(runtime_image.resolve(model))
 
 
@@ -110,7 +108,7 @@ def resolve_model_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
 )
 @guarded(Action.SWAP_IMAGE)
 def swap_model_image(request: HttpRequest, model: MLModel, wanted: ImageChoice) -> dict[str, Any]:
-    """At once; or as `nextImage` as soon as it is ready, if it is being built for the first time."""
+    """Swaps at once. An image in its first build becomes `nextImage`, and is swapped to when it is ready."""
     swaps.swap_image(Actor.of(request), model, wanted.choice)
     return one(model)
 
@@ -122,7 +120,7 @@ def swap_model_image(request: HttpRequest, model: MLModel, wanted: ImageChoice) 
 )
 @guarded(Action.SEE_MODELS)
 def list_model_image_history(request: HttpRequest, model: MLModel) -> dict[str, Any]:
-    """The newest hundred that it has run on, runs on or waits for, newest first."""
+    """Returns the newest hundred images that it ran on, runs on or waits for, newest first."""
     history = Assignment.objects.with_image().filter(model=model)[:100]
     return {"images": [assignment_described(item) for item in history]}
 
@@ -136,7 +134,7 @@ def list_model_image_history(request: HttpRequest, model: MLModel) -> dict[str, 
 def swap_model_image_back(
     request: HttpRequest, model: MLModel, assignment_id: int
 ) -> dict[str, Any]:
-    """To an image of the model's history."""
+    """Swaps the model back to an image of its history."""
     swaps.swap_image(Actor.of(request), model, swaps.past_choice(model, assignment_id))
     return one(model)
 
@@ -150,7 +148,7 @@ def swap_model_image_back(
 def build_image_for_model(
     request: HttpRequest, model: MLModel, wanted: BuildFittingIn
 ) -> dict[str, Any]:
-    """With just the model's requirements; it is swapped to when it is ready."""
+    """Builds an image with exactly the model's requirements, and swaps to it when it is ready."""
     swaps.build_one_that_fits(Actor.of(request), model, wanted.name)
     return one(model)
 
@@ -162,7 +160,7 @@ def build_image_for_model(
 )
 @guarded(Action.SWAP_IMAGE)
 def stop_waiting_for_image(request: HttpRequest, model: MLModel) -> dict[str, Any]:
-    """The model stays on the image that it runs on; what it waited for is built all the same."""
+    """Cancels the waiting swap: the model keeps its image. The other image is still built."""
     swaps.stop_waiting(Actor.of(request), model)
     return one(model)
 
@@ -176,7 +174,7 @@ def stop_waiting_for_image(request: HttpRequest, model: MLModel) -> dict[str, An
 def match_images_to_model(
     request: HttpRequest, model: MLModel, asked: Query[MatchLimit]
 ) -> dict[str, Any]:
-    """Images by how well they have what the model needs, best first."""
+    """Returns images in the order of their fit for the model's requirements, best first."""
     found = match_images(Actor.of(request).user, wanted_by_model(model), limit=asked.limit)
     return {
         "matches": [

@@ -1,4 +1,4 @@
-"""REST for whether the image registry works, as its workers have seen it."""
+"""REST for the state of the image registry, as its workers report it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from workspaces.access import Action
 from workspaces.api.guard import guarded
 
 routes = router(
-    "Image registry", "Whether the image registry works, for Organization Administrators."
+    "Image registry", "The state of the image registry, for Organization Administrators."
 )
 
 
 class ContactOut(Camel):
-    """How one of the two AWS identities last spoke with the registry."""
+    """The last contact of one of the two AWS identities with the registry."""
 
     identity: Identity
     """`registry` manages repositories, `builds` pulls and pushes."""
     working: bool
     """Whether its last attempt succeeded."""
     problem: str
-    """What went wrong, as a sentence; empty if nothing did."""
+    """The problem, as a sentence; empty if there is none."""
     attempt_time: datetime | None = None
-    """When it last tried; absent if its workers have not reported yet."""
+    """The time of its last attempt; absent if its workers have not reported yet."""
     success_time: datetime | None = None
     """When it last succeeded."""
 
@@ -43,24 +43,24 @@ class BuildHostOut(Camel):
     name: str = Field(examples=["builder-1"])
     """Its host name."""
     os_packages_problem: str
-    """Why it cannot install OS packages; empty if it can."""
+    """The reason why it cannot install OS packages; empty if it can."""
     source_builds_problem: str
-    """Why it cannot build from source; empty if it can."""
+    """The reason why it cannot build from source; empty if it can."""
     report_time: datetime
     """When it last reported."""
 
 
 class UpgradeOut(Camel):
-    """How far the images on a base image that has moved on are."""
+    """The progress of an upgrade to a new base image."""
 
     base_image: str
     """The new base image, with its platform version."""
     total: int
-    """Images of its kind."""
+    """The number of images on base images of this kind."""
     behind: int
-    """Those that are still to be brought up to date."""
+    """The number of images that are not upgraded yet."""
     failed: int
-    """Those whose build on it failed."""
+    """The number of images whose upgrade failed."""
 
 
 class RegistryOut(Camel):
@@ -71,7 +71,7 @@ class RegistryOut(Camel):
     external_images_allowed: bool
     """Whether models may run on images that the platform did not build."""
     repository_prefix: str
-    """The prefix of all repositories, outside which nothing is acted on."""
+    """The prefix of all repositories. The platform acts on nothing outside it."""
     region: str
     """The AWS region."""
     image_count: int
@@ -81,7 +81,7 @@ class RegistryOut(Camel):
     build_hosts: list[BuildHostOut]
     """The machines with builds workers, by name."""
     upgrades: list[UpgradeOut]
-    """Base images that some of their images are not on yet."""
+    """Upgrades that are not finished."""
 
 
 @routes.get(
@@ -91,7 +91,7 @@ class RegistryOut(Camel):
 )
 @guarded(Action.SEE_ORGANIZATION)
 def get_image_registry(request: HttpRequest) -> dict[str, Any]:
-    """Configuration, last contact with AWS, what the builds workers can do, and how far upgrades are."""
+    """Returns the configuration, the last contacts with AWS, the builds workers and the running upgrades."""
     contacts = {contact.identity: contact for contact in AwsContact.objects.all()}
     return {
         "enabled": settings.IMAGE_REGISTRY_ENABLED,

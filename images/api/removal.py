@@ -24,25 +24,25 @@ routes = router(
 
 
 class RemovedPageIn(Camel):
-    """Which page of the removed images."""
+    """The page of removed images to return."""
 
     page_token: Line = Field("", max_length=column_length(ManagedImage, "name"))
-    """The `nextPageToken` of the former page; empty for the first."""
+    """The `nextPageToken` of the previous page; empty for the first page."""
     page_size: int = Field(100, ge=1, le=1000)
-    """At most so many images."""
+    """The largest number of images to return."""
 
 
 class RemovedOut(Camel):
     """An image that was removed."""
 
     name: str
-    """Its name, which is not free before its repository is deleted."""
+    """Its name, which stays reserved until its repository is deleted."""
     removed_by: str
-    """The account that removed it; empty if that is gone."""
+    """The account that removed it; empty if the account no longer exists."""
     removal_time: datetime
     """When it was removed."""
     deletion_time: datetime | None = None
-    """When its repository is deleted, and it can be restored no more."""
+    """The time when its repository is deleted; afterwards it cannot be restored."""
     restorable: bool
     """Whether it can still be restored."""
 
@@ -53,13 +53,13 @@ class RemovedPage(Camel):
     images: list[RemovedOut]
     """The images of this page."""
     next_page_token: str
-    """Asks for the next page. On the last page it is the token that was asked with."""
+    """The token of the next page. On the last page it equals the token of the request."""
 
 
 @routes.get("/images:removed", response={200: RemovedPage, **ERRORS}, summary="List removed images")
 @guarded(Action.RESTORE_IMAGE)
 def list_removed_images(request: HttpRequest, asked: Query[RemovedPageIn]) -> dict[str, Any]:
-    """Images that were removed and whose repository is not deleted yet, by name."""
+    """Returns the removed images whose repository still exists, in the order of their names."""
     capabilities.require_enabled()
     rows = ManagedImage.objects.removed().filter(name__gt=asked.page_token).order_by("name")
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.name)
@@ -73,7 +73,7 @@ def list_removed_images(request: HttpRequest, asked: Query[RemovedPageIn]) -> di
 )
 @guarded(Action.RESTORE_IMAGE)
 def restore_image(request: HttpRequest, name: str) -> dict[str, Any]:
-    """Brings it back with all its builds; models that ran on it run on it again."""
+    """Restores the image with all its builds. Models that ran on it run on it again."""
     return {"image": present.detail(removal.restore_image(Actor.of(request), name))}
 
 
@@ -84,7 +84,7 @@ def restore_image(request: HttpRequest, name: str) -> dict[str, Any]:
 )
 @guarded(Action.REMOVE_IMAGE)
 def delete_removed_image(request: HttpRequest, name: str) -> dict[str, Any]:
-    """Deletes its repository now instead of when its time to be restored is over, which frees its name."""
+    """Deletes the repository at once, without waiting for the end of the grace time. This frees the name."""
     removal.delete_image(Actor.of(request), name)
     return {}
 

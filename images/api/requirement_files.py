@@ -30,7 +30,7 @@ class ReadRequirementsIn(FilesIn):
 
 
 class ReadRequirementOut(Camel):
-    """A library that is asked for."""
+    """A library to install."""
 
     name: str = Field(examples=["numpy"])
     """The library's name."""
@@ -84,7 +84,7 @@ class ReadRequirements(Camel):
     refused: list[RefusedLine]
     """The first ten lines that cannot be taken."""
     refused_more: int = Field(examples=[0])
-    """How many more there are."""
+    """The number of further models."""
     hints: list[str] = Field(examples=[[]])
     """Remarks about what was taken."""
     python_version: str = Field(examples=["3.11"])

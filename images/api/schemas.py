@@ -1,4 +1,4 @@
-"""What the image endpoints take and give. The names are the original client's, plus our own fields."""
+"""Schemas of images and builds. The names are the public client's, plus the platform's own fields."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class ApiStatus(StrEnum):
 
 
 class PipRequirement(Camel):
-    """A library that is asked for."""
+    """A library to install."""
 
     name: Line = Field(min_length=1, max_length=MAX_LINE, examples=["pandas"])
-    """The library's name, with extras in brackets where they are wanted."""
+    """The library's name, optionally with extras in brackets."""
     version_specifier: Line = Field("", max_length=MAX_LINE, examples=[">=2,<3"])
     """PEP 440, or a bare version, which means `==`; empty for any version."""
 
@@ -48,7 +48,7 @@ class PackageRequirement(Camel):
     package_type: Literal[
         "PACKAGE_TYPE_UNSPECIFIED", "PACKAGE_TYPE_APT", "PACKAGE_TYPE_ROCKYLINUX"
     ] = "PACKAGE_TYPE_UNSPECIFIED"
-    """Taken from clients whatever it says; the base image's system decides."""
+    """Accepted and ignored: the base image's system determines the type."""
 
 
 def pairs(items: Iterable[PipRequirement | PackageRequirement]) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ def pairs(items: Iterable[PipRequirement | PackageRequirement]) -> list[tuple[st
 
 
 class SpecIn(FilesIn):
-    """What an image is to contain."""
+    """The contents of an image."""
 
     pip_requirements: list[PipRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
@@ -83,7 +83,7 @@ class CreateImageIn(SpecIn):
 
 
 class AlterImageIn(Camel):
-    """What is left out stays as it is."""
+    """The fields to change; absent fields stay unchanged."""
 
     files: list[FileIn] | None = Field(None, max_length=MAX_FILES)
     """Files that say which libraries to install, in place of the present files and libraries."""
@@ -96,7 +96,7 @@ class AlterImageIn(Camel):
     package_requirements: list[PackageRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
     """The OS packages to install, in place of the present ones."""
     python_version: Line | None = Field(None, max_length=PYTHON_VERSION)
-    """As `X.Y`."""
+    """The Python version, as `X.Y`."""
     image_type: ImageType | None = None
     """The use case of the base image."""
     allow_source: bool | None = None
@@ -104,7 +104,7 @@ class AlterImageIn(Camel):
 
 
 class RollBackIn(Camel):
-    """Which build to go back to."""
+    """The build to go back to."""
 
     build: int = Field(ge=1, le=2_000_000_000)
     """The number of an earlier build that succeeded."""
@@ -118,52 +118,52 @@ class LibraryFilterIn(Camel):
     )
     """Its name, in any spelling (PEP 503)."""
     version: Line = Field("", max_length=column_length(InstalledLibrary, "version"))
-    """The version, as PEP 440 compares; empty for any."""
+    """The version, compared by PEP 440; empty for any."""
 
 
 class PageIn(Camel):
-    """Which page."""
+    """The page to return."""
 
     page_token: str = Field("", max_length=20_000)
-    """The `nextPageToken` of the former page; empty for the first."""
+    """The `nextPageToken` of the previous page; empty for the first page."""
     page_size: int = Field(20, ge=1, le=200)
-    """At most so many images."""
+    """The largest number of images to return."""
 
 
 class ImagesIn(PageIn):
-    """Which page, and which images."""
+    """The page to return, and the filters."""
 
     search: Line = Field("", max_length=column_length(ManagedImage, "name"), examples=["churn"])
-    """A part of the name, or how the name of an installed library begins. It counts with the first page."""
+    """A part of the name, or the start of an installed library's name. Set it for the first page only."""
     status: ApiStatus | None = None
-    """Images of this status alone. It counts with the first page."""
+    """Only images of this status. Set it for the first page only."""
 
 
 class ListImagesIn(ImagesIn):
-    """Which page, and which images."""
+    """The page to return, and the filters."""
 
     pip_libraries: list[LibraryFilterIn] = Field(default_factory=list, max_length=50)
-    """All of them must be installed. They count with the first page; the token carries them on."""
+    """The libraries that must all be installed. Set them for the first page only; the token carries them."""
 
 
 class BaseImagesIn(Camel):
-    """Which base images."""
+    """The base images to return."""
 
     all: bool = False
-    """Also those that are still being prepared, or could not be."""
+    """Whether to include base images that are being prepared or failed."""
 
 
 class ImageReference(Camel):
     """An image by name."""
 
     name: str = Field(examples=["all-python3.11"])
-    """The image's name; of a base image its type and Python version, or where it comes from."""
+    """The image's name. For a base image, its type and Python version, or its source."""
     reference_type: Literal["REFERENCE_TYPE_MANAGED"] = "REFERENCE_TYPE_MANAGED"
     """The kind of the name."""
 
 
 class PipLibrary(Camel):
-    """A library that is really installed."""
+    """An installed library."""
 
     name: str = Field(examples=["pandas"])
     """Its name."""
@@ -172,14 +172,14 @@ class PipLibrary(Camel):
 
 
 class Problem(Camel):
-    """Why work failed."""
+    """The reason of a failure."""
 
     reason: str = Field(examples=["resolution_failed"])
     """A stable code."""
     message: str
-    """What is wrong, as a sentence."""
+    """The problem, as a sentence."""
     hint: str
-    """What to do; may be empty."""
+    """The remedy; may be empty."""
 
 
 class Step(Camel):
@@ -190,26 +190,26 @@ class Step(Camel):
     state: str = Field(examples=["done"])
     """`waiting`, `running`, `done` or `failed`."""
     seconds: float | None = None
-    """How long it took, or has been taking."""
+    """Seconds that it took, or has taken so far."""
 
 
 class BuildOut(Camel):
     """One attempt to build an image. Sizes are in bytes, compressed."""
 
     number: int
-    """Counts within the image; the tag in the registry is `build-<number>`."""
+    """The number of the build within its image. The tag in the registry is `build-<number>`."""
     state: str = Field(examples=["succeeded"])
     """`queued`, `running`, `succeeded`, `failed` or `cancelled`."""
     reason: str = Field(examples=["alter"])
-    """Why it was asked for: `create`, `rebuild`, `alter`, `roll_back` or `upgrade`."""
+    """The reason of the build: `create`, `rebuild`, `alter`, `roll_back` or `upgrade`."""
     base_image: str
     """The base image that it stands on, with its platform version."""
     creation_time: datetime
-    """When it was asked for."""
+    """The time of the request."""
     start_time: datetime | None = None
-    """When a worker began."""
+    """The time when a worker started it."""
     completion_time: datetime | None = None
-    """When it ended."""
+    """The time when it ended."""
     steps: list[Step]
     """Its phases in their order; they overlap."""
     digest: str
@@ -217,22 +217,22 @@ class BuildOut(Camel):
     size_bytes: int
     """The size of the image."""
     pushed_bytes: int
-    """How much of it had to be sent to the registry."""
+    """The number of bytes that were sent to the registry."""
     error: Problem | None = None
-    """Why it failed."""
+    """The reason why it failed."""
 
 
 class OwnerOut(Camel):
-    """Who may change an image, beside Organization Administrators. Without either, they alone may."""
+    """The owners of an image beside Organization Administrators. Both fields may be absent."""
 
     user: str | None = Field(None, examples=["ada"])
-    """The account that created it, as long as that is active."""
+    """The account that created it, if the account is active."""
     workspace: str | None = Field(None, examples=["Pricing"])
-    """The workspace that it was created in, whose members may, too, but for viewers."""
+    """The workspace that it was created in. Its members, except viewers, may change the image, too."""
 
 
 class ImageOut(Camel):
-    """An image. What it has is that of its current build, if it has one."""
+    """An image. Libraries, digest and size are those of its current build, if it has one."""
 
     name: str
     """Its name, which is its identity on the instance."""
@@ -241,13 +241,13 @@ class ImageOut(Camel):
     role_type: Literal["ROLE_TYPE_SYSTEM", "ROLE_TYPE_USER_DEFINED"]
     """`ROLE_TYPE_SYSTEM` for base images, `ROLE_TYPE_USER_DEFINED` for managed ones."""
     child_images: list[ImageReference]
-    """Of a base image, the managed images that stand on it."""
+    """For a base image, the managed images that are built on it."""
     rime_tag: str
     """The platform version of the base image."""
     repo_uri: str
     """The repository in the registry, with the registry's host."""
     status: ApiStatus
-    """How it is. A failed or outdated rebuild keeps the last good build usable."""
+    """The status. A failed or outdated rebuild keeps the last good build usable."""
     package_requirements: list[PackageRequirement]
     """The OS packages that were asked for."""
     pip_requirements: list[PipRequirement]
@@ -261,17 +261,17 @@ class ImageOut(Camel):
     allow_source: bool
     """Whether libraries without a wheel may be built from source."""
     owner: OwnerOut | None = None
-    """Who may change it, of a managed image."""
+    """The owners of a managed image."""
     digest: str
     """The digest of the current build's manifest."""
     pull_reference: str
-    """What to pull: the repository with the digest, so it is always the same image."""
+    """The reference to pull: the repository with the digest, so it always names the same image."""
     size_bytes: int
     """The compressed size in bytes."""
     current_build: int | None = None
     """The number of the current build."""
     error: Problem | None = None
-    """Why a base image could not be made."""
+    """The reason why a base image could not be made."""
     creation_time: datetime
     """When it was created."""
     update_time: datetime
@@ -286,7 +286,7 @@ class ImageDetail(ImageOut):
 
 
 class Job(Camel):
-    """The build that was asked for, as the original's job."""
+    """The requested build, in the form of the public client's job."""
 
     job_id: str
     """The job's identifier."""
@@ -295,7 +295,7 @@ class Job(Camel):
     status: Literal["JOB_STATUS_PENDING"] = "JOB_STATUS_PENDING"
     """Always pending: the build begins in the background."""
     creation_time: datetime
-    """When it was asked for."""
+    """The time of the request."""
 
 
 class OneImage(Camel):
@@ -306,7 +306,7 @@ class OneImage(Camel):
 
 
 class ImageAndJob(Camel):
-    """An image whose build was just asked for."""
+    """An image and its requested build."""
 
     image: ImageDetail
     """The image."""
@@ -320,18 +320,18 @@ class ImagesPage(Camel):
     images: list[ImageOut]
     """The images of this page."""
     next_page_token: str
-    """Asks for the next page. On the last page it is the token that was asked with."""
+    """The token of the next page. On the last page it equals the token of the request."""
 
 
 class LogOut(Camel):
     """A piece of a build's log."""
 
     text: str = Field(examples=["Resolving 3 requirements\n"])
-    """What the log holds from the offset that was asked for."""
+    """The log from the requested offset on."""
     offset: int
-    """Where the next piece begins, in characters."""
+    """The offset of the next piece, in characters."""
     done: bool
-    """Whether the build has ended, so that nothing comes any more."""
+    """Whether the log is complete, because the build has ended."""
 
 
 class BaseImages(Camel):

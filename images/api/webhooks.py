@@ -29,7 +29,7 @@ PAYLOAD = {
 
 
 class WebhookIn(Camel):
-    """Where to send what."""
+    """The address and the events to send."""
 
     url: Line = Field(min_length=1, max_length=column_length(Webhook, "url"), examples=[URL])
     """An http or https address without a name and a password."""
@@ -54,14 +54,14 @@ class WebhookMade(WebhookOut):
     """A new webhook."""
 
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
-    """Checks the signatures of the messages (Standard Webhooks). It is told this once."""
+    """The secret for checking signatures (Standard Webhooks). Only this answer contains it."""
 
 
 class WebhooksOut(Camel):
     """The webhooks of the instance."""
 
     webhooks: list[WebhookOut]
-    """The oldest first."""
+    """The webhooks, oldest first."""
 
 
 class DeliveryOut(Camel):
@@ -70,36 +70,36 @@ class DeliveryOut(Camel):
     id: int
     """The message's number."""
     event: ImageEvent
-    """What it tells of."""
+    """The event."""
     state: str = Field(examples=["succeeded"])
     """`queued`, `running`, `succeeded` or `failed`."""
     attempts: int
-    """How often it was sent."""
+    """The number of attempts to send it."""
     payload: dict[str, Any] = Field(examples=[PAYLOAD])
-    """What it says."""
+    """The body of the message."""
     response_status: int | None = Field(None, examples=[204])
     """The HTTP status of the last answer."""
     error: str
-    """Why the last attempt failed; may be empty."""
+    """The reason why the last attempt failed; may be empty."""
     creation_time: datetime
-    """When the event happened."""
+    """The time of the event."""
     next_time: datetime | None = None
-    """When it is sent again."""
+    """The time of the next attempt."""
     completion_time: datetime | None = None
-    """When it arrived or was given up."""
+    """The time when it was delivered or given up."""
 
 
 class DeliveriesOut(Camel):
     """Messages to a webhook."""
 
     deliveries: list[DeliveryOut]
-    """Newest first."""
+    """In order, newest first."""
 
 
 @routes.post("/webhooks", response={200: WebhookMade, **ERRORS}, summary="Create a webhook")
 @guarded(Action.MANAGE_WEBHOOKS)
 def create_webhook(request: HttpRequest, wanted: WebhookIn) -> dict[str, Any]:
-    """Messages are signed with the secret that the answer tells."""
+    """Registers an address for events. Its messages are signed with the secret in the answer."""
     hook = webhooks.create_webhook(Actor.of(request), wanted.url, wanted.events)
     return {**described(hook), "secret": hook.secret}
 
@@ -107,7 +107,7 @@ def create_webhook(request: HttpRequest, wanted: WebhookIn) -> dict[str, Any]:
 @routes.get("/webhooks", response={200: WebhooksOut, **ERRORS}, summary="List webhooks")
 @guarded(Action.MANAGE_WEBHOOKS)
 def list_webhooks(request: HttpRequest) -> dict[str, Any]:
-    """All of this instance."""
+    """Returns all webhooks of the instance."""
     return {"webhooks": [described(hook) for hook in Webhook.objects.all()]}
 
 
@@ -116,7 +116,7 @@ def list_webhooks(request: HttpRequest) -> dict[str, Any]:
 )
 @guarded(Action.MANAGE_WEBHOOKS)
 def remove_webhook(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
-    """Messages that are under way are dropped."""
+    """Removes a webhook and drops its messages that are not delivered yet."""
     webhooks.remove_webhook(Actor.of(request), webhook_id)
     return {}
 
@@ -128,7 +128,7 @@ def remove_webhook(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
 )
 @guarded(Action.MANAGE_WEBHOOKS)
 def list_deliveries(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
-    """The newest hundred, newest first; they are kept for 30 days."""
+    """Returns the newest hundred messages, newest first. Messages are kept for 30 days."""
     hook = webhooks.webhook_of(Actor.of(request), webhook_id)
     return {"deliveries": [delivery_described(item) for item in hook.deliveries.all()[:100]]}
 
@@ -140,7 +140,7 @@ def list_deliveries(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
 )
 @guarded(Action.MANAGE_WEBHOOKS)
 def send_delivery_again(request: HttpRequest, webhook_id: UUID, delivery_id: int) -> dict[str, Any]:
-    """As a new message with the same content."""
+    """Sends a message again, as a new message with the same content."""
     return delivery_described(webhooks.send_again(Actor.of(request), webhook_id, delivery_id))
 
 

@@ -1,4 +1,4 @@
-"""REST endpoints for members and accounts, at the original's paths. They call the console's operations."""
+"""REST endpoints for accounts, at the original's paths. They call the console's operations."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class AccountsOut(Camel):
     users: list[AccountOut]
     """The accounts of this page, by username."""
     next_page_token: str
-    """Asks for the next page. On the last page it is the token that was asked with."""
+    """The token of the next page. On the last page it equals the token of the request."""
 
 
 class AccountsIn(Camel):
-    """Which page of the accounts, and whom to look for."""
+    """The page of accounts to return, and the search text."""
 
     page_token: Line = Field("", max_length=column_length(User, "username"))
-    """The `nextPageToken` of the former page; empty for the first."""
+    """The `nextPageToken` of the previous page; empty for the first page."""
     search: Line = Field("", max_length=100, examples=["ada"])
     """A part of the username or the e-mail address."""
 
@@ -92,7 +92,7 @@ class AccountRoleIn(Camel):
 
 
 class PasswordLink(Camel):
-    """A page where a password can be chosen, once. It is told this once."""
+    """A link for choosing a password, which works once. Only this answer contains it."""
 
     path: str = Field(examples=["/password/NDI/d0x1y2-9f86d081884c7d659a2feaa0c55ad015"])
     """Its path on this instance."""
@@ -101,7 +101,7 @@ class PasswordLink(Camel):
 @routes.get("/users", response={200: AccountsOut, **ERRORS}, summary="List accounts")
 @guarded(Action.SEE_ORGANIZATION)
 def list_accounts(request: HttpRequest, asked: Query[AccountsIn]) -> dict[str, Any]:
-    """All accounts of the instance by name, in pages."""
+    """Returns all accounts of the instance in the order of their names, in pages."""
     users = accounts.search(asked.search).filter(username__gt=asked.page_token)
     found, token = page_of(users, PAGE_SIZE, asked.page_token, lambda user: user.username)
     return {"users": [account_described(user) for user in found], "next_page_token": token}
@@ -110,7 +110,7 @@ def list_accounts(request: HttpRequest, asked: Query[AccountsIn]) -> dict[str, A
 @routes.post("/users", response={200: AccountOut, **ERRORS}, summary="Create an account")
 @guarded(Action.MANAGE_ACCOUNTS)
 def create_account(request: HttpRequest, wanted: AccountIn) -> dict[str, Any]:
-    """It has no password yet; ask for a link with which its owner chooses one."""
+    """Creates an account without a password. Reset its password to get a link for choosing one."""
     user = accounts.create_account(
         Actor.of(request), wanted.user_name, email=wanted.email, role=wanted.role
     )
@@ -124,7 +124,7 @@ def create_account(request: HttpRequest, wanted: AccountIn) -> dict[str, Any]:
 )
 @guarded(Action.MANAGE_ACCOUNTS)
 def reset_password(request: HttpRequest, user_id: int) -> dict[str, Any]:
-    """The present password stops working at once, and open sessions end."""
+    """Returns a link for choosing a new password. The current password stops working, and sessions end."""
     actor = Actor.of(request)
     uid, token = accounts.password_link(actor, accounts.account_of(actor, user_id))
     return {"path": reverse("choose_password", args=[uid, token])}
@@ -137,16 +137,16 @@ def reset_password(request: HttpRequest, user_id: int) -> dict[str, Any]:
 )
 @guarded(Action.MANAGE_ACCOUNTS)
 def remove_second_factors(request: HttpRequest, user_id: int) -> dict[str, Any]:
-    """For who lost their phone or key: the password suffices from then on, and open sessions end."""
+    """Removes all second factors of an account, for a lost phone or key. Its open sessions end."""
     actor = Actor.of(request)
     accounts.remove_second_factors(actor, accounts.account_of(actor, user_id))
     return {}
 
 
-@routes.get("/users/me", response={200: OwnAccountOut, **ERRORS}, summary="Get one's account")
+@routes.get("/users/me", response={200: OwnAccountOut, **ERRORS}, summary="Get the token's account")
 @guarded(Action.SEE_WORKSPACES)
 def get_own_account(request: HttpRequest) -> dict[str, Any]:
-    """Whom the token acts for, in which workspace, and until when."""
+    """Returns the account that the token acts for, the token's workspace and its expiration."""
     actor = Actor.of(request)
     assert actor.token is not None
     return {
@@ -166,7 +166,7 @@ def get_own_account(request: HttpRequest) -> dict[str, Any]:
 )
 @guarded(Action.MANAGE_ACCOUNTS)
 def reactivate_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
-    """It can sign in again; its tokens that have not expired work again, too."""
+    """Lets an account sign in again. Its tokens that have not expired work again, too."""
     actor = Actor.of(request)
     accounts.reactivate_account(actor, accounts.account_of(actor, user_id))
     return {}
@@ -175,7 +175,7 @@ def reactivate_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
 @routes.get("/users/{user_id}", response={200: AccountOut, **ERRORS}, summary="Get an account")
 @guarded(Action.SEE_ORGANIZATION)
 def get_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
-    """One account."""
+    """Returns one account."""
     return account_described(accounts.account_of(Actor.of(request), user_id))
 
 
@@ -184,7 +184,7 @@ def get_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
 )
 @guarded(Action.MANAGE_ACCOUNTS)
 def change_role(request: HttpRequest, user_id: int, wanted: AccountRoleIn) -> dict[str, Any]:
-    """It counts from the account's next request on."""
+    """Changes the role on the instance, from the account's next request on."""
     actor = Actor.of(request)
     account = accounts.account_of(actor, user_id)
     return account_described(accounts.change_role(actor, account, wanted.role))
@@ -195,7 +195,7 @@ def change_role(request: HttpRequest, user_id: int, wanted: AccountRoleIn) -> di
 )
 @guarded(Action.MANAGE_ACCOUNTS)
 def deactivate_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
-    """Its sessions and tokens stop working at once; what it created stays."""
+    """Deactivates an account. Its sessions and tokens stop working at once; its images and models stay."""
     actor = Actor.of(request)
     accounts.deactivate_account(actor, accounts.account_of(actor, user_id))
     return {}

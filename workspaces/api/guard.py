@@ -19,7 +19,7 @@ from workspaces.guard import PLACES, locate
 
 
 class Id(Camel):
-    """An identifier as the original wraps it."""
+    """An identifier, wrapped as in the public client."""
 
     uuid: UUID
     """A UUID (RFC 9562)."""

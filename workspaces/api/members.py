@@ -16,7 +16,7 @@ from workspaces.api.guard import Nothing, guarded
 from workspaces.models import Membership, Workspace, WorkspaceRole
 from workspaces.operations import members
 
-routes = router("Members", "Who is in a workspace, and with which role.")
+routes = router("Members", "The members of a workspace and their roles.")
 
 
 class MemberOut(Camel):
@@ -36,21 +36,21 @@ class MembersOut(Camel):
     """Members of a workspace."""
 
     users: list[MemberOut]
-    """By username."""
+    """In the order of their usernames."""
 
 
 class CandidatesIn(Camel):
-    """Whom to look for."""
+    """The text to search for."""
 
     search: Line = Field("", max_length=100, examples=["ad"])
-    """How the username, e-mail address, first or last name begins."""
+    """The start of a username, an e-mail address, a first or a last name."""
 
 
 class CandidateOut(Camel):
     """An account that could become a member."""
 
     user_id: int
-    """The account's number, as adding members takes it."""
+    """The account's number, for adding it as a member."""
     user_name: str
     """Its username."""
     email: str
@@ -58,19 +58,19 @@ class CandidateOut(Camel):
 
 
 class CandidatesOut(Camel):
-    """At most a hundred accounts."""
+    """The accounts that were found; at most a hundred."""
 
     users: list[CandidateOut]
-    """By username."""
+    """In the order of their usernames."""
 
 
 class MembersIn(Camel):
-    """Whom to add."""
+    """The accounts to add as members."""
 
     user_ids: list[int] = Field(min_length=1, max_length=100, examples=[[42]])
-    """The numbers of accounts, as finding candidates tells them."""
+    """The accounts' numbers, from the list of candidates."""
     role: WorkspaceRole = WorkspaceRole.MEMBER
-    """The role that they get."""
+    """The role of the new members."""
 
 
 class MemberRoleIn(Camel):
@@ -85,7 +85,7 @@ class MemberRoleIn(Camel):
 )
 @guarded(Action.SEE_MEMBERS)
 def list_members(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """A workspace's members by name."""
+    """Returns a workspace's members in the order of their names."""
     found = workspace.memberships.select_related("user").order_by("user__username")
     return {"users": [member_described(membership) for membership in found]}
 
@@ -99,7 +99,7 @@ def list_members(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
 def list_candidates(
     request: HttpRequest, workspace: Workspace, asked: Query[CandidatesIn]
 ) -> dict[str, Any]:
-    """Active accounts that are no members yet."""
+    """Returns active accounts that are not members yet."""
     found = members.candidates(workspace, asked.search)[:PAGE_SIZE]
     return {
         "users": [
@@ -113,7 +113,7 @@ def list_candidates(
 )
 @guarded(Action.MANAGE_MEMBERS)
 def add_members(request: HttpRequest, workspace: Workspace, wanted: MembersIn) -> dict[str, Any]:
-    """Answers those that were added; who is a member already stays as they are."""
+    """Adds members and returns them. Accounts that are members already keep their role."""
     users = members.candidates(workspace, "").filter(
         pk__in=[number for number in wanted.user_ids if number_of(number, 31) is not None]
     )
@@ -130,7 +130,7 @@ def add_members(request: HttpRequest, workspace: Workspace, wanted: MembersIn) -
 def edit_member(
     request: HttpRequest, workspace: Workspace, user_id: int, wanted: MemberRoleIn
 ) -> dict[str, Any]:
-    """It counts at once."""
+    """Changes a member's role in the workspace. The change takes effect at once."""
     membership = members.membership_of(workspace, user_id)
     return member_described(members.edit_member(Actor.of(request), membership, wanted.role))
 
@@ -142,7 +142,7 @@ def edit_member(
 )
 @guarded(Action.MANAGE_MEMBERS)
 def remove_member(request: HttpRequest, workspace: Workspace, user_id: int) -> dict[str, Any]:
-    """Their tokens for the workspace end, too."""
+    """Removes a member from the workspace and revokes the member's tokens for it."""
     members.remove_member(Actor.of(request), members.membership_of(workspace, user_id))
     return {}
 

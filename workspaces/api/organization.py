@@ -23,7 +23,7 @@ from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspac
 from workspaces.operations import organization, tokens
 
 routes = router(
-    "Organization", "What holds for the whole instance, and the audit log of what anybody changed."
+    "Organization", "The settings of the instance, all API access tokens, and the audit log."
 )
 CSV = {
     "text/csv": {
@@ -38,57 +38,57 @@ class OrganizationOut(Camel):
     """The instance, which is one organization."""
 
     time_zone: str
-    """For readers of the console whose browser does not say where they are; a name of the tz database."""
+    """The time zone for browsers that report none; a name of the tz database."""
     version: str
     """The platform's version."""
     workspace_count: int
-    """How many workspaces there are."""
+    """The number of workspaces."""
     account_count: int
-    """How many accounts can sign in."""
+    """The number of active accounts."""
     token_count: int
-    """How many API access tokens have not expired."""
+    """The number of API access tokens that have not expired."""
     token_limit: int
-    """How many of them there may be."""
+    """The largest number of API access tokens."""
 
 
 class OrganizationIn(Camel):
-    """What may be changed of it."""
+    """The settings to change."""
 
     time_zone: Line = Field(
         max_length=column_length(Organization, "time_zone"), examples=["Europe/Berlin"]
     )
-    """A name of the tz database."""
+    """The time zone, a name of the tz database."""
 
 
 class TokensPageIn(Camel):
-    """Which page of the tokens."""
+    """The page of tokens to return."""
 
     page_token: str = Field("", max_length=36, pattern=UUID_OR_NOTHING)
-    """The `nextPageToken` of the former page; empty for the first."""
+    """The `nextPageToken` of the previous page; empty for the first page."""
     page_size: int = Field(100, ge=1, le=1000)
-    """At most so many tokens."""
+    """The largest number of tokens to return."""
 
 
 class TokensPage(Camel):
     """A page of API access tokens."""
 
     api_token_infos: list[TokenOut]
-    """The tokens of this page; none tells its secret."""
+    """The tokens of this page, without their secrets."""
     next_page_token: str
-    """Asks for the next page. On the last page it is the token that was asked with."""
+    """The token of the next page. On the last page it equals the token of the request."""
 
 
 class AuditFilters(Camel):
-    """Which events; without any, all that are kept."""
+    """The filters of the audit log; without any, all events."""
 
     event: Line = Field("", max_length=column_length(AuditEvent, "event"), examples=["image."])
-    """An event, or how one begins: `image.` for all that was done with images."""
+    """An event, or the start of one: `image.` stands for all events of images."""
     user_name: Line = Field("", max_length=column_length(AuditEvent, "username"), examples=["ada"])
     """The account that acted."""
     object_name: Line = Field(
         "", max_length=column_length(AuditEvent, "object_name"), examples=["churn"]
     )
-    """What was acted on, by its name at that time."""
+    """The object's name at that time."""
     since: date | None = None
     """The first day, in UTC."""
     until: date | None = None
@@ -96,7 +96,7 @@ class AuditFilters(Camel):
 
     @property
     def wanted(self) -> dict[str, Any]:
-        """As `audit.events` takes them."""
+        """The filters as arguments of `audit.events`."""
         return {
             "event": self.event,
             "username": self.user_name,
@@ -107,39 +107,39 @@ class AuditFilters(Camel):
 
 
 class AuditPageIn(AuditFilters):
-    """Which events, and which page of them. Send the filters with each page."""
+    """The filters and the page to return. Send the filters with each page."""
 
     page_token: str = Field("", max_length=20, pattern=r"^[0-9]*$")
-    """The `nextPageToken` of the former page; empty for the first."""
+    """The `nextPageToken` of the previous page; empty for the first page."""
     page_size: int = Field(100, ge=1, le=1000)
-    """At most so many events."""
+    """The largest number of events to return."""
 
 
 class AuditEventOut(Camel):
-    """A change that somebody made. Names are as they were then."""
+    """An event of the audit log. Names are those of the time of the event."""
 
     id: int
-    """Its number; later events have greater ones."""
+    """Its number; later events have greater numbers."""
     event: str
-    """What was done, as `image.removed`."""
+    """The event's type, such as `image.removed`."""
     time: datetime
-    """When it was done."""
+    """The time of the event."""
     user_name: str
-    """The account that did it; empty for the platform itself."""
+    """The account that acted; empty for the platform itself."""
     role: str = Field(examples=["org_admin"])
     """The account's instance role at that time."""
     token_name: str
-    """The API access token that it came with; empty for the console."""
+    """The API access token of the request; empty for the console."""
     address: str | None = None
-    """The address that it came from."""
+    """The network address of the request."""
     object_type: str
-    """What kind of thing it was done to."""
+    """The kind of the object."""
     object_name: str
     """Its name."""
     workspace_name: str
-    """The workspace in which it was done; empty if in none."""
+    """The workspace of the event; empty if there is none."""
     details: dict[str, Any] = Field(examples=[{"image_type": "all", "python_version": "3.11"}])
-    """More about it, by event."""
+    """Further details, which depend on the event."""
 
 
 class AuditPage(Camel):
@@ -148,7 +148,7 @@ class AuditPage(Camel):
     events: list[AuditEventOut]
     """The events of this page."""
     next_page_token: str
-    """Asks for the next page. On the last page it is the token that was asked with."""
+    """The token of the next page. On the last page it equals the token of the request."""
 
 
 @routes.get(
@@ -156,7 +156,7 @@ class AuditPage(Camel):
 )
 @guarded(Action.SEE_ORGANIZATION)
 def get_organization(request: HttpRequest) -> dict[str, Any]:
-    """What holds for the whole instance."""
+    """Returns the settings and the size of the instance."""
     return organization_described(Organization.get())
 
 
@@ -165,7 +165,7 @@ def get_organization(request: HttpRequest) -> dict[str, Any]:
 )
 @guarded(Action.EDIT_ORGANIZATION)
 def edit_organization(request: HttpRequest, wanted: OrganizationIn) -> dict[str, Any]:
-    """Sets the time zone."""
+    """Changes the time zone of the instance."""
     changed = organization.change_time_zone(Actor.of(request), wanted.time_zone)
     return organization_described(changed)
 
@@ -177,7 +177,7 @@ def edit_organization(request: HttpRequest, wanted: OrganizationIn) -> dict[str,
 )
 @guarded(Action.SEE_ORGANIZATION)
 def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[str, Any]:
-    """Those of all workspaces, in pages."""
+    """Returns the tokens of all workspaces, in pages."""
     rows = ApiToken.objects.select_related("user").order_by("pk")
     if asked.page_token:
         rows = rows.filter(pk__gt=UUID(asked.page_token))
@@ -190,7 +190,7 @@ def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[st
 )
 @guarded(Action.SEE_AUDIT_LOG)
 def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[str, Any]:
-    """What was changed and by whom, newest first, in pages."""
+    """Returns the events of the audit log, newest first, in pages."""
     rows = audit.events(**checked(asked).wanted)
     if (before := number_of(asked.page_token, 63)) is not None:
         rows = rows.filter(pk__lt=before)
@@ -208,7 +208,7 @@ def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[s
 )
 @guarded(Action.SEE_AUDIT_LOG)
 def export_audit_events(request: HttpRequest, asked: Query[AuditFilters]) -> StreamingHttpResponse:
-    """All events that the filters let through, in one file. That somebody took them is an event, too."""
+    """Returns all matching events as one file. The export is itself an event of the audit log."""
     return audit_export.export(Actor.of(request), checked(asked).wanted)
 
 

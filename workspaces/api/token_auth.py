@@ -37,7 +37,7 @@ class ApiKey(APIKeyHeader):
     """The token in the header `rime-api-key`, as published; whatever brings it is found here as well."""
 
     param_name = HEADER
-    openapi_description = "The header of the original's clients."
+    openapi_description = "The header of the public client."
 
     def authenticate(self, request: HttpRequest, key: str | None) -> ApiToken:
         return authenticate(request)

@@ -17,7 +17,7 @@ from workspaces.api.token_auth import authenticate
 from workspaces.models import ApiToken
 from workspaces.operations import tokens
 
-routes = router("Tokens", "The API access tokens that programs come with.")
+routes = router("Tokens", "The API access tokens with which programs authenticate.")
 
 
 class TokenOut(Camel):
@@ -26,11 +26,11 @@ class TokenOut(Camel):
     id: Id
     """The token's identifier."""
     name: str = Field(examples=["nightly-training"])
-    """What it was named."""
+    """The token's name."""
     suffix: str
     """The last four characters of the token."""
     workspace_id: Id
-    """The workspace that it is for."""
+    """The token's workspace."""
     user_name: str
     """The account that it acts for."""
     creation_time: datetime
@@ -51,7 +51,7 @@ class TokensOut(Camel):
 @routes.post("/users/api-tokens", response=ERRORS, summary="Create no API access token")
 @guarded(Action.CREATE_TOKEN)
 def create_token(request: HttpRequest) -> None:
-    """A token makes no tokens, so this answers 403. People create them in the console.
+    """Always answers 403: tokens create no tokens. Users create them in the console.
 
     The address stays for clients of the original, so that they are told.
     """
@@ -63,7 +63,7 @@ def create_token(request: HttpRequest) -> None:
 )
 @guarded(Action.SEE_TOKENS)
 def list_tokens(request: HttpRequest) -> dict[str, Any]:
-    """Those of the workspace of the token which asks: the user's own, or all for who manages them."""
+    """Returns the tokens of the workspace: the user's own or, for users who manage tokens, all."""
     found = tokens.visible_tokens(Actor.of(request), authenticate(request).workspace)
     return {"api_token_infos": [token_described(token) for token in found]}
 
@@ -75,7 +75,7 @@ def list_tokens(request: HttpRequest) -> dict[str, Any]:
 )
 @guarded(Action.REVOKE_TOKEN)
 def revoke_token(request: HttpRequest, token_id: UUID) -> dict[str, Any]:
-    """It ends at once. It is of the same workspace as the token which asks, or that one itself."""
+    """Revokes a token of the same workspace, or the requesting token itself, at once."""
     actor = Actor.of(request)
     tokens.revoke_token(actor, tokens.token_of(actor, token_id))
     return {}

@@ -1,4 +1,4 @@
-"""REST endpoints for workspaces and API access tokens, at the original's paths, and their authentication."""
+"""REST endpoints for workspaces, at the original's paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workspaces.api.guard import Id, Nothing, guarded
 from workspaces.models import Workspace
 from workspaces.operations import workspaces as operations
 
-routes = router("Workspaces", "Where people organize their work.")
+routes = router("Workspaces", "Workspaces, in which users organize their work.")
 
 
 class WorkspaceOut(Camel):
@@ -26,7 +26,7 @@ class WorkspaceOut(Camel):
     name: str = Field(examples=["Pricing"])
     """Its name, which is unique on the instance."""
     description: str = Field(examples=["Models that set prices."])
-    """What it is for."""
+    """Its purpose."""
     creation_time: datetime
     """When it was created."""
 
@@ -35,11 +35,11 @@ class WorkspacesOut(Camel):
     """Workspaces."""
 
     workspaces: list[WorkspaceOut]
-    """By name."""
+    """In the order of their names."""
 
 
 class WorkspaceIn(Camel):
-    """What people say of a workspace."""
+    """The name and the description of a workspace."""
 
     name: Line = Field(
         min_length=1, max_length=column_length(Workspace, "name"), examples=["Pricing"]
@@ -48,13 +48,13 @@ class WorkspaceIn(Camel):
     description: Lines = Field(
         "", max_length=column_length(Workspace, "description"), examples=["Models that set prices."]
     )
-    """What it is for."""
+    """Its purpose."""
 
 
 @routes.get("/workspace", response={200: WorkspacesOut, **ERRORS}, summary="List workspaces")
 @guarded(Action.SEE_WORKSPACES)
 def list_workspaces(request: HttpRequest) -> dict[str, Any]:
-    """The token's own workspace: a token sees no other."""
+    """Returns the token's own workspace, the only one that the token sees."""
     found = Workspace.objects.visible_to(Actor.of(request))
     return {"workspaces": [described(workspace) for workspace in found]}
 
@@ -64,7 +64,7 @@ def list_workspaces(request: HttpRequest) -> dict[str, Any]:
 )
 @guarded(Action.SEE_WORKSPACE)
 def get_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """The token's own workspace; any other is not found."""
+    """Returns the token's own workspace. Any other one is not found."""
     return described(workspace)
 
 
@@ -77,7 +77,7 @@ def get_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
 def edit_workspace(
     request: HttpRequest, workspace: Workspace, wanted: WorkspaceIn
 ) -> dict[str, Any]:
-    """Both are set to what is given."""
+    """Sets both to the given values."""
     command = operations.EditWorkspace(wanted.name, wanted.description)
     return described(operations.edit_workspace(Actor.of(request), workspace, command))
 
@@ -85,7 +85,7 @@ def edit_workspace(
 @routes.post("/workspace", response={200: WorkspaceOut, **ERRORS}, summary="Create a workspace")
 @guarded(Action.CREATE_WORKSPACE)
 def create_workspace(request: HttpRequest, wanted: WorkspaceIn) -> dict[str, Any]:
-    """It has no members yet. What is done in it takes a token of its own, made in the console."""
+    """Creates a workspace without members. Acting in it takes a token for it, created in the console."""
     command = operations.EditWorkspace(wanted.name, wanted.description)
     return described(operations.create_workspace(Actor.of(request), command))
 
@@ -95,7 +95,7 @@ def create_workspace(request: HttpRequest, wanted: WorkspaceIn) -> dict[str, Any
 )
 @guarded(Action.REMOVE_WORKSPACE)
 def remove_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """With its memberships and tokens, at once. Managed images that were created in it stay."""
+    """Removes a workspace, its memberships and its tokens at once. Images that were created in it stay."""
     operations.remove_workspace(Actor.of(request), workspace, workspace.name)
     return {}
 
