@@ -56,10 +56,12 @@ def is_ours(folder: Path) -> bool:
 
 
 def has_line(name: str) -> bool:
-    """Whether the tree names a folder: not if it only holds another, nor if it mirrors the source."""
-    if name.startswith("tests/"):
-        return not (ROOT / name.removeprefix("tests/")).is_dir()
+    """Whether the tree names a folder: not one that only holds another, nor tests that mirror the source or
+    their data."""
     modules = [path.name for path in (ROOT / name).glob("*.py")]
+    if name.startswith("tests/"):
+        mirrors = (ROOT / name.removeprefix("tests/")).is_dir()
+        return "__init__.py" in modules and not mirrors
     return modules != ["__init__.py"]
 
 

@@ -1,4 +1,4 @@
-"""The one reader of the files that people bring: names and texts in, requirements out.
+"""The one reader of requirement files: names and texts in, requirements out.
 
 It knows no database and no web. `read` is all that others need.
 """

@@ -19,11 +19,12 @@ def test_the_tree_is_that_of_the_folders() -> None:
 
 
 def test_every_folder_with_code_has_a_line() -> None:
-    """Not the tests that mirror the source, and no folder that only holds another one."""
+    """Not tests that mirror the source or their data, and no folder that only holds another one."""
     folders = {path.parent for top in ROOT.iterdir() if is_top(top) for path in top.rglob("*.py")}
     names = {path.relative_to(ROOT).as_posix() for path in folders if has_modules(path)}
-    mirrored = {name for name in names if (ROOT / name.removeprefix("tests/")).is_dir()}
-    expected = names - {name for name in mirrored if name.startswith("tests/")}
+    tests = {name for name in names if name.startswith("tests/")}
+    across = {name for name in tests if not (ROOT / name.removeprefix("tests/")).is_dir()}
+    expected = names - tests | {name for name in across if (ROOT / name / "__init__.py").is_file()}
     assert {"images/operations", "tests/api", "tools"} <= expected
     assert expected <= set(lines())
 
