@@ -26,17 +26,17 @@ class AccountOut(Camel):
 
     id: int
     """The account's number."""
-    user_name: str
+    user_name: str = Field(validation_alias="username")
     """The username."""
     email: str
     """The e-mail address; may be empty."""
     role: InstanceRole
     """The role on the instance."""
-    active: bool
+    active: bool = Field(validation_alias="is_active")
     """Whether it can sign in."""
-    creation_time: datetime
+    creation_time: datetime = Field(validation_alias="date_joined")
     """When it was created."""
-    last_sign_in_time: datetime | None = None
+    last_sign_in_time: datetime | None = Field(None, validation_alias="last_login")
     """When it last signed in."""
 
 
@@ -104,17 +104,16 @@ def list_accounts(request: HttpRequest, asked: Query[AccountsIn]) -> dict[str, A
     """Returns all accounts of the instance in the order of their names, in pages."""
     users = accounts.search(asked.search).filter(username__gt=asked.page_token)
     found, token = page_of(users, PAGE_SIZE, asked.page_token, lambda user: user.username)
-    return {"users": [account_described(user) for user in found], "next_page_token": token}
+    return {"users": found, "next_page_token": token}
 
 
 @routes.post("/users", response={200: AccountOut, **ERRORS}, summary="Create an account")
 @guarded(Action.MANAGE_ACCOUNTS)
-def create_account(request: HttpRequest, wanted: AccountIn) -> dict[str, Any]:
+def create_account(request: HttpRequest, wanted: AccountIn) -> User:
     """Creates an account without a password. Reset its password to get a link for choosing one."""
-    user = accounts.create_account(
+    return accounts.create_account(
         Actor.of(request), wanted.user_name, email=wanted.email, role=wanted.role
     )
-    return account_described(user)
 
 
 @routes.post(
@@ -150,7 +149,7 @@ def get_own_account(request: HttpRequest) -> dict[str, Any]:
     actor = Actor.of(request)
     assert actor.token is not None
     return {
-        **account_described(actor.user),
+        **AccountOut.from_orm(actor.user).dict(),
         "workspace_id": {"uuid": actor.token.workspace_id},
         "workspace_name": actor.token.workspace.name,
         "token_id": {"uuid": actor.token.pk},
@@ -174,20 +173,20 @@ def reactivate_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
 
 @routes.get("/users/{user_id}", response={200: AccountOut, **ERRORS}, summary="Get an account")
 @guarded(Action.SEE_ORGANIZATION)
-def get_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
+def get_account(request: HttpRequest, user_id: int) -> User:
     """Returns one account."""
-    return account_described(accounts.account_of(Actor.of(request), user_id))
+    return accounts.account_of(Actor.of(request), user_id)
 
 
 @routes.put(
     "/users/{user_id}", response={200: AccountOut, **ERRORS}, summary="Change an account's role"
 )
 @guarded(Action.MANAGE_ACCOUNTS)
-def change_role(request: HttpRequest, user_id: int, wanted: AccountRoleIn) -> dict[str, Any]:
+def change_role(request: HttpRequest, user_id: int, wanted: AccountRoleIn) -> User:
     """Changes the role on the instance, from the account's next request on."""
     actor = Actor.of(request)
     account = accounts.account_of(actor, user_id)
-    return account_described(accounts.change_role(actor, account, wanted.role))
+    return accounts.change_role(actor, account, wanted.role)
 
 
 @routes.delete(
@@ -199,15 +198,3 @@ def deactivate_account(request: HttpRequest, user_id: int) -> dict[str, Any]:
     actor = Actor.of(request)
     accounts.deactivate_account(actor, accounts.account_of(actor, user_id))
     return {}
-
-
-def account_described(user: User) -> dict[str, Any]:
-    return {
-        "id": user.pk,
-        "user_name": user.username,
-        "email": user.email,
-        "role": user.role,
-        "active": user.is_active,
-        "creation_time": user.date_joined,
-        "last_sign_in_time": user.last_login,
-    }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja.decorators import decorate_view
+from pydantic import BeforeValidator
 
 from ri_platform.api import Camel
 from workspaces.access import Action, Actor, require
@@ -23,6 +24,15 @@ class Id(Camel):
 
     uuid: UUID
     """A UUID (RFC 9562)."""
+
+
+def wrapped(value: Any) -> Any:
+    """A row's key as an `Id` is read from."""
+    return {"uuid": value} if isinstance(value, UUID) else value
+
+
+# An identifier that is read from the attribute of a row.
+RowId = Annotated[Id, BeforeValidator(wrapped)]
 
 
 class Nothing(Camel):

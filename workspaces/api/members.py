@@ -24,9 +24,9 @@ class MemberOut(Camel):
 
     user_id: int
     """The account's number."""
-    user_name: str
+    user_name: str = Field(validation_alias="user.username")
     """The username."""
-    email: str
+    email: str = Field(validation_alias="user.email")
     """The e-mail address; may be empty."""
     role: WorkspaceRole
     """The role in the workspace."""
@@ -49,9 +49,9 @@ class CandidatesIn(Camel):
 class CandidateOut(Camel):
     """An account that could become a member."""
 
-    user_id: int
+    user_id: int = Field(validation_alias="id")
     """The account's number, for adding it as a member."""
-    user_name: str
+    user_name: str = Field(validation_alias="username")
     """Its username."""
     email: str
     """Its e-mail address; may be empty."""
@@ -87,7 +87,7 @@ class MemberRoleIn(Camel):
 def list_members(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
     """Returns a workspace's members in the order of their names."""
     found = workspace.memberships.select_related("user").order_by("user__username")
-    return {"users": [member_described(membership) for membership in found]}
+    return {"users": found}
 
 
 @routes.get(
@@ -101,11 +101,7 @@ def list_candidates(
 ) -> dict[str, Any]:
     """Returns active accounts that are not members yet."""
     found = members.candidates(workspace, asked.search)[:PAGE_SIZE]
-    return {
-        "users": [
-            {"user_id": user.pk, "user_name": user.username, "email": user.email} for user in found
-        ]
-    }
+    return {"users": found}
 
 
 @routes.post(
@@ -118,7 +114,7 @@ def add_members(request: HttpRequest, workspace: Workspace, wanted: MembersIn) -
         pk__in=[number for number in wanted.user_ids if number_of(number, 31) is not None]
     )
     added = members.add_members(Actor.of(request), workspace, users, wanted.role)
-    return {"users": [member_described(membership) for membership in added]}
+    return {"users": added}
 
 
 @routes.put(
@@ -129,10 +125,10 @@ def add_members(request: HttpRequest, workspace: Workspace, wanted: MembersIn) -
 @guarded(Action.MANAGE_MEMBERS)
 def edit_member(
     request: HttpRequest, workspace: Workspace, user_id: int, wanted: MemberRoleIn
-) -> dict[str, Any]:
+) -> Membership:
     """Changes a member's role in the workspace. The change takes effect at once."""
     membership = members.membership_of(workspace, user_id)
-    return member_described(members.edit_member(Actor.of(request), membership, wanted.role))
+    return members.edit_member(Actor.of(request), membership, wanted.role)
 
 
 @routes.delete(
@@ -145,12 +141,3 @@ def remove_member(request: HttpRequest, workspace: Workspace, user_id: int) -> d
     """Removes a member from the workspace and revokes the member's tokens for it."""
     members.remove_member(Actor.of(request), members.membership_of(workspace, user_id))
     return {}
-
-
-def member_described(membership: Membership) -> dict[str, Any]:
-    return {
-        "user_id": membership.user_id,
-        "user_name": membership.user.username,
-        "email": membership.user.email,
-        "role": membership.role,
-    }

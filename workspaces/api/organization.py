@@ -18,7 +18,7 @@ from ri_platform.text import column_length
 from workspaces import audit, audit_export
 from workspaces.access import Action, Actor
 from workspaces.api.guard import guarded
-from workspaces.api.tokens import TokenOut, token_described
+from workspaces.api.tokens import TokenOut
 from workspaces.models import ApiToken, AuditEvent, Organization, User, Workspace
 from workspaces.operations import organization, tokens
 
@@ -122,9 +122,9 @@ class AuditEventOut(Camel):
     """Its number; later events have greater numbers."""
     event: str
     """The event's type, such as `image.removed`."""
-    time: datetime
+    time: datetime = Field(validation_alias="at")
     """The time of the event."""
-    user_name: str
+    user_name: str = Field(validation_alias="username")
     """The account that acted; empty for the platform itself."""
     role: str = Field(examples=["org_admin"])
     """The account's instance role at that time."""
@@ -182,7 +182,7 @@ def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[st
     if asked.page_token:
         rows = rows.filter(pk__gt=UUID(asked.page_token))
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
-    return {"api_token_infos": [token_described(row) for row in found], "next_page_token": token}
+    return {"api_token_infos": found, "next_page_token": token}
 
 
 @routes.get(
@@ -195,7 +195,7 @@ def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[s
     if (before := number_of(asked.page_token, 63)) is not None:
         rows = rows.filter(pk__lt=before)
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
-    return {"events": [event_described(event) for event in found], "next_page_token": token}
+    return {"events": found, "next_page_token": token}
 
 
 @routes.get(
@@ -226,20 +226,4 @@ def organization_described(found: Organization) -> dict[str, Any]:
         "account_count": User.objects.filter(is_active=True).count(),
         "token_count": tokens.living_tokens().count(),
         "token_limit": tokens.limit(),
-    }
-
-
-def event_described(event: AuditEvent) -> dict[str, Any]:
-    return {
-        "id": event.pk,
-        "event": event.event,
-        "time": event.at,
-        "user_name": event.username,
-        "role": event.role,
-        "token_name": event.token_name,
-        "address": event.address,
-        "object_type": event.object_type,
-        "object_name": event.object_name,
-        "workspace_name": event.workspace_name,
-        "details": event.details,
     }

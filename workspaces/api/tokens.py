@@ -12,9 +12,8 @@ from pydantic import Field
 from ri_platform.api import ERRORS, Camel, router
 from ri_platform.errors import NotAllowed
 from workspaces.access import TABLE, Action, Actor
-from workspaces.api.guard import Id, Nothing, guarded
+from workspaces.api.guard import Nothing, RowId, guarded
 from workspaces.api.token_auth import authenticate
-from workspaces.models import ApiToken
 from workspaces.operations import tokens
 
 routes = router("Tokens", "The API access tokens with which programs authenticate.")
@@ -23,21 +22,21 @@ routes = router("Tokens", "The API access tokens with which programs authenticat
 class TokenOut(Camel):
     """An API access token, without its secret."""
 
-    id: Id
+    id: RowId
     """The token's identifier."""
     name: str = Field(examples=["nightly-training"])
     """The token's name."""
     suffix: str
     """The last four characters of the token."""
-    workspace_id: Id
+    workspace_id: RowId
     """The token's workspace."""
-    user_name: str
+    user_name: str = Field(validation_alias="user.username")
     """The account that it acts for."""
-    creation_time: datetime
+    creation_time: datetime = Field(validation_alias="created_at")
     """When it was created."""
-    expiration_time: datetime
+    expiration_time: datetime = Field(validation_alias="expires_at")
     """When it expires."""
-    last_use_time: datetime | None = None
+    last_use_time: datetime | None = Field(None, validation_alias="last_used_at")
     """When it was last used, to the minute."""
 
 
@@ -65,7 +64,7 @@ def create_token(request: HttpRequest) -> None:
 def list_tokens(request: HttpRequest) -> dict[str, Any]:
     """Returns the tokens of the workspace: the user's own or, for users who manage tokens, all."""
     found = tokens.visible_tokens(Actor.of(request), authenticate(request).workspace)
-    return {"api_token_infos": [token_described(token) for token in found]}
+    return {"api_token_infos": found}
 
 
 @routes.delete(
@@ -79,16 +78,3 @@ def revoke_token(request: HttpRequest, token_id: UUID) -> dict[str, Any]:
     actor = Actor.of(request)
     tokens.revoke_token(actor, tokens.token_of(actor, token_id))
     return {}
-
-
-def token_described(token: ApiToken) -> dict[str, Any]:
-    return {
-        "id": {"uuid": token.pk},
-        "name": token.name,
-        "suffix": token.suffix,
-        "workspace_id": {"uuid": token.workspace_id},
-        "user_name": token.user.username,
-        "creation_time": token.created_at,
-        "expiration_time": token.expires_at,
-        "last_use_time": token.last_used_at,
-    }

@@ -11,7 +11,7 @@ from pydantic import Field
 from ri_platform.api import ERRORS, Camel, Line, Lines, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
-from workspaces.api.guard import Id, Nothing, guarded
+from workspaces.api.guard import Nothing, RowId, guarded
 from workspaces.models import Workspace
 from workspaces.operations import workspaces as operations
 
@@ -21,13 +21,13 @@ routes = router("Workspaces", "Workspaces, in which users organize their work.")
 class WorkspaceOut(Camel):
     """A workspace."""
 
-    workspace_id: Id
+    workspace_id: RowId = Field(validation_alias="id")
     """The workspace's identifier."""
     name: str = Field(examples=["Pricing"])
     """Its name, which is unique on the instance."""
     description: str = Field(examples=["Models that set prices."])
     """Its purpose."""
-    creation_time: datetime
+    creation_time: datetime = Field(validation_alias="created_at")
     """When it was created."""
 
 
@@ -56,16 +56,16 @@ class WorkspaceIn(Camel):
 def list_workspaces(request: HttpRequest) -> dict[str, Any]:
     """Returns the token's own workspace, the only one that the token sees."""
     found = Workspace.objects.visible_to(Actor.of(request))
-    return {"workspaces": [described(workspace) for workspace in found]}
+    return {"workspaces": found}
 
 
 @routes.get(
     "/workspace/{workspace_id}", response={200: WorkspaceOut, **ERRORS}, summary="Get a workspace"
 )
 @guarded(Action.SEE_WORKSPACE)
-def get_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
+def get_workspace(request: HttpRequest, workspace: Workspace) -> Workspace:
     """Returns the token's own workspace. Any other one is not found."""
-    return described(workspace)
+    return workspace
 
 
 @routes.put(
@@ -74,20 +74,18 @@ def get_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
     summary="Change a workspace's name and description",
 )
 @guarded(Action.EDIT_WORKSPACE)
-def edit_workspace(
-    request: HttpRequest, workspace: Workspace, wanted: WorkspaceIn
-) -> dict[str, Any]:
+def edit_workspace(request: HttpRequest, workspace: Workspace, wanted: WorkspaceIn) -> Workspace:
     """Sets both to the given values."""
     command = operations.EditWorkspace(wanted.name, wanted.description)
-    return described(operations.edit_workspace(Actor.of(request), workspace, command))
+    return operations.edit_workspace(Actor.of(request), workspace, command)
 
 
 @routes.post("/workspace", response={200: WorkspaceOut, **ERRORS}, summary="Create a workspace")
 @guarded(Action.CREATE_WORKSPACE)
-def create_workspace(request: HttpRequest, wanted: WorkspaceIn) -> dict[str, Any]:
+def create_workspace(request: HttpRequest, wanted: WorkspaceIn) -> Workspace:
     """Creates a workspace without members. Acting in it takes a token for it, created in the console."""
     command = operations.EditWorkspace(wanted.name, wanted.description)
-    return described(operations.create_workspace(Actor.of(request), command))
+    return operations.create_workspace(Actor.of(request), command)
 
 
 @routes.delete(
@@ -98,12 +96,3 @@ def remove_workspace(request: HttpRequest, workspace: Workspace) -> dict[str, An
     """Removes a workspace, its memberships and its tokens at once. Images that were created in it stay."""
     operations.remove_workspace(Actor.of(request), workspace, workspace.name)
     return {}
-
-
-def described(workspace: Workspace) -> dict[str, Any]:
-    return {
-        "workspace_id": {"uuid": workspace.pk},
-        "name": workspace.name,
-        "description": workspace.description,
-        "creation_time": workspace.created_at,
-    }
