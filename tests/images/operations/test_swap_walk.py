@@ -19,7 +19,7 @@ from django.urls import reverse
 from images.models import Assignment, BaseImage, MLModel
 from images.views import swaps
 from tests import factories
-from tests.conftest import Cast
+from tests.cast import Cast
 
 RETURNS = 3
 # The ORM calls it for each row with such a column; nobody who reads the way goes there.
