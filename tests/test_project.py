@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,21 @@ def test_a_line_of_a_template_fits_a_screen() -> None:
         if len(line) > 160
     ]
     assert not long
+
+
+# An element of HTML without an end (WHATWG HTML, "void elements").
+VOID = {"br", "hr", "img", "input", "link", "meta"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "templates").rglob("*.html")),
+    ids=lambda path: str(path.relative_to(ROOT / "templates")),
+)
+def test_a_template_closes_each_element_that_it_opens(path: Path) -> None:
+    tags = re.findall(r"<(/?)([a-z][a-z0-9]*)\b", path.read_text(encoding="utf-8"))
+    opened = Counter(name for end, name in tags if not end and name not in VOID)
+    assert opened == Counter(name for end, name in tags if end)
 
 
 # --- releases ---------------------------------------------------------------------------------------------
