@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 

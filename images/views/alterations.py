@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from images.forms import SpecForm, spec_initial
@@ -13,7 +13,7 @@ from images.operations import alterations
 from images.queries.library_changes import changes
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -45,7 +45,7 @@ def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> Ht
     context = {
         "workspace": workspace, "section": "settings", "pane": "images", "image": image, "form": form,
     }  # fmt: skip
-    return render(request, "images/alter.html", context, status=422 if form.errors else 200)
+    return render_form(request, "images/alter.html", context)
 
 
 @needs(Action.ALTER_IMAGE)

@@ -1,4 +1,4 @@
-"""Rebuild, alter, roll back and cancel, from an image's page."""
+"""The buttons of an image's page: rebuild, build from source, cancel and roll back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image's removal, and what can be downloaded of it; its page is `images.views.image_page`."""
+"""Downloads of an image's current build: its lock, SBOM and provenance."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def current_build(request: HttpRequest, name: str) -> Build:
     image = image_named(Actor.of(request).user, name)
     if image.current_build is None:
         raise NotFound(
-            "No build of this image has succeeded yet, so there is nothing to tell of it."
+            "No build of this image has succeeded yet, so it has no lock, SBOM or provenance."
         )
     return image.current_build
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -19,7 +19,7 @@ from images.queries.matching import on_build
 from images.views.polling import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -73,7 +73,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             # A model without an image is of no use yet.
             return redirect("swap", workspace_id=workspace.pk, model_id=model.pk)
     context = {"workspace": workspace, "section": "models", "form": form}
-    return render(request, "ml_models/new.html", context, status=422 if form.errors else 200)
+    return render_form(request, "ml_models/new.html", context)
 
 
 @require_GET
@@ -132,7 +132,7 @@ def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
             messages.success(request, "The model was saved.")
             return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
     context = {"workspace": workspace, "section": "models", "form": form, "model": model}
-    return render(request, "ml_models/edit.html", context, status=422 if form.errors else 200)
+    return render_form(request, "ml_models/edit.html", context)
 
 
 @require_http_methods(["GET", "POST"])

@@ -17,7 +17,7 @@ from images.queries.images import ImageFilter, image_named, list_images
 from images.queries.matching import Match, match_images
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from workspaces.access import TABLE, Action, Actor, Permissions
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -124,4 +124,4 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         context["base_notices"] = notices(
             BaseImage.objects.offered(), administrator=Permissions(actor).allow(Action.REMOVE_IMAGE)
         )
-    return render(request, "images/new.html", context, status=422 if form.errors else 200)
+    return render_form(request, "images/new.html", context)

@@ -21,7 +21,7 @@ from images.queries.kept_builds import kept_builds
 from images.queries.library_changes import differences
 from images.queries.matching import match_images, on_build, wanted_by_model
 from ri_platform.errors import DomainError
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -91,9 +91,7 @@ def external(request: HttpRequest, workspace: Workspace, model: MLModel) -> Http
         except DomainError as error:
             add_refusal(form, error)
     context = {**common(workspace, model), "form": form}
-    return render(
-        request, "ml_models/swap_external.html", context, status=422 if form.errors else 200
-    )
+    return render_form(request, "ml_models/swap_external.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -110,7 +108,7 @@ def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRes
             messages.success(request, f"{made.image_name} is being built for {model.name}.")
             return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
     context = {**common(workspace, model), "form": form, "requirements": on_build(model, None)}
-    return render(request, "ml_models/swap_build.html", context, status=422 if form.errors else 200)
+    return render_form(request, "ml_models/swap_build.html", context)
 
 
 @needs(Action.SWAP_IMAGE)

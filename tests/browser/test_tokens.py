@@ -22,7 +22,7 @@ def test_a_token_is_created_used_and_revoked(
     expect(page.get_by_role("heading", name="No tokens yet")).to_be_visible()
     page.get_by_label("Name").fill("nightly-training")
     page.get_by_role("button", name="Create Token").click()
-    expect(page.get_by_text("It is shown only now")).to_be_visible()
+    expect(page.get_by_text("It is shown only once")).to_be_visible()
     secret = page.locator("#token").text_content() or ""
     headers = {"rime-api-key": secret}
     assert httpx.get(f"{web}/v1/images", headers=headers).status_code == 200

@@ -100,7 +100,7 @@ def test_an_answer_that_nobody_asked_for_signs_nobody_in(
 ) -> None:
     page = new_page()
     page.goto("/signin/oidc/oidc/callback?code=stolen&state=forged")
-    expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign-in failed")).to_be_visible()
     page.goto("/signin/oidc/oidc?process=connect")
     expect(page.get_by_text("This address only leads to signing in.")).to_be_visible()
     page.goto("/signin/oidc/oidc/callback?error=access_denied&state=forged")

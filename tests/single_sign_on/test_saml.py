@@ -49,5 +49,5 @@ def test_an_assertion_that_was_altered_on_the_way_signs_nobody_in(
 
     page.route("**/acs", alter)
     come(page, "linus")
-    expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign-in failed")).to_be_visible()
     assert not User.objects.filter(username="linus").exists()

@@ -133,7 +133,7 @@ def test_a_support_user_cannot_prevent_being_revoked(cast: Cast) -> None:
 def test_all_tokens_are_listed_with_their_limit(cast: Cast) -> None:
     tokens.create_token(Actor(cast.member), cast.workspace, "nightly")
     page = cast.client(cast.support).get(reverse("all_tokens")).content.decode()
-    assert "1 of 200 that an instance may have" in page
+    assert "This instance has 1 of at most 200 tokens." in page
     assert "nightly" in page
     assert "Workspace 1" in page
 

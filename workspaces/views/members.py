@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
 from workspaces.access import TABLE, Action, Actor, allows
@@ -91,9 +91,7 @@ def edit(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpRespon
         "membership": membership,
         "form": form,
     }
-    return render(
-        request, "workspaces/edit_member.html", context, status=422 if form.errors else 200
-    )
+    return render_form(request, "workspaces/edit_member.html", context)
 
 
 @needs(Action.MANAGE_MEMBERS)

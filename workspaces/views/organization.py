@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from ri_platform.numbers import number_of
 from workspaces import audit, audit_export
 from workspaces.access import TABLE, Action, Actor, allows
@@ -43,7 +43,7 @@ def general(request: HttpRequest) -> HttpResponse:
         "version": settings.VERSION,
         "account_count": User.objects.filter(is_active=True).count(),
     }
-    return render(request, "organization/general.html", context, status=422 if form.errors else 200)
+    return render_form(request, "organization/general.html", context)
 
 
 # --- accounts -------------------------------------------------------------------------------------------
@@ -82,9 +82,7 @@ def create_account(request: HttpRequest) -> HttpResponse:
         else:
             return show_password_link(request, user)
     context = {"section": "organization", "pane": "accounts", "form": form}
-    return render(
-        request, "organization/create_account.html", context, status=422 if form.errors else 200
-    )
+    return render_form(request, "organization/create_account.html", context)
 
 
 @needs(Action.MANAGE_ACCOUNTS)
@@ -102,9 +100,7 @@ def change_role(request: HttpRequest, user_id: int) -> HttpResponse:
             messages.success(request, f"{account.username} was saved.")
             return redirect("accounts")
     context = {"section": "organization", "pane": "accounts", "form": form, "account": account}
-    return render(
-        request, "organization/change_role.html", context, status=422 if form.errors else 200
-    )
+    return render_form(request, "organization/change_role.html", context)
 
 
 @needs(Action.MANAGE_ACCOUNTS)

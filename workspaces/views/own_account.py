@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from ri_platform.forms import render_form
 from workspaces.access import Action, Actor
 from workspaces.forms import OwnTimeZoneForm
 from workspaces.guard import needs
@@ -27,7 +28,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         messages.success(request, "Your account was saved.")
         return redirect("own_account")
     context = {"section": "account", "pane": "profile", "form": form}
-    return render(request, "account/profile.html", context, status=422 if form.errors else 200)
+    return render_form(request, "account/profile.html", context)
 
 
 @needs(Action.MANAGE_OWN_ACCOUNT)

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from workspaces.access import Action, Actor, allows
 from workspaces.forms import TokenForm
 from workspaces.guard import needs
@@ -45,9 +45,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "made": made,
         **addresses(request),
     }
-    response = render(
-        request, "workspaces/tokens.html", context, status=422 if form.errors else 200
-    )
+    response = render_form(request, "workspaces/tokens.html", context)
     response["Cache-Control"] = "no-store"
     return response
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
-from ri_platform.forms import add_refusal
+from ri_platform.forms import add_refusal, render_form
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import WorkspaceForm
 from workspaces.guard import needs
@@ -71,7 +71,7 @@ def general(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "section": "settings",
         "pane": "general",
     }
-    return render(request, "workspaces/general.html", context, status=422 if form.errors else 200)
+    return render_form(request, "workspaces/general.html", context)
 
 
 @needs(Action.CREATE_WORKSPACE)
@@ -87,7 +87,7 @@ def create(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"The workspace {workspace.name} was created.")
             return redirect("members", workspace_id=workspace.pk)
     context = {"form": form, "section": "workspaces"}
-    return render(request, "workspaces/create.html", context, status=422 if form.errors else 200)
+    return render_form(request, "workspaces/create.html", context)
 
 
 @needs(Action.REMOVE_WORKSPACE)
