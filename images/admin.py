@@ -30,6 +30,7 @@ from images.models import (
 from images.models.base_source import Source
 from images.models.lease import ACTIVE
 from images.operations import base_images, builds, due_tasks, removal, webhooks
+from images.wake import DUE
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
@@ -244,10 +245,7 @@ class Filter(admin.SimpleListFilter):
 
 class TaskFilter(Filter):
     title = parameter_name = "task"
-    values = (
-        "run_build", "prepare_base_repository", "resolve_alteration", "deliver",
-        "prepare_repository", "delete_repository",
-    )  # fmt: skip
+    values = tuple(DUE)
 
 
 class StateFilter(Filter):

@@ -13,20 +13,7 @@ from prometheus_client.registry import Collector
 from images.models import AwsContact, Build, BuildHost, ManagedImage, Status, TaskDue
 from images.models.contact import Identity
 from images.models.lease import ACTIVE, WorkState
-from images.wake import Task
-
-# As the view of what is due calls them. A base image is prepared first and imported then, as one row.
-TASKS = [
-    task.rpartition(".")[2]
-    for task in (
-        Task.PREPARE_REPOSITORY,
-        Task.DELETE_REPOSITORY,
-        Task.PREPARE_BASE_REPOSITORY,
-        Task.RESOLVE_ALTERATION,
-        Task.RUN_BUILD,
-        Task.DELIVER,
-    )
-]
+from images.wake import DUE, Task
 
 
 class Facts(Collector):
@@ -62,13 +49,13 @@ def queues() -> list[GaugeMetricFamily]:
     # A repository that cannot be had is listed as due, but nobody waits for it once its build has failed.
     waited_for = Build.objects.filter(state=WorkState.QUEUED).values("image")
     due = TaskDue.objects.exclude(
-        models.Q(task="prepare_repository") & ~models.Q(row__in=waited_for)
+        models.Q(task=Task.PREPARE_REPOSITORY.function) & ~models.Q(row__in=waited_for)
     )
     rows = due.values("task", "state").annotate(
         number=models.Count("id"), oldest=models.Min("since")
     )
     found = {(row["task"], row["state"]): (row["number"], row["oldest"]) for row in rows}
-    for task in TASKS:
+    for task in DUE:
         for state in ACTIVE:
             number, oldest = found.get((task, state.value), (0, now))
             length.add_metric([task, state.value], number)

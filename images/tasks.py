@@ -1,7 +1,7 @@
 """Celery tasks: ids in, delegation, nothing else. Redelivery of any of them is harmless.
 
-The queue (settings, CELERY_TASK_ROUTES) decides the AWS identity: `registry` workers create and
-delete repositories, `builds` and `sources` workers pull and push. `images.wake` is what sends these.
+A task's queue (`images.wake.Task`) decides the AWS identity: `registry` workers create and
+delete repositories, `builds` and `sources` workers pull and push.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ri_platform import logs, paths, single_sign_on, version
 from ri_platform.env import Env
+from ri_platform.processes import WORKERS
 
 # Generic classes of Django that the type checker knows may be subscripted at run time, too.
 django_stubs_ext.monkeypatch()
@@ -389,21 +390,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # The queues separate the document's two AWS identities and tasks without an identity.
 CELERY_TASK_DEFAULT_QUEUE = "registry"
-CELERY_TASK_ROUTES = {
-    "images.tasks.run_build": {"queue": "builds"},
-    "images.tasks.import_base_image": {"queue": "builds"},
-    "images.tasks.resolve_alteration": {"queue": "builds"},
-    "images.tasks.run_source_build": {"queue": "sources"},
-    "images.tasks.resolve_source_alteration": {"queue": "sources"},
-    "images.tasks.report_source_host": {"queue": "sources"},
-    "images.tasks.report_host": {"queue": "builds"},
-    "images.tasks.watch_tags": {"queue": "builds"},
-    "images.tasks.check_build_jobs": {"queue": "builds"},
-    "images.tasks.try_build_jobs": {"queue": "builds"},
-    "images.tasks.deliver": {"queue": "webhooks"},
-    "images.tasks.try_sources": {"queue": "sources"},
-    "images.tasks.try_webhooks": {"queue": "webhooks"},
-}
+CELERY_TASK_ROUTES = ("images.wake.route",)
 # On RabbitMQ, quorum queues: replicated where there are several nodes, and on disk before a message is taken.
 RABBITMQ = CELERY_BROKER_URL.startswith(("amqp://", "amqps://"))
 # The default exchange routes a message to its queue by name, without a binding.
@@ -417,7 +404,7 @@ CELERY_TASK_QUEUES = [
         if RABBITMQ
         else None,
     )
-    for name in ("registry", "builds", "sources", "webhooks")
+    for name in WORKERS
 ]
 CELERY_TIMEZONE = "UTC"
 # Remote control is not used. With pgmq it would create a queue for each worker, whose name can exceed what

@@ -40,4 +40,4 @@ def wake_task(actor: Actor, due: TaskDue) -> None:
         raise Conflict("A worker is at it.")
     with transaction.atomic():
         audit.record("task.woken", actor, object_type="task", object_name=str(due))
-        wake.after_commit(wake.Task(f"images.tasks.{due.task}"), due.row)
+        wake.after_commit(wake.DUE[due.task], due.row)

@@ -1,0 +1,42 @@
+"""The enum of tasks is the only list of them: what is registered, routed, scheduled and shown follows it."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+
+import pytest
+from django.conf import settings
+
+from images import tasks
+from images.wake import DUE, Task
+from ri_platform.celery import app
+
+
+def test_every_task_is_named_and_every_name_is_a_task() -> None:
+    registered = {name for name, task in app.tasks.items() if task.__module__ == tasks.__name__}
+    assert registered == {str(task) for task in Task}
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_message_goes_to_the_queue_of_its_task(task: Task) -> None:
+    assert app.amqp.router.route({}, str(task))["queue"].name == task.queue
+
+
+def test_a_task_of_somebody_else_goes_to_the_default_queue() -> None:
+    assert app.amqp.router.route({}, "celery.ping")["queue"].name == "registry"
+
+
+def test_workers_read_every_queue() -> None:
+    assert {task.queue for task in Task} == {queue.name for queue in settings.CELERY_TASK_QUEUES}
+
+
+def test_the_scheduler_sends_tasks_that_exist() -> None:
+    app.loader.import_default_modules()
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= set(app.tasks)
+
+
+def test_the_view_of_due_work_names_tasks_that_exist() -> None:
+    module = import_module("images.migrations.0012_tasks_due")
+    named = {*module.LEASED, *re.findall(r"'((?:prepare|delete)_\w+) ?'", module.REPOSITORY)}
+    assert named == set(DUE)
