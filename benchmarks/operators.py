@@ -32,7 +32,7 @@ INSERT INTO workspaces_auditevent (event, at, username, role, token_name, object
     workspace_name, details)
 SELECT 'image.created', now(), 'user-' || n, 'basic', '', 'managed_image', 'image-' || n, '', '{}'
 FROM generate_series(1, %(rows)s) n;
-INSERT INTO images_wheellayer (key, digest, diff_id, size_bytes, title, os_packages, created_at)
+INSERT INTO images_cachedlayer (key, digest, diff_id, size_bytes, title, os_packages, created_at)
 SELECT n, 'sha256:' || n, 'sha256:' || n, 1, 'wheel-' || n, '[]', now() FROM generate_series(1, %(rows)s) n;
 INSERT INTO images_webhook (id, url, events, secret, created_at)
 VALUES (gen_random_uuid(), 'https://example.org/', ARRAY['image.ready'], 'x', now());

@@ -19,13 +19,13 @@ from images.models import (
     BaseImage,
     Build,
     BuildHost,
+    CachedLayer,
     Delivery,
     ImageType,
     ManagedImage,
     PythonVersion,
     TaskDue,
     Webhook,
-    WheelLayer,
 )
 from images.models.base_source import Source
 from images.models.lease import ACTIVE
@@ -215,13 +215,13 @@ class AlterationAdmin(ReadOnlyAdmin):
     list_select_related = ("image", "requested_by")
 
 
-@admin.register(WheelLayer)
-class WheelLayerAdmin(ReadOnlyAdmin):
+@admin.register(CachedLayer)
+class CachedLayerAdmin(ReadOnlyAdmin):
     list_display = ("title", "digest", "size_bytes", "created_at")
     search_fields = ("title", "digest")
     ordering = ("-pk",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[WheelLayer]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CachedLayer]:
         return super().get_queryset(request).defer("paths")
 
 

@@ -20,11 +20,11 @@ from images.models import (
     BaseImage,
     Build,
     BuildLayer,
+    CachedLayer,
     ImageEvent,
     InstalledLibrary,
     ManagedImage,
     Status,
-    WheelLayer,
 )
 from images.models.lease import WorkState
 from images.operations import swaps
@@ -98,7 +98,7 @@ def record_layers(build: Build, layers: Sequence[MadeLayer]) -> None:
     remember(layers)
     known = {
         (layer.key, layer.digest): layer
-        for layer in WheelLayer.objects.filter(key__in=[layer.key for layer in layers]).defer(
+        for layer in CachedLayer.objects.filter(key__in=[layer.key for layer in layers]).defer(
             "paths"
         )
     }

@@ -38,7 +38,7 @@ from images.models import (
     Build,
     BuildPhase,
     BuildReason,
-    WheelLayer,
+    CachedLayer,
 )
 from images.models.lease import WorkState
 from images.registry import connection, naming
@@ -180,7 +180,7 @@ class ImageBuild:
         client: RegistryClient,
         environment: KeyedLayer,
         others: Sequence[PlannedLayer | SystemLayer],
-        known: Mapping[str, WheelLayer],
+        known: Mapping[str, CachedLayer],
     ) -> Assembled | None:
         """The image, if the repository holds just this one already, from an earlier build."""
         if any(item.key not in known for item in others):
@@ -210,7 +210,7 @@ class ImageBuild:
         self,
         client: RegistryClient,
         plan: Sequence[PlannedLayer],
-        known: Mapping[str, WheelLayer],
+        known: Mapping[str, CachedLayer],
     ) -> tuple[list[KeyedLayer], int]:
         """The wheel layers, each in the repository, and the bytes uploaded for them."""
         if not can_compile(self.target):

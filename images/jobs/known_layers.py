@@ -7,20 +7,22 @@ from collections.abc import Collection, Iterable
 from django.db.models import Case, When
 
 from images.building.pipeline import MadeLayer
-from images.models import BaseImage, BuildLayer, WheelLayer
+from images.models import BaseImage, BuildLayer, CachedLayer
 from images.models.lease import WorkState
 from images.registry.naming import image_repository
 
 
-def layers_by_key(keys: Collection[str]) -> dict[str, WheelLayer]:
+def layers_by_key(keys: Collection[str]) -> dict[str, CachedLayer]:
     """Key → the layer that was last made for it; keys that were never made are left out."""
-    found = WheelLayer.objects.filter(key__in=keys).order_by("pk").defer("paths")
+    found = CachedLayer.objects.filter(key__in=keys).order_by("pk").defer("paths")
     return {layer.key: layer for layer in found}
 
 
-def wheel_layers_by_key(keys: Collection[str]) -> dict[str, WheelLayer]:
+def wheel_layers_by_key(keys: Collection[str]) -> dict[str, CachedLayer]:
     """As `layers_by_key`, for layers of wheels: one whose paths are not known is made again."""
-    found = WheelLayer.objects.filter(key__in=keys).exclude(paths=b"").order_by("pk").defer("paths")
+    found = (
+        CachedLayer.objects.filter(key__in=keys).exclude(paths=b"").order_by("pk").defer("paths")
+    )
     return {layer.key: layer for layer in found}
 
 
@@ -29,7 +31,7 @@ def paths_of(layers: Collection[MadeLayer]) -> dict[str, bytes]:
     remembered."""
     known = {layer.digest: layer.paths for layer in layers if layer.paths}
     digests = {layer.digest for layer in layers} - known.keys()
-    rows = WheelLayer.objects.filter(digest__in=digests).exclude(paths=b"")
+    rows = CachedLayer.objects.filter(digest__in=digests).exclude(paths=b"")
     return {
         **known,
         **{digest: bytes(paths) for digest, paths in rows.values_list("digest", "paths")},
@@ -72,7 +74,7 @@ def remember(layers: Iterable[MadeLayer]) -> None:
     """Record layers by what went into them; those that are known already stay."""
     made = list(layers)
     rows = [
-        WheelLayer(
+        CachedLayer(
             key=layer.key,
             digest=layer.digest,
             diff_id=layer.diff_id,
@@ -83,9 +85,9 @@ def remember(layers: Iterable[MadeLayer]) -> None:
         )
         for layer in made
     ]
-    WheelLayer.objects.bulk_create([row for row in rows if not row.paths], ignore_conflicts=True)
+    CachedLayer.objects.bulk_create([row for row in rows if not row.paths], ignore_conflicts=True)
     # One that was made again, since its paths were not known, is the same row.
-    WheelLayer.objects.bulk_create(
+    CachedLayer.objects.bulk_create(
         [row for row in rows if row.paths],
         update_conflicts=True,
         update_fields=["paths"],

@@ -16,7 +16,7 @@ from images.building.pipeline import KeyedLayer, name_of
 from images.building.push import blobs
 from images.jobs import known_layers
 from images.jobs.journal import Journal
-from images.models import BaseImage, BuildPhase, WheelLayer
+from images.models import BaseImage, BuildPhase, CachedLayer
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_LAYER_GZIP, Descriptor
 from images.requirements import OSPackage
@@ -54,7 +54,7 @@ class SystemLayers:
     check: Callable[[], None]
 
     def bring(
-        self, client: RegistryClient, item: SystemLayer, known: WheelLayer | None
+        self, client: RegistryClient, item: SystemLayer, known: CachedLayer | None
     ) -> tuple[KeyedLayer, int]:
         """The layer, in the repository, and the bytes uploaded for it."""
         with self.journal.phase(BuildPhase.OS_PACKAGES):
@@ -73,7 +73,7 @@ class SystemLayers:
             return KeyedLayer(item.key, item.title, layer, installed), done.uploaded
 
     def push_remembered(
-        self, client: RegistryClient, item: SystemLayer, known: WheelLayer
+        self, client: RegistryClient, item: SystemLayer, known: CachedLayer
     ) -> blobs.Pushed | None:
         file = self.work / "os-packages-kept"
         there = caches().layers.take(name_of(known.digest), file)

@@ -9,8 +9,8 @@ from images.models.build import (
     BuildPhase,
     BuildReason,
     BuiltWheel,
+    CachedLayer,
     InstalledLibrary,
-    WheelLayer,
 )
 from images.models.build_host import BuildHost
 from images.models.contact import AwsContact
@@ -34,6 +34,7 @@ __all__ = [
     "BuildPhase",
     "BuildReason",
     "BuiltWheel",
+    "CachedLayer",
     "Delivery",
     "ImageEvent",
     "ImageType",
@@ -47,5 +48,4 @@ __all__ = [
     "Status",
     "TaskDue",
     "Webhook",
-    "WheelLayer",
 ]

@@ -216,8 +216,8 @@ class InstalledLibrary(models.Model):
         return f"{self.name} {self.version}"
 
 
-class WheelLayer(models.Model):
-    """A layer that was made once: what went in (the key) and what came out (digest, size).
+class CachedLayer(models.Model):
+    """A layer that was made once: its inputs (the key) and its blob (digest, size).
 
     `key` is `images.building.layers.keys.wheel_layer_key`; the layer depends on nothing but it, so every
     later build of any image may refer to the same blob. A layer whose blob was lost is made again; if
@@ -294,7 +294,7 @@ class BuildLayer(models.Model):
     """A layer in a build's image: which repositories hold a blob follows from these rows."""
 
     build = models.ForeignKey(Build, models.CASCADE, related_name="layers")
-    layer = models.ForeignKey(WheelLayer, models.PROTECT, related_name="uses")
+    layer = models.ForeignKey(CachedLayer, models.PROTECT, related_name="uses")
     position = models.PositiveIntegerField()
 
     class Meta:

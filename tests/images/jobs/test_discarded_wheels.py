@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -15,10 +16,10 @@ from images.models import (
     BuildLayer,
     BuildReason,
     BuiltWheel,
+    CachedLayer,
     InstalledLibrary,
     ManagedImage,
     Status,
-    WheelLayer,
 )
 from images.operations import builds
 from tests import factories
@@ -27,6 +28,15 @@ from workspaces.access import Actor
 
 pytestmark = pytest.mark.django_db
 migration = import_module("images.migrations.0019_discard_shared_source_builds")
+
+
+class FormerNames:
+    """Today's models, found by the names that they had at the time of the migration."""
+
+    RENAMED = {"WheelLayer": "CachedLayer"}
+
+    def get_model(self, app: str, name: str) -> Any:
+        return apps.get_model(app, self.RENAMED.get(name, name))
 
 
 def holding(image: ManagedImage, name: str, sha256: str) -> Build:
@@ -41,7 +51,7 @@ def holding(image: ManagedImage, name: str, sha256: str) -> Build:
         current_of=image.name,
         sha256=sha256,
     )
-    layer = WheelLayer.objects.create(
+    layer = CachedLayer.objects.create(
         key=f"key of {name}",
         digest=factories.digest(name),
         diff_id=factories.digest(name),
@@ -68,10 +78,10 @@ def test_wheels_and_their_layers_are_forgotten_and_others_stay(
 ) -> None:
     honest = factories.make_image("honest", base=base)
     holding(honest, "downloaded", "d" * 64)
-    migration.discard(apps, None)
+    migration.discard(FormerNames(), None)
     assert not BuiltWheel.objects.exists()
-    assert not WheelLayer.objects.filter(key="key of built").exists()
-    assert WheelLayer.objects.filter(key="key of downloaded").exists()
+    assert not CachedLayer.objects.filter(key="key of built").exists()
+    assert CachedLayer.objects.filter(key="key of downloaded").exists()
     honest.refresh_from_db()
     poisoned.refresh_from_db()
     assert (honest.status, poisoned.status) == (Status.READY, Status.OUTDATED)
@@ -82,7 +92,7 @@ def test_wheels_and_their_layers_are_forgotten_and_others_stay(
 def test_an_image_that_holds_one_is_built_anew_by_the_platform_and_says_why(
     poisoned: ManagedImage, base: BaseImage, cast: Cast
 ) -> None:
-    migration.discard(apps, None)
+    migration.discard(FormerNames(), None)
     page = reverse("image", kwargs={"workspace_id": cast.workspace.pk, "name": poisoned.name})
     assert (
         b"before each build was kept apart from the rest"
@@ -106,7 +116,7 @@ def test_an_image_whose_last_alteration_failed_gets_what_it_has_anew(
     build = poisoned.current_build
     assert build is not None
     ManagedImage.objects.update(status=Status.FAILED, python_version="3.12")
-    migration.discard(apps, None)
+    migration.discard(FormerNames(), None)
     assert upgrades.dispatch() == 1
     poisoned.refresh_from_db()
     assert poisoned.python_version == build.spec.python_version

@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from images.building import pipeline, pipeline_workers
 from images.jobs import alteration as locking
 from images.jobs import repositories
-from images.models import BaseImage, BuildLayer, ManagedImage, Status, WheelLayer
+from images.models import BaseImage, BuildLayer, CachedLayer, ManagedImage, Status
 from images.operations import alterations, builds, removal
 from images.queries.library_changes import changes
 from images.reading import parse_pip_requirements
@@ -64,7 +64,7 @@ def test_a_second_image_on_an_empty_disk_only_mounts(
     assert second.current_build.manifest_digest == first.current_build.manifest_digest
     assert "mounted pyjokes 0.6.0" in log_of(second)
     assert second.current_build.pushed_bytes < 50_000
-    assert WheelLayer.objects.filter(title="pyjokes 0.6.0").count() == 1
+    assert CachedLayer.objects.filter(title="pyjokes 0.6.0").count() == 1
 
 
 @pytest.mark.usefixtures("_empty_disk")
@@ -181,7 +181,7 @@ def test_two_workers_that_know_nothing_make_the_same_image_of_the_same_lock(
     first = build_now(registry, ask(cast, "empty-a", "pyjokes==0.6.0"))
     assert first.current_build is not None
     BuildLayer.objects.all().delete()
-    WheelLayer.objects.all().delete()
+    CachedLayer.objects.all().delete()
     forget_the_disk()
     second = ask(cast, "empty-b", "pyjokes==0.6.0")
     second.builds.update(lock=first.current_build.lock)

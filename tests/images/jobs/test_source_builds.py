@@ -18,7 +18,7 @@ from images.building.containers import container
 from images.building.containers.sandbox import take_file
 from images.errors import SourceBuildFailed
 from images.jobs import build as run
-from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status, WheelLayer
+from images.models import BaseImage, BuildHost, BuiltWheel, CachedLayer, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import builds
 from images.operations.images import create_image
@@ -270,7 +270,7 @@ def test_a_built_wheel_that_is_lost_everywhere_is_built_again(
     assert first.status == Status.READY
     # An empty worker, and a registry that holds the remembered layer no more.
     settings.CACHE_DIR = tmp_path / "another"
-    WheelLayer.objects.filter(title__startswith="curious-lib").update(digest=factories.digest("x"))
+    CachedLayer.objects.filter(title__startswith="curious-lib").update(digest=factories.digest("x"))
     second = build_now(registry, ask(cast, "second", "curious-lib", allow_source=True))
     assert second.status == Status.READY, log_of(second)
     assert "no longer kept. It is built again." in log_of(second)

@@ -1,0 +1,9 @@
+"""`WheelLayer` also holds layers of Python environments and of OS packages, so it is `CachedLayer`."""
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("images", "0019_discard_shared_source_builds")]
+
+    operations = [migrations.RenameModel("WheelLayer", "CachedLayer")]
