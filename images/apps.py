@@ -7,7 +7,7 @@ class ImagesConfig(AppConfig):
 
     def ready(self) -> None:
         from images import checks  # noqa: F401  (registers the system checks)
-        from images.metrics import Facts
+        from images.metrics import DatabaseMetrics
         from ri_platform.metrics import FACTS
 
-        FACTS.register(Facts())
+        FACTS.register(DatabaseMetrics())

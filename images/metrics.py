@@ -16,7 +16,7 @@ from images.models.lease import ACTIVE, WorkState
 from images.wake import DUE, Task
 
 
-class Facts(Collector):
+class DatabaseMetrics(Collector):
     """Read anew with each scrape, by a handful of queries whose number does not depend on the rows."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

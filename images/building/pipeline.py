@@ -179,7 +179,7 @@ class LayerPipeline:
             from_repository=self.holders.get(known.digest, ""),
         )
 
-        def brought(pushed: Pushed | None) -> None:
+        def after_push(pushed: Pushed | None) -> None:
             if pushed is None:
                 self.journal.line(
                     f"{item.title} is no longer in the registry, so it is made again."
@@ -187,9 +187,9 @@ class LayerPipeline:
                 self._workers.start_makers(1)
                 self._fetch(item)
             else:
-                self._pushed(item, layer, pushed)
+                self._after_push(item, layer, pushed)
 
-        self._push(blob, brought)
+        self._push(blob, after_push)
 
     # --- what is new -----------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class LayerPipeline:
         for wheel in item.wheels:
             self._submit(
                 PipelinePhase.FETCH,
-                partial(self._fetched, item, wheel),
+                partial(self._after_fetch, item, wheel),
                 fetch,
                 self._workers.index,
                 wheel,
@@ -207,7 +207,7 @@ class LayerPipeline:
                 self._workers.stop,
             )
 
-    def _fetched(self, item: PlannedLayer, wheel: LockedWheel, path: Path) -> None:
+    def _after_fetch(self, item: PlannedLayer, wheel: LockedWheel, path: Path) -> None:
         self.journal.line(f"{wheel.filename} ({path.stat().st_size:,} bytes)")
         self._files[wheel.sha256] = path
         self._missing[item.key].discard(wheel.sha256)
@@ -221,9 +221,11 @@ class LayerPipeline:
             prefix=self.workshop.prefix,
         )
         self._begin(PipelinePhase.LAYERS)
-        self._submit(PipelinePhase.LAYERS, partial(self._made, item), self._workers.make, job)
+        self._submit(
+            PipelinePhase.LAYERS, partial(self._after_layer, item), self._workers.make, job
+        )
 
-    def _made(self, item: PlannedLayer, layer: Layer) -> None:
+    def _after_layer(self, item: PlannedLayer, layer: Layer) -> None:
         self.journal.line(f"{item.title} → a layer of {layer.size:,} bytes")
         for wheel in item.wheels:
             self._files.pop(wheel.sha256).unlink(missing_ok=True)
@@ -231,7 +233,7 @@ class LayerPipeline:
         blob = BlobToPush(
             Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
         )
-        self._push(blob, partial(self._pushed, item, layer))
+        self._push(blob, partial(self._after_push, item, layer))
 
     def _push(self, blob: BlobToPush, then: Callable[[Any], None]) -> None:
         self._begin(PipelinePhase.PUSH)
@@ -246,7 +248,7 @@ class LayerPipeline:
             self._workers.stop,
         )
 
-    def _pushed(self, item: PlannedLayer, layer: Layer, pushed: Pushed) -> None:
+    def _after_push(self, item: PlannedLayer, layer: Layer, pushed: Pushed) -> None:
         self.journal.line(pushed.line)
         self.uploaded += pushed.uploaded
         self._layers[item.key] = layer

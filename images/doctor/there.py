@@ -87,7 +87,7 @@ def trial_repository(trial: int) -> str:
 
 
 def registry_server(trial: int) -> Iterator[Finding]:
-    yield from authorized("Registry worker")
+    yield from check_authorization("Registry worker")
     what = "Registry worker: repository"
     try:
         control = connection.control()
@@ -118,14 +118,14 @@ def clean_up(trial: int) -> Iterator[Finding]:
 
 
 def build_jobs(trial: int) -> Iterator[Finding]:
-    yield from authorized("Builds worker")
+    yield from check_authorization("Builds worker")
     yield disk()
     yield from push_and_pull(trial)
     yield package_index()
     yield from abilities()
 
 
-def authorized(name: str) -> Iterator[Finding]:
+def check_authorization(name: str) -> Iterator[Finding]:
     what = f"{name}: AWS identity"
     try:
         endpoint = connection.control().authorization().endpoint
@@ -235,7 +235,7 @@ def disk() -> Finding:
 
 
 def sources(trial: int) -> Iterator[Finding]:
-    yield from authorized("Sources worker")
+    yield from check_authorization("Sources worker")
     yield source_builds()
 
 

@@ -77,11 +77,11 @@ def make(
     )
     refuse_forbidden(lock)
     with connection.registry_client() as client:
-        return SystemImage(client, base, root, lock, target, work, check).columns()
+        return CatalogueImage(client, base, root, lock, target, work, check).columns()
 
 
 @dataclass(frozen=True)
-class SystemImage:
+class CatalogueImage:
     """One base image being made of a root and a lock."""
 
     client: RegistryClient

@@ -31,7 +31,7 @@ from images.jobs.composition import Composition, compose, compose_for, refuse_co
 from images.jobs.image_libraries import image_libraries, wheels_before
 from images.jobs.journal import Journal
 from images.jobs.layer_plan import can_compile, planned_layers, workshop
-from images.jobs.os_layer import SystemLayer, SystemLayers
+from images.jobs.os_layer import OSLayer, OSLayers
 from images.jobs.spec_lock import lock_spec, source_builds
 from images.models import (
     BaseImage,
@@ -75,7 +75,7 @@ class ImageBuild:
         self.target = Target(python_version=self.base.python_version)
         self.prefix = naming.effective_prefix()
         self.repository = naming.image_repository(self.prefix, build.image.name)
-        self.system = SystemLayers(
+        self.os_layers = OSLayers(
             self.base, build.image_id, self.repository, self.prefix, work, journal, check
         )
 
@@ -116,16 +116,16 @@ class ImageBuild:
     def assemble(self, client: RegistryClient, lock: Lock) -> Assembled:
         """The image with all of its blobs in the repository; its manifest is not pushed yet."""
         plan = planned_layers(lock, self.base, self.target)
-        system = SystemLayer.of(self.build.spec, self.base)
+        os_layers = OSLayer.of(self.build.spec, self.base)
         known = {
-            **known_layers.layers_by_key([item.key for item in system]),
+            **known_layers.layers_by_key([item.key for item in os_layers]),
             **known_layers.wheel_layers_by_key([item.key for item in plan]),
         }
         environment = self.environment()
-        unchanged = self.unchanged(client, environment, [*system, *plan], known)
+        unchanged = self.unchanged(client, environment, [*os_layers, *plan], known)
         if unchanged is not None:
             return unchanged
-        below = [self.system.bring(client, item, known.get(item.key)) for item in system]
+        below = [self.os_layers.bring(client, item, known.get(item.key)) for item in os_layers]
         made, uploaded = self.bring_layers(client, plan, known)
         keyed = [*(item for item, _ in below), environment, *made]
         refuse_conflicts(keyed, self.journal.line)
@@ -179,14 +179,14 @@ class ImageBuild:
         self,
         client: RegistryClient,
         environment: KeyedLayer,
-        others: Sequence[PlannedLayer | SystemLayer],
+        others: Sequence[PlannedLayer | OSLayer],
         known: Mapping[str, CachedLayer],
     ) -> Assembled | None:
         """The image, if the repository holds just this one already, from an earlier build."""
         if any(item.key not in known for item in others):
             return None
         found = [KeyedLayer.remembered(item.key, item.title, known[item.key]) for item in others]
-        below = len([item for item in others if isinstance(item, SystemLayer)])
+        below = len([item for item in others if isinstance(item, OSLayer)])
         keyed = [*found[:below], environment, *found[below:]]
         composition = compose(self.base, keyed)
         if composition.digest not in retention.standing(self.build.image).digests:
@@ -300,14 +300,14 @@ class ImageBuild:
     ) -> int:
         """Push SBOM and provenance as referrers of the image; returns the bytes uploaded."""
         digest = image.composition.digest
-        system = [item.os_packages for item in image.layers if item.os_packages]
+        installed = [item.os_packages for item in image.layers if item.os_packages]
         facts = facts_of(
             self.build,
             repository=self.repository,
             digest=digest,
             lock=lock.text,
             libraries=libraries,
-            os_packages=system[0] if system else self.base.os_packages,
+            os_packages=installed[0] if installed else self.base.os_packages,
         )
         subject = Descriptor(OCI_MANIFEST, digest, len(image.composition.manifest))
         return referrers.push(

@@ -69,7 +69,7 @@ class Journal:
     def end(self, phase: BuildPhase | PipelinePhase) -> None:
         """Stop the clock of a phase that was begun."""
         phase = BuildPhase(phase)
-        timing = self._stopped(phase)
+        timing = self._stop(phase)
         self._build.write(timings={**self._build.timings, phase.value: timing})
         BUILD_PHASE_SECONDS.labels(phase.value).observe(timing["seconds"])
         self.flush()
@@ -77,8 +77,8 @@ class Journal:
     def break_off(self) -> None:
         """Mark what is still running as failed, for the caller to write with the build's end."""
         for phase in list(self._open):
-            self._build.timings[phase.value] = {**self._stopped(phase), "failed": True}
+            self._build.timings[phase.value] = {**self._stop(phase), "failed": True}
 
-    def _stopped(self, phase: BuildPhase) -> dict[str, Any]:
+    def _stop(self, phase: BuildPhase) -> dict[str, Any]:
         seconds = round(time.monotonic() - self._open.pop(phase), 3)
         return {**self._build.timings[phase.value], "seconds": seconds}

@@ -24,7 +24,7 @@ from images.spec import ImageSpec
 
 
 @dataclass(frozen=True)
-class SystemLayer:
+class OSLayer:
     """The layer of OS packages that a spec asks for."""
 
     key: str
@@ -32,7 +32,7 @@ class SystemLayer:
     packages: tuple[OSPackage, ...]
 
     @classmethod
-    def of(cls, spec: ImageSpec, base: BaseImage) -> list[SystemLayer]:
+    def of(cls, spec: ImageSpec, base: BaseImage) -> list[OSLayer]:
         """At most one: none where no packages are asked for."""
         if not spec.os_packages:
             return []
@@ -42,7 +42,7 @@ class SystemLayer:
 
 
 @dataclass(frozen=True)
-class SystemLayers:
+class OSLayers:
     """Where such layers come from, for one build."""
 
     base: BaseImage
@@ -54,7 +54,7 @@ class SystemLayers:
     check: Callable[[], None]
 
     def bring(
-        self, client: RegistryClient, item: SystemLayer, known: CachedLayer | None
+        self, client: RegistryClient, item: OSLayer, known: CachedLayer | None
     ) -> tuple[KeyedLayer, int]:
         """The layer, in the repository, and the bytes uploaded for it."""
         with self.journal.phase(BuildPhase.OS_PACKAGES):
@@ -73,7 +73,7 @@ class SystemLayers:
             return KeyedLayer(item.key, item.title, layer, installed), done.uploaded
 
     def push_remembered(
-        self, client: RegistryClient, item: SystemLayer, known: CachedLayer
+        self, client: RegistryClient, item: OSLayer, known: CachedLayer
     ) -> blobs.Pushed | None:
         file = self.work / "os-packages-kept"
         there = caches().layers.take(name_of(known.digest), file)
@@ -87,7 +87,7 @@ class SystemLayers:
         return blobs.push_blob(client, self.repository, blob, self.work, threading.Event())
 
     def install(
-        self, client: RegistryClient, item: SystemLayer
+        self, client: RegistryClient, item: OSLayer
     ) -> tuple[Layer, tuple[tuple[str, str], ...]]:
         layer, installed = os_packages.install(
             item.packages,

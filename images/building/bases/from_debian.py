@@ -61,7 +61,7 @@ def from_suite(
             if not kept.exists():
                 make_unpacked(suite, rootfs, work, refused, log, check)
                 keep(rootfs, kept)
-    return one_layer_image(relabelled(kept, work), work)
+    return one_layer_image(cached_layer(kept, work), work)
 
 
 def make_unpacked(
@@ -91,7 +91,7 @@ def keep(rootfs: Path, kept: Path) -> None:
     rootfs.unlink()
 
 
-def relabelled(kept: Path, work: Path) -> Layer:
+def cached_layer(kept: Path, work: Path) -> Layer:
     """The kept layer with its digests, which recompressing it tells while it verifies the file."""
     return compress_rootfs(kept, work / "rootfs.tar.gz")
 

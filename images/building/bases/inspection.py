@@ -87,12 +87,12 @@ class FileTree:
             raise BaseImageUnusable(f"The image holds more than {MAX_FILES:,} files.")
 
     def _remove(self, path: str, *, itself: bool = True) -> None:
-        def gone(candidate: str) -> bool:
+        def is_removed(candidate: str) -> bool:
             return candidate.startswith(f"{path}/") or (itself and candidate == path)
 
-        self.files = {name for name in self.files if not gone(name)}
-        self.links = {name: to for name, to in self.links.items() if not gone(name)}
-        self.texts = {name: text for name, text in self.texts.items() if not gone(name)}
+        self.files = {name for name in self.files if not is_removed(name)}
+        self.links = {name: to for name, to in self.links.items() if not is_removed(name)}
+        self.texts = {name: text for name, text in self.texts.items() if not is_removed(name)}
 
     def resolve(self, path: str) -> str | None:
         """The file that `path` leads to through links in any of its parts, or None."""

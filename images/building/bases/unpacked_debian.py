@@ -153,7 +153,7 @@ class Root:
                 content = read(data, member) if member.isreg() else b""
                 if name in conffiles:
                     conffiles[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
-                self.copy(tar, member, merged(name), content)
+                self.copy(tar, member, merged_path(name), content)
         self.record(tar, control, paths, conffiles)
 
     def copy(
@@ -166,7 +166,7 @@ class Root:
         entry.uid, entry.gid, entry.mtime = member.uid, member.gid, min(int(member.mtime), EPOCH)
         entry.linkname = member.linkname
         if member.islnk():
-            entry.linkname = merged(member.linkname.removeprefix("./"))
+            entry.linkname = merged_path(member.linkname.removeprefix("./"))
         self.seen.add(name)
         tar.addfile(entry, io.BytesIO(content))
         if name in ACCOUNTS or name.startswith(AUTHORITIES):
@@ -255,7 +255,7 @@ class Root:
         tar.addfile(entry, io.BytesIO(content))
 
 
-def merged(name: str) -> str:
+def merged_path(name: str) -> str:
     """The path below a merged /usr: `bin/sh` is `usr/bin/sh`."""
     first = name.partition("/")[0]
     return f"usr/{name}" if first in MERGED else name

@@ -137,7 +137,7 @@ def hierarchies() -> tuple[Hierarchy, ...]:
         if number == "0":
             for mounted in (ROOT, ROOT / "unified"):
                 if (mounted / "cgroup.controllers").exists():
-                    found += unified(mounted / path.lstrip("/"))
+                    found += unified_hierarchy(mounted / path.lstrip("/"))
         else:
             for controller in set(controllers.split(",")) & {"pids", "memory", "cpu"}:
                 folder = ROOT / controller / path.lstrip("/")
@@ -153,7 +153,7 @@ def own_groups() -> list[str]:
         return []
 
 
-def unified(own: Path) -> list[Hierarchy]:
+def unified_hierarchy(own: Path) -> list[Hierarchy]:
     """Version 2: below our own group, if that is ours to divide."""
     own = own.parent if own.name == BESIDE else own
     try:

@@ -162,11 +162,11 @@ def own_mounts() -> None:
 def furnish(specification: dict[str, Any]) -> Iterator[str]:
     """Put the sandbox's file systems together; gives bubblewrap's options for them."""
     paths = {
-        key: opened(specification[key])
+        key: descriptor_path(specification[key])
         for key in ("given", "uv", "upper", "workdir")
         if specification.get(key)
     }
-    lowers = [opened(path) for path in specification["lowers"]]
+    lowers = [descriptor_path(path) for path in specification["lowers"]]
     resolver = Path("/etc/resolv.conf")
     names = resolver.read_bytes() if "upper" in paths and resolver.exists() else b""
     mount("room", str(ROOM), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=128m")
@@ -185,9 +185,9 @@ def furnish(specification: dict[str, Any]) -> Iterator[str]:
     owner = specification["uid"] or 0
     yield from ("--bind" if "upper" in paths else "--ro-bind", str(root), "/")
     yield from ("--proc", "/proc", "--dev", "/dev")
-    shm = sized(ROOM / "shm", SHM_BYTES, owner)
+    shm = mount_tmpfs(ROOM / "shm", SHM_BYTES, owner)
     yield from ("--bind", str(shm), SHM, "--remount-ro", "/dev")
-    scratch = sized(ROOM / "scratch", specification["disk"], owner)
+    scratch = mount_tmpfs(ROOM / "scratch", specification["disk"], owner)
     for name, inside in (("tmp", "/tmp"), ("out", OUT)):  # noqa: S108 - the sandbox's own
         folder = folder_at(scratch / name)
         os.chown(folder, owner, owner)
@@ -208,7 +208,7 @@ def furnish(specification: dict[str, Any]) -> Iterator[str]:
             yield from ("--ro-bind", str(place), inside)
 
 
-def opened(path: str) -> str:
+def descriptor_path(path: str) -> str:
     """A way to `path` that holds when something is mounted over it, and that needs no escaping."""
     return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
 
@@ -222,7 +222,7 @@ def skeleton(folder: Path, resolver: bytes) -> None:
     (folder / "etc/resolv.conf").write_bytes(resolver)
 
 
-def sized(place: Path, size: int, owner: int) -> Path:
+def mount_tmpfs(place: Path, size: int, owner: int) -> Path:
     """A file system in memory of `size` bytes, and of a number of files to match."""
     options = f"mode=0700,uid={owner},gid={owner},size={size},nr_inodes={max(1024, size >> 12)}"
     mount(place.name, str(folder_at(place)), "tmpfs", MS_NOSUID | MS_NODEV, options)

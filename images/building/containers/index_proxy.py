@@ -193,9 +193,9 @@ class Handler(BaseHTTPRequestHandler):
             "meta": {"api-version": "1.0"},
             "name": project,
             "files": [
-                self.described(index, package, file)
+                self.describe_file(index, package, file)
                 for package in page
-                if (file := indexed(package, project)) is not None
+                if (file := indexed_file(package, project)) is not None
             ],
         }
         content = json.dumps(body).encode("utf-8")
@@ -226,11 +226,11 @@ class Handler(BaseHTTPRequestHandler):
                 return None
             answer.raise_for_status()
             content = whole(answer, MAX_PAGE_BYTES).content
-        packages = parsed(answer, content, project)
+        packages = parse_page(answer, content, project)
         self.server.homes.setdefault(project, index)
         return packages
 
-    def described(
+    def describe_file(
         self, index: int, package: DistributionPackage, file: IndexedFile
     ) -> dict[str, Any]:
         """A file as PEP 691 describes one, at our address."""
@@ -264,7 +264,9 @@ class Handler(BaseHTTPRequestHandler):
         """A line for each request would be noise."""
 
 
-def parsed(answer: httpx.Response, content: bytes, project: str) -> Sequence[DistributionPackage]:
+def parse_page(
+    answer: httpx.Response, content: bytes, project: str
+) -> Sequence[DistributionPackage]:
     base = str(answer.url.copy_with(username=None, password=None))
     if "json" in answer.headers.get("Content-Type", ""):
         return ProjectPage.from_json_data(json.loads(content), base).packages
@@ -272,7 +274,7 @@ def parsed(answer: httpx.Response, content: bytes, project: str) -> Sequence[Dis
     return ProjectPage.from_html(project, text, base).packages
 
 
-def indexed(package: DistributionPackage, project: str) -> IndexedFile | None:
+def indexed_file(package: DistributionPackage, project: str) -> IndexedFile | None:
     """What a page says of a file, None for a file that cannot be one of the project, or is told in a way
     that no file can be.
 

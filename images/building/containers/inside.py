@@ -32,7 +32,7 @@ def main(what: str, arguments: list[str]) -> None:
                 shutil.copyfile(os.path.join(GIVEN, name), os.path.join(OUT, name))
         os.execv(UV, [UV, *arguments])  # noqa: S606 - an argument list, no shell
     if what == "read":
-        folder = unpacked()
+        folder = unpack()
         if os.path.isfile(os.path.join(folder, "pyproject.toml")):
             shutil.copyfile(
                 os.path.join(folder, "pyproject.toml"), os.path.join(OUT, "pyproject.toml")
@@ -42,7 +42,7 @@ def main(what: str, arguments: list[str]) -> None:
         make_environment()
         os.environ["PATH"] = ENVIRONMENT + "/bin:" + os.environ["PATH"]
         os.environ["VIRTUAL_ENV"] = ENVIRONMENT
-        os.chdir(unpacked())
+        os.chdir(unpack())
         os.execv(PYTHON, [PYTHON, __file__, "call", what, *arguments])  # noqa: S606
     if what == "call":
         call(arguments[0], json.loads(arguments[1]))
@@ -64,7 +64,7 @@ def run(command: list[str]) -> None:
         sys.exit("The build environment cannot be made.")
 
 
-def unpacked() -> str:
+def unpack() -> str:
     """The folder of the source distribution's files."""
     path = os.path.join(GIVEN, "source")
     if zipfile.is_zipfile(path):

@@ -95,7 +95,7 @@ def install_in(box: Container, packages: Sequence[OSPackage], family: OSFamily) 
         for command in family.install(packages):
             box.run(command)
     except CommandFailed as error:
-        raise refused(error.said) from error
+        raise install_error(error.said) from error
 
 
 def known(family: OSFamily | None) -> OSFamily:
@@ -125,7 +125,7 @@ def listed_by(box: Container, family: OSFamily) -> tuple[tuple[str, str], ...]:
     return listed_packages(lines)
 
 
-def refused(said: Sequence[str]) -> BuildError:
+def install_error(said: Sequence[str]) -> BuildError:
     """The package system's own complaint as an error: apt marks it with `E:`, dnf with `Error:`."""
     complaints = [line for line in said if line.startswith(("E: ", "Error: ", "No match for"))]
     text = (

@@ -128,13 +128,13 @@ class WheelBuilds:
             file = fetch(client, source, caches().wheels, self.work / "sdists", threading.Event())
         try:
             system = self.system_of(source, file)
-            environment = self.locked(system.requires)
+            environment = self.lock_requirements(system.requires)
             hook_key = self.key(source, environment)
             asked = remembered(hook_key)
             if asked is None:
                 asked = self.asked_by(source, file, system, environment)
             if asked:
-                environment = self.locked([*system.requires, *asked])
+                environment = self.lock_requirements([*system.requires, *asked])
         except (ValueError, RequirementErrors) as error:
             raise failed(source, [f"It cannot be told how: {error}."]) from error
         key = self.key(source, environment)
@@ -147,7 +147,7 @@ class WheelBuilds:
             recipe=RECIPE, source=source.sha256, build_requirements=locked, **self.of
         )
 
-    def locked(self, requires: Sequence[str]) -> tuple[LockedWheel, ...]:
+    def lock_requirements(self, requires: Sequence[str]) -> tuple[LockedWheel, ...]:
         wanted = [
             requirement
             for line in requires

@@ -91,7 +91,7 @@ class Compiler:
         self._process.stdout.close()
 
 
-def compiled(source: bytes, path: str) -> bytes:
+def compile_source(source: bytes, path: str) -> bytes:
     """The `.pyc`, or nothing for what Python cannot compile; installers leave such files alone too."""
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
@@ -113,7 +113,7 @@ def serve() -> None:
             return
         name_length, source_length = _HEADER.unpack(header)
         path = incoming.read(name_length).decode("utf-8")
-        answer = compiled(incoming.read(source_length), path)
+        answer = compile_source(incoming.read(source_length), path)
         outgoing.write(_LENGTH.pack(len(answer)) + answer)
         outgoing.flush()
 

@@ -53,7 +53,7 @@ def add(tar: tarfile.TarFile, upper: Path, path: Path, seen: dict[tuple[int, int
     if kind == stat.S_IFDIR:
         entry.type = tarfile.DIRTYPE
         tar.addfile(entry)
-        if extended(path, "trusted.overlay.opaque") == b"y":
+        if extended_attribute(path, "trusted.overlay.opaque") == b"y":
             tar.addfile(tarfile.TarInfo(f"{name}/{OPAQUE}"))
     elif kind == stat.S_IFLNK:
         entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
@@ -79,7 +79,7 @@ def add_file(
         tar.addfile(entry)
         return
     seen[inode] = entry.name
-    if capability := extended(path, CAPABILITY):
+    if capability := extended_attribute(path, CAPABILITY):
         text = capability.decode("utf-8", "surrogateescape")
         entry.pax_headers = {f"SCHILY.xattr.{CAPABILITY}": text}
     entry.size = status.st_size
@@ -87,7 +87,7 @@ def add_file(
         tar.addfile(entry, content)
 
 
-def extended(path: Path, attribute: str) -> bytes:
+def extended_attribute(path: Path, attribute: str) -> bytes:
     try:
         return os.getxattr(path, attribute, follow_symlinks=False)
     except OSError:

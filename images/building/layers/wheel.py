@@ -136,7 +136,7 @@ class LayerDestination(WheelDestination):
             )
         script, data = Script(name, module, attr, section).generate(self._interpreter, "posix")
         self._writer.add_bytes(self._path("scripts", script), data, executable=True)
-        return RecordEntry(script, Hash("sha256", encoded(hashlib.sha256(data))), len(data))
+        return RecordEntry(script, Hash("sha256", record_hash(hashlib.sha256(data))), len(data))
 
     def write_file(
         self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
@@ -192,7 +192,7 @@ class LayerDestination(WheelDestination):
             self._writer.add_file(path, spool, size, sha256.hexdigest(), executable=executable)
             if self._compiler and scheme in ("purelib", "platlib") and is_worth_compiling(relative):
                 self._write_bytecode(path, spool, size)
-        return RecordEntry(relative, Hash("sha256", encoded(sha256)), size)
+        return RecordEntry(relative, Hash("sha256", record_hash(sha256)), size)
 
     def _write_bytecode(self, path: str, source: IO[bytes], size: int) -> None:
         assert self._compiler is not None
@@ -235,7 +235,7 @@ def is_sha256(record: RecordEntry) -> bool:
 
 def is_as_recorded(record: RecordEntry, sha256: Any, size: int) -> bool:
     assert record.hash_ is not None
-    return record.size == size and record.hash_.value == encoded(sha256)
+    return record.size == size and record.hash_.value == record_hash(sha256)
 
 
 def is_worth_compiling(relative: str) -> bool:
@@ -246,6 +246,6 @@ def is_worth_compiling(relative: str) -> bool:
     return relative.endswith(".py") and TEST_FOLDERS.isdisjoint(relative.split("/")[:-1])
 
 
-def encoded(sha256: Any) -> str:
+def record_hash(sha256: Any) -> str:
     """RECORD's form of a hash: URL-safe base64 without padding."""
     return urlsafe_b64encode(sha256.digest()).rstrip(b"=").decode("ascii")

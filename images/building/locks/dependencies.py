@@ -42,11 +42,11 @@ def dependencies_of(annotated: str) -> dict[str, list[str]]:
 def with_dependencies(lock: str, dependencies: Mapping[str, Sequence[str]]) -> str:
     """The lock's text with each package's `dependencies` (PEP 751)."""
 
-    def extended(match: re.Match[str]) -> str:
+    def add_dependencies(match: re.Match[str]) -> str:
         names = dependencies.get(canonicalize_name(match.group(1)), [])
         if not names:
             return match.group(0)
         tables = ", ".join(f'{{ name = "{name}" }}' for name in sorted(names))
         return f"{match.group(0)}\ndependencies = [{tables}]"
 
-    return _PACKAGE.sub(extended, lock)
+    return _PACKAGE.sub(add_dependencies, lock)

@@ -52,7 +52,7 @@ def lock_of_files(
     packages = []
     for name in sorted(by_library):
         suiting = files_for(by_library[name], target.tags)
-        locked = [checked(file, client, check) for file in suiting]
+        locked = [locked_file(file, client, check) for file in suiting]
         packages.append(package_text(name, by_library[name][0].version, locked))
     text = "\n".join(['lock-version = "1.0"', 'created-by = "ri-platform"', *packages])
     return parse_lock(text + "\n", target, allow_source=True)
@@ -63,16 +63,18 @@ def refuse_other_versions(
 ) -> None:
     for name, files in by_library.items():
         if len({file.version for file in files}) > 1:
-            raise meddled(f"names several versions of {name}")
+            raise tampering_error(f"names several versions of {name}")
     for wanted in requirements:
         found = by_library.get(wanted.normalized_name)
         if not found:
-            raise meddled(f"leaves out {wanted.name}")
+            raise tampering_error(f"leaves out {wanted.name}")
         if not SpecifierSet(wanted.specifier).contains(found[0].version, prereleases=True):
-            raise meddled(f"names {wanted.name} {found[0].version}, which was not asked for")
+            raise tampering_error(
+                f"names {wanted.name} {found[0].version}, which was not asked for"
+            )
 
 
-def meddled(how: str) -> SourceBuildFailed:
+def tampering_error(how: str) -> SourceBuildFailed:
     return SourceBuildFailed(
         f"The lock {how}.", hint="A library's build code meddled with it; do not build it."
     )
@@ -93,7 +95,7 @@ def is_wheel_for(file: IndexedFile, tags: dict[Tag, int]) -> bool:
     return any(tag in tags for tag in own)
 
 
-def checked(file: IndexedFile, client: httpx.Client, check: Callable[[], None]) -> LockedFile:
+def locked_file(file: IndexedFile, client: httpx.Client, check: Callable[[], None]) -> LockedFile:
     """The file as a value of a lock; where its page tells no sha256, that of what the index gives now."""
     kind = LockedSource if is_sdist(file.filename) else LockedWheel
     sha256, size = (file.sha256, file.size) if file.sha256 else content_of(file.url, client, check)

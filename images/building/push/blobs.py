@@ -54,7 +54,7 @@ def push_blobs(
             for future in done:
                 pushed = future.result()
                 if pushed is None:
-                    raise gone(running[future])
+                    raise missing_blob_error(running[future])
                 uploaded += pushed.uploaded
                 log(pushed.line)
     finally:
@@ -80,10 +80,10 @@ def push_blob(
 ) -> Pushed | None:
     """Bring one blob into `repository` in the cheapest way there is; None if nobody has it any more."""
     digest, size = blob.descriptor.digest, blob.descriptor.size
-    if blob.from_repository and mounted(client, repository, digest, blob.from_repository):
-        return brought(blob, "mounted")
+    if blob.from_repository and mount(client, repository, digest, blob.from_repository):
+        return pushed_blob(blob, "mounted")
     if client.has_blob(repository, digest):
-        return brought(blob, "present")
+        return pushed_blob(blob, "present")
 
     def go_on() -> None:
         if stop.is_set():
@@ -91,7 +91,7 @@ def push_blob(
 
     if blob.source is not None:
         client.upload_blob(repository, digest, size, blob.source, check=go_on)
-        return brought(blob, "uploaded", size)
+        return pushed_blob(blob, "uploaded", size)
     if not blob.from_repository:
         return None
     # Mounting is off, or the registry wants the blob anew: copy it over by way of this disk.
@@ -103,10 +103,10 @@ def push_blob(
         return None
     finally:
         copy.unlink(missing_ok=True)
-    return brought(blob, "copied", size)
+    return pushed_blob(blob, "copied", size)
 
 
-def brought(blob: BlobToPush, how: str, uploaded: int = 0) -> Pushed:
+def pushed_blob(blob: BlobToPush, how: str, uploaded: int = 0) -> Pushed:
     size = blob.descriptor.size
     BLOBS.labels(how).inc()
     BLOB_BYTES.labels(how).inc(size)
@@ -114,7 +114,7 @@ def brought(blob: BlobToPush, how: str, uploaded: int = 0) -> Pushed:
     return Pushed(f"{words} {blob.title} ({size:,} bytes)", uploaded)
 
 
-def mounted(client: RegistryClient, repository: str, digest: str, holder: str) -> bool:
+def mount(client: RegistryClient, repository: str, digest: str, holder: str) -> bool:
     """Have the registry take a blob over; False too if the repository that had it is gone."""
     if holder == repository:
         return False
@@ -124,7 +124,7 @@ def mounted(client: RegistryClient, repository: str, digest: str, holder: str) -
         return False
 
 
-def gone(blob: BlobToPush) -> RegistryNotFound:
+def missing_blob_error(blob: BlobToPush) -> RegistryNotFound:
     return RegistryNotFound(
         f"The registry no longer holds the {blob.title} {blob.descriptor.digest}.",
         hint="An operator must import the base image again.",

@@ -50,7 +50,7 @@ def retry_after(response: httpx.Response) -> float | None:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-def refused(
+def response_error(
     method: str, target: httpx.URL, response: httpx.Response, needed: Callable[[str, str], str]
 ) -> RegistryError:
     """Our error for an answer of 400 or more, with the registry's own words.

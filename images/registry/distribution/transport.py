@@ -27,7 +27,7 @@ from images.registry.distribution.responses import (
     RETRIED,
     is_unknown_yet,
     may_be_expired,
-    refused,
+    response_error,
     retry_after,
 )
 from ri_platform.bounded import AnswerTooLarge, whole
@@ -134,7 +134,7 @@ class Transport:
             missing = response.status_code == 404 and options.get("missing_ok", False)
             if response.status_code >= 400 and not missing:
                 answer = whole(response, MAX_ERROR, cut=True)
-                raise refused(method, target, answer, self._needed)
+                raise response_error(method, target, answer, self._needed)
             yield response
         except AnswerTooLarge as error:
             raise RegistryError(

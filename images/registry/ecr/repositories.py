@@ -221,7 +221,7 @@ def vendor_errors(action: str) -> Iterator[None]:
         yield
     except ClientError as error:
         AWS_CALLS.labels(action, error.response.get("Error", {}).get("Code", "")).inc()
-        raise translated(error, action) from error
+        raise translate_error(error, action) from error
     except NoCredentialsError as error:
         AWS_CALLS.labels(action, "NoCredentials").inc()
         raise RegistryUnavailable(
@@ -238,7 +238,7 @@ def vendor_errors(action: str) -> Iterator[None]:
         AWS_CALLS.labels(action, "").inc()
 
 
-def translated(error: ClientError, action: str) -> RegistryError:
+def translate_error(error: ClientError, action: str) -> RegistryError:
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = error.response.get("Error", {}).get("Message", "") or str(error)
