@@ -118,7 +118,7 @@ class BuildAdmin(ReadOnlyAdmin):
 
 
 class ImportForm(forms.ModelForm[BaseImage]):
-    """What an import needs; the rest is found out by looking into the image."""
+    """The fields of an import; the rest is found by looking into the image."""
 
     image_type = forms.ChoiceField(choices=ImageType.choices)
     python_version = forms.ChoiceField(choices=PythonVersion.choices)
@@ -231,7 +231,7 @@ class BuildHostAdmin(ReadOnlyAdmin):
 
 
 class Filter(admin.SimpleListFilter):
-    """By values that are known: Django would look for those that occur, in the whole table."""
+    """A filter by known values: Django would look for those that occur, in the whole table."""
 
     values: Sequence[str]
 

@@ -1,4 +1,4 @@
-"""What is in an image, and how it came to be: SBOM and provenance, made from what a build recorded.
+"""SBOM and provenance of an image, made from what its build recorded.
 
 Formats: CycloneDX 1.6 (JSON); in-toto Statement v1 with SLSA provenance v1; package URLs. Both are
 functions of the build alone, so the console shows just what the registry holds.
@@ -98,7 +98,7 @@ class Library:
 
 @dataclass(frozen=True)
 class BuildFacts:
-    """What a finished build knows; `os_packages` are (name, version) pairs of the system `os_id`.
+    """The facts of a finished build; `os_packages` are (name, version) pairs of the system `os_id`.
 
     `os_purl_type` is the type of their package URLs, such as `deb`.
     """

@@ -18,7 +18,7 @@ FILE = Path(__file__).with_name("catalogue.toml")
 
 @dataclass(frozen=True)
 class UseCase:
-    """What a base image of one use case adds to its root."""
+    """A use case: the libraries that its base image adds to the root."""
 
     name: str
     about: str
@@ -31,7 +31,7 @@ class Catalogue:
     use_cases: dict[str, UseCase]
 
     def source(self, image_type: str, python_version: str) -> str:
-        """Where this base image comes from. Raises `Invalid` for what the catalogue does not have."""
+        """The source of this base image. Raises `Invalid` for what the catalogue does not have."""
         root = self.roots.get(python_version)
         if image_type not in self.use_cases or root is None:
             raise Invalid(

@@ -1,4 +1,4 @@
-"""What `manage.py check` says about the registry's and the builds' configuration, in sentences."""
+"""System checks of the registry's and the builds' configuration (`manage.py check`), in sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an image is to contain, as a form: text in, an `ImageSpec` out, each problem at its line."""
+"""Forms of images and models: text in, an `ImageSpec` out, each problem at its line."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def copy_initial(image: ManagedImage) -> dict[str, Any]:
 
 
 class ModelForm(forms.Form):
-    """What a model is and needs; requirements are typed, or uploaded as a file."""
+    """A model and its requirements, which are typed or uploaded as a file."""
 
     name = OneLineField(
         max_length=120,

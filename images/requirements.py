@@ -78,7 +78,7 @@ class OSPackage:
 
 @dataclass(frozen=True)
 class LineProblem:
-    """What is wrong with one line of a text, or one item of a list. Line 0 means a file as a whole."""
+    """A problem of one line of a text, or of one item of a list. Line 0 means a file as a whole."""
 
     line_number: int
     text: str

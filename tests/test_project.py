@@ -169,13 +169,21 @@ def test_there_has_to_be_something_to_release(copy: Path) -> None:
     assert release(copy, "0.3.0") == (1, "There is nothing under Unreleased in CHANGELOG.md.\n")
 
 
+# Folders of `images` that the check does not hold yet.
+UNDESCRIBED = ("api", "operations", "queries", "requirement_files", "views")
+
+
 def test_a_modules_docstring_says_what_it_is_and_asks_no_question() -> None:
-    """`workspaces` and `ri_platform` describe each module by a noun, not by "What …" or "Who …"."""
-    question = re.compile(r"(Which|How|What|Who|Whose|Where|When|Why)\b")
+    """A module is described by a noun, not by "What …" or "Who …"."""
+    question = re.compile(r"(Which|How|What|Who|Whose|Where|When|Why|Whether)\b")
     modules = [
-        path for app in ("workspaces", "ri_platform") for path in ROOT.glob(f"{app}/**/*.py")
+        path
+        for app in ("images", "workspaces", "ri_platform")
+        for path in ROOT.glob(f"{app}/**/*.py")
+        if not path.is_relative_to(ROOT / "images")
+        or path.relative_to(ROOT / "images").parts[0] not in UNDESCRIBED
     ]
-    assert len(modules) > 50
+    assert len(modules) > 150
     begun = {path: ast.get_docstring(ast.parse(path.read_text("utf-8"))) for path in modules}
     assert not [path for path, text in begun.items() if text and question.match(text)]
 

@@ -34,7 +34,7 @@ class TimedOut(Exception):
 
 
 def containment() -> list[str]:
-    """What to run a command under that mounts or starts daemons, so that it ends with this worker.
+    """The prefix for a command that mounts or starts daemons, so that it ends with this worker.
 
     In namespaces of its own it leaves neither mounts nor processes behind even if it is killed. Where
     those cannot be had it is told to end, and cleans up by itself once its present step is done.
@@ -172,7 +172,7 @@ def run_streaming(
 def pieces_of(
     process: subprocess.Popen[bytes], check: Callable[[], None], deadline: float
 ) -> Iterator[bytes]:
-    """What a command says, in pieces, until it has ended. It waits while nobody takes them.
+    """The output of a command, in pieces, until it has ended. It waits while nobody takes them.
 
     Neither a command that closed its output and goes on, nor one that ended and left somebody who
     holds it open, keeps us: both are noticed.

@@ -70,7 +70,7 @@ class KeyedLayer:
 
     @property
     def made(self) -> MadeLayer:
-        """What is worth recording of it."""
+        """The layer as it is recorded."""
         return MadeLayer(
             self.key,
             self.layer.digest,
@@ -103,7 +103,7 @@ class PlannedLayer:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where layers are made and how: folders, caches, and the Python that they are for."""
+    """The place and the options for making layers: folders, caches, and the Python that they are for."""
 
     work: Path
     wheels: BoundedCache

@@ -1,4 +1,4 @@
-"""What one run of the layer pipeline works with: threads, layer processes and the client of the index."""
+"""Workers of one run of the layer pipeline: threads, layer processes and the client of the index."""
 
 from __future__ import annotations
 

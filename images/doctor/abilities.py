@@ -1,4 +1,4 @@
-"""What builds and sources workers can do besides the straight way: each kind is tried with something trivial.
+"""Optional abilities of builds and sources workers: each kind is tried with something trivial.
 
 An installation may well do without any of it, so nothing here fails: what cannot be done is skipped, with the
 reason and what it would take.
@@ -50,7 +50,7 @@ def turned_off() -> Finding:
 
 
 def debian_bases() -> Finding:
-    """How a base image would be made of a Debian suite, which is the way where no registry is in reach."""
+    """The way of making a base image of a Debian suite, which is needed where no registry is in reach."""
     what = "Builds worker: Debian bases"
     refused = mmdebstrap.problem()
     if refused is None:

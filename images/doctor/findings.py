@@ -1,4 +1,4 @@
-"""What the doctor finds, and the table it is shown in."""
+"""Findings of the doctor, and the table that shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor tries in its own process, which should run where the web process does."""
+"""The doctor's trials in its own process, which should run where the web process does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKER_SECONDS = 5
 
 
 def configuration() -> Iterator[Finding]:
-    """What `manage.py check --deploy` says; beside `make run`, what `manage.py check` says."""
+    """The problems that `manage.py check --deploy` finds; beside `make run`, those of `manage.py check`."""
     from ri_platform.settings import env
 
     said = run_checks(include_deployment_checks=not env.beside_make_run)

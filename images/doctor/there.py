@@ -1,6 +1,6 @@
-"""What workers try, each with its own identity, when the doctor asks: a trial, named by a number.
+"""The doctor's trials on workers, each with the worker's own identity. A number names a trial.
 
-What they find goes by way of the cache, which is in PostgreSQL. A trial that is over is left alone, so that
+Their findings go by way of the cache, which is in PostgreSQL. A trial that is over is left alone, so that
 a worker that was busy makes no repository that nobody deletes.
 """
 
@@ -57,7 +57,7 @@ def end(trial: int) -> None:
 
 
 def answer_of(trial: int, part: str) -> list[Finding] | None:
-    """What the worker of `part` has found; None as long as it has not answered."""
+    """The findings of the worker of `part`; None as long as it has not answered."""
     found = cache.get(key(trial, part))
     return None if found is None else [Finding.from_json(item) for item in json.loads(found)]
 

@@ -1,10 +1,9 @@
-"""From a spec to its lock, for builds and for alterations that are only being looked at."""
+"""Locking an alteration, so that people see its effect before anything is built."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -15,9 +14,6 @@ from images.jobs.leased import carry_out
 from images.jobs.spec_lock import lock_spec, source_builds
 from images.models import Alteration
 from images.models.alteration import AlterationQuerySet
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from ri_platform.metrics import CACHE_FREE_BYTES
 
 
 def report(lane: Lane) -> None:
-    """What this machine's worker of a lane can do; the other lane's worker reports for itself."""
+    """Record the abilities of this machine's worker of a lane; the other lane's worker reports for itself."""
     sources = lane == Lane.SOURCES
     BuildHost.objects.update_or_create(
         name=socket.gethostname(),

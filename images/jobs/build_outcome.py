@@ -1,4 +1,4 @@
-"""How a build ends. Each end is one transaction: image row first, then the build under its token.
+"""The ends of a build. Each is one transaction: image row first, then the build under its token.
 
 Locking the image before the build is the order that removal uses too, so the two never deadlock.
 """
@@ -36,7 +36,7 @@ from ri_platform.metrics import BUILDS
 
 @dataclass(frozen=True)
 class Product:
-    """What a successful build made."""
+    """The product of a successful build."""
 
     manifest_digest: str
     config_digest: str

@@ -184,7 +184,7 @@ class CatalogueImage:
 
 
 def libraries(root: BaseImage, lock: Lock) -> list[list[str]]:
-    """What the base's Python sees: the root's libraries, and the curated ones, which hide those."""
+    """The libraries that the base's Python sees: the root's, and the curated ones, which hide those."""
     seen: dict[str, list[str]] = {
         canonicalize_name(name): [name, version] for name, version in root.libraries
     }

@@ -1,4 +1,4 @@
-"""What one build does: resolve, bring the layers into the repository, assemble, push, verify."""
+"""One build: resolve, bring the layers into the repository, assemble, push, verify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build tells while it runs: its log as it is produced, and how long each phase took."""
+"""The journal of a running build: its log as it is produced, and the duration of each phase."""
 
 from __future__ import annotations
 

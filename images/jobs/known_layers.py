@@ -1,4 +1,4 @@
-"""What the instance remembers of layers: which key gave which blob, and which repository holds it."""
+"""Layers that the instance remembers: the blob of each key, and a repository that holds it."""
 
 from __future__ import annotations
 

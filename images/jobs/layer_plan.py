@@ -1,4 +1,4 @@
-"""From a lock to the layers that an image needs, and the place where they are made."""
+"""The layers that a lock needs, planned, and the place where they are made."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class OSLayer:
 
 @dataclass(frozen=True)
 class OSLayers:
-    """Where such layers come from, for one build."""
+    """The layers of OS packages of one build, taken from memory or installed."""
 
     base: BaseImage
     image_id: int

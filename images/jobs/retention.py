@@ -26,7 +26,7 @@ _TAG = re.compile(r"build-([1-9][0-9]*)(?:-[a-z]+)?")
 
 @dataclass(frozen=True)
 class Standing:
-    """How an image's builds stand, by number; `digests` are those of the builds that are kept."""
+    """An image's builds as retention sees them, by number; `digests` are those of the kept builds."""
 
     superseded: frozenset[int]
     digests: frozenset[str]

@@ -63,7 +63,7 @@ MAX_DEPTH = 4
 
 @contextmanager
 def as_errors() -> Iterator[None]:
-    """What ends a sandbox from outside, as an error of a build."""
+    """Turn the end of a sandbox from outside into an error of a build."""
     try:
         yield
     except TimedOut as error:
@@ -121,7 +121,7 @@ class SourceBuilds:
         return replace(lock, text=with_dependencies(lock.text, asked))
 
     def dependencies(self, target: Target, lock: str, requirements: str) -> dict[str, list[str]]:
-        """Which library asked for which; empty if uv does not tell.
+        """The dependencies between the libraries of a lock; empty if uv does not give them.
 
         Asked in a new sandbox, so uv reads what the libraries depend on once more.
         """
@@ -239,7 +239,7 @@ class SourceBuilds:
         )
 
     def build_wheels(self, wanted: Sequence[PipRequirement]) -> Sequence[LockedWheel]:
-        """What a build needs, as wheels: locked without running code of anybody, unless it takes a build."""
+        """The wheels that a build needs, locked without running their code, unless one must be built."""
         try:
             lock = resolve(
                 wanted,
@@ -269,7 +269,7 @@ class SourceBuilds:
     # --- sandboxes ---------------------------------------------------------------------------------------
 
     def box(self) -> Sandbox:
-        """What runs each command in a sandbox of its own, all of them within one deadline."""
+        """The runner of commands, each in a sandbox of its own, all of them within one deadline."""
         return self.files() if self.files else self.unpacked
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Whether a build may build from source; what it takes is loaded only then."""
+"""Locking a spec, from source where it allows that; the code for source builds is loaded only then."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def source_builds(
     check: Callable[[], None],
     build: Build | None = None,
 ) -> SourceBuilds | None:
-    """What builds from source for this spec, and for `build` if it is one; None where it does not ask for
+    """The source builds of this spec, and for `build` if it is one; None where it does not ask for
     that, or it is forbidden."""
     if not spec.allow_source or not settings.SOURCE_BUILDS_ALLOWED:
         return None

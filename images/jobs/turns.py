@@ -1,4 +1,4 @@
-"""What a builds worker does when it is woken: the work whose turn it is, then wakes the next."""
+"""Turns of the builds workers: a woken worker takes the work whose turn it is, then wakes the next."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class BuildPhase(models.TextChoices):
 
 
 class BuildReason(models.TextChoices):
-    """Why a build was asked for."""
+    """The reason that a build was asked for."""
 
     CREATE = "create", "Created"
     REBUILD = "rebuild", "Rebuilt"

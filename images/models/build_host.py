@@ -1,4 +1,4 @@
-"""What the machines with builds workers can do, as they report it themselves."""
+"""Machines with builds workers, and their abilities as they report them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When each of the two AWS identities last spoke with the registry, and what went wrong if it could not."""
+"""The last contact of each of the two AWS identities with the registry, and its error if it failed."""
 
 from __future__ import annotations
 

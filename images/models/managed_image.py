@@ -46,7 +46,7 @@ class Status(models.TextChoices):
 
 class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
     def existing(self) -> ManagedImageQuerySet:
-        """What every list shows: images that nobody has removed."""
+        """The images that every list shows: those that nobody has removed."""
         return self.filter(removed_at__isnull=True)
 
     def removed(self) -> ManagedImageQuerySet:
@@ -199,13 +199,13 @@ class ManagedImage(models.Model):
 
     @property
     def owning_user(self) -> User | None:
-        """Who created it, as long as that account is active."""
+        """The account that created it, as long as it is active."""
         creator = self.created_by
         return creator if creator is not None and creator.is_active else None
 
     @property
     def owner_name(self) -> str:
-        """Who may change it beside Organization Administrators, as people read it (`workspaces.access`)."""
+        """The owners who may change it beside Organization Administrators (`workspaces.access`)."""
         who = self.owning_user.username if self.owning_user else ""
         members = f"members of {self.created_in.name}" if self.created_in else ""
         words = " and ".join(word for word in (who, members) if word)
@@ -215,7 +215,7 @@ class ManagedImage(models.Model):
 
     @property
     def spec(self) -> ImageSpec:
-        """What it is to contain; assigning one sets the columns that hold it."""
+        """The content that is asked for; assigning one sets the columns that hold it."""
         columns = (field.name for field in fields(ImageSpec))
         return ImageSpec.of_columns({column: getattr(self, column) for column in columns})
 
@@ -230,7 +230,7 @@ def is_valid_name(name: str) -> bool:
 
 
 def settled_status(image: ManagedImage) -> Status:
-    """What an image is with no build under way: it depends on its current build alone."""
+    """The status of an image with no build under way: it depends on its current build alone."""
     if image.current_build is None:
         return Status.FAILED
     if image.current_build.renewal or not image.current_build.base_image.is_current:

@@ -163,7 +163,7 @@ class Assignment(models.Model):
 
     @property
     def label(self) -> str:
-        """What people call the image: its name, with the build if it is pinned, or the reference."""
+        """The image as people name it: its name, with the build if it is pinned, or the reference."""
         pinned = f" build {self.build_number}" if self.build_number else ""
         return f"{self.image_name}{pinned}" if self.image_name else self.external_reference
 

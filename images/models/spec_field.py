@@ -49,5 +49,5 @@ class SpecField(SpecColumn):
         return ImageSpec.of_columns(value) if isinstance(value, dict) else value
 
     def value_to_string(self, obj: models.Model) -> Any:
-        """What a fixture holds of the row."""
+        """The value for a fixture."""
         return self.value_from_object(obj).columns()

@@ -1,4 +1,4 @@
-"""What workers have still to do, over all tables that are work, as operators look at it."""
+"""Work that is due, over all tables that workers work on, as operators see it."""
 
 from __future__ import annotations
 

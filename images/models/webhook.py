@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ImageEvent(models.TextChoices):
-    """What can happen to an image; the value is the message's type."""
+    """An event in the life of an image; the value is the message's type."""
 
     READY = "image.ready", "Ready"
     FAILED = "image.failed", "Failed"

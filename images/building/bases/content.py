@@ -90,7 +90,7 @@ def verify_file(path: Path, descriptor: Descriptor) -> None:
 
 
 def inspect(content: ImageContent) -> BaseImageFacts:
-    """What the image offers as a base. Raises `BaseImageUnusable`."""
+    """The image inspected as a base. Raises `BaseImageUnusable`."""
     return look_into(
         [content.blobs[layer.digest] for layer in content.layers],
         (content.config.get("config") or {}).get("Env") or [],

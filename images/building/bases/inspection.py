@@ -115,7 +115,7 @@ class FileTree:
 
 @dataclass(frozen=True)
 class BaseImageFacts:
-    """What a base image offers. `libraries` are (name, version) as its own Python sees them."""
+    """Facts of a base image. `libraries` are (name, version) as its own Python sees them."""
 
     python_version: str
     full_version: str
@@ -205,7 +205,7 @@ def is_python(path: str) -> bool:
 
 
 def library_folders(interpreter: str, version: str) -> tuple[str, ...]:
-    """Where this Python looks for libraries, first found first; Debian's has folders of its own."""
+    """The folders in which this Python looks for libraries, in order; Debian's has folders of its own."""
     prefix = posixpath.dirname(posixpath.dirname(interpreter))
     if prefix == "/usr":
         return (

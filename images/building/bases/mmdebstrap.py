@@ -39,14 +39,14 @@ SUB_IDS = 65_536
 
 
 class Problem(NamedTuple):
-    """Why mmdebstrap cannot work here, and what to do about it; each is a sentence."""
+    """A reason that mmdebstrap cannot work here, and the remedy; each is a sentence."""
 
     reason: str
     to_do: str
 
 
 def problem() -> Problem | None:
-    """What mmdebstrap lacks on this machine, by trying; None if it can work."""
+    """The first thing that mmdebstrap lacks on this machine, by trying; None if it can work."""
     if shutil.which("mmdebstrap") is None:
         return Problem(
             "mmdebstrap is not installed on this worker.",
@@ -57,7 +57,7 @@ def problem() -> Problem | None:
 
 
 def namespaces_problem() -> Problem | None:
-    """Why an ordinary user's mmdebstrap cannot have a range of user ids of its own."""
+    """The reason that an ordinary user's mmdebstrap cannot have a range of user ids of its own."""
     if shutil.which("newuidmap") is None or shutil.which("newgidmap") is None:
         return Problem(
             "mmdebstrap takes newuidmap where it does not run as root, and that is not installed.",

@@ -47,7 +47,7 @@ DPKG = "var/lib/dpkg"
 
 
 def problem() -> str:
-    """Why this cannot be done on this machine, as a sentence; empty if it can."""
+    """The reason that this cannot be done on this machine, as a sentence; empty if it can."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         return f"This worker does not run Debian or Ubuntu: it has no {' and no '.join(missing)}."
@@ -179,7 +179,7 @@ class Root:
         paths: list[str],
         conffiles: dict[str, str],
     ) -> None:
-        """What dpkg writes when it has unpacked a package: status, lists, scripts, triggers."""
+        """Write the records of an unpacked package as dpkg does: status, lists, scripts, triggers."""
         text = control.pop("control").decode().strip()
         fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
         package = fields["Package"]

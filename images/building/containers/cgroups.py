@@ -32,7 +32,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Budget:
-    """What one sandbox may use at a time: processes, bytes, processor cores."""
+    """Limits of one sandbox at any time: processes, bytes, processor cores."""
 
     processes: int
     memory: int
@@ -114,7 +114,7 @@ def group(budget: Budget) -> Iterator[Group]:
 
 
 def problem() -> str:
-    """What cannot be limited for a sandbox as a whole, as a sentence; empty if everything can."""
+    """The limit that a sandbox as a whole cannot have here, as a sentence; empty if it can have every one."""
     missing = [name for name in ("pids", "memory", "cpu") if not has(name)]
     if not missing:
         return ""
@@ -130,7 +130,7 @@ def has(controller: str) -> bool:
 
 @cache
 def hierarchies() -> tuple[Hierarchy, ...]:
-    """Where groups can be made on this machine, as tried."""
+    """The hierarchies in which groups can be made on this machine, as tried."""
     found = []
     for line in own_groups():
         number, controllers, path = line.split(":", 2)
@@ -234,7 +234,7 @@ def remove(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """What workers that were killed have left: an empty group can be removed, one in use cannot."""
+    """Remove the groups of workers that were killed: an empty group can be removed, one in use cannot."""
     for left in folder.glob(f"{PREFIX}*"):
         number = left.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", number).exists():

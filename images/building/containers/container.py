@@ -46,12 +46,12 @@ ASK_AGAIN = 60.0
 
 
 def problem() -> str:
-    """Why this machine can install no OS packages, as a sentence; empty if it can. It was tried."""
+    """The reason that this machine cannot install OS packages, as tried; empty if it can."""
     return _trials.problem("packages")
 
 
 def confinement_problem() -> str:
-    """Why this machine can run no build code in a sandbox, as a sentence; empty if it can. It was tried."""
+    """The reason that this machine cannot run build code in a sandbox, as tried; empty if it can."""
     return problem() or _trials.problem("confined")
 
 
@@ -238,12 +238,12 @@ def run_packages(
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """What buildah may see of the worker's environment: neither its AWS identity nor its settings."""
+    """The worker's environment as buildah sees it: without its AWS identity and its settings."""
     return {name: own[name] for name in ("PATH", "HOME", "TMPDIR") if name in own}
 
 
 def proxies(own: Mapping[str, str]) -> dict[str, str]:
-    """What package systems may see of it: the way to their mirrors."""
+    """The part of it for package systems: the way to their mirrors."""
     passed = ("http_proxy", "https_proxy", "no_proxy")
     return {name: own[name] for name in passed if name in own}
 

@@ -214,7 +214,7 @@ def descriptor_path(path: str) -> str:
 
 
 def skeleton(folder: Path, resolver: bytes) -> None:
-    """What the sandbox needs in its root, whatever the base image has: places to mount on, and names."""
+    """Make the folders to mount on and the files of names that every sandbox needs in its root."""
     for name in ("proc", "dev", "tmp", "build/given", "build/out", "etc"):
         folder_at(folder / name)
     (folder / "build/uv").touch()

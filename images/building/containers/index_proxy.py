@@ -142,7 +142,7 @@ def upstreams(indexes: Indexes) -> list[str]:
 
 
 def environment(indexes: Indexes) -> dict[str, str]:
-    """What tells uv in the container of this server."""
+    """The environment that directs uv in the container to this server."""
     addresses = [f"{HOME}/{number}/" for number, _ in enumerate(upstreams(indexes))]
     return {"UV_INDEX": " ".join(addresses[:-1]), "UV_DEFAULT_INDEX": addresses[-1]}
 
@@ -275,8 +275,7 @@ def parse_page(
 
 
 def indexed_file(package: DistributionPackage, project: str) -> IndexedFile | None:
-    """What a page says of a file, None for a file that cannot be one of the project, or is told in a way
-    that no file can be.
+    """A file as its page lists it; None for one that cannot be the project's, or whose entry is invalid.
 
     Such are left out as if the page did not name them, as installers do with names that they cannot read.
     """

@@ -1,4 +1,4 @@
-"""What runs in a sandbox, by the base image's Python (3.8 or later), of the standard library alone.
+"""The program inside a sandbox, for the base image's Python (3.8 or later) and its standard library.
 
     python -I inside.py compile ARGUMENTS…    uv; what is to lie there already is put where it writes
     python -I inside.py read                  unpack a source distribution, tell its pyproject.toml

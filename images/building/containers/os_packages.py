@@ -79,7 +79,7 @@ def in_time() -> Iterator[Deadline]:
 
 
 def budget() -> Budget:
-    """What a package system may use; what it installs goes to the disk, and is not among `disk`."""
+    """Limits of a package system; what it installs goes to the disk and does not count as `disk`."""
     return Budget(
         memory=settings.OS_PACKAGES_MEMORY_BYTES,
         disk=MAX_FILE_BYTES,

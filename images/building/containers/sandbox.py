@@ -1,4 +1,4 @@
-"""Where build code of strangers runs: a room of its own for each command, gone with all written in it.
+"""The sandbox for other people's build code: one for each command, removed with everything written in it.
 
 `enter.py` makes the room and bubblewrap confines the command: namespaces of every kind, a user who owns
 nothing, no capability, a read-only root, an own `/dev`, a filter of system calls, limits of processes,
@@ -51,7 +51,7 @@ class SandboxBroken(Exception):
 
 @dataclass(frozen=True)
 class Budget:
-    """What one sandbox may use: bytes of memory and of what it writes, processes, cores, and bytes said."""
+    """Limits of one sandbox: bytes of memory and of what it writes, processes, cores, and bytes said."""
 
     memory: int
     disk: int
@@ -70,7 +70,7 @@ class Budget:
         )
 
     def rlimits(self, *, count_processes: bool) -> dict[str, int]:
-        """By setrlimit(2)'s names, of each process."""
+        """The limits of each process, by setrlimit(2)'s names."""
         every = {
             "AS": self.memory,
             "FSIZE": self.disk,
@@ -252,7 +252,7 @@ def execute(
 
 @dataclass
 class Received:
-    """What `enter.py` handed out: the folder of results, by its descriptor."""
+    """The folder of results that `enter.py` handed out, by its descriptor."""
 
     folder: int | None = None
 

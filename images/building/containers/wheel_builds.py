@@ -1,4 +1,4 @@
-"""How a wheel is made of a source distribution: which build environment it takes, and that it gets no other.
+"""Building a wheel of a source distribution, in a build environment that is locked beforehand.
 
 The worker reads what a source asks to be built with (PEP 518, and PEP 517's get_requires_for_build_wheel),
 locks that by the indexes, and fetches it by hash. The build then runs without any network, in an
@@ -141,7 +141,7 @@ class WheelBuilds:
         return Prepared(key, tuple(asked), hook_key, system, environment, file)
 
     def key(self, source: LockedSource, environment: Iterable[LockedWheel]) -> str:
-        """What decides the wheel, as one sha256 in hex."""
+        """The inputs that decide the wheel, as one sha256 in hex."""
         locked = sorted((wheel.name, wheel.version, wheel.sha256) for wheel in environment)
         return keys.key_of(
             recipe=RECIPE, source=source.sha256, build_requirements=locked, **self.of
@@ -172,7 +172,7 @@ class WheelBuilds:
         system: BuildSystem,
         environment: Sequence[LockedWheel],
     ) -> list[str]:
-        """What the backend's own hook asks for, run in the environment that pyproject.toml asks for."""
+        """The requirements that the backend's own hook names, run in pyproject.toml's build environment."""
         given = {"source": file, **self.files_of(environment)}
         with self.run(source, ["requires", system.to_json()], given, environment) as results:
             copy = self.fresh(source, "requires.json")

@@ -52,7 +52,7 @@ def interpreter_for(python_version: str) -> str | None:
 
 
 def cache_name(path: str, python_version: str) -> str:
-    """Where Python looks for the bytecode of the source at `path` (PEP 3147)."""
+    """The path of the bytecode of the source at `path` (PEP 3147)."""
     folder, _, name = path.rpartition("/")
     stem = name[: -len(".py")]
     tag = f"cpython-{python_version.replace('.', '')}"

@@ -25,7 +25,7 @@ def wheel_layer_key(
     bytecode: bool,
     prefix: str = MANAGED_PREFIX,
 ) -> str:
-    """What decides a wheel layer's bytes, as one sha256 in hex."""
+    """The inputs that decide a wheel layer's bytes, as one sha256 in hex."""
     return key_of(
         wheels=sorted(wheel_sha256s),
         python=python_version,
@@ -41,12 +41,12 @@ def environment_layer_key(
     prefix: str = MANAGED_PREFIX,
     below: Sequence[str] = (),
 ) -> str:
-    """What decides the environment layer's bytes, as one sha256 in hex."""
+    """The inputs that decide the environment layer's bytes, as one sha256 in hex."""
     return key_of(interpreter=interpreter, python=python_version, prefix=prefix, below=list(below))
 
 
 def os_layer_key(base_digest: str, packages: Sequence[str]) -> str:
-    """What decides the layer of OS packages, as one sha256 in hex: base and packages, not the moment.
+    """The inputs of the layer of OS packages, as one sha256 in hex: base and packages, not the time.
 
     An image that asks for the same packages on the same base gets the same layer, until the base moves on.
     """

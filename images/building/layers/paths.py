@@ -1,8 +1,7 @@
-"""Which paths a layer has: kept beside it, so that the layers of an image can be compared without reading
-one.
+"""The paths of a layer, kept beside it so that an image's layers can be compared without reading one.
 
 A layer lies over those before it, and its files take the place of theirs. Two libraries that bring the same
-path with other content are told to whoever builds the image; a file where another library has a folder
+path with other content are reported to whoever builds the image; a file where another library has a folder
 leaves one of the two without its files, and is refused. Source: OCI image-spec, layer.md (applying
 changesets).
 """
@@ -35,7 +34,7 @@ class LayerPaths:
 
     @classmethod
     def of(cls, written: Mapping[str, str]) -> Self:
-        """Of what a `LayerWriter` wrote: path → hash in hex, a link's text, or `FOLDER`."""
+        """The paths that a `LayerWriter` wrote: path → hash in hex, a link's text, or `FOLDER`."""
         files = sorted(path for path, content in written.items() if content != FOLDER)
         folders = sorted(path for path, content in written.items() if content == FOLDER)
         hashes = b"".join(hash_of(written[path]) for path in files)
@@ -83,7 +82,7 @@ class Hidden:
 
 
 def hidden_files(layers: Sequence[tuple[str, LayerPaths]]) -> list[Hidden]:
-    """What hides what in layers with these titles, the first of them lowest.
+    """The files that one layer hides of another; the titles are in order, the lowest layer first.
 
     Raises `WheelInvalid` naming both, where one has a file and another a folder.
     """

@@ -46,7 +46,7 @@ TEST_FOLDERS = frozenset({"test", "tests"})
 
 
 def site_packages(prefix: str, python_version: str) -> str:
-    """Where an environment's libraries are (PEP 405)."""
+    """The folder of an environment's libraries (PEP 405)."""
     return f"{prefix}/lib/python{python_version}/site-packages"
 
 

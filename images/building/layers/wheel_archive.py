@@ -131,7 +131,7 @@ def refuse_member(member: zipfile.ZipInfo, refuse: Refuse) -> None:
 
 
 def refuse_whiteout(path: str, parts: list[str], refuse: Refuse) -> None:
-    """In an image's layer such a name is no file's: it deletes the one that it names, of any layer below."""
+    """Raise `WheelInvalid` for a whiteout: in a layer it deletes the file that it names from layers below."""
     if any(same_letters(part).startswith(WHITEOUT) for part in parts):
         refuse(f"holds {path!r}, whose name would delete files of other libraries in an image")
 

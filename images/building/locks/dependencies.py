@@ -1,8 +1,8 @@
-"""Which library asked for which: uv knows it while it resolves, but writes it into no pylock.toml.
+"""The dependencies between the libraries of a lock, which uv does not write into pylock.toml.
 
-So it is asked once more, out of its cache and for the versions that were locked, in the format that has it
+uv is asked once more, out of its cache and for the versions that were locked, in the format that has it
 as `# via` comments, and the answer goes into the lock where PEP 751 has a place for it: the `dependencies` of
-each package. It tells people where a library came from; no build depends on it.
+each package. It shows people where a library came from; no build depends on it.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def is_sdist(filename: str) -> bool:
 
 
 def versions_of_sdist(filename: str, name: str) -> Iterator[Version]:
-    """What version the file can be of, if it is a source distribution of the library `name`.
+    """The versions that the file can be of, if it is a source distribution of the library `name`.
 
     PEP 625's names have one dash alone; those of before it may have some in the name (`zope-interface-5.0`,
     with any of `-_.`), and some in the version (`2.0-1`, `2.0-rc1`).

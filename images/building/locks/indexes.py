@@ -37,7 +37,7 @@ class Indexes:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What uv reads. With several indexes it takes a package from the first that has it at all, so
+        """The environment that uv reads. With several indexes it takes a package from the first that has it:
         nobody can slip in a newer version of a private package by way of a public index.
         """
         values = {

@@ -1,4 +1,4 @@
-"""From requirements to a lock: uv resolves for the base image's Python and platform, wheels only.
+"""Resolving requirements to a lock: uv resolves for the base image's Python and platform, wheels only.
 
 The lock is a `pylock.toml` (PEP 751) and is kept: building it again gives the same bytes. Requirement
 text reaches uv through a file, one validated line each, and never a shell.
@@ -62,7 +62,7 @@ _PASSED_ON = (
 
 @dataclass(frozen=True)
 class Target:
-    """What an image runs on: a Python minor version and a platform in uv's words."""
+    """The target of a lock: a Python minor version, and a platform in uv's words."""
 
     python_version: str
     platform: str = "x86_64-manylinux_2_28"
@@ -157,7 +157,7 @@ def dependencies(
     check: Callable[[], None],
     environment: Mapping[str, str],
 ) -> dict[str, list[str]]:
-    """Which library of a lock asked for which, out of uv's cache; empty where that does not tell."""
+    """The dependencies between the libraries of a lock, out of uv's cache; empty if that lacks them."""
     output = wanted.with_name("annotated.txt")
     output.write_text(pins(lock), encoding="utf-8")
     command = compile_wheels(target, wanted, output, ASKING)
@@ -305,7 +305,7 @@ def chosen_file(
 def file_values(
     package: Mapping[str, Any], file: Mapping[str, Any]
 ) -> tuple[str, str, str, str, str, int | None]:
-    """What the values of `images.building.locks.files` are made of, which check it."""
+    """The raw values for `images.building.locks.files`, which checks them."""
     return (
         canonicalize_name(package["name"]),
         package["version"],

@@ -65,7 +65,7 @@ def push_blobs(
 
 @dataclass(frozen=True)
 class Pushed:
-    """How a blob came into its repository; `uploaded` in bytes."""
+    """The way a blob came into its repository; `uploaded` in bytes."""
 
     line: str
     uploaded: int

@@ -1,4 +1,4 @@
-"""What a registry's answers mean: what to wait for, and our errors for those of 400 and more.
+"""Reading a registry's answers: waits, and our errors for those of 400 and more.
 
 Sources: OCI distribution-spec 1.1, "Error Codes"; RFC 9110 (Retry-After); for ECR's own ways its user guide.
 """

@@ -1,4 +1,4 @@
-"""Which AWS identity this process has, without using it."""
+"""The AWS identity of this process, found without using it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACES = {
 
 
 def source() -> str:
-    """Where boto3 finds an identity for this process, in words; empty if it has none."""
+    """The place in which boto3 finds this process's identity, in words; empty if it has none."""
     credentials = boto3.Session().get_credentials()
     if credentials is None:
         return ""

@@ -78,7 +78,7 @@ class ImageId:
 
 @dataclass(frozen=True)
 class ImageDetail:
-    """What ECR says of an image; `size_bytes` is the compressed size."""
+    """An image as ECR describes it; `size_bytes` is the compressed size."""
 
     digest: str
     tags: tuple[str, ...]
