@@ -7,46 +7,53 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from images.file_forms import MONOSPACE, READ, FilesForm
 from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
 from images.operations.ml_models import EditModel
 from images.queries.base_images import base_images_for_form
 from images.queries.capabilities import os_packages_refusal, source_builds_refusal
 from images.queries.images import copy_name
-from images.reading import parse_pip_requirements
+from images.reading import MAX_SUPPLIED, TYPED, parse_pip_requirements
+from images.requirement_files import Supplied, SuppliedFile
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
     OSPackage,
-    PipRequirement,
     RequirementErrors,
     parse_os_packages,
 )
 from images.spec import ImageSpec
 from ri_platform.text import OneLineField
 
-MONOSPACE = {"class": "form-control font-monospace", "spellcheck": "false", "autocomplete": "off"}
 
-
-class SpecForm(forms.Form):
+class SpecForm(FilesForm):
     """Base image, libraries and OS packages."""
 
     image_type = forms.ChoiceField(
         label="Image type",
-        widget=forms.Select(attrs={"class": "form-select"}),
+        widget=forms.Select(attrs={"class": "form-select", **READ}),
         help_text="The use case that the base image is made for.",
     )
     python_version = forms.ChoiceField(
-        label="Python version", widget=forms.Select(attrs={"class": "form-select"})
+        label="Python version",
+        required=False,
+        widget=forms.Select(attrs={"class": "form-select", **READ}),
     )
     pip_requirements = forms.CharField(
         label="Libraries",
-        max_length=MAX_REQUIREMENTS_TEXT,
+        required=False,
+        max_length=MAX_SUPPLIED,
         strip=False,
         widget=forms.Textarea(
-            attrs={**MONOSPACE, "rows": 8, "placeholder": "numpy>=2\npandas==2.3.3\nscikit-learn"}
+            attrs={
+                **MONOSPACE,
+                **READ,
+                "rows": 8,
+                "placeholder": "numpy>=2\npandas==2.3.3\nscikit-learn",
+            }
         ),
-        help_text="One a line, with an optional version, or paste a requirements.txt, pyproject.toml, "
-        "environment.yml or lock.",
+        help_text="One a line, with an optional version, or paste the file that you have. Files can be "
+        "dropped here.",
     )
     os_packages = forms.CharField(
         label="OS packages",
@@ -74,7 +81,8 @@ class SpecForm(forms.Form):
         )
         self.fields["image_type"].choices = types  # type: ignore[attr-defined]
         self.fields["python_version"].choices = [  # type: ignore[attr-defined]
-            (version, version) for version in versions
+            ("", "As the files say, else the newest"),
+            *((version, version) for version in versions),
         ]
         self.os_packages_refusal = os_packages_refusal()
         if self.os_packages_refusal:
@@ -84,16 +92,11 @@ class SpecForm(forms.Form):
             self.fields["allow_source"].widget.attrs["disabled"] = True
             self.fields["allow_source"].help_text = refusal
 
-    def clean_pip_requirements(self) -> list[PipRequirement]:
-        try:
-            found = parse_pip_requirements(
-                self.cleaned_data["pip_requirements"], self.cleaned_data.get("python_version", "")
-            )
-        except RequirementErrors as error:
-            raise ValidationError(error.sentences) from error
-        if not found:
-            raise ValidationError("Name at least one library.")
-        return found
+    def clean(self) -> dict[str, Any]:
+        values = super().clean()
+        if "uploads" not in self.errors and not values.get("pip_requirements", True):
+            self.add_error("pip_requirements", "Name at least one library.")
+        return values
 
     def clean_os_packages(self) -> list[OSPackage]:
         try:
@@ -102,10 +105,11 @@ class SpecForm(forms.Form):
             raise ValidationError(error.sentences) from error
 
     def spec(self) -> ImageSpec:
+        assert self.read is not None, "the form is valid"
         return ImageSpec(
             image_type=self.cleaned_data["image_type"],
-            python_version=self.cleaned_data["python_version"],
-            pip_requirements=tuple(self.cleaned_data["pip_requirements"]),
+            python_version=self.cleaned_data["python_version"] or self.read.python_version,
+            pip_requirements=self.cleaned_data["pip_requirements"],
             os_packages=tuple(self.cleaned_data["os_packages"]),
             allow_source=self.cleaned_data["allow_source"],
         )
@@ -129,10 +133,17 @@ def spec_initial(image: ManagedImage) -> dict[str, Any]:
     return {
         "image_type": spec.image_type,
         "python_version": spec.python_version,
-        "pip_requirements": "\n".join(map(str, spec.pip_requirements)),
         "os_packages": "\n".join(map(str, spec.os_packages)),
         "allow_source": spec.allow_source,
     }
+
+
+def kept_files(image: ManagedImage) -> Supplied | None:
+    """What an image's form begins with: the files as they were given, or else the libraries one by one."""
+    if (found := image.requirement_files) is not None:
+        return found.supplied
+    text = "\n".join(map(str, image.spec.pip_requirements))
+    return Supplied((SuppliedFile(TYPED, text),)) if text else None
 
 
 def copy_initial(image: ManagedImage) -> dict[str, Any]:

@@ -89,8 +89,7 @@ def read_supplied(supplied: Supplied, python_version: str = "") -> Reading:
 
 def pip_requirements_of(reading: Reading, *, field: str = "files") -> list[PipRequirement]:
     """The libraries that were read. Raises `RequirementErrors` naming every line that cannot be taken."""
-    problems = [*reading.refused, *beyond_an_image(reading)]
-    if problems:
+    if problems := refusals(reading):
         raise RequirementErrors(
             [
                 LineProblem(
@@ -115,6 +114,11 @@ def parse_pip_requirements(
     """The libraries that a pasted text asks for. Raises `RequirementErrors` naming every offending line."""
     reading = read_files([SuppliedFile(TYPED, text)], python_version)
     return pip_requirements_of(reading, field=field)
+
+
+def refusals(reading: Reading) -> list[Refused]:
+    """All that stands against building an image of it."""
+    return [*reading.refused, *beyond_an_image(reading)]
 
 
 def beyond_an_image(reading: Reading) -> list[Refused]:

@@ -7,7 +7,6 @@ from images.api.file_schemas import as_typed, supplied_files
 from images.models import ManagedImage
 from images.queries.base_images import newest_python
 from images.queries.file_requirements import read_for_image
-from images.reading import pip_requirements_of
 from images.requirement_files import Supplied
 from images.requirements import PipRequirement, os_packages, pip_requirements
 from images.spec import ImageSpec
@@ -94,8 +93,8 @@ def read_libraries(
     """The image's Python and libraries: those of the files, or without files those that are named."""
     if supplied is None:
         return python_version or newest_python(image_type), named
-    python, reading = read_for_image(supplied, image_type, python_version)
-    return python, tuple(pip_requirements_of(reading))
+    found = read_for_image(supplied, image_type, python_version)
+    return found.python_version, found.requirements()
 
 
 def refuse_empty(libraries_or_packages: object) -> None:

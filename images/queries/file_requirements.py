@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from images.queries.base_images import newest_python
-from images.reading import read_supplied
-from images.requirement_files import Reading, Supplied
+from images.reading import pip_requirements_of, read_supplied, refusals
+from images.requirement_files import Reading, Refused, Supplied
+from images.requirements import MAX_TOLD, PipRequirement
 
 
-def read_for_image(
-    supplied: Supplied, image_type: str, python_version: str = ""
-) -> tuple[str, Reading]:
-    """The image's Python and what the files say for it.
+@dataclass(frozen=True)
+class FilesRead:
+    """What became of files, and the Python that they were read for."""
+
+    python_version: str
+    reading: Reading
+
+    def __str__(self) -> str:
+        """What was read, in one sentence."""
+        count = len(self.reading.requirements)
+        said = (
+            f"{count} {'library' if count == 1 else 'libraries'} for Python {self.python_version}"
+        )
+        said += ", as the files say" if self.python_is_named else ""
+        said += f", locked by {self.reading.locked}" if self.reading.locked else ""
+        said += f"; {len(self.reading.left_out)} left out" if self.reading.left_out else ""
+        said += f"; {self.refused_count} refused" if self.refused_count else ""
+        return f"{said}."
+
+    def requirements(self, *, field: str = "files") -> tuple[PipRequirement, ...]:
+        """The libraries. Raises `RequirementErrors` naming every line that cannot be taken."""
+        return tuple(pip_requirements_of(self.reading, field=field))
+
+    @property
+    def refused(self) -> list[Refused]:
+        """The first ten lines that cannot be taken."""
+        return refusals(self.reading)[:MAX_TOLD]
+
+    @property
+    def refused_count(self) -> int:
+        return len(refusals(self.reading))
+
+    @property
+    def refused_more(self) -> int:
+        return max(0, self.refused_count - MAX_TOLD)
+
+    @property
+    def python_is_named(self) -> bool:
+        """Whether the files say that it is this one."""
+        return self.reading.python_version == self.python_version
+
+
+def read_for_image(supplied: Supplied, image_type: str, python_version: str = "") -> FilesRead:
+    """Read files for an image of this type and Python.
 
     Without a Python it is the one that the files name, else the newest. Raises `Invalid`.
     """
     if not python_version:
         python_version = read_supplied(supplied).python_version or newest_python(image_type)
-    return python_version, read_supplied(supplied, python_version)
+    return FilesRead(python_version, read_supplied(supplied, python_version))

@@ -6,10 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images.forms import SpecForm, spec_initial
+from images.forms import SpecForm, kept_files, spec_initial
 from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.operations import alterations
+from images.queries.file_differences import file_differences
 from images.queries.library_changes import changes
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
@@ -23,15 +24,20 @@ from workspaces.models import Workspace
 @require_http_methods(["GET", "POST"])
 def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
     """What the image is to contain instead; the next page shows what that changes."""
-    form = (
-        SpecForm(request.POST)
-        if request.method == "POST"
-        else SpecForm(initial=spec_initial(image))
-    )
-    if request.method == "POST" and form.is_valid():
+    if request.method != "POST":
+        form = SpecForm(initial=spec_initial(image), kept=kept_files(image))
+    elif "check" in request.POST:
+        form = SpecForm(request.POST, request.FILES).checked()
+    else:
+        form = SpecForm(request.POST, request.FILES)
+    if form.is_bound and form.is_valid():
         try:
             alteration = alterations.propose_alteration(
-                Actor.of(request), image, form.spec(), workspace=workspace
+                Actor.of(request),
+                image,
+                form.spec(),
+                workspace=workspace,
+                supplied=form.supply,
             )
         except DomainError as error:
             add_refusal(form, error)
@@ -64,6 +70,7 @@ def alteration(
         "image": proposed.image,
         "alteration": proposed,
         "changes": changes(current.lock if current else "", proposed.lock) if resolved else [],
+        "file_differences": file_differences(proposed) if resolved else [],
         "resolved": resolved,
         "failed": proposed.state == WorkState.FAILED,
         "poll": proposed.is_active,

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from images.forms import NewImageForm, copy_initial
+from images.forms import NewImageForm, copy_initial, kept_files
 from images.models import BaseImage, ManagedImage, Status
 from images.operations.images import create_image
 from images.queries import capabilities, suggestions, upgrade_progress
@@ -95,19 +95,18 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     copied = None
     if name := request.GET.get("copy", ""):
         copied = image_named(actor.user, name)
-    form = NewImageForm(request.POST or None, initial=copy_initial(copied) if copied else None)
+    form = new_image_form(request, copied)
     satisfying: list[Match] = []
-    if request.method == "POST" and form.is_valid():
-        spec = form.spec()
-        # Said once; whoever builds it all the same has a reason, and so has who copies.
-        if "build_anyway" not in request.POST and copied is None:
-            found = match_images(actor.user, spec, limit=3)
-            satisfying = [match for match in found if match.satisfies]
-    if request.method == "POST" and form.is_valid() and not satisfying:
+    # Said once; whoever builds it all the same has a reason, and so has who copies.
+    if form.is_valid() and "build_anyway" not in request.POST and copied is None:
+        found = match_images(actor.user, form.spec(), limit=3)
+        satisfying = [match for match in found if match.satisfies]
+    if form.is_valid() and not satisfying:
         try:
             image = create_image(
-                actor, form.cleaned_data["name"], spec, workspace=workspace, copied_from=copied
-            )
+                actor, form.cleaned_data["name"], form.spec(),
+                workspace=workspace, copied_from=copied, supplied=form.supply,
+            )  # fmt: skip
         except DomainError as error:
             add_refusal(form, error)
         else:
@@ -125,3 +124,14 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             BaseImage.objects.offered(), administrator=Permissions(actor).allow(Action.REMOVE_IMAGE)
         )
     return render_form(request, "images/new.html", context)
+
+
+def new_image_form(request: HttpRequest, copied: ManagedImage | None) -> NewImageForm:
+    """The form as it is posted; unbound if it is only to be checked, or to begin with."""
+    if request.method != "POST":
+        return NewImageForm(
+            initial=copy_initial(copied) if copied else None,
+            kept=kept_files(copied) if copied else None,
+        )
+    form = NewImageForm(request.POST, request.FILES)
+    return form.checked() if "check" in request.POST else form

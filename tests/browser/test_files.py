@@ -1,0 +1,99 @@
+"""Files in the form of a new image: dropped or chosen, and what was read of them, in Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from images.models import BaseImage, ManagedImage
+from tests import factories
+from tests.browser.conftest import PHONE
+from tests.cast import Cast
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PROJECT = """\
+[project]
+name = "churn"
+dependencies = ["numpy>=2", "tomli; python_version < '3.11'"]
+[dependency-groups]
+dev = ["pytest"]
+"""
+DROP = """(place, files) => {
+  const data = new DataTransfer();
+  for (const [name, text] of files) data.items.add(new File([text], name));
+  for (const type of ["dragover", "drop"])
+    place.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+def new_image(cast: Cast) -> str:
+    return f"/workspaces/{cast.workspace.pk}/settings/managed-images/new"
+
+
+def test_a_dropped_file_is_read_at_once_and_its_groups_are_chosen(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    page = new_page(cast.member)
+    page.goto(new_image(cast))
+    page.get_by_label("Name").fill("churn")
+    page.get_by_label("Libraries").fill("six\n")
+    said = page.get_by_role("status").filter(has_text="for Python")
+    expect(said).to_have_text("1 library for Python 3.11.")
+    page.get_by_label("Libraries").evaluate(DROP, [["pyproject.toml", PROJECT]])
+    table = page.get_by_role("region", name="What was read")
+    expect(table).to_contain_text("numpy")
+    expect(table).to_contain_text("pyproject.toml, line 3")
+    expect(said).to_have_text("2 libraries for Python 3.11; 1 left out.")
+    group = page.get_by_label("dev")
+    group.focus()
+    page.keyboard.press("Space")
+    expect(table).to_contain_text("pytest")
+    expect(group).to_be_checked()
+    expect(group).to_be_focused()
+    page.get_by_role("button", name="Create image").click()
+    expect(page.get_by_role("heading", name="churn")).to_be_visible()
+    image = ManagedImage.objects.get(name="churn")
+    assert sorted(map(str, image.spec.pip_requirements)) == ["numpy>=2", "pytest", "six"]
+    assert image.requirement_files is not None
+    assert image.requirement_files.supplied.files[1].text == PROJECT
+
+
+def test_a_file_is_edited_where_it_was_dropped(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    factories.make_base_image(python_version="3.12")
+    page = new_page(cast.member, viewport=PHONE)
+    page.goto(new_image(cast))
+    page.get_by_label("Files").set_input_files(
+        {"name": "environment.yml", "mimeType": "text/yaml",
+         "buffer": b"dependencies:\n- python=3.11\n- pip\n- pip:\n  - scipy=1.14\n"}
+    )  # fmt: skip
+    said = page.get_by_role("status").filter(has_text="for Python")
+    expect(said).to_contain_text("for Python 3.11, as the files say")
+    expect(page.get_by_text("write scipy==1.14")).to_be_visible()
+    page.locator("summary", has_text="environment.yml").click()
+    text = page.get_by_label("Text of environment.yml")
+    text.fill("dependencies:\n- python=3.12\n- pip\n- pip:\n  - scipy==1.14\n")
+    expect(said).to_have_text("1 library for Python 3.12, as the files say; 2 left out.")
+    expect(text).to_be_focused()
+    page.get_by_label("Leave environment.yml out").check()
+    expect(page.locator("#reading-said")).to_be_empty()
+    expect(page.get_by_role("region", name="What was read")).to_have_count(0)
+
+
+def test_the_form_checks_without_script(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    page = new_page(cast.member, java_script_enabled=False)
+    page.goto(new_image(cast))
+    page.get_by_label("Libraries").fill("six\nscipy=1.14")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_text("write scipy==1.14")).to_be_visible()
+    expect(page.get_by_label("Libraries")).to_have_value("six\nscipy=1.14")
+    page.get_by_label("Libraries").fill("six")
+    page.get_by_label("Name").fill("churn")
+    page.get_by_label("Name").press("Enter")
+    expect(page.get_by_role("heading", name="churn")).to_be_visible()
