@@ -17,7 +17,7 @@ PAGE = ROOT / "sdk/docs/reference.md"
 
 def page() -> str:
     import ri_platform_sdk as sdk
-    from ri_platform_sdk import errors, models
+    from ri_platform_sdk import errors
 
     parts = [
         "# Reference",
@@ -31,11 +31,18 @@ def page() -> str:
                 code(f"{name}{signature(method)}"),
                 text_of(method),
             ]
-    parts += ["## What is answered"]
-    answered = [getattr(models, name) for name in sdk.__all__ if hasattr(models, name)]
-    for model in answered:
+    parts += ["## Without an instance"]
+    for name in sdk.__all__:
+        function = getattr(sdk, name)
+        if inspect.isfunction(function):
+            parts += [f"### {name}", code(f"{name}{signature(function)}"), text_of(function)]
+    parts += ["## What is given and answered"]
+    for name in sdk.__all__:
+        model = getattr(sdk, name)
+        if not dataclasses.is_dataclass(model):
+            continue
         fields = "\n".join(f"{field.name}: {field.type}" for field in dataclasses.fields(model))
-        parts += [f"### {model.__name__}", text_of(model), code(fields)]
+        parts += [f"### {name}", text_of(model), code(fields)]
     parts += ["## Errors", text_of(errors.RIPlatformError)]
     for name, error in vars(errors).items():
         if inspect.isclass(error) and error.__base__ is errors.RIPlatformError:

@@ -31,7 +31,7 @@ class FilesIn(Camel):
     """Files that say which libraries something needs, and what is chosen of them."""
 
     files: list[FileIn] = Field(default_factory=list, max_length=MAX_FILES)
-    """Files as people have them, with those that they include. They are kept with the image."""
+    """Files as people have them, with those that they include. Those of an image are kept with it."""
     groups: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])
     """Dependency groups of the files to take as well."""
     extras: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])

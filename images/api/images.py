@@ -9,14 +9,12 @@ from ninja import Query
 
 from images.api import match_schemas, present, schemas
 from images.api.present import image_and_job
-from images.api.wanted_spec import altered, wanted_spec
+from images.api.wanted_spec import altered, spec_to_match, wanted_spec
 from images.models import BaseImage, ManagedImage
 from images.operations import alterations, builds, images, removal
 from images.queries import capabilities, keyset, matching
 from images.queries.images import image_named
 from images.queries.keyset import LibraryFilter
-from images.requirements import os_packages, pip_requirements
-from images.spec import ImageSpec
 from ri_platform.api import ERRORS, router
 from workspaces.access import Action, Actor
 from workspaces.api.guard import Nothing, guarded
@@ -63,12 +61,7 @@ def page(
 def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[str, Any]:
     """Returns READY images that meet all requirements, best first, then others with what they lack."""
     capabilities.require_enabled()
-    spec = ImageSpec(
-        image_type=wanted.image_type or "",
-        python_version=wanted.python_version,
-        pip_requirements=pip_requirements(schemas.pairs(wanted.pip_requirements)),
-        os_packages=os_packages(schemas.pairs(wanted.package_requirements)),
-    )
+    spec = spec_to_match(wanted)
     found = matching.match_images(Actor.of(request).user, spec, limit=wanted.limit)
     shown = present.images([item.image for item in found])
     return {

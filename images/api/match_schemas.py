@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from images.api.file_schemas import FilesIn
 from images.api.schemas import PYTHON_VERSION, ImageOut, PackageRequirement, PipRequirement
 from images.models import ImageType
 from images.requirements import MAX_REQUIREMENTS
 from ri_platform.api import Camel, Line
 
 
-class MatchIn(Camel):
+class MatchIn(FilesIn):
     """The requirements that an image must meet."""
 
-    pip_requirements: list[PipRequirement] = Field(min_length=1, max_length=MAX_REQUIREMENTS)
-    """The libraries that must be installed."""
+    pip_requirements: list[PipRequirement] = Field(
+        default_factory=list, max_length=MAX_REQUIREMENTS
+    )
+    """The libraries that must be installed, beside those of `files`."""
     package_requirements: list[PackageRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
     """The OS packages that the image's spec must name."""
     python_version: Line = Field("", max_length=PYTHON_VERSION)
-    """The Python version, as `X.Y`; empty for any."""
+    """The Python version, as `X.Y`; empty for the one that the files name, or for any."""
     image_type: ImageType | None = None
     """The use case of the base image; absent for any."""
     limit: int = Field(20, ge=1, le=100)

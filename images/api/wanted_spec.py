@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from images.api import schemas
-from images.api.file_schemas import as_typed, supplied_files
+from images.api.file_schemas import FilesIn, as_typed, supplied_files
+from images.api.match_schemas import MatchIn
 from images.models import ManagedImage
 from images.queries.base_images import newest_python
 from images.queries.file_requirements import read_for_image
+from images.reading import pip_requirements_of, read_supplied
 from images.requirement_files import Supplied
 from images.requirements import PipRequirement, os_packages, pip_requirements
 from images.spec import ImageSpec
@@ -19,10 +21,7 @@ def wanted_spec(wanted: schemas.CreateImageIn) -> Wanted:
     """Of a new image. Raises `Invalid`."""
     libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
     packages = os_packages(schemas.pairs(wanted.package_requirements))
-    supplied = None
-    if wanted.files or wanted.groups or wanted.extras:
-        files = (*as_typed(libraries), *supplied_files(wanted.files))
-        supplied = Supplied(files, tuple(wanted.groups), tuple(wanted.extras))
+    supplied = supplied_of(wanted, libraries)
     python, libraries = read_libraries(
         supplied, libraries, wanted.image_type, wanted.python_version
     )
@@ -35,6 +34,32 @@ def wanted_spec(wanted: schemas.CreateImageIn) -> Wanted:
         allow_source=wanted.allow_source,
     )
     return spec, supplied
+
+
+def spec_to_match(wanted: MatchIn) -> ImageSpec:
+    """Of images that are looked for; an empty type or Python means any. Raises `Invalid`."""
+    libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
+    python = wanted.python_version
+    if supplied := supplied_of(wanted, libraries):
+        reading = read_supplied(supplied, python)
+        python = python or reading.python_version or ""
+        libraries = tuple(pip_requirements_of(reading))
+    if not libraries:
+        raise Invalid("Name at least one library.", field="pipRequirements")
+    return ImageSpec(
+        image_type=wanted.image_type or "",
+        python_version=python,
+        pip_requirements=libraries,
+        os_packages=os_packages(schemas.pairs(wanted.package_requirements)),
+    )
+
+
+def supplied_of(wanted: FilesIn, named: tuple[PipRequirement, ...]) -> Supplied | None:
+    """The files, with the libraries that are named one by one; None if there are none."""
+    if not (wanted.files or wanted.groups or wanted.extras):
+        return None
+    files = (*as_typed(named), *supplied_files(wanted.files))
+    return Supplied(files, tuple(wanted.groups), tuple(wanted.extras))
 
 
 def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:

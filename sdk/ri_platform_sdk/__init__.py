@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ri_platform_sdk.aio import AsyncClient
 from ri_platform_sdk.client import Client
+from ri_platform_sdk.environment import Environment, LeftOutLibrary, Snapshot, read_environment
 from ri_platform_sdk.errors import (
     BuildFailed,
     Conflict,
@@ -17,6 +18,7 @@ from ri_platform_sdk.errors import (
     Unavailable,
     WaitTimeout,
 )
+from ri_platform_sdk.files import RequirementFile
 from ri_platform_sdk.models import (
     Alteration,
     AuditEvent,
@@ -37,6 +39,7 @@ from ri_platform_sdk.models import (
     Revision,
     Step,
 )
+from ri_platform_sdk.readings import FileLine, Reading, ReadRequirement
 
 try:
     __version__ = version("ri-platform-sdk")
@@ -56,11 +59,14 @@ __all__ = [
     "Comparison",
     "Conflict",
     "ConnectionFailed",
+    "Environment",
+    "FileLine",
     "Forbidden",
     "Identity",
     "Image",
     "Instance",
     "InvalidRequest",
+    "LeftOutLibrary",
     "Library",
     "Match",
     "Missing",
@@ -69,11 +75,16 @@ __all__ = [
     "NotFound",
     "Owner",
     "RIPlatformError",
+    "ReadRequirement",
+    "Reading",
     "RemovedImage",
+    "RequirementFile",
     "Revision",
+    "Snapshot",
     "Step",
     "TooManyRequests",
     "Unauthorized",
     "Unavailable",
     "WaitTimeout",
+    "read_environment",
 ]

@@ -5,35 +5,33 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import date
 from typing import Any, TypeVar
 
 from ri_platform_sdk import calls
+from ri_platform_sdk.environment import Selection, Snapshot, read_environment, spec_of_environment
 from ri_platform_sdk.errors import NotFound, WaitTimeout
+from ri_platform_sdk.files import Files
 from ri_platform_sdk.methods.alterations import resolved
+from ri_platform_sdk.methods.asynchronous import AsyncInstanceMethods
 from ri_platform_sdk.methods.builds import BUILDS_PAGE, finished, latest_number
 from ri_platform_sdk.methods.sender import POLL_SECONDS
 from ri_platform_sdk.models import (
     Alteration,
-    AuditEvent,
     Build,
     Comparison,
-    Identity,
     Image,
-    Instance,
     Match,
-    Model,
-    ModelImage,
-    Page,
     RemovedImage,
 )
+from ri_platform_sdk.readings import Reading
 from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.specs import Spec
 from ri_platform_sdk.transport import AsyncTransport
 
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncInstanceMethods):
     """As `Client`, for asyncio. It shows no progress bar; `on_update` tells how a build goes on.
 
     Example:
@@ -57,37 +55,25 @@ class AsyncClient:
         """Close the connections to the server."""
         await self._transport.close()
 
-    async def send(self, call: calls.Call[T]) -> T:
-        """See `Client.send`."""
-        return await self._transport.send(call)
-
-    async def _pages(self, call_of: Callable[[str], calls.Call[Page[T]]]) -> AsyncIterator[T]:
-        """All items of a list; `call_of` makes the call for a page from its token."""
-        token = ""
-        while True:
-            page = await self.send(call_of(token))
-            for item in page.items:
-                yield item
-            if page.next_token == token:
-                return
-            token = page.next_token
-
     async def create_managed_image(
         self,
         name: str,
-        requirements: Requirements,
+        requirements: Requirements | None = None,
         package_requirements: Iterable[Any] | None = None,
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         allow_source: bool = False,
     ) -> Image:
         """See `Client.create_managed_image`."""
-        return await self.send(
-            calls.create(
-                name, requirements, package_requirements, python_version, image_type, allow_source
-            )
-        )
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras,
+            allow_source,
+        )  # fmt: skip
+        return await self.send(calls.create(name, spec))
 
     async def update_managed_image(
         self,
@@ -97,14 +83,17 @@ class AsyncClient:
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Image:
         """See `Client.update_managed_image`."""
-        return await self.send(
-            calls.update(
-                name, requirements, package_requirements, python_version, image_type, allow_source
-            )
-        )
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras,
+            allow_source,
+        )  # fmt: skip
+        return await self.send(calls.update(name, spec))
 
     async def get_managed_image(self, name: str) -> Image:
         """See `Client.get_managed_image`."""
@@ -136,17 +125,54 @@ class AsyncClient:
 
     async def match_managed_images(
         self,
-        requirements: Requirements,
+        requirements: Requirements | None = None,
         package_requirements: Iterable[Any] | None = None,
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         limit: int = 20,
     ) -> tuple[Match, ...]:
         """See `Client.match_managed_images`."""
-        return await self.send(
-            calls.match(requirements, package_requirements, python_version, image_type, limit)
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras
         )
+        return await self.send(calls.match(spec, limit))
+
+    async def read_requirements(
+        self,
+        files: Files,
+        python_version: str | None = None,
+        *,
+        groups: Iterable[str] = (),
+        extras: Iterable[str] = (),
+    ) -> Reading:
+        """See `Client.read_requirements`."""
+        return await self.send(calls.read_requirements(files, python_version, groups, extras))
+
+    async def create_from_environment(
+        self,
+        name: str,
+        selection: Selection = "top-level",
+        *,
+        without: Iterable[str] = (),
+        strict: bool = False,
+        python_version: str | None = None,
+        package_requirements: Iterable[Any] | None = None,
+        image_type: str | None = None,
+        allow_source: bool = False,
+        tell: bool = True,
+    ) -> Snapshot:
+        """See `Client.create_from_environment`."""
+        environment = read_environment(selection, without=without, strict=strict)
+        if tell:
+            environment.tell()
+        spec = spec_of_environment(
+            environment, python_version, package_requirements, image_type, allow_source
+        )
+        return Snapshot(await self.send(calls.create(name, spec)), environment)
 
     async def delete_managed_image(self, name: str) -> None:
         """See `Client.delete_managed_image`."""
@@ -221,14 +247,17 @@ class AsyncClient:
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Alteration:
         """See `Client.preview_alteration`."""
-        return await self.send(
-            calls.preview(
-                name, requirements, package_requirements, python_version, image_type, allow_source
-            )
-        )
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras,
+            allow_source,
+        )  # fmt: skip
+        return await self.send(calls.preview(name, spec))
 
     async def get_alteration(self, name: str, alteration_id: int) -> Alteration:
         """See `Client.get_alteration`."""
@@ -263,47 +292,3 @@ class AsyncClient:
     async def compare_managed_images(self, left: str, right: str) -> Comparison:
         """See `Client.compare_managed_images`."""
         return await self.send(calls.compare(left, right))
-
-    async def list_base_images(self, *, everything: bool = False) -> tuple[Image, ...]:
-        """See `Client.list_base_images`."""
-        return await self.send(calls.base_images(everything))
-
-    async def list_audit_events(
-        self,
-        *,
-        event: str = "",
-        user_name: str = "",
-        object_name: str = "",
-        since: date | None = None,
-        until: date | None = None,
-    ) -> AsyncIterator[AuditEvent]:
-        """See `Client.list_audit_events`."""
-        filters = {
-            "event": event,
-            "userName": user_name,
-            "objectName": object_name,
-            "since": since,
-            "until": until,
-        }
-        async for found in self._pages(lambda token: calls.audit_events(filters, token, 100)):
-            yield found
-
-    async def get_identity(self) -> Identity:
-        """See `Client.get_identity`."""
-        return await self.send(calls.identity())
-
-    async def get_instance(self) -> Instance:
-        """See `Client.get_instance`."""
-        return await self.send(calls.instance())
-
-    async def list_models(self, workspace_id: str) -> tuple[Model, ...]:
-        """See `Client.list_models`."""
-        return await self.send(calls.list_models(workspace_id))
-
-    async def swap_model_image(self, model_id: str, name: str, build: int | None = None) -> Model:
-        """See `Client.swap_model_image`."""
-        return await self.send(calls.swap_model_image(model_id, name, build))
-
-    async def resolve_model_image(self, model_id: str) -> ModelImage:
-        """See `Client.resolve_model_image`."""
-        return await self.send(calls.resolve_model_image(model_id))

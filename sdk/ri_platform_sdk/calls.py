@@ -9,7 +9,9 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from ri_platform_sdk import answers, models
-from ri_platform_sdk.requirements import Requirements, wire_packages, wire_requirements
+from ri_platform_sdk.files import Files
+from ri_platform_sdk.readings import Reading, reading_of
+from ri_platform_sdk.specs import Spec
 
 T = TypeVar("T")
 
@@ -35,49 +37,16 @@ def one_image(body: Any) -> models.Image:
     return answers.image_of(body["image"])
 
 
-def create(
-    name: str,
-    requirements: Requirements,
-    package_requirements: Any,
-    python_version: str | None,
-    image_type: str | None,
-    allow_source: bool,
-) -> Call[models.Image]:
-    body: dict[str, Any] = {
-        "name": name,
-        "pipRequirements": wire_requirements(requirements, python_version),
-        "packageRequirements": wire_packages(package_requirements),
-        "allowSource": allow_source,
-    }
-    if python_version is not None:
-        body["pythonVersion"] = python_version
-    if image_type is not None:
-        body["imageType"] = image_type
-    return Call("POST", "/v1/images", one_image, body)
+def create(name: str, spec: Spec) -> Call[models.Image]:
+    return Call("POST", "/v1/images", one_image, {"name": name, **spec.body()})
 
 
-def update(
-    name: str,
-    requirements: Requirements | None,
-    package_requirements: Any,
-    python_version: str | None,
-    image_type: str | None,
-    allow_source: bool | None,
-) -> Call[models.Image]:
-    given = altered(requirements, package_requirements, python_version, image_type, allow_source)
-    return Call("PATCH", path_of(name), one_image, given)
+def update(name: str, spec: Spec) -> Call[models.Image]:
+    return Call("PATCH", path_of(name), one_image, spec.body())
 
 
-def preview(
-    name: str,
-    requirements: Requirements | None,
-    package_requirements: Any,
-    python_version: str | None,
-    image_type: str | None,
-    allow_source: bool | None,
-) -> Call[models.Alteration]:
-    given = altered(requirements, package_requirements, python_version, image_type, allow_source)
-    return Call("POST", path_of(name, ":preview"), one_alteration, given)
+def preview(name: str, spec: Spec) -> Call[models.Alteration]:
+    return Call("POST", path_of(name, ":preview"), one_alteration, spec.body())
 
 
 def one_alteration(body: Any) -> models.Alteration:
@@ -90,26 +59,6 @@ def alteration(name: str, number: int) -> Call[models.Alteration]:
 
 def build_alteration(name: str, number: int) -> Call[models.Image]:
     return Call("POST", path_of(name, f"/alterations/{number}:build"), one_image)
-
-
-def altered(
-    requirements: Requirements | None,
-    package_requirements: Any,
-    python_version: str | None,
-    image_type: str | None,
-    allow_source: bool | None,
-) -> dict[str, Any]:
-    """What an alteration says: what is not given is left out, and stays as it is."""
-    body: dict[str, Any] = {
-        "pythonVersion": python_version,
-        "imageType": image_type,
-        "allowSource": allow_source,
-    }
-    if requirements is not None:
-        body["pipRequirements"] = wire_requirements(requirements, python_version)
-    if package_requirements is not None:
-        body["packageRequirements"] = wire_packages(package_requirements)
-    return {key: value for key, value in body.items() if value is not None}
 
 
 def get(name: str) -> Call[models.Image]:
@@ -154,27 +103,18 @@ def wire_filter(item: Any) -> dict[str, str]:
     return {"name": name, "version": version}
 
 
-def match(
-    requirements: Requirements,
-    package_requirements: Any,
-    python_version: str | None,
-    image_type: str | None,
-    limit: int,
-) -> Call[tuple[models.Match, ...]]:
-    body: dict[str, Any] = {
-        "pipRequirements": wire_requirements(requirements, python_version),
-        "packageRequirements": wire_packages(package_requirements),
-        "limit": limit,
-    }
-    if python_version is not None:
-        body["pythonVersion"] = python_version
-    if image_type is not None:
-        body["imageType"] = image_type
-
+def match(spec: Spec, limit: int) -> Call[tuple[models.Match, ...]]:
     def read(answer: Any) -> tuple[models.Match, ...]:
         return tuple(answers.match_of(item) for item in answer["matches"])
 
-    return Call("POST", "/v1/images:match", read, body, safe=True)
+    return Call("POST", "/v1/images:match", read, {**spec.body(), "limit": limit}, safe=True)
+
+
+def read_requirements(
+    files: Files, python_version: str | None, groups: Iterable[str], extras: Iterable[str]
+) -> Call[Reading]:
+    spec = Spec(python_version=python_version, files=files, groups=groups, extras=extras)
+    return Call("POST", "/v1/requirements:read", reading_of, spec.body(), safe=True)
 
 
 def list_models(workspace_id: str) -> Call[tuple[models.Model, ...]]:

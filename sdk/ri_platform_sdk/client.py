@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from ri_platform_sdk.methods.alterations import AlterationMethods
 from ri_platform_sdk.methods.builds import BuildMethods
+from ri_platform_sdk.methods.files import FileMethods
 from ri_platform_sdk.methods.images import ImageMethods
 from ri_platform_sdk.methods.instance import InstanceMethods
 from ri_platform_sdk.methods.models import ModelMethods
 from ri_platform_sdk.transport import Transport
 
 
-class Client(ImageMethods, BuildMethods, AlterationMethods, ModelMethods, InstanceMethods):
+class Client(
+    ImageMethods, FileMethods, BuildMethods, AlterationMethods, ModelMethods, InstanceMethods
+):
     """Managed images on one instance, as the user of an API access token.
 
     `domain` is the address of the console, such as `https://images.example.org`; `api_key` a token from

@@ -1,4 +1,4 @@
-"""Our SDK: what it sends, how it reads requirements, when it tries again, what it raises."""
+"""Our SDK: what it sends, when it tries again, what it raises."""
 
 from __future__ import annotations
 
@@ -33,54 +33,18 @@ from tests.sdk.prompt import Instance, in_a_thread
 # --- requirements ---------------------------------------------------------------------------------------
 
 
-def test_a_requirements_file_is_read_with_what_people_have_in_it(tmp_path: Path) -> None:
-    (tmp_path / "base.txt").write_text("pandas[excel] >=2,<4  # tables\n")
-    file = tmp_path / "requirements.txt"
-    file.write_text(
-        "# models\n-r base.txt\nnumpy==2.4.6 \\\n    --hash=sha256:abc \\\n    --hash=sha256:def\n"
-        "pywin32; sys_platform == 'win32'\ntomli; python_version < '3.11'\nsix; sys_platform == 'linux'\n"
-    )
-    assert wire_requirements(file, "3.13") == [
-        {"name": "pandas[excel]", "versionSpecifier": "<4,>=2"},
-        {"name": "numpy", "versionSpecifier": "==2.4.6"},
-        {"name": "six", "versionSpecifier": ""},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("numpy\n-e .\n", "line 2: -e is an option"),
-        ("numpy\n\n???\n", "line 3: '???' is not a requirement"),
-        ("a @ https://example.org/a.whl\n", "is a URL"),
-    ],
-)
-def test_what_cannot_be_taken_over_is_told_with_its_line(
-    text: str, words: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "requirements.txt"
-    file.write_text(text)
-    with pytest.raises(InvalidRequest, match=words.replace("?", r"\?")):
-        wire_requirements(file)
-
-
-def test_a_lock_is_its_pins(tmp_path: Path) -> None:
-    file = tmp_path / "pylock.toml"
-    file.write_text(factories.lock_of(numpy="2.4.6", pandas="3.0.1"))
-    assert wire_requirements(file) == [
-        {"name": "numpy", "versionSpecifier": "==2.4.6"},
-        {"name": "pandas", "versionSpecifier": "==3.0.1"},
-    ]
-    file.write_text("[[packages]]\nversion = 1\n")
-    with pytest.raises(InvalidRequest, match=r"is not a pylock\.toml"):
-        wire_requirements(file)
-
-
 def test_requirements_come_in_every_form() -> None:
     given: list[Any] = ["numpy>=2", ("pandas", "3.0.1"), Client.pip_requirement("six")]
     assert [item["versionSpecifier"] for item in wire_requirements(given)] == [">=2", "3.0.1", ""]
-    with pytest.raises(InvalidRequest, match="as a list"):
-        wire_requirements("numpy")
+    for wrong, sentence in (
+        ("numpy", "as a list"),
+        (Path("requirements.txt"), r"files=\[…\]"),
+        (["a @ https://example.org/a.whl"], "is a URL"),
+        (["tomli; python_version < '3.11'"], "has a marker"),
+        (["???"], "is not a requirement"),
+    ):
+        with pytest.raises(InvalidRequest, match=sentence):
+            wire_requirements(wrong)  # type: ignore[arg-type]
 
 
 # --- retries --------------------------------------------------------------------------------------------

@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ri_platform_sdk import AsyncClient, Client
+from ri_platform_sdk import AsyncClient, Client, RequirementFile, read_environment
 from ri_platform_sdk.cli import main
 
 from tests.cast import Cast
 from tests.sdk.prompt import Instance, Prompt, in_a_thread
 
 ROOT = Path(__file__).resolve().parents[2]
+PROJECT = """[project]
+name = "churn"
+dependencies = ["pyjokes==0.8.3", "colorama; os_name == 'nt'"]
+[dependency-groups]
+serve = ["six"]
+"""
 # What changes the image comes after what only looks at it.
 CHANGING = ["rebuild_managed_image", "update_managed_image", "create_managed_image"]
 
@@ -46,11 +52,13 @@ def test_the_references_examples_run(instance: Instance, cast: Cast, building: N
     api_key = instance.token_for(cast.admin)
     known: dict[str, Any] = {
         "AsyncClient": AsyncClient, "Client": Client, "asyncio": asyncio,
+        "RequirementFile": RequirementFile, "read_environment": read_environment,
         "domain": instance.domain, "api_key": api_key,
     }  # fmt: skip
     run_example(Client.__doc__ or "", "Client", known)
     client = known["client"] = Client(instance.domain, api_key)
     run_example(AsyncClient.__doc__ or "", "AsyncClient", known)
+    run_example(read_environment.__doc__ or "", "read_environment", known)
     methods = [name for name in dir(Client) if not name.startswith("_")]
     ran = 0
     for name in [*(name for name in methods if name not in CHANGING), *CHANGING]:
@@ -66,8 +74,11 @@ def test_the_references_examples_run(instance: Instance, cast: Cast, building: N
 @pytest.mark.network
 @pytest.mark.django_db(transaction=True)
 def test_the_readmes_examples_run(
-    instance: Instance, cast: Cast, building: None, nobodys_prompt: Prompt
-) -> None:
+    instance: Instance, cast: Cast, building: None, nobodys_prompt: Prompt,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
     api_key = instance.token_for(cast.admin)
     readme = (ROOT / "sdk/README.md").read_text(encoding="utf-8")
     here = instance.domain.removeprefix("http://")
@@ -79,7 +90,7 @@ def test_the_readmes_examples_run(
                 assert answer.exit_code == 0, answer.output
                 assert is_shown(expected, answer.stdout), (expected, answer.stdout)
                 ran.add(command[1])
-    assert {"login", "create", "alter", "rollback", "restore", "audit"} <= ran
+    assert {"login", "create", "check", "snapshot", "alter", "rollback", "restore", "audit"} <= ran
     known = {"domain": instance.domain, "api_key": api_key}
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)):
         run_example(block, f"README block {number}", known)

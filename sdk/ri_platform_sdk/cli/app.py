@@ -8,7 +8,17 @@ from typing import Any
 import click
 
 from ri_platform_sdk import __version__
-from ri_platform_sdk.cli import builds, changes, comparing, images, instance, output, sign_in
+from ri_platform_sdk.cli import (
+    builds,
+    changes,
+    comparing,
+    files,
+    images,
+    instance,
+    output,
+    sign_in,
+    snapshot,
+)
 from ri_platform_sdk.cli.completion import completion
 from ri_platform_sdk.cli.session import Session, complete_contexts
 from ri_platform_sdk.errors import BuildFailed, NotFound, RIPlatformError
@@ -18,7 +28,10 @@ INTERRUPTED = 130  # 128 and SIGINT's number, as shells have it
 
 SECTIONS = {
     "Instances": (sign_in.login, sign_in.logout, sign_in.whoami, sign_in.context),
-    "Images": (images.list_images, images.show, images.match, images.create, images.rm, images.restore),
+    "Images": (
+        images.list_images, images.show, images.match, files.check, images.create, snapshot.snapshot,
+        images.rm, images.restore,
+    ),
     "Change an image": (changes.alter, changes.rebuild, changes.cancel, changes.rollback),
     "Look into an image": (
         builds.builds, builds.log, builds.lock, builds.sbom, builds.provenance, comparing.compare,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,11 +13,11 @@ from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
 from ri_platform_sdk.cli.comparing import print_changes
 from ri_platform_sdk.cli.images import confirm, finish, show_image
-from ri_platform_sdk.cli.options import Spec, image_name, no_wait_option, with_spec, yes_option
+from ri_platform_sdk.cli.options import image_name, no_wait_option, with_spec, yes_option
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.errors import InvalidRequest
 from ri_platform_sdk.models import Alteration
-from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.specs import Spec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -56,12 +57,10 @@ def alter(
     LIBRARIES, or those of a file, take the place of all that the image was asked for; --add and --drop change
     single ones. What is not named stays. Where nobody can be asked, nothing is built without --yes.
     """
-    wanted = requirements_after(session, name, spec, added, dropped)
-    body, alteration = session.ask(
-        calls.preview(
-            name, wanted, spec.packages or None, spec.python_version, spec.image_type, allow_source
-        )
-    )
+    wanted = replace(spec, allow_source=allow_source)
+    if added or dropped:
+        wanted = with_changes(session, name, wanted, added, dropped)
+    body, alteration = session.ask(calls.preview(name, wanted))
     with output.waiting(f"Resolving what {name} would have"):
         alteration = session.client.wait_for_alteration(name, alteration.id)
     body = session.ask(calls.alteration(name, alteration.id))[0]
@@ -84,13 +83,11 @@ def end_with_preview(session: Session, body: Any, wanted: bool) -> None:
         output.note("Nothing was built. Add --yes to build this.")
 
 
-def requirements_after(
+def with_changes(
     session: Session, name: str, spec: Spec, added: tuple[str, ...], dropped: tuple[str, ...]
-) -> Requirements | None:
-    """What the image shall be asked for; None leaves that as it is. Raises `InvalidRequest`."""
-    if not (added or dropped):
-        return spec.requirements if spec.libraries or spec.file else None
-    if spec.libraries or spec.file:
+) -> Spec:
+    """What the image is asked for at present, with single libraries changed. Raises `InvalidRequest`."""
+    if spec.requirements is not None or spec.files is not None:
         raise InvalidRequest("Name all libraries, or single ones with --add and --drop, not both.")
     present = {
         normalized(item): item for item in session.client.get_managed_image(name).requirements
@@ -101,7 +98,7 @@ def requirements_after(
                 f"{name} was not asked for {item}, so it cannot be dropped.", field="drop"
             )
     present |= {normalized(item): item for item in added}
-    return list(present.values())
+    return replace(spec, requirements=list(present.values()))
 
 
 def normalized(requirement: str) -> str:

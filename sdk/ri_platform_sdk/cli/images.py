@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -9,10 +12,11 @@ from rich.text import Text
 
 from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
-from ri_platform_sdk.cli.options import Spec, image_name, no_wait_option, with_spec, yes_option
+from ri_platform_sdk.cli.options import image_name, no_wait_option, with_spec, yes_option
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.errors import BuildFailed
 from ri_platform_sdk.models import Image, Match
+from ri_platform_sdk.specs import Spec
 
 PAGE_SIZE = 200
 STATUSES = ["BUILDING_FIRST_TIME", "REBUILDING", "READY", "FAILED", "OUTDATED"]
@@ -27,28 +31,34 @@ STATUSES = ["BUILDING_FIRST_TIME", "REBUILDING", "READY", "FAILED", "OUTDATED"]
 def create(session: Session, name: str, spec: Spec, allow_source: bool, no_wait: bool) -> None:
     """Create an image and wait for it.
 
-    LIBRARIES are requirements, such as numpy 'pandas>=2'.
+    LIBRARIES are requirements, such as numpy 'pandas>=2'. `ri-images check` shows what is read of files.
     """
-    call = calls.create(
-        name, spec.requirements, spec.packages, spec.python_version, spec.image_type, allow_source
-    )
-    body, image = session.ask(call)
+    body, image = session.ask(calls.create(name, replace(spec, allow_source=allow_source)))
     finish(session, body, image, no_wait)
 
 
-def finish(session: Session, body: Any, image: Image, no_wait: bool) -> None:
-    """Wait for the build that was asked for, and show the image, also if its build failed."""
+def finish(
+    session: Session,
+    body: Any,
+    image: Image,
+    no_wait: bool,
+    also: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Wait for the build that was asked for, and show the image, also if its build failed.
+
+    With `--json`, `also` is part of the answer.
+    """
     if no_wait:
-        session.answer(body, lambda: show_image(image))
+        session.answer({**body, **also}, lambda: show_image(image))
         return
     try:
         session.wait(image.name)
     except BuildFailed:
         if session.as_json:
-            output.print_json(session.ask(calls.get(image.name))[0])
+            output.print_json({**session.ask(calls.get(image.name))[0], **also})
         raise
     body, image = session.ask(calls.get(image.name))
-    session.answer(body, lambda: show_image(image))
+    session.answer({**body, **also}, lambda: show_image(image))
 
 
 @click.command("list", cls=Command, no="")
@@ -163,10 +173,7 @@ def match(session: Session, spec: Spec) -> None:
 
     Those that have all LIBRARIES come first, the smallest first; then those that have some.
     """
-    call = calls.match(
-        spec.requirements, spec.packages, spec.python_version, spec.image_type, limit=20
-    )
-    body, found = session.ask(call)
+    body, found = session.ask(calls.match(spec, limit=20))
     session.answer(body, lambda: show_matches(found))
     if not any(item.satisfies for item in found):
         click.get_current_context().exit(1)

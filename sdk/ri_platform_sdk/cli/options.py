@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ri_platform_sdk.cli.completion import complete_images
-from ri_platform_sdk.errors import InvalidRequest
-from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.cli.given import Given, spec_of
 
 image_name = click.argument("name", shell_complete=complete_images)
 build_option = click.option(
@@ -21,60 +18,62 @@ build_option = click.option(
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 no_wait_option = click.option("--no-wait", is_flag=True, help="Do not wait for the build.")
 
-
-@dataclass(frozen=True)
-class Spec:
-    """What an image shall contain, as the options say it; None where they say nothing."""
-
-    libraries: tuple[str, ...]
-    file: Path | None
-    packages: tuple[str, ...]
-    python_version: str | None
-    image_type: str | None
-
-    @property
-    def requirements(self) -> Requirements:
-        if self.file is not None and self.libraries:
-            raise InvalidRequest("Name libraries or a file, not both.")
-        return self.file if self.file is not None else list(self.libraries)
-
-    @property
-    def is_empty(self) -> bool:
-        return not any(
-            (self.libraries, self.file, self.packages, self.python_version, self.image_type)
-        )
-
-
-SPEC_OPTIONS = [
+FILE = click.Path(exists=True, dir_okay=False)
+GIVEN_OPTIONS = [
     click.argument("libraries", nargs=-1),
-    click.option("-r", "--requirements", "file", metavar="FILE",
-                 type=click.Path(path_type=Path, exists=True, dir_okay=False),
-                 help="A requirements.txt or pylock.toml."),
+    click.option("-r", "--requirements", "files", multiple=True, metavar="FILE",
+                 type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+                 help="A requirements.txt, pyproject.toml, environment.yml, notebook or lock, or - for the "
+                      "standard input; may be repeated."),
+    click.option("-c", "--constraints", "constraints", multiple=True, metavar="FILE", type=FILE,
+                 help="Versions of libraries that others bring, as with pip; may be repeated."),
+    click.option("--lock", metavar="FILE", type=FILE,
+                 help="A complete lock, such as uv.lock or pylock.toml; refused if it is none."),
+    click.option("--group", "groups", multiple=True, metavar="GROUP",
+                 help="Also this dependency group of the files; may be repeated."),
+    click.option("--extra", "extras", multiple=True, metavar="EXTRA",
+                 help="Also this extra of the files' project; may be repeated."),
+    click.option("--python", "python_version", metavar="X.Y", help="Python version."),
+]  # fmt: skip
+BASE_OPTIONS = [
     click.option("--os-package", "packages", multiple=True, metavar="PACKAGE",
                  help="An OS package, as name or name=version; may be repeated."),
-    click.option("--python", "python_version", metavar="X.Y", help="Python version."),
     click.option("--type", "image_type", type=click.Choice(["all", "images", "nlp", "tabular"]),
                  help="What the base image has."),
 ]  # fmt: skip
+
+
+def with_given(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command libraries and files, as one argument `given`."""
+
+    @wraps(command)
+    def gather(
+        *arguments: Any, libraries: Any, files: Any, constraints: Any, lock: Any, groups: Any,
+        extras: Any, python_version: Any, **rest: Any,
+    ) -> Any:  # fmt: skip
+        given = Given(libraries, files, constraints, lock, groups, extras, python_version)
+        return command(*arguments, given=given, **rest)
+
+    return decorated(gather, GIVEN_OPTIONS)
+
+
+def with_base(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options about what an image has beside libraries."""
+    return decorated(command, BASE_OPTIONS)
 
 
 def with_spec(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of an image's content, as one argument `spec`."""
 
     @wraps(command)
-    def gather(
-        *arguments: Any,
-        libraries: Sequence[str],
-        file: Path | None,
-        packages: Sequence[str],
-        python_version: str | None,
-        image_type: str | None,
-        **rest: Any,
-    ) -> Any:
-        spec = Spec(tuple(libraries), file, tuple(packages), python_version, image_type)
+    def gather(*arguments: Any, given: Given, packages: Any, image_type: Any, **rest: Any) -> Any:
+        spec = spec_of(given, packages, image_type)
         return command(*arguments, spec=spec, **rest)
 
-    decorated: Callable[..., Any] = gather
-    for option in reversed(SPEC_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return with_given(with_base(gather))
+
+
+def decorated(command: Callable[..., Any], options: list[Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command

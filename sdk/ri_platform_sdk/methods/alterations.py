@@ -8,9 +8,11 @@ from typing import Any
 
 from ri_platform_sdk import calls
 from ri_platform_sdk.errors import BuildFailed, WaitTimeout
+from ri_platform_sdk.files import Files
 from ri_platform_sdk.methods.sender import POLL_SECONDS, Sender
 from ri_platform_sdk.models import Alteration, Image
 from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.specs import Spec
 
 
 class AlterationMethods(Sender):
@@ -22,6 +24,9 @@ class AlterationMethods(Sender):
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Alteration:
         """Have an alteration resolved, without building it; what is not given stays as it is.
@@ -34,11 +39,11 @@ class AlterationMethods(Sender):
             >>> [change.name for change in alteration.changes.added]
             ['six']
         """
-        return self.send(
-            calls.preview(
-                name, requirements, package_requirements, python_version, image_type, allow_source
-            )
-        )
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras,
+            allow_source,
+        )  # fmt: skip
+        return self.send(calls.preview(name, spec))
 
     def get_alteration(self, name: str, alteration_id: int) -> Alteration:
         """A proposed alteration. Raises `NotFound`; an alteration is kept for a day."""

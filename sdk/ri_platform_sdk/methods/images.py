@@ -7,40 +7,51 @@ from typing import Any
 
 from ri_platform_sdk import calls
 from ri_platform_sdk.errors import NotFound
+from ri_platform_sdk.files import Files
 from ri_platform_sdk.methods.sender import Sender
 from ri_platform_sdk.models import Comparison, Image, Match, RemovedImage
 from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.specs import Spec
 
 
 class ImageMethods(Sender):
     def create_managed_image(
         self,
         name: str,
-        requirements: Requirements,
+        requirements: Requirements | None = None,
         package_requirements: Iterable[Any] | None = None,
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         allow_source: bool = False,
     ) -> Image:
         """Have a new image built; the build goes on in the background.
 
-        `requirements` are strings like `"numpy>=2"`, pairs of name and specifier, or a `pathlib.Path` of a
-        requirements.txt or a pylock.toml. `package_requirements` are packages of the base image's operating
-        system. `image_type` is `all`, `images`, `nlp` or `tabular`, `all` unless given; `python_version` is
-        `X.Y`, the newest unless given. With `allow_source`, libraries without a wheel are built from source.
+        `requirements` are strings like `"numpy>=2"`, or pairs of name and specifier. `files` are paths of
+        files that name libraries, such as a requirements.txt, pyproject.toml, uv.lock or environment.yml, or
+        texts as `RequirementFile`; the server reads them, and keeps them with the image. `groups` and
+        `extras` choose among those of the files. `package_requirements` are packages of the base image's
+        operating system. `image_type` is `all`, `images`, `nlp` or `tabular`, `all` unless given;
+        `python_version` is `X.Y`, else the one that the files name, else the newest. With `allow_source`,
+        libraries without a wheel are built from source.
 
         Raises `Conflict` if the name is taken, `InvalidRequest` for what cannot be asked for.
 
         Example:
             >>> client.create_managed_image("pricing", ["pyjokes"], python_version="3.11").status
             'BUILDING_FIRST_TIME'
+            >>> file = RequirementFile("pyproject.toml", '[dependency-groups]\\nserve = ["six"]')
+            >>> client.create_managed_image("serving", files=[file], groups=["serve"]).requirements
+            ('six',)
         """
-        return self.send(
-            calls.create(
-                name, requirements, package_requirements, python_version, image_type, allow_source
-            )
-        )
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras,
+            allow_source,
+        )  # fmt: skip
+        return self.send(calls.create(name, spec))
 
     def update_managed_image(
         self,
@@ -50,6 +61,9 @@ class ImageMethods(Sender):
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Image:
         """Make a new revision of an image; what is not given stays, and the present one stays usable.
@@ -61,11 +75,11 @@ class ImageMethods(Sender):
             >>> client.update_managed_image("hello", ["pyjokes==0.8.3", "six"]).status
             'REBUILDING'
         """
-        return self.send(
-            calls.update(
-                name, requirements, package_requirements, python_version, image_type, allow_source
-            )
-        )
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras,
+            allow_source,
+        )  # fmt: skip
+        return self.send(calls.update(name, spec))
 
     def get_managed_image(self, name: str) -> Image:
         """An image with its libraries and its newest build. Raises `NotFound`.
@@ -113,11 +127,14 @@ class ImageMethods(Sender):
 
     def match_managed_images(
         self,
-        requirements: Requirements,
+        requirements: Requirements | None = None,
         package_requirements: Iterable[Any] | None = None,
         python_version: str | None = None,
         image_type: str | None = None,
         *,
+        files: Files | None = None,
+        groups: Iterable[str] | None = None,
+        extras: Iterable[str] | None = None,
         limit: int = 20,
     ) -> tuple[Match, ...]:
         """READY images that meet requirements, the smallest first; then those that meet some of them.
@@ -126,9 +143,10 @@ class ImageMethods(Sender):
             >>> [(m.image.name, m.satisfies) for m in client.match_managed_images(["pyjokes>=0.8"])]
             [('hello', True)]
         """
-        return self.send(
-            calls.match(requirements, package_requirements, python_version, image_type, limit)
+        spec = Spec(
+            requirements, package_requirements, python_version, image_type, files, groups, extras
         )
+        return self.send(calls.match(spec, limit))
 
     def delete_managed_image(self, name: str) -> None:
         """Remove an image from the instance, for everybody.

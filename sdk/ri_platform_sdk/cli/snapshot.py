@@ -1,0 +1,87 @@
+"""An image of what is installed on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.text import Text
+
+from ri_platform_sdk import calls
+from ri_platform_sdk.cli import output
+from ri_platform_sdk.cli.images import finish
+from ri_platform_sdk.cli.options import no_wait_option, with_base
+from ri_platform_sdk.cli.session import Command, Session, pass_session
+from ri_platform_sdk.environment import (
+    Environment,
+    Selection,
+    read_environment,
+    spec_of_environment,
+)
+
+
+@click.command(cls=Command, no="the build fails")
+@click.argument("name")
+@click.option(
+    "--top-level", "selection", flag_value="top-level", default=True,
+    help="What was asked for by name or is needed by nothing else; this is the default.",
+)  # fmt: skip
+@click.option("--freeze", "selection", flag_value="freeze", help="Everything, pinned.")
+@click.option(
+    "--interpreter", metavar="PATH", default="",
+    help="The Python of another environment, such as .venv/bin/python.",
+)  # fmt: skip
+@click.option(
+    "--without", multiple=True, metavar="LIBRARY", help="Not this library; may be repeated."
+)
+@click.option("--strict", is_flag=True, help="Refuse what comes from a source folder or a URL.")
+@click.option("--python", "python_version", metavar="X.Y", help="Another Python version.")
+@with_base
+@click.option("--allow-source", is_flag=True, help="Build from source what has no wheel.")
+@click.option("--preview", is_flag=True, help="Show what would be taken, and end.")
+@no_wait_option
+@pass_session
+def snapshot(
+    session: Session, name: str, selection: Selection, interpreter: str, without: tuple[str, ...],
+    strict: bool, preview: bool, python_version: str | None, packages: tuple[str, ...],
+    image_type: str | None, allow_source: bool, no_wait: bool,
+) -> None:  # fmt: skip
+    """Create an image of what is installed here.
+
+    It takes the libraries and the Python version of the interpreter that runs this command. What comes from
+    a source folder or a URL is left out, since no index has it; what is left out is shown before.
+    """
+    environment = read_environment(
+        selection, interpreter=interpreter, without=without, strict=strict
+    )
+    if preview:
+        session.answer(environment_json(environment), lambda: show_environment(environment))
+        return
+    for sentence in environment.told():
+        output.note(output.printable(sentence))
+    spec = spec_of_environment(environment, python_version, packages, image_type, allow_source)
+    body, image = session.ask(calls.create(name, spec))
+    finish(session, body, image, no_wait, {"environment": environment_json(environment)})
+
+
+def environment_json(environment: Environment) -> dict[str, Any]:
+    """What was taken and left out, in the REST API's manner."""
+    return {
+        "pythonVersion": environment.python_version,
+        "requirements": list(environment.requirements),
+        "leftOut": [asdict(item) for item in environment.left_out],
+        "others": list(environment.others),
+    }
+
+
+def show_environment(environment: Environment) -> None:
+    rows: list[list[str | Text]] = []
+    for pinned in environment.requirements:
+        library, _, version = pinned.partition("==")
+        rows.append([Text("taken", "green"), library, version, ""])
+    for item in environment.left_out:
+        rows.append([Text("left out", "yellow"), item.name, item.version, item.reason])
+    output.print_table(["Outcome", "Library", "Version", "Why"], rows)
+    click.echo()
+    click.echo(f"Python {environment.python_version}; {len(environment.others)} other libraries.")
