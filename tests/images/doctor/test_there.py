@@ -59,7 +59,7 @@ def test_a_push_without_the_repository_fails_in_words(registry: LocalAWS) -> Non
 
 @pytest.mark.slow
 def test_a_worker_without_an_identity_is_told_so(registry: LocalAWS) -> None:
-    (finding,) = there.authorized("Builds worker")
+    (finding,) = there.check_authorization("Builds worker")
     assert finding.state == State.FAILED
     assert "has no AWS identity" in finding.found
 
