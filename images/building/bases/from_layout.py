@@ -18,6 +18,7 @@ from images.registry.distribution.descriptors import (
     Descriptor,
     Manifest,
     digest_of,
+    hex_of,
 )
 
 _LAYOUT_FILE = re.compile(r"oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}")
@@ -46,8 +47,7 @@ def from_oci_layout(path: Path, *, work: Path) -> ImageContent:
         raise BaseImageUnusable(f"{path.name} is not an OCI image layout.")
 
     def blob(digest: str) -> Path:
-        descriptor = Descriptor.from_json({"digest": digest})
-        return path / "blobs" / "sha256" / descriptor.digest.removeprefix("sha256:")
+        return path / "blobs" / "sha256" / hex_of(digest)
 
     def manifest_at(digest: str, media_type: str) -> Manifest:
         file = blob(digest)

@@ -22,6 +22,7 @@ from pathlib import Path
 from django.conf import settings
 
 from images.building.bases.content import blobs_of
+from images.building.bases.layout import complete_layout
 from images.building.cache import caches
 from images.building.commands import Deadline, Said, TimedOut, run_streaming
 from images.building.containers import cgroups, enter
@@ -35,7 +36,7 @@ from images.building.containers.sandbox import (
 )
 from images.building.pipeline import name_of
 from images.registry.distribution.client import RegistryClient
-from images.registry.distribution.descriptors import Descriptor
+from images.registry.distribution.descriptors import hex_of
 
 TOOLS = {"buildah": "buildah", "bwrap": "bubblewrap"}
 # Where containers/storage keeps unpacked images, in a work folder.
@@ -252,7 +253,7 @@ def base_layout(
     client: RegistryClient, repository: str, digest: str, layout: Path, check: Callable[[], None]
 ) -> Path:
     """A base image as an OCI layout in the folder `layout`, its layers from the cache or the registry."""
-    if (layout / "oci-layout").exists():
+    if (layout / "index.json").exists():
         return layout
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -260,13 +261,9 @@ def base_layout(
     kept = caches().layers
     for descriptor in blobs_of(manifest):
         check()
-        path = blobs / descriptor.digest.partition(":")[2]
+        path = blobs / hex_of(descriptor.digest)
         if not kept.take(name_of(descriptor.digest), path):
             client.download_blob(repository, descriptor, path)
             kept.keep(name_of(descriptor.digest), path)
-    (blobs / manifest.digest.partition(":")[2]).write_bytes(manifest.raw)
-    entry = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw)).to_json()
-    index = {"schemaVersion": 2, "manifests": [entry]}
-    (layout / "index.json").write_text(json.dumps(index))
-    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    complete_layout(layout, manifest)
     return layout
