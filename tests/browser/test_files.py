@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from images.models import BaseImage, ManagedImage
 from tests import factories
-from tests.browser.conftest import PHONE
+from tests.browser.pages import PHONE
 from tests.cast import Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
