@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from images.api import alteration_schemas, present, schemas
 from images.api.present import image_and_job
-from images.api.wanted_spec import altered
+from images.api.wanted_spec import altered_spec
 from images.models import Alteration, ManagedImage
 from images.models.lease import WorkState
 from images.operations import alterations
@@ -36,7 +36,7 @@ def preview_alteration(
 
     Ask for the alteration until its state is `succeeded` or `failed`. It is open for a day.
     """
-    spec, supplied = altered(image, wanted)
+    spec, supplied = altered_spec(image, wanted)
     return one(alterations.propose_alteration(Actor.of(request), image, spec, supplied=supplied))
 
 

@@ -9,7 +9,7 @@ from ninja import Query
 
 from images.api import match_schemas, present, schemas
 from images.api.present import image_and_job
-from images.api.wanted_spec import altered, spec_to_match, wanted_spec
+from images.api.wanted_spec import altered_spec, spec_to_match, wanted_spec
 from images.models import BaseImage, ManagedImage
 from images.operations import alterations, builds, images, removal
 from images.queries import capabilities, keyset, matching
@@ -146,7 +146,7 @@ def alter_image(
 
     For the image's owners; others create an image of their own.
     """
-    spec, supplied = altered(image, wanted)
+    spec, supplied = altered_spec(image, wanted)
     return image_and_job(
         alterations.alter_image_unseen(Actor.of(request), image, spec, supplied=supplied)
     )

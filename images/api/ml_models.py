@@ -217,7 +217,7 @@ def assignment_described(item: Assignment) -> dict[str, Any]:
     return {
         "id": item.pk,
         "state": item.state,
-        "standing": runtime_image.standing(item).name,
+        "standing": runtime_image.usability(item).name,
         "managed_image_name": item.image_name or None,
         "build": item.build_number,
         "custom_image": custom_image(item.external_reference, item.pull_secret),

@@ -62,7 +62,7 @@ def supplied_of(wanted: FilesIn, named: tuple[PipRequirement, ...]) -> Supplied 
     return Supplied(files, tuple(wanted.groups), tuple(wanted.extras))
 
 
-def altered(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:
+def altered_spec(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:
     """Of an image: what is given, and else what it was asked for. Raises `Invalid`."""
     if not wanted.model_fields_set:
         raise Invalid("Nothing was said that would be altered.")

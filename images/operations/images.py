@@ -55,7 +55,7 @@ def create_image(
             },
         )
         if not created:
-            raise name_taken(image)
+            raise name_taken_error(image)
         refuse_too_many(actor.user, spec)
         Build.objects.create(
             image=image,
@@ -84,7 +84,7 @@ def refuse_unavailable(spec: ImageSpec) -> None:
         raise Invalid(refusal, hint="Ask for wheels alone.", field="allow_source")
 
 
-def name_taken(image: ManagedImage) -> Conflict:
+def name_taken_error(image: ManagedImage) -> Conflict:
     if image.is_restorable:
         return Conflict(
             f"An image named {image.name} was removed, and its name is kept while it can be restored.",

@@ -80,7 +80,7 @@ def create_model(actor: Actor, workspace: Workspace, command: EditModel) -> MLMo
             model = MLModel.objects.create(workspace=workspace, created_by=actor.user, **columns)
             record_about("model.created", actor, model, workspace, **said_of(model))
     except IntegrityError as error:
-        raise name_taken(command.name) from error
+        raise name_taken_error(command.name) from error
     return model
 
 
@@ -106,7 +106,7 @@ def edit_model(actor: Actor, model: MLModel, command: EditModel) -> MLModel:
                 after={column: after[column] for column in changed},
             )
     except IntegrityError as error:
-        raise name_taken(command.name) from error
+        raise name_taken_error(command.name) from error
     return locked
 
 
@@ -127,7 +127,7 @@ def said_of(model: MLModel) -> dict[str, str]:
     return {column: getattr(model, column) for column in columns}
 
 
-def name_taken(name: str) -> Conflict:
+def name_taken_error(name: str) -> Conflict:
     return Conflict(
         f"There is a model named {name} in this workspace already.",
         hint="Choose another name.",

@@ -34,7 +34,7 @@ def remove_image(
     require(actor, Action.REMOVE_IMAGE, workspace)
     require_enabled()
     with transaction.atomic():
-        image = locked_named(name)
+        image = lock_named(name)
         if image.removed_at is not None:
             return
         if typed_name.strip() != image.name and is_used(image):
@@ -76,7 +76,7 @@ def restore_image(actor: Actor, name: str, *, workspace: Workspace | None = None
     require(actor, Action.RESTORE_IMAGE, workspace)
     require_enabled()
     with transaction.atomic():
-        image = locked_removed(name)
+        image = lock_removed(name)
         image.removed_at = image.removed_by = image.deletion_due_at = None
         image.status, image.updated_at = settled_status(image), timezone.now()
         image.save(
@@ -98,7 +98,7 @@ def delete_image(actor: Actor, name: str, *, workspace: Workspace | None = None)
     require(actor, Action.REMOVE_IMAGE, workspace)
     require_enabled()
     with transaction.atomic():
-        image = locked_named(name, removed=True)
+        image = lock_named(name, removed=True)
         if not image.is_restorable:
             return
         image.deletion_due_at = image.repository_due_at = timezone.now()
@@ -107,9 +107,9 @@ def delete_image(actor: Actor, name: str, *, workspace: Workspace | None = None)
         wake.after_commit(wake.Task.DELETE_REPOSITORY, image.pk)
 
 
-def locked_removed(name: str) -> ManagedImage:
+def lock_removed(name: str) -> ManagedImage:
     """The locked row of a removed image that can be restored. Raises `NotFound` or `Conflict`."""
-    image = locked_named(name, removed=True)
+    image = lock_named(name, removed=True)
     if not image.is_restorable:
         raise Conflict(
             f"{name} is being deleted, so it cannot be restored.",
@@ -118,7 +118,7 @@ def locked_removed(name: str) -> ManagedImage:
     return image
 
 
-def locked_named(name: str, *, removed: bool = False) -> ManagedImage:
+def lock_named(name: str, *, removed: bool = False) -> ManagedImage:
     """The locked row of this name; with `removed`, of an image that was removed. Raises `NotFound`."""
     images = ManagedImage.objects.select_for_update()
     image = images.filter(name=name).first() if is_valid_name(name) else None

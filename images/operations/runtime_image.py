@@ -48,7 +48,7 @@ class ImageNotBuiltYet(Unavailable):
     code = "image_not_built_yet"
 
 
-class Standing(enum.Enum):
+class Usability(enum.Enum):
     """Whether a model can run on its image; the value is the word for it."""
 
     USABLE = "Ready"
@@ -76,18 +76,18 @@ class Resolved:
     build_number: int | None
 
 
-def standing(assignment: Assignment) -> Standing:
+def usability(assignment: Assignment) -> Usability:
     """From rows that `Assignment.objects.with_image()` has loaded."""
     if assignment.external_reference:
         allowed = settings.ALLOW_EXTERNAL_CUSTOM_IMAGES
-        return Standing.USABLE if allowed else Standing.BLOCKED
+        return Usability.USABLE if allowed else Usability.BLOCKED
     image = assignment.image
     if image is None or image.removed_at is not None:
-        return Standing.REMOVED
+        return Usability.REMOVED
     if pulled_build(assignment) is not None:
-        return Standing.USABLE
+        return Usability.USABLE
     building = image.status == Status.BUILDING_FIRST_TIME
-    return Standing.BUILDING if building else Standing.FAILED
+    return Usability.BUILDING if building else Usability.FAILED
 
 
 def pulled_build(assignment: Assignment) -> Build | None:
@@ -134,20 +134,20 @@ def resolved(assignment: Assignment) -> Resolved:
 
 
 def refuse_unusable(assignment: Assignment) -> None:
-    match standing(assignment):
-        case Standing.BLOCKED:
+    match usability(assignment):
+        case Usability.BLOCKED:
             raise ExternalImagesNotAllowed
-        case Standing.REMOVED:
+        case Usability.REMOVED:
             raise ImageRemoved(
                 f"The managed image {assignment.image_name} was removed.",
                 hint="Choose another image, or have an Organization Administrator restore it.",
             )
-        case Standing.FAILED:
+        case Usability.FAILED:
             raise ImageFailed(
                 f"No build of {assignment.image_name} has succeeded.",
                 hint="Its page says why; build it again or choose another image.",
             )
-        case Standing.BUILDING:
+        case Usability.BUILDING:
             raise ImageNotBuiltYet(
                 f"{assignment.image_name} is still being built.",
                 hint="Ask again in a few seconds.",

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Concat
 from images.models import InstalledLibrary, ManagedImage, Status
 from images.models.managed_image import is_valid_name
 from images.queries.capabilities import require_enabled
-from images.queries.keyset import LibraryFilter, narrowed
+from images.queries.keyset import LibraryFilter, filter_images
 from workspaces.access import Actor
 from workspaces.guard import locates
 from workspaces.models import User
@@ -68,7 +68,7 @@ def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
 
     Search looks at the image's name and at the names of installed libraries.
     """
-    images = narrowed(
+    images = filter_images(
         ManagedImage.objects.visible_to(user), search=wanted.search, status=wanted.status
     )
     for library in wanted.libraries:

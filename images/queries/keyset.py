@@ -75,7 +75,7 @@ def page_of_images(user: User, wanted: ListFilter, token: str = "", size: int = 
     """The images that are wanted, by name. Raises `Invalid` for a token not ours."""
     after = ""
     if token:
-        after, wanted = opened(token)
+        after, wanted = read_page_token(token)
     found = names_after(user, wanted, after, size + 1)
     by_name = (
         ManagedImage.objects.filter(name__in=found[:size])
@@ -83,10 +83,10 @@ def page_of_images(user: User, wanted: ListFilter, token: str = "", size: int = 
         .order_by("name")
     )
     more = len(found) > size
-    return Page(list(by_name), sealed(found[size - 1], wanted) if more else token)
+    return Page(list(by_name), page_token(found[size - 1], wanted) if more else token)
 
 
-def narrowed(
+def filter_images(
     images: ManagedImageQuerySet, *, search: str = "", status: str = ""
 ) -> ManagedImageQuerySet:
     """Those of this status whose name has what is searched, or with a library whose name begins so."""
@@ -105,7 +105,7 @@ def names_after(user: User, wanted: ListFilter, after: str, limit: int) -> list[
     """The images' names in their order; by libraries alone, read from the index of libraries alone."""
     images = ManagedImage.objects.visible_to(user).filter(name__gt=after)
     if wanted.search or wanted.status or not wanted.libraries:
-        images = narrowed(images, search=wanted.search, status=wanted.status)
+        images = filter_images(images, search=wanted.search, status=wanted.status)
         for library in wanted.libraries:
             holding = InstalledLibrary.objects.current().filter(**library.conditions)
             images = images.filter(name__in=holding.order_by().values("current_of"))
@@ -120,12 +120,12 @@ def names_after(user: User, wanted: ListFilter, after: str, limit: int) -> list[
     return [name for name in found if name is not None]
 
 
-def sealed(after: str, wanted: ListFilter) -> str:
+def page_token(after: str, wanted: ListFilter) -> str:
     libraries = [[item.name, item.version] for item in wanted.libraries]
     return signing.dumps([after, libraries, wanted.search, wanted.status], salt=SALT)
 
 
-def opened(token: str) -> tuple[str, ListFilter]:
+def read_page_token(token: str) -> tuple[str, ListFilter]:
     try:
         after, libraries, search, status = signing.loads(token, salt=SALT)
     except signing.BadSignature as error:

@@ -61,7 +61,7 @@ def match_images(user: User, wanted: ImageSpec, *, name: str = "", limit: int = 
     for.
     """
     # What the database does not see, extras and OS packages, may move some down: hence a margin.
-    candidates = narrowed(user, wanted, name, limit * 4)
+    candidates = candidate_images(user, wanted, name, limit * 4)
     names = {requirement.normalized_name for requirement in wanted.pip_requirements}
     installed: dict[int, dict[str, str]] = defaultdict(dict)
     rows = InstalledLibrary.objects.filter(
@@ -99,7 +99,7 @@ def wanted_by_model(model: MLModel) -> ImageSpec:
     return ImageSpec("", model.python_version, model.needs)
 
 
-def on_build(model: MLModel, build: Build | None) -> list[Requirement]:
+def requirements_on_build(model: MLModel, build: Build | None) -> list[Requirement]:
     """Each of a model's requirements with what a build has for it; nothing is met by no build."""
     wanted = wanted_by_model(model)
     if build is None:
@@ -115,7 +115,7 @@ def on_build(model: MLModel, build: Build | None) -> list[Requirement]:
     ]
 
 
-def narrowed(user: User, wanted: ImageSpec, name: str, limit: int) -> list[ManagedImage]:
+def candidate_images(user: User, wanted: ImageSpec, name: str, limit: int) -> list[ManagedImage]:
     """Usable images in about the order that `match_images` promises."""
     images = ManagedImage.objects.visible_to(user).usable()
     if wanted.image_type:

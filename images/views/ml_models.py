@@ -12,10 +12,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from images.forms import ModelForm
 from images.models import Assignment, AssignmentState, MLModel
 from images.operations import ml_models
-from images.operations.runtime_image import Standing, pulled_build, resolved, standing
+from images.operations.runtime_image import Usability, pulled_build, resolved, usability
 from images.queries import progress
 from images.queries.base_images import newest_python
-from images.queries.matching import on_build
+from images.queries.matching import requirements_on_build
 from images.views.polling import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
@@ -36,7 +36,7 @@ def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     found = ml_models.list_models(workspace, search)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     rows = [
-        (model, [(assignment, standing(assignment)) for assignment in model.assignments.all()])
+        (model, [(assignment, usability(assignment)) for assignment in model.assignments.all()])
         for model in page.object_list
     ]
     context = {
@@ -48,7 +48,7 @@ def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "may_create": allows(actor, Action.CREATE_MODEL, workspace),
         "refusal": TABLE[Action.CREATE_MODEL].refusal,
         "poll": any(
-            assignment.state == AssignmentState.WAITING or stands == Standing.BUILDING
+            assignment.state == AssignmentState.WAITING or stands == Usability.BUILDING
             for _, present in rows
             for assignment, stands in present
         ),
@@ -83,7 +83,7 @@ def detail(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
     history = list(Assignment.objects.with_image().filter(model=model)[: HISTORY + 2])
     current = next((item for item in history if item.state == AssignmentState.CURRENT), None)
     waiting = next((item for item in history if item.state == AssignmentState.WAITING), None)
-    stands = standing(current) if current else None
+    stands = usability(current) if current else None
     build = pulled_build(current) if current else None
     context = {
         "workspace": workspace,
@@ -92,17 +92,17 @@ def detail(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
         "current": current,
         "waiting": waiting,
         "waiting_build": newest_build(
-            waiting or (current if stands == Standing.BUILDING else None)
+            waiting or (current if stands == Usability.BUILDING else None)
         ),
         "standing": stands,
         "build": build,
-        "resolved": resolved(current) if current and stands == Standing.USABLE else None,
-        "requirements": on_build(model, build),
+        "resolved": resolved(current) if current and stands == Usability.USABLE else None,
+        "requirements": requirements_on_build(model, build),
         "history": [item for item in history if item.state == AssignmentState.PAST][:HISTORY],
         "may_swap": allows(actor, Action.SWAP_IMAGE, workspace),
         "may_edit": allows(actor, Action.EDIT_MODEL, workspace),
         "refusal": TABLE[Action.SWAP_IMAGE].refusal,
-        "poll": waiting is not None or stands == Standing.BUILDING,
+        "poll": waiting is not None or stands == Usability.BUILDING,
     }
     return page_or_part(request, "ml_models/model.html", "ml_models/_model.html", context)
 

@@ -19,7 +19,7 @@ from images.queries.comparison import versions_in
 from images.queries.images import image_named
 from images.queries.kept_builds import kept_builds
 from images.queries.library_changes import differences
-from images.queries.matching import match_images, on_build, wanted_by_model
+from images.queries.matching import match_images, requirements_on_build, wanted_by_model
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
 from workspaces.access import Action, Actor
@@ -71,7 +71,7 @@ def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: st
         "after": after,
         "before": before,
         "present": present,
-        "requirements": on_build(model, after),
+        "requirements": requirements_on_build(model, after),
         "changes": differences(versions_in(before), versions_in(after)),
         "builds": kept_builds(image)[:BUILDS],
     }
@@ -107,7 +107,11 @@ def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRes
         else:
             messages.success(request, f"{made.image_name} is being built for {model.name}.")
             return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
-    context = {**common(workspace, model), "form": form, "requirements": on_build(model, None)}
+    context = {
+        **common(workspace, model),
+        "form": form,
+        "requirements": requirements_on_build(model, None),
+    }
     return render_form(request, "ml_models/swap_build.html", context)
 
 

@@ -68,7 +68,7 @@ def change_role(actor: Actor, user: User, role: str) -> User:
     require(actor, Action.MANAGE_ACCOUNTS)
     refuse_unknown_role(role)
     with transaction.atomic():
-        locked = locked_account(user)
+        locked = lock_account(user)
         require_over(actor, locked.role, role)
         if role != InstanceRole.ORGANIZATION_ADMINISTRATOR:
             refuse_last_administrator(locked)
@@ -88,7 +88,7 @@ def deactivate_account(actor: Actor, user: User) -> User:
     if user.pk == actor.user.pk:
         raise Conflict("This is your own account.", hint="Let another administrator do it.")
     with transaction.atomic():
-        locked = locked_account(user)
+        locked = lock_account(user)
         require_over(actor, locked.role)
         refuse_last_administrator(locked)
         if locked.is_active:
@@ -102,7 +102,7 @@ def reactivate_account(actor: Actor, user: User) -> User:
     """Let an account sign in again."""
     require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
-        locked = locked_account(user)
+        locked = lock_account(user)
         require_over(actor, locked.role)
         if not locked.is_active:
             locked.is_active = True
@@ -119,7 +119,7 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
     """
     require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
-        locked = locked_account(user)
+        locked = lock_account(user)
         require_over(actor, locked.role)
         # Random rather than unusable: Django makes no links for accounts that cannot have a password.
         locked.set_password(secrets.token_urlsafe(32))
@@ -135,7 +135,7 @@ def remove_second_factors(actor: Actor, user: User) -> User:
     """
     require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
-        locked = locked_account(user)
+        locked = lock_account(user)
         require_over(actor, locked.role)
         Authenticator.objects.filter(user=locked).delete()
         sessions = UserSession.objects.filter(user=locked)
@@ -168,7 +168,7 @@ def require_over(actor: Actor, *roles: str) -> None:
         require(actor, Action.APPOINT_ADMINISTRATORS)
 
 
-def locked_account(user: User) -> User:
+def lock_account(user: User) -> User:
     """The locked row. It serializes changes: two administrators cannot demote each other at once."""
     until_commit("accounts")
     return User.objects.select_for_update().get(pk=user.pk)

@@ -52,7 +52,7 @@ def edit_member(actor: Actor, membership: Membership, role: str) -> Membership:
     require(actor, Action.MANAGE_MEMBERS, membership.workspace)
     refuse_unknown_role(role)
     with transaction.atomic():
-        locked = locked_membership(membership)
+        locked = lock_membership(membership)
         if role not in WORKSPACE_ADMINISTRATORS:
             refuse_last_administrator(locked)
         before, locked.role = locked.role, role
@@ -69,7 +69,7 @@ def remove_member(actor: Actor, membership: Membership) -> None:
     """
     require(actor, Action.MANAGE_MEMBERS, membership.workspace)
     with transaction.atomic():
-        locked = locked_membership(membership)
+        locked = lock_membership(membership)
         refuse_last_administrator(locked)
         locked.workspace.tokens.filter(user=locked.user).delete()
         record("workspace.member_removed", actor, locked, role=locked.role)
@@ -86,7 +86,7 @@ def membership_of(workspace: Workspace, user_id: int) -> Membership:
     return found
 
 
-def locked_membership(membership: Membership) -> Membership:
+def lock_membership(membership: Membership) -> Membership:
     """The row, with its workspace locked: two administrators cannot remove each other at the same time."""
     Workspace.objects.select_for_update().get(pk=membership.workspace_id)
     return membership_of(membership.workspace, membership.user_id)

@@ -24,13 +24,13 @@ def edit_workspace(actor: Actor, workspace: Workspace, command: EditWorkspace) -
     with transaction.atomic():
         locked = Workspace.objects.select_for_update().get(pk=workspace.pk)
         before = {"name": locked.name, "description": locked.description}
-        locked.name, locked.description = named(command), command.description
+        locked.name, locked.description = valid_name(command), command.description
         after = {"name": locked.name, "description": locked.description}
         try:
             with transaction.atomic():
                 locked.save(update_fields=["name", "description"])
         except IntegrityError as error:
-            raise name_taken(command.name) from error
+            raise name_taken_error(command.name) from error
         record_about("workspace.edited", actor, locked, locked, before=before, after=after)
     return locked
 
@@ -41,13 +41,13 @@ def create_workspace(actor: Actor, command: EditWorkspace) -> Workspace:
     try:
         with transaction.atomic():
             workspace = Workspace.objects.create(
-                name=named(command), description=command.description
+                name=valid_name(command), description=command.description
             )
             record_about(
                 "workspace.created", actor, workspace, workspace, description=workspace.description
             )
     except IntegrityError as error:
-        raise name_taken(command.name) from error
+        raise name_taken_error(command.name) from error
     return workspace
 
 
@@ -77,14 +77,14 @@ def remove_workspace(actor: Actor, workspace: Workspace, typed_name: str) -> Non
         locked.delete()
 
 
-def named(command: EditWorkspace) -> str:
+def valid_name(command: EditWorkspace) -> str:
     name = command.name.strip()
     if not name:
         raise Invalid("A workspace needs a name.", field="name")
     return name
 
 
-def name_taken(name: str) -> Conflict:
+def name_taken_error(name: str) -> Conflict:
     return Conflict(
         f"There is a workspace named {name} already.", hint="Choose another name.", field="name"
     )

@@ -51,7 +51,7 @@ def follow_role(user: User, claims: dict[str, Any]) -> None:
     if role is None or role == user.role:
         return
     with transaction.atomic():
-        locked = accounts.locked_account(user)
+        locked = accounts.lock_account(user)
         try:
             if role != InstanceRole.ORGANIZATION_ADMINISTRATOR:
                 accounts.refuse_last_administrator(locked)

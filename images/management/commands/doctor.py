@@ -107,12 +107,12 @@ def trial(seconds: float) -> Iterator[Finding]:
                 yield turned_off()
                 continue
             send(task, number)
-            yield from awaited(number, part, seconds)
+            yield from wait_for_findings(number, part, seconds)
     finally:
         there.end(number)
 
 
-def awaited(number: int, part: str, seconds: float) -> list[Finding]:
+def wait_for_findings(number: int, part: str, seconds: float) -> list[Finding]:
     deadline = time.monotonic() + seconds
     while (found := there.answer_of(number, part)) is None:
         if time.monotonic() > deadline:

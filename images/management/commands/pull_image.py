@@ -35,7 +35,7 @@ class Command(BaseCommand):
         folder = options["folder"]
         if folder.exists():
             raise CommandError(f"{folder} exists already. Name a folder that does not.")
-        image, build = chosen(options["name"], options["build"])
+        image, build = find_build(options["name"], options["build"])
         take_identity()
         try:
             with connection.registry_client() as client:
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         )
 
 
-def chosen(name: str, number: int | None) -> tuple[ManagedImage, Build]:
+def find_build(name: str, number: int | None) -> tuple[ManagedImage, Build]:
     image = ManagedImage.objects.existing().filter(name=name).first()
     if image is None:
         raise CommandError(f"There is no managed image named {name}.")

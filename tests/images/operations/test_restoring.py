@@ -21,7 +21,7 @@ from images.models import (
 )
 from images.operations import removal
 from images.operations.images import create_image
-from images.operations.runtime_image import Standing, standing
+from images.operations.runtime_image import Usability, usability
 from images.queries.usage import use_of
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -178,12 +178,12 @@ def test_removing_what_models_run_on_needs_the_name_typed(cast: Cast, kept: Mana
         removal.remove_image(Actor(cast.admin), "kept")
     assert client.post(url, {"name": "kept"}).status_code == 302
     stands = model.assignments.get()
-    assert standing(stands) == Standing.REMOVED
+    assert usability(stands) == Usability.REMOVED
     page = cast.client(cast.member).get(reverse("model", args=[cast.workspace.pk, model.pk]))
     assert b"Image removed" in page.content
     removal.restore_image(Actor(cast.admin), "kept")
     stands.refresh_from_db()
-    assert standing(stands) == Standing.USABLE
+    assert usability(stands) == Usability.USABLE
 
 
 def test_models_still_say_so_when_the_image_is_deleted(cast: Cast, kept: ManagedImage) -> None:
@@ -191,7 +191,7 @@ def test_models_still_say_so_when_the_image_is_deleted(cast: Cast, kept: Managed
     removal.remove_image(Actor(cast.admin), "kept", typed_name="kept")
     ManagedImage.objects.get(pk=kept.pk).delete()
     stands = model.assignments.get()
-    assert (stands.image, stands.label, standing(stands)) == (None, "kept", Standing.REMOVED)
+    assert (stands.image, stands.label, usability(stands)) == (None, "kept", Usability.REMOVED)
 
 
 def test_beyond_those_that_are_shown_models_are_counted(cast: Cast, kept: ManagedImage) -> None:

@@ -13,9 +13,9 @@ from images.operations.runtime_image import (
     ImageNotBuiltYet,
     ImageRemoved,
     NoImage,
-    Standing,
+    Usability,
     resolve,
-    standing,
+    usability,
     validate_image,
 )
 from images.operations.swaps import ExternalChoice, ExternalImagesNotAllowed, ManagedChoice
@@ -37,8 +37,8 @@ def model(cast: Cast, image: ManagedImage) -> MLModel:
     return factories.make_model(cast.workspace, image=image)
 
 
-def standing_of(model: MLModel) -> Standing:
-    return standing(Assignment.objects.current().with_image().get(model=model))
+def standing_of(model: MLModel) -> Usability:
+    return usability(Assignment.objects.current().with_image().get(model=model))
 
 
 def test_a_model_pulls_the_current_build_by_its_digest(model: MLModel, image: ManagedImage) -> None:
@@ -55,7 +55,7 @@ def test_an_outdated_image_and_one_that_is_rebuilt_are_pulled_as_well(
     for status in (Status.OUTDATED, Status.REBUILDING):
         image = factories.make_image(f"is-{status.lower()}", base=base, status=status)
         model = factories.make_model(cast.workspace, image=image)
-        assert standing_of(model) == Standing.USABLE
+        assert standing_of(model) == Usability.USABLE
         assert resolve(model).image_name == image.name
 
 
@@ -81,12 +81,12 @@ def test_without_an_image_a_model_runs_on_nothing(cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("status", "expected", "error"),
     [
-        (Status.BUILDING_FIRST_TIME, Standing.BUILDING, ImageNotBuiltYet),
-        (Status.FAILED, Standing.FAILED, ImageFailed),
+        (Status.BUILDING_FIRST_TIME, Usability.BUILDING, ImageNotBuiltYet),
+        (Status.FAILED, Usability.FAILED, ImageFailed),
     ],
 )
 def test_an_image_that_was_never_built_says_whether_to_wait(
-    status: Status, expected: Standing, error: type[DomainError], cast: Cast, base: BaseImage
+    status: Status, expected: Usability, error: type[DomainError], cast: Cast, base: BaseImage
 ) -> None:
     image = factories.make_image("fresh", base=base, status=status)
     model = factories.make_model(cast.workspace, image=image)
@@ -99,11 +99,11 @@ def test_a_removed_image_is_told_and_its_restoring_brings_it_back(
     cast: Cast, model: MLModel
 ) -> None:
     removal.remove_image(Actor(cast.admin), "churn", typed_name="churn")
-    assert standing_of(model) == Standing.REMOVED
+    assert standing_of(model) == Usability.REMOVED
     with pytest.raises(ImageRemoved, match="churn was removed"):
         resolve(model)
     removal.restore_image(Actor(cast.admin), "churn")
-    assert standing_of(model) == Standing.USABLE
+    assert standing_of(model) == Usability.USABLE
 
 
 def test_external_images_that_are_not_allowed_any_more_block_the_model(
@@ -111,18 +111,18 @@ def test_external_images_that_are_not_allowed_any_more_block_the_model(
 ) -> None:
     swaps.swap_image(Actor(cast.member), model, ExternalChoice(EXTERNAL))
     settings.ALLOW_EXTERNAL_CUSTOM_IMAGES = False
-    assert standing_of(model) == Standing.BLOCKED
+    assert standing_of(model) == Usability.BLOCKED
     with pytest.raises(ExternalImagesNotAllowed):
         resolve(model)
 
 
 def test_each_standing_is_shown_by_a_status_mark() -> None:
-    assert {item: item.status for item in Standing} == {
-        Standing.USABLE: "ready",
-        Standing.BUILDING: "building_first_time",
-        Standing.FAILED: "failed",
-        Standing.REMOVED: "removed",
-        Standing.BLOCKED: "blocked",
+    assert {item: item.status for item in Usability} == {
+        Usability.USABLE: "ready",
+        Usability.BUILDING: "building_first_time",
+        Usability.FAILED: "failed",
+        Usability.REMOVED: "removed",
+        Usability.BLOCKED: "blocked",
     }
 
 

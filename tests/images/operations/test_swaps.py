@@ -12,7 +12,7 @@ from images.errors import ResolutionFailed
 from images.jobs.build_outcome import Product, fail, succeed
 from images.models import Assignment, BaseImage, Build, ManagedImage, MLModel, Status
 from images.operations import removal, swaps
-from images.operations.runtime_image import Standing, standing
+from images.operations.runtime_image import Usability, usability
 from images.operations.swaps import ExternalChoice, ManagedChoice
 from ri_platform.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests import factories
@@ -175,7 +175,7 @@ def test_a_model_without_an_image_takes_the_one_that_is_being_built(
     model = factories.make_model(cast.workspace)
     made = swaps.build_one_that_fits(Actor(cast.member), model, "churn")
     assert made.state == "current"
-    assert standing(current(model)) == Standing.BUILDING
+    assert usability(current(model)) == Usability.BUILDING
 
 
 def test_what_cannot_be_created_leaves_nothing_behind(cast: Cast, model: MLModel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from images.models import BaseImage, ManagedImage, Status
-from images.queries.matching import Match, Missing, match_images, on_build
+from images.queries.matching import Match, Missing, match_images, requirements_on_build
 from images.requirements import OSPackage, PipRequirement
 from images.spec import ImageSpec
 from tests import factories
@@ -119,6 +119,9 @@ def test_each_of_a_models_requirements_is_held_against_a_build(
         {"name": "pandas", "extras": [], "specifier": ""},
     ]
     model = factories.make_model(cast.workspace, pip_requirements=requirements)
-    told = [(item.text, item.installed, item.met) for item in on_build(model, image.current_build)]
+    told = [
+        (item.text, item.installed, item.met)
+        for item in requirements_on_build(model, image.current_build)
+    ]
     assert told == [("numpy>=2", "1.26.4", False), ("attrs", "24.1", True), ("pandas", "", False)]
-    assert not any(item.met for item in on_build(model, None))
+    assert not any(item.met for item in requirements_on_build(model, None))
