@@ -27,6 +27,7 @@ main() {
   install "$lock"
   if [ "$lock" != "$DEV" ]; then leave_out setuptools; fi
   leave_out_translations
+  leave_out_services
   echo "$lock $(contents "$lock")" > "$STAMP"
   echo "Installed in $((SECONDS - begun)) s."
 }
@@ -122,6 +123,13 @@ leave_out() { .venv/bin/uv pip uninstall --quiet --python .venv/bin/python "$@" 
 # The console speaks one language.
 leave_out_translations() {
   find .venv/lib -path '*/locale/*' -name '*.[mp]o' ! -path '*/locale/en*' -delete
+}
+
+# botocore describes some 400 services. The platform calls ECR, signs in by STS and SSO, and makes the local
+# AWS's accounts by IAM.
+leave_out_services() {
+  find .venv/lib -path '*/botocore/data/*' -type d -prune ! -name ecr ! -name iam ! -name sts ! -name sso ! -name sso-oidc \
+    ! -name signin -exec rm -rf {} +
 }
 
 # --- what people see ----------------------------------------------------------------------------------------

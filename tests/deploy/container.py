@@ -79,14 +79,14 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         "--storage-driver", "overlay",
     ]  # fmt: skip
 
-    # Newer versions ask for a million open files and processes, which not every root may.
+    # Newer versions ask for a million open files and processes, which not every root may. Others lower the
+    # processes to 32,768 before they look.
     limits = [
         f"--ulimit={name}={limit}:{limit}"
         for name, limit in (
-            ("nofile", resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-            ("nproc", resource.getrlimit(resource.RLIMIT_NPROC)[1]),
+            ("nofile", limit_of(resource.RLIMIT_NOFILE)),
+            ("nproc", min(32_768, limit_of(resource.RLIMIT_NPROC))),
         )
-        if limit != resource.RLIM_INFINITY
     ]
 
     def run(*arguments: str) -> str:
@@ -131,6 +131,12 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         subprocess.run([*buildah, "rm", "--all"], capture_output=True, check=False)
         subprocess.run([*buildah, "rmi", "--all", "--force"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def limit_of(what: int) -> int:
+    """The hard limit of this process, which a root of few privileges may not raise."""
+    hard = resource.getrlimit(what)[1]
+    return 1 << 20 if hard == resource.RLIM_INFINITY else hard
 
 
 def labels() -> list[str]:

@@ -532,7 +532,7 @@ def test_it_works_in_a_chroot_whose_root_is_no_mount_point(tmp_path: Path) -> No
         done
         cat > tmp/try.py <<END
         import django; django.setup()
-        from images.building import container
+        from images.building.containers import container
         print([container.trial(kind) for kind in ("packages", "confined")])
         END
         chroot . sh -c 'cd {os.getcwd()}; exec {sys.executable} /tmp/try.py'
