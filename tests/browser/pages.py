@@ -18,6 +18,18 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+DROP = """(place, files) => {
+  const data = new DataTransfer();
+  for (const [name, text] of files) data.items.add(new File([text], name));
+  for (const type of ["dragover", "drop"])
+    place.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+def drop_files(page: Page, *files: tuple[str, str]) -> None:
+    """Drop files, name and text each, on the form's libraries, and wait until they were read."""
+    page.get_by_label("Libraries").evaluate(DROP, list(files))
+    page.locator("summary", has_text=files[-1][0]).wait_for()
 
 
 @pytest.fixture

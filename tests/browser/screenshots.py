@@ -23,6 +23,7 @@ from images.building.locks.dependencies import with_dependencies
 from images.jobs import upgrades
 from images.jobs.journal import Journal
 from images.models import (
+    Alteration,
     BaseImage,
     Build,
     BuildHost,
@@ -31,13 +32,15 @@ from images.models import (
     InstalledLibrary,
     ManagedImage,
     MLModel,
+    RequirementFiles,
     Status,
 )
 from images.models.lease import WorkState
 from images.operations import removal, swaps
+from images.requirement_files import Supplied, SuppliedFile
 from images.requirements import PipRequirement
 from tests import factories
-from tests.browser.pages import DESKTOP, PHONE
+from tests.browser.pages import DESKTOP, PHONE, drop_files
 from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.models import User, Workspace
@@ -48,6 +51,18 @@ LOOKS = {
     for name, viewport in (("desktop", DESKTOP), ("phone", PHONE))
     for scheme in ("light", "dark")
 }
+
+
+PROJECT = """\
+[project]
+name = "credit-scoring"
+requires-python = ">=3.11"
+dependencies = ["numpy>=2", "pandas", "tomli; python_version < '3.11'"]
+[project.optional-dependencies]
+serve = ["flask"]
+[dependency-groups]
+dev = ["pytest"]
+"""
 
 
 @dataclass(frozen=True)
@@ -212,6 +227,23 @@ def test_pictures_of_an_image_of_others(camera: Camera, cast: Cast, base: BaseIm
     camera.shoot(page, "others-menu", whole=False)
 
 
+def changed_files(image: ManagedImage) -> Alteration:
+    """An alteration of an image that was asked for with a file, which it changes."""
+    before, after = (
+        RequirementFiles.objects.create(
+            image=image,
+            content=Supplied((SuppliedFile("pyproject.toml", text),), ("dev",)).as_json(),
+        )
+        for text in (PROJECT, PROJECT.replace("numpy>=2", "numpy>=2.5"))
+    )
+    image.builds.update(requirement_files=before)
+    proposed = factories.make_alteration(
+        image, lock=factories.lock_of(numpy="2.5.0", pandas="2.3.3", polars="1.9")
+    )
+    Alteration.objects.filter(pk=proposed.pk).update(requirement_files=after)
+    return proposed
+
+
 def account_pages(cast: Cast, page: Page, shoot: Callable[[str], None]) -> None:
     """One's own account; what protects it asks for the password once more."""
     page.goto("/account/authenticator")
@@ -312,12 +344,14 @@ def test_pictures(camera: Camera, cast: Cast, base: BaseImage) -> None:
     page.get_by_label("Name").fill("nightly-training")
     page.get_by_role("button", name="Create Token").click()
     shoot("token-made")
+    page.goto(f"{pane}/new")
+    page.get_by_label("Libraries").fill("scikit-learn\nscipy=1.14\n-e .")
+    drop_files(page, ("pyproject.toml", PROJECT), ("constraints.txt", "numpy<3\n"))
+    page.locator("summary", has_text="pyproject.toml").click()
+    shoot("new-read")
+    alteration = changed_files(ManagedImage.objects.get(name="credit-scoring"))
     page.goto(f"{pane}/image/credit-scoring/alter")
     shoot("alter")
-    alteration = factories.make_alteration(
-        ManagedImage.objects.get(name="credit-scoring"),
-        lock=factories.lock_of(numpy="2.5.0", pandas="2.3.3", polars="1.9"),
-    )
     page.goto(f"{pane}/image/credit-scoring/alter/{alteration.pk}")
     shoot("alteration")
     page.goto(pane)

@@ -20,8 +20,8 @@ from playwright.sync_api import Page
 from images.models import BaseImage, ManagedImage
 from images.models.lease import WorkState
 from tests import factories
-from tests.browser.pages import DESKTOP, PHONE
-from tests.browser.screenshots import furnish
+from tests.browser.pages import DESKTOP, PHONE, drop_files
+from tests.browser.screenshots import PROJECT, changed_files, furnish
 from tests.cast import Cast
 from tests.routes import ROUTES, address_of
 from workspaces.models import User
@@ -125,6 +125,14 @@ def test_no_state_of_a_page_has_a_finding(
     page.get_by_label("Name").fill("My Model")
     page.get_by_label("Libraries").fill("numpy\n-r other.txt")
     page.get_by_role("button", name="Create image").click()
+    found += findings(page)
+    page.goto(f"{pane}/new")
+    page.get_by_label("Libraries").fill("scipy=1.14\ntomli; python_version < '3'")
+    drop_files(page, ("pyproject.toml", PROJECT))
+    page.locator("summary", has_text="pyproject.toml").click()
+    page.locator("summary", has_text="Left out").click()
+    found += findings(page)
+    page.goto(f"{pane}/image/credit-scoring/alter/{changed_files(furnished).pk}")
     found += findings(page)
     page.goto(pane)
     page.get_by_label("Actions for credit-scoring").click()

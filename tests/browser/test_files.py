@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from images.models import BaseImage, ManagedImage
 from tests import factories
-from tests.browser.pages import PHONE
+from tests.browser.pages import PHONE, drop_files
 from tests.cast import Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -21,12 +21,6 @@ dependencies = ["numpy>=2", "tomli; python_version < '3.11'"]
 [dependency-groups]
 dev = ["pytest"]
 """
-DROP = """(place, files) => {
-  const data = new DataTransfer();
-  for (const [name, text] of files) data.items.add(new File([text], name));
-  for (const type of ["dragover", "drop"])
-    place.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
-}"""
 
 
 def new_image(cast: Cast) -> str:
@@ -42,7 +36,7 @@ def test_a_dropped_file_is_read_at_once_and_its_groups_are_chosen(
     page.get_by_label("Libraries").fill("six\n")
     said = page.get_by_role("status").filter(has_text="for Python")
     expect(said).to_have_text("1 library for Python 3.11.")
-    page.get_by_label("Libraries").evaluate(DROP, [["pyproject.toml", PROJECT]])
+    drop_files(page, ("pyproject.toml", PROJECT))
     table = page.get_by_role("region", name="What was read")
     expect(table).to_contain_text("numpy")
     expect(table).to_contain_text("pyproject.toml, line 3")
