@@ -57,9 +57,37 @@ class FilesField(forms.Field):
         return found, problems
 
 
-class FilesForm(forms.Form):
+class ReadingForm(forms.Form):
+    """A form whose requirements are read while they are given."""
+
+    # The field that takes uploads, whose problems a checked form tells.
+    upload_field = "uploads"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.read: FilesRead | None = None
+        # Sentences about uploads that could not be read, on a form without errors.
+        self.unread: list[str] = []
+
+    def checked(self) -> Self:
+        """The posted form as it was filled in, with what was read and without complaints of other fields."""
+        self.full_clean()
+        data = self.data.dict() if isinstance(self.data, QueryDict) else self.data
+        shown = type(self)(initial=data)
+        shown.unread = [str(error) for error in self.errors.get(self.upload_field, [])]
+        shown.take_reading(self)
+        return shown
+
+    def take_reading(self, other: Self) -> None:
+        """Show what another form has read."""
+        self.read = other.read
+
+
+class FilesForm(ReadingForm):
     """Typed text and files. Files come back with the form as texts, so nothing that was given is lost."""
 
+    # Groups and extras are chosen in the form.
+    offers_choices = True
     # The field of the typed text, where problems are told, too.
     typed_field = "pip_requirements"
 
@@ -73,9 +101,6 @@ class FilesForm(forms.Form):
 
     def __init__(self, *args: Any, kept: Supplied | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.read: FilesRead | None = None
-        # Sentences about files that could not be read, on a form without errors.
-        self.unread: list[str] = []
         self.supply = Supplied(())
         # What was given beside the typed text.
         self.given: list[SuppliedFile] = []
@@ -158,15 +183,9 @@ class FilesForm(forms.Form):
         )
         self.read = read_for_image(self.supply, image_type, python_version)
 
-    def checked(self) -> Self:
-        """The posted form as it was filled in, with what was read and without complaints of other fields."""
-        self.full_clean()
-        data = self.data.dict() if isinstance(self.data, QueryDict) else self.data
-        shown = type(self)(initial=data)
-        shown.read, shown.given = self.read, self.given
-        shown.groups, shown.extras = self.groups, self.extras
-        shown.unread = [str(error) for error in self.errors.get("uploads", [])]
-        return shown
+    def take_reading(self, other: Self) -> None:
+        super().take_reading(other)
+        self.given, self.groups, self.extras = other.given, other.groups, other.extras
 
 
 def unix_lines(text: str) -> str:

@@ -7,14 +7,15 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from images.file_forms import MONOSPACE, READ, FilesForm
+from images.file_forms import MONOSPACE, READ, FilesForm, ReadingForm
 from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
 from images.operations.ml_models import EditModel
 from images.queries.base_images import base_images_for_form
 from images.queries.capabilities import os_packages_refusal, source_builds_refusal
+from images.queries.file_requirements import read_for_image
 from images.queries.images import copy_name
-from images.reading import MAX_SUPPLIED, TYPED, parse_pip_requirements
+from images.reading import MAX_SUPPLIED, TYPED
 from images.requirement_files import Supplied, SuppliedFile
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
@@ -151,8 +152,10 @@ def copy_initial(image: ManagedImage) -> dict[str, Any]:
     return {**spec_initial(image), "name": copy_name(image)}
 
 
-class ModelForm(forms.Form):
+class ModelForm(ReadingForm):
     """A model and its requirements, which are typed or uploaded as a file."""
+
+    upload_field = "requirements_file"
 
     name = OneLineField(
         max_length=120,
@@ -166,44 +169,54 @@ class ModelForm(forms.Form):
     python_version = forms.ChoiceField(
         label="Python version",
         choices=PythonVersion.choices,
-        widget=forms.Select(attrs={"class": "form-select"}),
+        widget=forms.Select(attrs={"class": "form-select", **READ}),
     )
     requirements = forms.CharField(
         required=False,
         max_length=MAX_REQUIREMENTS_TEXT,
         strip=False,
         widget=forms.Textarea(
-            attrs={**MONOSPACE, "rows": 8, "placeholder": "xgboost==1.7.6\npandas>=2,<3"}
+            attrs={
+                **MONOSPACE,
+                **READ,
+                "rows": 8,
+                "placeholder": "xgboost==1.7.6\npandas>=2,<3",
+            }
         ),
-        help_text="What the model imports, one a line, as in a requirements.txt.",
+        help_text="What the model imports, one a line, or paste the file that you have.",
     )
     requirements_file = forms.FileField(
         label="Or a requirements file",
         required=False,
-        widget=forms.FileInput(attrs={"class": "form-control", "accept": ".txt,.in,text/plain"}),
+        widget=forms.FileInput(attrs={"class": "form-control", **READ}),
         help_text="It takes the place of what is typed above.",
     )
 
-    def clean(self) -> dict[str, Any]:
-        """The text that counts, its lines looked at for the model's Python, in `requirements`."""
-        values = super().clean() or {}
-        field = "requirements"
-        if uploaded := values.get("requirements_file"):
-            field = "requirements_file"
-            if uploaded.size > MAX_REQUIREMENTS_TEXT:
-                self.add_error(field, "The file is too large to be a list of requirements.")
-                return values
-            try:
-                values["requirements"] = uploaded.read().decode("utf-8-sig")
-            except UnicodeDecodeError:
-                self.add_error(field, "The file is not text in UTF-8.")
-                return values
+    def clean_requirements_file(self) -> None:
+        """A file's text stands in `requirements` from then on, so it comes back with the form."""
+        uploaded = self.cleaned_data["requirements_file"]
+        if not uploaded:
+            return
+        if uploaded.size > MAX_REQUIREMENTS_TEXT:
+            raise ValidationError("The file is too large to be a list of requirements.")
         try:
-            parse_pip_requirements(
-                values.get("requirements", ""), values.get("python_version", ""), field=field
-            )
-        except RequirementErrors as error:
-            self.add_error(field, error.sentences)
+            text = uploaded.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValidationError("The file is not text in UTF-8.") from error
+        self.cleaned_data["requirements"] = text
+        self.data = {**self.data, "requirements": text}
+
+    def clean(self) -> dict[str, Any]:
+        """Reads the requirements for the model's Python, into `read`."""
+        values = super().clean() or {}
+        text = values.get("requirements", "")
+        if text.strip():
+            supplied = Supplied((SuppliedFile(TYPED, text),))
+            self.read = read_for_image(supplied, "all", values.get("python_version", ""))
+            try:
+                self.read.requirements(field="requirements")
+            except RequirementErrors as error:
+                self.add_error("requirements", error.sentences)
         return values
 
     def command(self) -> EditModel:

@@ -6,8 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
-from images.forms import SpecForm
-from images.queries import capabilities
+from images.forms import ModelForm, SpecForm
 from workspaces.access import Action
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -17,12 +16,11 @@ from workspaces.models import Workspace
 @needs(Action.SEE_IMAGES)
 def read_files(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """The table of what was read; after an upload also the files as texts, which are posted from then on."""
-    capabilities.require_enabled()
-    form = SpecForm(request.POST, request.FILES).checked()
+    of_model = "requirements" in request.POST
+    form_class = ModelForm if of_model else SpecForm
     context = {
-        "workspace": workspace,
-        "form": form,
-        "swapped": True,
+        "form": form_class(request.POST, request.FILES).checked(),
+        "of_model": of_model,
         "uploaded": bool(request.FILES),
     }
     return render(request, "images/_reading_answer.html", context)

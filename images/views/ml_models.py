@@ -64,7 +64,9 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         request.FILES or None,
         initial={"python_version": newest_python("all") or "3.11"},
     )
-    if request.method == "POST" and form.is_valid():
+    if "check" in request.POST:
+        form = form.checked()
+    if form.is_valid():
         try:
             model = ml_models.create_model(Actor.of(request), workspace, form.command())
         except DomainError as error:
@@ -123,7 +125,9 @@ def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
         for field in ("name", "description", "python_version", "requirements")
     }
     form = ModelForm(request.POST or None, request.FILES or None, initial=initial)
-    if request.method == "POST" and form.is_valid():
+    if "check" in request.POST:
+        form = form.checked()
+    if form.is_valid():
         try:
             ml_models.edit_model(Actor.of(request), model, form.command())
         except DomainError as error:

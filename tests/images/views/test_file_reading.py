@@ -10,7 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from images.models import Alteration, BaseImage, ManagedImage, RequirementFiles
+from images.models import Alteration, BaseImage, ManagedImage, MLModel, RequirementFiles
 from images.models.lease import WorkState
 from images.requirement_files import Supplied, SuppliedFile
 from tests import factories
@@ -158,6 +158,39 @@ def test_what_cannot_be_taken_is_told(
     answer = post(cast, "new_image", **values)
     assert answer.status_code == 422
     assert words in page_of(answer)
+
+
+def test_a_models_requirements_are_read_at_once_and_an_upload_stands_in_the_field(
+    cast: Cast, base: BaseImage
+) -> None:
+    answer = post(
+        cast, "read_files", htmx=True, requirements="left out", python_version="3.11",
+        requirements_file=upload("pyproject.toml", PROJECT),
+    )  # fmt: skip
+    page = page_of(answer)
+    assert "1 library for Python 3.11; 1 left out." in page
+    assert "dependencies = [&quot;numpy&gt;=2&quot;" in page
+    assert 'id="requirements-input" hx-swap-oob' in page
+    # A model has no groups to choose.
+    assert 'name="groups"' not in page
+    checked = post(
+        cast, "new_model", check="1", name="", requirements="scipy=1", python_version="3.11"
+    )
+    page = page_of(checked)
+    assert checked.status_code == 200
+    assert "write scipy==1." in page
+    assert "This could not be saved yet" not in page
+    assert not MLModel.objects.exists()
+
+
+def test_a_file_with_a_mistake_comes_back_as_text(cast: Cast, base: BaseImage) -> None:
+    answer = post(
+        cast, "new_model", name="Churn", python_version="3.11",
+        requirements_file=upload("requirements.txt", "scipy=1  # ours\n"),
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert "scipy=1  # ours\n</textarea>" in page_of(answer)
+    assert not MLModel.objects.exists()
 
 
 @pytest.fixture
