@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from images.models import BaseImage, ManagedImage
+from images.models import BaseImage, ManagedImage, MLModel
 from tests import factories
-from tests.browser.pages import PHONE, drop_files
+from tests.browser.pages import DROP, PHONE, drop_files
 from tests.cast import Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -91,3 +91,22 @@ def test_the_form_checks_without_script(
     page.get_by_label("Name").fill("churn")
     page.get_by_label("Name").press("Enter")
     expect(page.get_by_role("heading", name="churn")).to_be_visible()
+
+
+def test_a_file_dropped_on_a_models_form_stands_in_its_field(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    page = new_page(cast.member)
+    page.goto(f"/workspaces/{cast.workspace.pk}/models/new")
+    field = page.get_by_label("Requirements", exact=False).first
+    field.evaluate(DROP, [("requirements.txt", "scipy=1.14\nsix\n")])
+    expect(field).to_have_value("scipy=1.14\nsix\n")
+    expect(page.get_by_text("write scipy==1.14")).to_be_visible()
+    field.fill("scipy==1.14\nsix\n")
+    expect(page.get_by_role("status").filter(has_text="for Python")).to_have_text(
+        "2 libraries for Python 3.11."
+    )
+    page.get_by_label("Name").fill("Churn")
+    page.get_by_role("button", name="Create model").click()
+    expect(page.get_by_role("heading", name="Churn")).to_be_visible()
+    assert MLModel.objects.get().requirements == "scipy==1.14\r\nsix\r\n"
