@@ -283,7 +283,7 @@ def test_who_interrupts_the_waiting_is_told_that_the_build_goes_on(
 @pytest.mark.network
 @LATE
 def test_an_alteration_is_shown_before_it_is_built(
-    prompt_of: PromptOf, cast: Cast, building: None
+    prompt_of: PromptOf, cast: Cast, building: None, tmp_path: Path
 ) -> None:
     run = prompt_of(cast.member)
     assert run("create", "hello", "pyjokes==0.8.3").exit_code == 0
@@ -301,6 +301,10 @@ def test_an_alteration_is_shown_before_it_is_built(
     assert run("alter", "hello", "--drop", "numpy").exit_code == 2
     assert run("alter", "hello", "six", "--add", "numpy").exit_code == 2
     assert run("alter", "hello", "no-such-library-at-all").exit_code == 1
+    file = tmp_path / "requirements.txt"
+    file.write_text("six  # alone\npywin32; sys_platform == 'win32'\ntypeguard\n")
+    of_file = run.json("alter", "hello", "-r", str(file), "--preview")["alteration"]
+    assert [item["name"] for item in of_file["pipRequirements"]] == ["six", "typeguard"]
     assert run.json("rollback", "hello", "1")["image"]["pipRequirements"][0]["name"] == "pyjokes"
     assert run("rollback", "hello", "77").exit_code in (1, 2)
     assert run.json("rebuild", "hello")["image"]["status"] == "STATUS_READY"

@@ -252,6 +252,14 @@ def test_a_preview_asks_no_instance(nobodys_prompt: Prompt, venv: Venv) -> None:
     assert nobodys_prompt.json(*words)["others"] == ["arrays"]
 
 
+def test_another_environment_that_is_active_is_pointed_at(nobodys_prompt: Prompt) -> None:
+    words = ("snapshot", "churn", "--preview")
+    outside = {"VIRTUAL_ENV": None, "CONDA_PREFIX": None}
+    assert "--interpreter" not in Prompt({**nobodys_prompt.environment, **outside})(*words).stderr
+    told = nobodys_prompt(*words, VIRTUAL_ENV="/home/somebody/.venv").stderr
+    assert "add --interpreter /home/somebody/.venv/bin/python" in told
+
+
 @pytest.mark.slow
 @pytest.mark.network
 @LATE

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -52,6 +55,8 @@ def snapshot(
     It takes the libraries and the Python version of the interpreter that runs this command. What comes from
     a source folder or a URL is left out, since no index has it; what is left out is shown before.
     """
+    if not interpreter:
+        note_another_environment()
     environment = read_environment(
         selection, interpreter=interpreter, without=without, strict=strict
     )
@@ -63,6 +68,18 @@ def snapshot(
     spec = spec_of_environment(environment, python_version, packages, image_type, allow_source)
     body, image = session.ask(calls.create(name, spec))
     finish(session, body, image, no_wait, {"environment": environment_json(environment)})
+
+
+def note_another_environment() -> None:
+    """Tell of an active environment that this command is not installed in, as with pipx or uv tool."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        active = os.environ.get(variable, "")
+        if active and Path(active).resolve() != Path(sys.prefix).resolve():
+            output.note(
+                f"Note: this is the environment of ri-images itself; for the active one, add "
+                f"--interpreter {Path(active, 'bin', 'python')}"
+            )
+            return
 
 
 def environment_json(environment: Environment) -> dict[str, Any]:
