@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from images.indexes import Indexes
 from images.registry.naming import normalize_prefix
 
 # ECR takes ten manifests a second of an account and region, and an upgrade puts three.
@@ -43,6 +44,15 @@ def registry_is_in_the_region(**kwargs: Any) -> list[CheckMessage]:
             id="images.E002",
         )
     ]
+
+
+@register
+def package_indexes_are_named(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        Indexes.configured()
+    except ValueError as error:
+        return [Error(str(error), hint="docs/operations.md has an example.", id="images.E004")]
+    return []
 
 
 @register

@@ -6,8 +6,10 @@ become one of these, with the cause chained. `retryable` tells the task whether 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+from images.requirements import MAX_TOLD
 from ri_platform.errors import DomainError, TooManyRequests
 
 
@@ -93,6 +95,36 @@ class PackageNotAllowed(BuildError):
     """A library that this installation's lists keep out is in the lock."""
 
     code = "package_not_allowed"
+
+
+class IndexUnknown(BuildError):
+    """A requirement names an index that is not configured, or that its library may not come from."""
+
+    code = "index_unknown"
+
+
+class HashesDiffer(BuildError):
+    """What an index has of a library has none of the hashes that were given for it."""
+
+    code = "hashes_differ"
+
+    def __init__(self, libraries: Mapping[str, str]) -> None:
+        """`libraries` are sentences by library, of which the first are told."""
+        self.libraries = dict(libraries)
+        told = list(self.libraries.values())[:MAX_TOLD]
+        if len(self.libraries) > MAX_TOLD:
+            told.append(f"And {len(self.libraries) - MAX_TOLD} more.")
+        super().__init__(
+            " ".join(told),
+            hint="The file may have been altered, or the hashes are of another index; compare them, "
+            "and lock again.",
+        )
+
+
+class LockDoesNotHold(BuildError):
+    """Entries of a given lock cannot be had for the image's Python from the configured indexes."""
+
+    code = "lock_does_not_hold"
 
 
 class FetchFailed(BuildError):

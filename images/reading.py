@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit, urlunsplit
 
-from django.conf import settings
 from packaging.specifiers import SpecifierSet
-from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
+from images.indexes import Indexes
 from images.requirement_files import (
     Reading,
     ReadRequirement,
@@ -26,27 +24,12 @@ from images.requirements import (
 )
 from ri_platform.errors import Invalid
 
-# The name of the index that libraries come from where nothing else is said.
-DEFAULT_INDEX = "default"
 # The name of what is typed into a form, as a file among others.
 TYPED = "typed text"
 # Of all files of an image together, which are kept with it; a request takes 2.5 MB.
 MAX_SUPPLIED = 2_000_000
 # A specifier that takes pre-releases and bounds nothing (PEP 440).
 ANY_PRERELEASE = ">=0.dev0"
-
-
-def configured_indexes() -> dict[str, str]:
-    """The operator's indexes by name, their addresses without credentials."""
-    named = {DEFAULT_INDEX: settings.PACKAGE_INDEX_URL or PYPI_SIMPLE_ENDPOINT}
-    for number, address in enumerate(settings.PACKAGE_EXTRA_INDEX_URLS, start=1):
-        named[f"extra-{number}"] = address
-    return {name: without_credentials(address) for name, address in named.items()}
-
-
-def without_credentials(address: str) -> str:
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def read_files(
@@ -63,7 +46,7 @@ def read_files(
             python_version=python_version or None,
             groups=groups,
             extras=extras,
-            indexes=configured_indexes(),
+            indexes=Indexes.configured().addresses,
         )
     except ValueError as error:
         raise Invalid(

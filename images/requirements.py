@@ -30,16 +30,23 @@ T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _OS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 _OS_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~-]{0,127}")
+_PINNED = re.compile(r"==[^,*=]+")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
 @dataclass(frozen=True)
 class PipRequirement:
-    """A library by name, with extras and a PEP 440 specifier; `""` means any version."""
+    """A library by name, with extras and a PEP 440 specifier; `""` means any version.
+
+    `index` is the name of the index that it has to come from; `""` leaves that to the operator's rules. Of
+    `hashes`, as pip writes them (`sha256:…`), the installed file has one; without any, they do not matter.
+    """
 
     name: str
     specifier: str = ""
     extras: tuple[str, ...] = ()
+    index: str = ""
+    hashes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
@@ -47,15 +54,34 @@ class PipRequirement:
 
     @classmethod
     def of_json(cls, item: Mapping[str, Any]) -> PipRequirement:
-        return cls(item["name"], item["specifier"], tuple(item["extras"]))
+        """The value that `as_json` stored. Older rows know neither index nor hashes."""
+        return cls(
+            item["name"],
+            item["specifier"],
+            tuple(item["extras"]),
+            item.get("index", ""),
+            tuple(item.get("hashes", ())),
+        )
 
     def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "specifier": self.specifier, "extras": list(self.extras)}
+        """As columns have it; what is empty of the newer fields is left out, as in older rows."""
+        newer = {"index": self.index, "hashes": list(self.hashes)}
+        return {
+            "name": self.name,
+            "specifier": self.specifier,
+            "extras": list(self.extras),
+            **{name: value for name, value in newer.items() if value},
+        }
 
     @property
     def normalized_name(self) -> str:
         """PEP 503's form, by which names are compared."""
         return canonicalize_name(self.name)
+
+    @property
+    def is_locked(self) -> bool:
+        """One version, and hashes of its files."""
+        return bool(self.hashes) and _PINNED.fullmatch(self.specifier) is not None
 
 
 @dataclass(frozen=True)

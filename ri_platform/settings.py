@@ -564,7 +564,19 @@ PACKAGE_EXTRA_INDEX_URLS = env.words(
     "RI_PACKAGE_EXTRA_INDEX_URLS",
     [],
     secret=True,
-    help="Further indexes, asked first, in this order. Credentials never reach a log, lock or image.",
+    help="Further indexes, asked first, in this order, each as name=https://… or an address alone "
+    "(then extra-1 and so on). Credentials never reach a log, lock or image.",
+)
+PACKAGE_EXPLICIT_INDEXES = env.words(
+    "RI_PACKAGE_EXPLICIT_INDEXES",
+    [],
+    help="Names of further indexes that give only what somebody asks of them by name.",
+)
+PACKAGE_INDEX_PACKAGES = env.words(
+    "RI_PACKAGE_INDEX_PACKAGES",
+    [],
+    help="What comes from one index and from no other, as index=library; the library may be a pattern, "
+    "as in internal=acme-*.",
 )
 PACKAGE_CA_FILE = env.text(
     "RI_PACKAGE_CA_FILE",

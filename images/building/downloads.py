@@ -11,8 +11,10 @@ import httpx
 
 from images.building.cache import BoundedCache
 from images.building.locks.files import MAX_FILE_BYTES, LockedFile
-from images.building.locks.resolve import without_credentials
+from images.building.locks.indexes import IndexAuth
+from images.building.locks.uv import without_credentials
 from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
+from images.indexes import Indexes
 from ri_platform.retries import DOWNLOAD
 from ri_platform.tls import trust
 
@@ -69,18 +71,19 @@ def kept_name(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256}.file"
 
 
-def index_client(auth: httpx.Auth | None = None, ca_file: str = "") -> httpx.Client:
-    """A client for downloads from package indexes, which `ca_file` (PEM) may vouch for.
+def index_client(indexes: Indexes | None = None) -> httpx.Client:
+    """A client for downloads from package indexes: it says who we are there, and trusts their authorities.
 
     Pages of an index name any address, and so do redirects: what this machine alone is told there, such as
     its AWS identity, is never passed on.
     """
+    indexes = indexes or Indexes()
     timeout = httpx.Timeout(60.0, connect=10.0)
     return httpx.Client(
         timeout=timeout,
         follow_redirects=True,
-        verify=trust(ca_file),
-        auth=auth,
+        verify=trust(indexes.ca_file),
+        auth=IndexAuth(index.url for index in indexes.every),
         event_hooks={"response": [refuse_own_metadata]},
     )
 

@@ -11,9 +11,9 @@ from typing import Any, Self
 from images.building.downloads import index_client
 from images.building.layers.tar import Layer
 from images.building.layers.worker import LayerJob, LayerMakers
-from images.building.locks.indexes import Indexes
 from images.building.phases import PipelinePhase
 from images.building.push.blobs import UPLOADS
+from images.indexes import Indexes
 
 FETCHES = 4
 
@@ -30,7 +30,7 @@ class PipelineWorkers:
         self._processes = processes
         self._makers: LayerMakers | None = None
         indexes = Indexes.configured()
-        self.index = index_client(indexes.auth, indexes.ca_file)
+        self.index = index_client(indexes)
         self._pools = {
             phase: ThreadPoolExecutor(threads, thread_name_prefix=phase.value)
             for phase, threads in (

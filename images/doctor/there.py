@@ -18,12 +18,13 @@ from django.conf import settings
 from django.core.cache import cache
 
 from images.building.cache import work_folder
-from images.building.locks.indexes import Indexes
-from images.building.locks.resolve import Target, resolve
+from images.building.locks.resolve import resolve
+from images.building.locks.target import Target
 from images.doctor import here
 from images.doctor.abilities import abilities, source_builds
 from images.doctor.findings import Finding, failed, ok, warning
 from images.errors import BuildError, RegistryError, ResolutionFailed
+from images.indexes import Indexes
 from images.reading import parse_pip_requirements
 from images.registry import connection, naming
 from images.registry.distribution.client import RegistryClient
@@ -192,7 +193,7 @@ def package_index() -> Finding:
             preinstalled={},
             log=lines.append,
             check=lambda: None,
-            environment=Indexes.configured().environment,
+            indexes=Indexes.configured(),
             timeout=RESOLVE_SECONDS,
         )
     except ResolutionFailed as error:

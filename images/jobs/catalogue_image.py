@@ -18,13 +18,15 @@ from packaging.utils import canonicalize_name
 from images.building.layers import keys, write
 from images.building.layers.wheel import BASE_PREFIX, site_packages
 from images.building.locks.files import Lock
-from images.building.locks.indexes import Indexes, refuse_forbidden
-from images.building.locks.resolve import Target, resolve
+from images.building.locks.indexes import refuse_forbidden
+from images.building.locks.resolve import resolve
+from images.building.locks.target import Target
 from images.building.phases import PipelinePhase
 from images.building.pipeline import KeyedLayer, LayerPipeline
 from images.building.push import blobs, manifests
 from images.catalogue import UseCase
 from images.errors import BaseImageUnusable
+from images.indexes import Indexes
 from images.jobs import known_layers
 from images.jobs.composition import refuse_conflicts
 from images.jobs.layer_plan import planned_layers, workshop
@@ -73,7 +75,7 @@ def make(
         preinstalled=dict(root.libraries),
         log=logger.info,
         check=check,
-        environment=Indexes.configured().environment,
+        indexes=Indexes.configured(),
     )
     refuse_forbidden(lock)
     with connection.registry_client() as client:

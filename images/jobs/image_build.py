@@ -21,7 +21,8 @@ from images.building.layers import keys, write
 from images.building.layers.wheel import BASE_PREFIX
 from images.building.locks.files import Lock
 from images.building.locks.indexes import refuse_forbidden
-from images.building.locks.resolve import Target, parse_lock
+from images.building.locks.pylock import parse_lock
+from images.building.locks.target import Target
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.push import blobs as push
 from images.building.push import referrers

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from images.attestations import BuiltHere, Library
 from images.building.locks.files import Lock, LockedWheel
-from images.building.locks.resolve import Target
+from images.building.locks.target import Target
 from images.jobs.layer_plan import planned_layers
 from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary
 from images.models.lease import WorkState

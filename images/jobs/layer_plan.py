@@ -11,7 +11,7 @@ from images.building.layers import keys
 from images.building.layers.bytecode import interpreter_for
 from images.building.layers.wheel import MANAGED_PREFIX
 from images.building.locks.files import Lock
-from images.building.locks.resolve import Target
+from images.building.locks.target import Target
 from images.building.pipeline import PlannedLayer, Workshop
 from images.models import BaseImage
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,19 +35,17 @@ from images.building.containers.sandbox import (
 )
 from images.building.containers.wheel_builds import ENVIRONMENT, Prepared, WheelBuilds
 from images.building.downloads import index_client, kept_name
-from images.building.locks.dependencies import ASKING, dependencies_of, pins, with_dependencies
+from images.building.locks.annotations import ANNOTATED, dependencies_of, pins, with_annotations
 from images.building.locks.files import MAX_FILE_BYTES, Lock, LockedSource, LockedWheel
-from images.building.locks.indexes import Indexes, forbidden, refuse_forbidden
-from images.building.locks.resolve import (
-    DEFAULT_TIMEOUT,
-    Target,
-    compiling,
-    preferences,
-    resolve,
-    resolver_error,
-)
+from images.building.locks.hashes import keep_given_hashes
+from images.building.locks.indexes import forbidden, refuse_forbidden
+from images.building.locks.pylock import parse_lock
+from images.building.locks.resolve import DEFAULT_TIMEOUT, resolve
 from images.building.locks.sandboxed import lock_of_files
+from images.building.locks.target import Target
+from images.building.locks.uv import compiling, preferences, requirements_text, resolver_error
 from images.errors import NoWheel, SourceBuildFailed, SourceBuildsUnavailable
+from images.indexes import Indexes
 from images.jobs import built_wheels
 from images.models import BaseImage, Build, BuiltWheel
 from images.registry import connection
@@ -98,16 +96,22 @@ class SourceBuilds:
     # --- resolve ---------------------------------------------------------------------------------------
 
     @as_errors()
-    def lock(self, requirements: Sequence[PipRequirement]) -> Lock:
+    def lock(self, requirements: Sequence[PipRequirement], *, complete: bool = False) -> Lock:
         """Lock requirements, source distributions included. Raises as `images.building.locks.resolve`."""
         target = Target(self.base.python_version)
-        given = {"requirements.in": "".join(f"{r}\n" for r in requirements)}
-        if self.base.libraries and not self.depth:
+        placed = [self.indexes.placed(item) for item in requirements]
+        asked_of = {item.normalized_name: item.index for item in placed if item.index}
+        given = {"requirements.in": requirements_text(placed)}
+        if self.base.libraries and not self.depth and not complete:
             given["pylock.toml"] = preferences(dict(self.base.libraries))
         self.log("Resolving in the base image, source distributions included")
-        door = index_proxy.IndexDoor(self.indexes)
+        door = index_proxy.IndexDoor(self.indexes, asked_of)
         command = compiling(
-            target, self.base.interpreter, GIVEN / "requirements.in", OUT / "pylock.toml"
+            target,
+            self.base.interpreter,
+            GIVEN / "requirements.in",
+            OUT / "pylock.toml",
+            complete=complete,
         )
         try:
             made = self.compile([*command, "--quiet"], given, door, "pylock.toml")
@@ -115,25 +119,31 @@ class SourceBuilds:
             raise resolver_error("\n".join(error.said), target) from error
         # Of what was written where build code runs, only which of the index's files it names counts.
         files = door.files_named_in(made)
-        with index_client(self.indexes.auth, self.indexes.ca_file) as client:
+        with index_client(self.indexes) as client:
             lock = lock_of_files(files, requirements, target, client, self.check)
-        asked = self.dependencies(target, lock.text, given["requirements.in"])
-        return replace(lock, text=with_dependencies(lock.text, asked))
+        text = keep_given_hashes(lock.text, requirements)
+        dependencies = self.dependencies(target, text, given["requirements.in"], asked_of)
+        origins = {file.name: door.index_of(file.name) for file in files}
+        return parse_lock(with_annotations(text, dependencies, origins), target, allow_source=True)
 
-    def dependencies(self, target: Target, lock: str, requirements: str) -> dict[str, list[str]]:
+    def dependencies(
+        self, target: Target, lock: str, requirements: str, asked_of: Mapping[str, str]
+    ) -> dict[str, list[str]]:
         """The dependencies between the libraries of a lock; empty if uv does not give them.
 
         Asked in a new sandbox, so uv reads what the libraries depend on once more.
         """
         given = {"requirements.in": requirements, "annotated.txt": pins(lock)}
-        style = [word for word in ASKING if word != "--offline"]
         command = compiling(
-            target, self.base.interpreter, GIVEN / "requirements.in", OUT / "annotated.txt", style
+            target,
+            self.base.interpreter,
+            GIVEN / "requirements.in",
+            OUT / "annotated.txt",
+            ANNOTATED,
         )
+        door = index_proxy.IndexDoor(self.indexes, asked_of)
         try:
-            made = self.compile(
-                command, given, index_proxy.IndexDoor(self.indexes), "annotated.txt"
-            )
+            made = self.compile(command, given, door, "annotated.txt")
         except (CommandFailed, SourceBuildFailed):
             return {}
         return dependencies_of(made)
@@ -247,7 +257,7 @@ class SourceBuilds:
                 preinstalled={},
                 log=lambda line: None,
                 check=self.check,
-                environment=self.indexes.environment,
+                indexes=self.indexes,
                 # Whatever a source asks for, and that in turn: it is within the time that all have.
                 timeout=min(DEFAULT_TIMEOUT, self.box().deadline.left()),
             )

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from images.building.locks.files import Lock
-from images.building.locks.indexes import Indexes, refuse_forbidden
-from images.building.locks.resolve import Target, resolve
+from images.building.locks.indexes import refuse_forbidden
+from images.building.locks.resolve import resolve
+from images.building.locks.target import Target
 from images.errors import NoWheel
+from images.indexes import Indexes
 from images.models import BaseImage, Build
 from images.spec import ImageSpec
 
@@ -57,7 +59,7 @@ def lock_spec(
             preinstalled=dict(base.libraries),
             log=log,
             check=check,
-            environment=Indexes.configured().environment,
+            indexes=Indexes.configured(),
         )
     except NoWheel as error:
         if sources is None:

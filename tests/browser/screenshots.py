@@ -19,7 +19,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from images.building.locks.dependencies import with_dependencies
+from images.building.locks.annotations import with_annotations
 from images.jobs import upgrades
 from images.jobs.journal import Journal
 from images.models import (
@@ -182,7 +182,7 @@ def add_revision(cast: Cast, base: BaseImage, before: dict[str, str]) -> None:
     ready = ManagedImage.objects.get(name="credit-scoring")
     after = {**before, "numpy": "2.5.0", "narwhals": "2.29.0"}
     del after["six"]
-    lock = with_dependencies(
+    lock = with_annotations(
         factories.lock_of(**after),
         {
             "pandas": ["numpy", "python-dateutil"],

@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import httpx
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
-from pypi_simple import ACCEPT_ANY, PYPI_SIMPLE_ENDPOINT, DistributionPackage, ProjectPage
+from pypi_simple import ACCEPT_ANY, DistributionPackage, ProjectPage
 
 from images.building.downloads import index_client
 from images.building.locks.files import (
@@ -34,7 +34,8 @@ from images.building.locks.files import (
     is_url,
     versions_of_sdist,
 )
-from images.building.locks.indexes import Indexes, is_forbidden
+from images.building.locks.indexes import is_forbidden
+from images.indexes import Indexes
 from ri_platform.bounded import whole
 
 PORT = 3141
@@ -71,12 +72,14 @@ class IndexDoor(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, indexes: Indexes) -> None:
+    def __init__(self, indexes: Indexes, asked_of: Mapping[str, str] | None = None) -> None:
+        """`asked_of` are the libraries that are to come from one index, by normalized name."""
         super().__init__(("127.0.0.1", PORT), Handler, bind_and_activate=False)
         self.socket.close()
         self._serving: threading.Thread | None = None
-        self.upstreams = upstreams(indexes)
-        self.client = index_client(indexes.auth, indexes.ca_file)
+        self.indexes, self.asked_of = indexes, dict(asked_of or {})
+        self.upstreams = [f"{index.url.rstrip('/')}/" for index in indexes.every]
+        self.client = index_client(indexes)
         self._connections = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self.reading = threading.BoundedSemaphore(MAX_PAGES_AT_ONCE)
         # Token → file: only what a page has named can be fetched.
@@ -125,6 +128,11 @@ class IndexDoor(ThreadingHTTPServer):
         self.files[token] = file
         return f"{HOME}/{index}/files/{token}/{quote(file.filename)}"
 
+    def index_of(self, project: str) -> str:
+        """The name of the index that gave the project's page, `""` if none did."""
+        number = self.homes.get(project)
+        return "" if number is None else self.indexes.every[number].name
+
     def files_named_in(self, text: str) -> list[IndexedFile]:
         """Those of the files on the pages that this server gave whose addresses stand in `text`, in their
         order.
@@ -135,15 +143,9 @@ class IndexDoor(ThreadingHTTPServer):
         return [self.files[token] for token in tokens if token in self.files]
 
 
-def upstreams(indexes: Indexes) -> list[str]:
-    """The indexes in the order in which a package is looked for, the default one last."""
-    found = [*indexes.extra, indexes.default or PYPI_SIMPLE_ENDPOINT]
-    return [address.rstrip("/") + "/" for address in found]
-
-
 def environment(indexes: Indexes) -> dict[str, str]:
     """The environment that directs uv in the container to this server."""
-    addresses = [f"{HOME}/{number}/" for number, _ in enumerate(upstreams(indexes))]
+    addresses = [f"{HOME}/{number}/" for number, _ in enumerate(indexes.every)]
     return {"UV_INDEX": " ".join(addresses[:-1]), "UV_DEFAULT_INDEX": addresses[-1]}
 
 
@@ -207,11 +209,17 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def is_elsewhere(self, index: int, project: str) -> bool:
-        """Whether an index before this one has the project.
+        """Whether the project comes from another index: by its name, by the rules, or as that has it before.
 
         uv would not ask then. Build code might, to get at what a stranger gave the name of a private library.
         """
+        every = self.server.indexes.every
+        home = self.server.asked_of.get(project) or self.server.indexes.home_of(project)
+        if home or every[index].explicit:
+            return home != every[index].name
         for before in range(index):
+            if every[before].explicit:
+                continue
             if (before, project) not in self.server.absent and project not in self.server.homes:
                 self.page(before, project)
         return self.server.homes.get(project, index) != index

@@ -25,8 +25,8 @@ from images.building.containers.sandbox import CommandFailed, Results, Sandbox
 from images.building.downloads import fetch, index_client
 from images.building.layers import keys
 from images.building.locks.files import LockedSource, LockedWheel
-from images.building.locks.indexes import Indexes
 from images.errors import LockInvalid, SourceBuildFailed
+from images.indexes import Indexes
 from images.reading import parse_pip_requirements
 from images.requirements import PipRequirement, RequirementErrors
 
@@ -124,7 +124,7 @@ class WheelBuilds:
 
         Raises `SourceBuildFailed`.
         """
-        with index_client(self.indexes.auth, self.indexes.ca_file) as client:
+        with index_client(self.indexes) as client:
             file = fetch(client, source, caches().wheels, self.work / "sdists", threading.Event())
         try:
             system = self.system_of(source, file)
@@ -221,7 +221,7 @@ class WheelBuilds:
 
     def files_of(self, environment: Sequence[LockedWheel]) -> dict[str, Path]:
         """The environment's wheels by their names, fetched by hash."""
-        with index_client(self.indexes.auth, self.indexes.ca_file) as client:
+        with index_client(self.indexes) as client:
             return {
                 wheel.filename: fetch(
                     client, wheel, caches().wheels, self.work / "build-wheels", threading.Event()

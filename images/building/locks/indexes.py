@@ -1,55 +1,16 @@
-"""The package indexes of this installation: where they are, who we are there, and what they may give us.
-
-Credentials stand in the configured addresses. They go to uv by its environment and to downloads by an
-authorization that only their own host gets; locks and logs never hold them.
-"""
+"""The lists of what package indexes may give us, and the authorization for downloads from them."""
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
 from urllib.parse import unquote, urlsplit
 
 import httpx
 from django.conf import settings
-from packaging.utils import canonicalize_name
 
 from images.building.locks.files import Lock
 from images.errors import PackageNotAllowed
-
-
-@dataclass(frozen=True)
-class Indexes:
-    """`default` may be empty: then it is the resolver's own. `extra` come before it, in their order."""
-
-    default: str = ""
-    extra: tuple[str, ...] = ()
-    ca_file: str = ""
-
-    @classmethod
-    def configured(cls) -> Indexes:
-        return cls(
-            settings.PACKAGE_INDEX_URL,
-            tuple(settings.PACKAGE_EXTRA_INDEX_URLS),
-            settings.PACKAGE_CA_FILE,
-        )
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment that uv reads. With several indexes it takes a package from the first that has it:
-        nobody can slip in a newer version of a private package by way of a public index.
-        """
-        values = {
-            "UV_DEFAULT_INDEX": self.default,
-            "UV_INDEX": " ".join(self.extra),
-            "SSL_CERT_FILE": self.ca_file,
-        }
-        return {name: value for name, value in values.items() if value}
-
-    @property
-    def auth(self) -> httpx.Auth:
-        return IndexAuth(url for url in (self.default, *self.extra) if url)
+from images.indexes import matches
 
 
 class IndexAuth(httpx.Auth):
@@ -89,13 +50,6 @@ def is_forbidden(name: str) -> bool:
     if settings.PACKAGE_ALLOW and not matches(name, settings.PACKAGE_ALLOW):
         return True
     return matches(name, settings.PACKAGE_DENY)
-
-
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(
-        fnmatch.fnmatchcase(canonicalize_name(name), pattern.lower().replace("_", "-"))
-        for pattern in patterns
-    )
 
 
 def forbidden(name: str) -> PackageNotAllowed:

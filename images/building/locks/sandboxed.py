@@ -26,7 +26,8 @@ from images.building.locks.files import (
     LockedWheel,
     is_sdist,
 )
-from images.building.locks.resolve import Target, parse_lock
+from images.building.locks.pylock import package_text, parse_lock
+from images.building.locks.target import Target
 from images.errors import FetchFailed, SourceBuildFailed
 from images.requirements import PipRequirement
 
@@ -120,19 +121,3 @@ def content_of(url: str, client: httpx.Client, check: Callable[[], None]) -> tup
             hint="The package index or the network failed; build again in a while.",
         ) from error
     return sha256.hexdigest(), size
-
-
-def package_text(name: str, version: str, files: Sequence[LockedFile]) -> str:
-    """One of a pylock's `[[packages]]` (PEP 751). The values are checked ones, so they need no quoting."""
-    lines = ["", "[[packages]]", f'name = "{name}"', f'version = "{version}"']
-    lines += [f"sdist = {file_text(file)}" for file in files if isinstance(file, LockedSource)][:1]
-    wheels = [f"    {file_text(file)}," for file in files if isinstance(file, LockedWheel)]
-    return "\n".join([*lines, *(["wheels = [", *wheels, "]"] if wheels else [])])
-
-
-def file_text(file: LockedFile) -> str:
-    size = "" if file.size is None else f" size = {file.size},"
-    return (
-        f'{{ name = "{file.filename}", url = "{file.url}",{size} '
-        f'hashes = {{ sha256 = "{file.sha256}" }} }}'
-    )

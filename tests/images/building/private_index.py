@@ -1,4 +1,4 @@
-"""A package index that asks for a name and a password: the simple API (PEP 503) over some files."""
+"""Package indexes, with and without a password: the simple API (PEP 503) over some files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
@@ -18,17 +19,28 @@ EXPECTED = "Basic " + base64.b64encode(b"team:s3cr/t").decode()
 
 @contextmanager
 def private_index(*files: Path) -> Iterator[str]:
-    """Serve these wheels and source distributions; gives host and port."""
+    """Serve these wheels and source distributions to who knows the password; gives host and port."""
+    with index_of(*files, authorization=EXPECTED) as address:
+        yield address
+
+
+@contextmanager
+def index_of(*files: Path, authorization: str | None = None) -> Iterator[str]:
+    """Serve these files, to everybody unless an authorization is asked for; gives host and port.
+
+    Links are percent-encoded, `%2B` for the plus of a local version.
+    """
     pages: dict[str, bytes] = {}
     for file in files:
         project = canonicalize_name(file.name.partition("-")[0])
-        link = f'<a href="/files/{file.name}">{file.name}</a>'.encode()
+        path = f"/files/{quote(file.name)}"
+        link = f'<a href="{path}">{file.name}</a>'.encode()
         pages[f"/simple/{project}/"] = pages.get(f"/simple/{project}/", b"") + link
-        pages[f"/files/{file.name}"] = file.read_bytes()
+        pages[path] = file.read_bytes()
 
     class Index(QuietHandler):
         def do_GET(self) -> None:
-            if self.headers.get("Authorization") != EXPECTED:
+            if authorization and self.headers.get("Authorization") != authorization:
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="index"')
                 self.end_headers()

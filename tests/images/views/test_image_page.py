@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images.building.locks.dependencies import with_dependencies
+from images.building.locks.annotations import with_annotations
 from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
 from images.queries.library_origins import origins
 from images.views.image_page import TABS
@@ -29,7 +29,7 @@ def image(cast: Cast, base: BaseImage) -> ManagedImage:
     lock = factories.lock_of(**{n: v for n, v in VERSIONS.items() if n != "pip"})
     second = factories.make_build(
         image, base, Status.READY, number=2, library_count=4, reason="alter",
-        lock=with_dependencies(lock, {"pandas": ["numpy", "python-dateutil"]}),
+        lock=with_annotations(lock, {"pandas": ["numpy", "python-dateutil"]}),
     )  # fmt: skip
     InstalledLibrary.objects.update(current_of=None)
     InstalledLibrary.objects.bulk_create(factories.libraries_of(second, VERSIONS, image.name))

@@ -10,7 +10,7 @@ import pytest
 
 from images.building.containers import index_proxy
 from images.building.containers.index_proxy import IndexDoor, IndexedFile
-from images.building.locks.indexes import Indexes
+from images.indexes import Indexes
 from tests.http_server import QuietHandler, serving
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from images.building.locks.files import LockedSource, LockedWheel, is_url, versions_of_sdist
-from images.building.locks.resolve import Target, parse_lock, preferences
+from images.building.locks.pylock import parse_lock
+from images.building.locks.target import Target
+from images.building.locks.uv import preferences
 from images.errors import LockInvalid, NoWheel, ResolutionFailed
 from tests.images.building.locked import a_source, a_wheel
 

@@ -22,10 +22,10 @@ from images.building.cache import BoundedCache
 from images.building.containers.index_proxy import HOME, IndexDoor, IndexedFile
 from images.building.downloads import fetch, index_client
 from images.building.locks.files import LockedWheel
-from images.building.locks.indexes import Indexes
-from images.building.locks.resolve import Target
 from images.building.locks.sandboxed import lock_of_files
+from images.building.locks.target import Target
 from images.errors import FetchFailed, SourceBuildFailed, WheelInvalid
+from images.indexes import Index, Indexes
 from images.reading import parse_pip_requirements
 from tests.http_server import QuietHandler, address_of, serving
 
@@ -69,7 +69,12 @@ def index_of(pages: dict[str, Any]) -> Iterator[str]:
 def door_to(*indexes: str) -> Iterator[tuple[IndexDoor, httpx.Client]]:
     """The proxy that build code sees, on a port of this machine, and a client of it."""
     *extra, default = indexes
-    door = IndexDoor(Indexes(default=default, extra=tuple(extra)))
+    door = IndexDoor(
+        Indexes(
+            default=default,
+            extra=tuple(Index(f"extra-{number}", url) for number, url in enumerate(extra)),
+        )
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     door.serve_on(listener)
     with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as client:

@@ -13,9 +13,11 @@ import pytest
 from images.building.cache import BoundedCache
 from images.building.downloads import fetch, index_client
 from images.building.locks.files import Lock
-from images.building.locks.indexes import Indexes, refuse_forbidden
-from images.building.locks.resolve import Target, resolve
+from images.building.locks.indexes import IndexAuth, refuse_forbidden
+from images.building.locks.resolve import resolve
+from images.building.locks.target import Target
 from images.errors import FetchFailed, PackageNotAllowed, ResolutionFailed
+from images.indexes import Index, Indexes
 from images.reading import parse_pip_requirements
 from tests.images.building.locked import a_wheel
 from tests.images.building.private_index import SECRET, private_index
@@ -38,7 +40,8 @@ def locked(indexes: Indexes, said: list[str]) -> Lock:
         preinstalled={},
         log=said.append,
         check=lambda: None,
-        environment={**indexes.environment, "UV_NO_CACHE": "1"},
+        indexes=indexes,
+        environment={"UV_NO_CACHE": "1"},
     )
 
 
@@ -47,13 +50,13 @@ def test_a_private_package_is_resolved_and_fetched_and_nothing_tells_the_passwor
     extra: bool, private: str, tmp_path: Path
 ) -> None:
     url = f"http://team:{SECRET}@{private}/simple"
-    indexes = Indexes(extra=(url,)) if extra else Indexes(default=url)
+    indexes = Indexes(extra=(Index("internal", url),)) if extra else Indexes(default=url)
     said: list[str] = []
     lock = locked(indexes, said)
     (wheel,) = lock.wheels
     for text in (lock.text, *said, wheel.url, repr(lock)):
         assert "s3cr" not in text
-    with index_client(indexes.auth) as client:
+    with index_client(indexes) as client:
         cache = BoundedCache(tmp_path / "cache", 10**6)
         path = fetch(client, wheel, cache, tmp_path / "work", threading.Event())
     assert path.name == "private_lib-1.0-py3-none-any.whl"
@@ -74,7 +77,7 @@ def test_another_host_gets_no_authorization() -> None:
             return httpx.Response(302, headers={"Location": "https://files.test/a.whl"})
         return httpx.Response(200)
 
-    auth = Indexes(default="https://team:secret@index.test/simple").auth
+    auth = IndexAuth(["https://team:secret@index.test/simple"])
     transport = httpx.MockTransport(answer)
     with httpx.Client(auth=auth, transport=transport, follow_redirects=True) as client:
         client.get("https://index.test/a.whl")

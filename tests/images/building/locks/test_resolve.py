@@ -13,9 +13,12 @@ import stamina
 
 from images.building.cache import BoundedCache
 from images.building.downloads import fetch, index_client
-from images.building.locks import resolve as module
+from images.building.locks import uv as module
 from images.building.locks.files import LockedWheel
-from images.building.locks.resolve import Target, parse_lock, resolve, without_credentials
+from images.building.locks.pylock import parse_lock
+from images.building.locks.resolve import resolve
+from images.building.locks.target import Target
+from images.building.locks.uv import without_credentials
 from images.errors import FetchFailed, NoWheel, ResolutionFailed, WheelInvalid
 from images.models.lease import LeaseLost
 from images.reading import parse_pip_requirements

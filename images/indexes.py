@@ -1,0 +1,212 @@
+"""The package indexes of this installation: where they are, who we are there, and what comes from which.
+
+Credentials stand in the configured addresses. They go to uv by its environment and to downloads by an
+authorization that only their own host gets; locks and logs never hold them. A library comes from the first
+index that has it, as uv has it, so no index can slip in a newer version of what one before it has.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from django.conf import settings
+from packaging.utils import canonicalize_name
+
+from images.errors import IndexUnknown
+from images.requirements import PipRequirement
+
+# The name of the index that libraries come from where nothing else is said.
+DEFAULT_INDEX = "default"
+# The key of this platform's own table in a lock (PEP 751).
+LOCK_TOOL = "ri-platform"
+PYPI = "https://pypi.org/simple"
+_NAMED = re.compile(r"(?:([a-z0-9]+(?:-[a-z0-9]+)*)=)?(https?://\S+)")
+_PLACED = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)=(\S+)")
+
+
+@dataclass(frozen=True)
+class Index:
+    """One index. Its `url` may hold credentials.
+
+    An explicit one gives only what is asked of it by name. What matches `packages`, shell-style patterns,
+    comes from this index and from no other.
+    """
+
+    name: str
+    url: str
+    explicit: bool = False
+    packages: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The address without credentials."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        parts = urlsplit(self.url)
+        if not parts.username:
+            return None
+        return unquote(parts.username), unquote(parts.password or "")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells uv who we are there."""
+        if self.credentials is None:
+            return {}
+        prefix = f"UV_INDEX_{self.name.upper().replace('-', '_')}"
+        user, password = self.credentials
+        return {f"{prefix}_USERNAME": user, f"{prefix}_PASSWORD": password}
+
+
+@dataclass(frozen=True)
+class Indexes:
+    """`default` may be empty: then it is the resolver's own. `extra` come before it, in their order."""
+
+    default: str = ""
+    extra: tuple[Index, ...] = ()
+    ca_file: str = ""
+    # Patterns of what comes from the default one alone.
+    default_packages: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def configured(cls) -> Indexes:
+        """By the settings, which a check has looked at. Raises `ValueError` with a sentence."""
+        placed = packages_by_index(settings.PACKAGE_INDEX_PACKAGES)
+        explicit = set(settings.PACKAGE_EXPLICIT_INDEXES)
+        extra = tuple(
+            replace(index, explicit=index.name in explicit, packages=placed.get(index.name, ()))
+            for index in named_indexes(settings.PACKAGE_EXTRA_INDEX_URLS)
+        )
+        known = {index.name for index in extra}
+        for variable, names in (
+            ("RI_PACKAGE_EXPLICIT_INDEXES", explicit),
+            ("RI_PACKAGE_INDEX_PACKAGES", {*placed} - {DEFAULT_INDEX}),
+        ):
+            if unknown := sorted(names - known):
+                raise ValueError(
+                    f"{variable} names {', '.join(unknown)}, which RI_PACKAGE_EXTRA_INDEX_URLS does not."
+                )
+        return cls(
+            settings.PACKAGE_INDEX_URL,
+            extra,
+            settings.PACKAGE_CA_FILE,
+            placed.get(DEFAULT_INDEX, ()),
+        )
+
+    @property
+    def every(self) -> tuple[Index, ...]:
+        """In the order in which a library is looked for, the default one last."""
+        default = self.default or PYPI
+        return (*self.extra, Index(DEFAULT_INDEX, default, packages=self.default_packages))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The default one first, as people list them: name to address without credentials."""
+        *extra, default = self.every
+        return {index.name: index.address for index in (default, *extra)}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What uv reads beside `configuration`: the credentials, which its files do not hold."""
+        values = {"UV_DEFAULT_INDEX": self.default, "SSL_CERT_FILE": self.ca_file}
+        for index in self.every:
+            values |= index.environment
+        return {name: value for name, value in values.items() if value}
+
+    @property
+    def configuration(self) -> str:
+        """The uv.toml. With several indexes uv takes a package from the first that has it at all, so
+        nobody can slip in a newer version of a private package by way of a public index.
+        """
+        return "\n".join(described(index) for index in self.extra)
+
+    def home_of(self, library: str) -> str:
+        """The index that the operator's rules say a library comes from; `""` if they leave it open."""
+        return next((index.name for index in self.every if matches(library, index.packages)), "")
+
+    def placed(self, requirement: PipRequirement) -> PipRequirement:
+        """The requirement with the index that it has to come from. Raises `IndexUnknown`."""
+        home = self.home_of(requirement.name)
+        named = requirement.index
+        if named and named not in self.addresses:
+            raise IndexUnknown(
+                f"{requirement.name} is to come from the index {named}, which is not configured.",
+                hint=f"Choose one of {', '.join(self.addresses)}, or ask the operator for it.",
+            )
+        if home and named and home != named:
+            raise IndexUnknown(
+                f"{requirement.name} comes from the index {home} alone on this instance, not from {named}.",
+                hint="Leave the index out.",
+            )
+        return replace(requirement, index=named or home)
+
+    def name_at(self, address: str) -> str:
+        """The name of the index at an address; the default one's if none has it."""
+        wanted = address.rstrip("/")
+        return next(
+            (index.name for index in self.every if index.address.rstrip("/") == wanted),
+            DEFAULT_INDEX,
+        )
+
+
+def described(index: Index, table: str = "index") -> str:
+    """A table of uv's configuration. Names and addresses are checked ones; JSON's strings are TOML's."""
+    lines = [f"[[{table}]]", f'name = "{index.name}"', f"url = {json.dumps(index.address)}"]
+    return "\n".join([*lines, *(["explicit = true"] if index.explicit else []), ""])
+
+
+def named_indexes(words: Sequence[str]) -> list[Index]:
+    """Indexes of `name=address` or an address alone. Raises `ValueError` with a sentence."""
+    found: dict[str, Index] = {}
+    for number, word in enumerate(words, start=1):
+        parts = _NAMED.fullmatch(word)
+        if parts is None:
+            raise ValueError(
+                f"Entry {number} of RI_PACKAGE_EXTRA_INDEX_URLS is not an address, or a name of lower-case "
+                "letters, digits and - before =https://…."
+            )
+        name = parts[1] or f"extra-{number}"
+        if name == DEFAULT_INDEX or name in found:
+            raise ValueError(
+                f"RI_PACKAGE_EXTRA_INDEX_URLS gives the name {name} to a second index."
+            )
+        found[name] = Index(name, parts[2].rstrip("/"))
+    return list(found.values())
+
+
+def packages_by_index(words: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Patterns by index, of `name=pattern`. Raises `ValueError` with a sentence."""
+    found: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        parts = _PLACED.fullmatch(word)
+        if parts is None:
+            raise ValueError(
+                f"RI_PACKAGE_INDEX_PACKAGES has {word!r}, which is not index=library, like internal=acme-*."
+            )
+        found[parts[1]] = (*found.get(parts[1], ()), parts[2])
+    return found
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(
+        fnmatch.fnmatchcase(canonicalize_name(name), pattern.lower().replace("_", "-"))
+        for pattern in patterns
+    )
+
+
+def indexes_of(lock: str) -> dict[str, str]:
+    """Library → the name of the index that it came from, as far as a lock tells."""
+    found: dict[str, str] = {}
+    for package in tomllib.loads(lock).get("packages", []) if lock else []:
+        name = package.get("tool", {}).get(LOCK_TOOL, {}).get("index", "")
+        if name:
+            found[canonicalize_name(package["name"])] = name
+    return found
