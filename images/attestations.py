@@ -28,6 +28,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
+from images.indexes import indexes_of
 from images.models import Build, BuiltWheel, InstalledLibrary
 from images.spec import ImageSpec
 
@@ -140,6 +141,7 @@ def sbom(facts: BuildFacts) -> bytes:
 
 
 def components(facts: BuildFacts) -> list[Component]:
+    indexes = indexes_of(facts.lock)
     found = [
         Component(
             name=item.name,
@@ -154,6 +156,7 @@ def components(facts: BuildFacts) -> list[Component]:
                 for name, value in (
                     ("builder", item.built.builder if item.built else ""),
                     ("build", item.built.build if item.built else ""),
+                    ("index", indexes.get(canonicalize_name(item.name), "") if item.sha256 else ""),
                 )
                 if value
             ],
@@ -214,7 +217,7 @@ def provenance(facts: BuildFacts, version: str) -> bytes:
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": facts.spec.columns(),
+                "externalParameters": facts.spec.as_json(),
                 "internalParameters": {
                     "lockSha256": hashlib.sha256(facts.lock.encode("utf-8")).hexdigest()
                 },

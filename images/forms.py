@@ -113,7 +113,17 @@ class SpecForm(FilesForm):
             pip_requirements=self.cleaned_data["pip_requirements"],
             os_packages=tuple(self.cleaned_data["os_packages"]),
             allow_source=self.cleaned_data["allow_source"],
+            indexes=self.read.indexes,
         )
+
+    def spec_beside(self, image: ManagedImage | None) -> ImageSpec:
+        """The spec, with the indexes that the libraries of `image` have and no text says.
+
+        Indexes for all libraries are said by the options of files, if it was made of files.
+        """
+        if image is None:
+            return self.spec()
+        return self.spec().with_places_of(image.spec, for_all=image.requirement_files is None)
 
 
 class NewImageForm(SpecForm):
@@ -143,7 +153,7 @@ def kept_files(image: ManagedImage) -> Supplied | None:
     """What an image's form begins with: the files as they were given, or else the libraries one by one."""
     if (found := image.requirement_files) is not None:
         return found.supplied
-    text = "\n".join(map(str, image.spec.pip_requirements))
+    text = "\n".join(item.line for item in image.spec.pip_requirements)
     return Supplied((SuppliedFile(TYPED, text),)) if text else None
 
 

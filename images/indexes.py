@@ -101,6 +101,25 @@ class Indexes:
             placed.get(DEFAULT_INDEX, ()),
         )
 
+    def choose(self, names: Sequence[str]) -> Indexes:
+        """The indexes for an image that chose these by name: they give any library, in the operator's order.
+
+        Raises `IndexUnknown`.
+        """
+        for name in names:
+            if name not in self.addresses:
+                raise IndexUnknown(
+                    f"There is no index {name[:100]} here.",
+                    hint=f"Choose among {', '.join(self.addresses)}, or ask the operator for it.",
+                )
+        return replace(
+            self,
+            extra=tuple(
+                replace(index, explicit=index.explicit and index.name not in names)
+                for index in self.extra
+            ),
+        )
+
     @property
     def every(self) -> tuple[Index, ...]:
         """In the order in which a library is looked for, the default one last."""
@@ -126,13 +145,13 @@ class Indexes:
         """The uv.toml. With several indexes uv takes a package from the first that has it at all, so
         nobody can slip in a newer version of a private package by way of a public index.
         """
-        return "\n".join(described(index) for index in self.extra)
+        return "\n".join(uv_table(index) for index in self.extra)
 
     def home_of(self, library: str) -> str:
         """The index that the operator's rules say a library comes from; `""` if they leave it open."""
         return next((index.name for index in self.every if matches(library, index.packages)), "")
 
-    def placed(self, requirement: PipRequirement) -> PipRequirement:
+    def place(self, requirement: PipRequirement) -> PipRequirement:
         """The requirement with the index that it has to come from. Raises `IndexUnknown`."""
         home = self.home_of(requirement.name)
         named = requirement.index
@@ -157,7 +176,7 @@ class Indexes:
         )
 
 
-def described(index: Index, table: str = "index") -> str:
+def uv_table(index: Index, table: str = "index") -> str:
     """A table of uv's configuration. Names and addresses are checked ones; JSON's strings are TOML's."""
     lines = [f"[[{table}]]", f'name = "{index.name}"', f"url = {json.dumps(index.address)}"]
     return "\n".join([*lines, *(["explicit = true"] if index.explicit else []), ""])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion
 
-from images.indexes import Indexes
+from images.indexes import DEFAULT_INDEX, Indexes
 from images.requirement_files import (
+    Lock,
     Reading,
     ReadRequirement,
     Refused,
@@ -30,6 +34,7 @@ TYPED = "typed text"
 MAX_SUPPLIED = 2_000_000
 # A specifier that takes pre-releases and bounds nothing (PEP 440).
 ANY_PRERELEASE = ">=0.dev0"
+_LINUX = re.compile(r"(?:many)?linux\w*_(?:x86_64|aarch64)")
 
 
 def read_files(
@@ -85,18 +90,71 @@ def pip_requirements_of(reading: Reading, *, field: str = "files") -> list[PipRe
             ],
             field=field,
         )
+    usable = hashes_for_linux(reading.lock) if reading.lock else {}
     return [
-        (with_prereleases(found) if reading.prereleases else found).as_pip_requirement()
+        for_image(found, usable.get(found.normalized_name, found.hashes), reading.prereleases)
         for found in reading.requirements
     ]
+
+
+def for_image(found: ReadRequirement, hashes: Collection[str], prereleases: bool) -> PipRequirement:
+    """A requirement as images keep it.
+
+    That it comes from the default index stands in nearly every file that names one; here the operator's rules
+    say so, or a stranger's library of that name would take the place of an internal one.
+    """
+    kept = found.as_pip_requirement()
+    if prereleases and not kept.is_locked:
+        kept = with_prereleases(found).as_pip_requirement()
+    return replace(
+        kept,
+        index="" if kept.index == DEFAULT_INDEX else kept.index,
+        hashes=tuple(text for text in hashes if text.startswith("sha256:")),
+    )
+
+
+def hashes_for_linux(lock: Lock) -> dict[str, tuple[str, ...]]:
+    """Library → the hashes of its files that some image could install; all of them if none could."""
+    return {
+        canonicalize_name(package.name): tuple(
+            f"sha256:{file.sha256}"
+            for file in [file for file in package.files if runs_on_linux(file.name)]
+            or package.files
+        )
+        for package in lock.packages
+    }
+
+
+def runs_on_linux(filename: str) -> bool:
+    """Whether CPython on Linux can install a file, by its name; true if it has none."""
+    if not filename.endswith(".whl"):
+        return True
+    try:
+        *_, tags = parse_wheel_filename(filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return False
+    return any(
+        tag.interpreter.startswith(("py3", "cp3"))
+        and (tag.platform == "any" or _LINUX.fullmatch(tag.platform))
+        for tag in tags
+    )
+
+
+def indexes_of(reading: Reading) -> tuple[str, ...]:
+    """The indexes beside the default one that the files' options name, for all of an image's libraries."""
+    return tuple(name for name in reading.indexes if name != DEFAULT_INDEX)
 
 
 def parse_pip_requirements(
     text: str, python_version: str = "", *, field: str = "pip_requirements"
 ) -> list[PipRequirement]:
     """The libraries that a pasted text asks for. Raises `RequirementErrors` naming every offending line."""
-    reading = read_files([SuppliedFile(TYPED, text)], python_version)
-    return pip_requirements_of(reading, field=field)
+    return pip_requirements_of(read_typed(text, python_version), field=field)
+
+
+def read_typed(text: str, python_version: str = "") -> Reading:
+    """Read a pasted text. Raises `Invalid`."""
+    return read_files([SuppliedFile(TYPED, text)], python_version)
 
 
 def refusals(reading: Reading) -> list[Refused]:
@@ -111,6 +169,16 @@ def beyond_an_image(reading: Reading) -> list[Refused]:
             bound.file, bound.line, str(bound), f"Nothing here asks for {bound.name}; leave it out."
         )
         for bound in reading.constraints
+    ]
+    refused += [
+        Refused(
+            found.file,
+            found.line,
+            str(found),
+            f"{found.name} has hashes, and none with sha256, which is what is compared; add one.",
+        )
+        for found in reading.requirements
+        if found.hashes and not any(text.startswith("sha256:") for text in found.hashes)
     ]
     if len(reading.requirements) > MAX_REQUIREMENTS:
         first = reading.requirements[MAX_REQUIREMENTS]

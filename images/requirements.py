@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -19,6 +19,9 @@ from ri_platform.errors import Invalid
 
 MAX_LINE = 500
 MAX_REQUIREMENTS = 500
+# Of one library; those with the most files have some 200.
+MAX_HASHES = 1_000
+MAX_INDEX = 100
 # Lines that are read of a text, and problems that are told.
 MAX_LINES = 5_000
 MAX_TOLD = 10
@@ -30,6 +33,7 @@ T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _OS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 _OS_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~-]{0,127}")
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _PINNED = re.compile(r"==[^,*=]+")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
@@ -51,6 +55,11 @@ class PipRequirement:
     def __str__(self) -> str:
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         return f"{self.name}{extras}{self.specifier}"
+
+    @property
+    def line(self) -> str:
+        """As it stands in a requirements.txt, with its hashes."""
+        return " ".join([str(self), *(f"--hash={text}" for text in self.hashes)])
 
     @classmethod
     def of_json(cls, item: Mapping[str, Any]) -> PipRequirement:
@@ -192,41 +201,54 @@ def refuse_unprintable(line: str) -> None:
             raise ValueError(f"It contains the character {character!a}, which no name has.")
 
 
-def pip_requirements(items: Iterable[tuple[str, str]]) -> tuple[PipRequirement, ...]:
-    """Requirements as the API takes them, name and specifier; a bare version means `==`.
+@dataclass(frozen=True)
+class NamedItem:
+    """A requirement or package as the API takes it; a bare version means `==`."""
 
-    Raises `RequirementErrors` naming every offending item.
-    """
-    return parse_items(
-        items, pip_requirement, lambda wanted: wanted.normalized_name, "pip_requirements"
-    )
+    name: str
+    version: str = ""
+    index: str = ""
+    hashes: tuple[str, ...] = ()
 
 
-def os_packages(items: Iterable[tuple[str, str]]) -> tuple[OSPackage, ...]:
+def pip_requirements(items: Iterable[NamedItem]) -> tuple[PipRequirement, ...]:
+    """Requirements as the API takes them. Raises `RequirementErrors` naming every offending item."""
+
+    def parse(item: NamedItem) -> PipRequirement:
+        for text in item.hashes:
+            if not _HASH.fullmatch(text):
+                raise ValueError(f"{text[:80]!r} is not sha256: and 64 digits.")
+        found = pip_requirement(item.name, item.version)
+        return replace(found, index=item.index, hashes=item.hashes)
+
+    return parse_items(items, parse, lambda wanted: wanted.normalized_name, "pip_requirements")
+
+
+def os_packages(items: Iterable[NamedItem]) -> tuple[OSPackage, ...]:
     """OS packages as the API takes them, name and version. Raises `RequirementErrors`."""
     return parse_items(
         items,
-        lambda name, version: os_package(name, version.strip(" ").lstrip("=")),
+        lambda item: os_package(item.name, item.version.strip(" ").lstrip("=")),
         lambda wanted: wanted.name,
         "os_packages",
     )
 
 
 def parse_items(
-    items: Iterable[tuple[str, str]],
-    parse: Callable[[str, str], T],
+    items: Iterable[NamedItem],
+    parse: Callable[[NamedItem], T],
     key: Callable[[T], Hashable],
     field: str,
 ) -> tuple[T, ...]:
     parsed: dict[Hashable, T] = {}
     problems = []
-    for number, (name, version) in enumerate(items, start=1):
+    for number, item in enumerate(items, start=1):
         try:
-            wanted = parse(name, version)
+            wanted = parse(item)
             if key(wanted) in parsed:
                 raise ValueError(f"{key(wanted)} was named before; keep one of the two.")
         except ValueError as error:
-            text = f"{name}{version}"[:MAX_LINE]
+            text = f"{item.name}{item.version}"[:MAX_LINE]
             problems.append(LineProblem(number, text, str(error), unit="Item"))
         else:
             parsed[key(wanted)] = wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from images.requirements import OSPackage, PipRequirement
@@ -19,24 +19,55 @@ class ImageSpec:
     os_packages: tuple[OSPackage, ...] = ()
     # Libraries without a wheel may be built from source.
     allow_source: bool = False
+    # Names of explicit indexes from which any of its libraries may come.
+    indexes: tuple[str, ...] = ()
 
     @classmethod
     def of_columns(cls, columns: Mapping[str, Any]) -> ImageSpec:
-        """The value that `columns()` stored. Specs older than `allow_source` do not have that key."""
+        """The value that `columns()` or `as_json()` stored. Older specs do not have the newer keys."""
         return cls(
             columns["image_type"],
             columns["python_version"],
             tuple(map(PipRequirement.of_json, columns["pip_requirements"])),
             tuple(map(OSPackage.of_json, columns["os_packages"])),
             bool(columns.get("allow_source", False)),
+            tuple(columns.get("indexes", ())),
         )
 
+    @property
+    def is_locked(self) -> bool:
+        """Its libraries are a complete lock: one version of each, with hashes, and nothing to resolve."""
+        return bool(self.pip_requirements) and all(item.is_locked for item in self.pip_requirements)
+
+    def with_places_of(self, before: ImageSpec, *, for_all: bool) -> ImageSpec:
+        """The spec with the indexes of another one's libraries, and with those for all of its libraries."""
+        places = {item.normalized_name: item.index for item in before.pip_requirements}
+        libraries = tuple(
+            replace(item, index=item.index or places.get(item.normalized_name, ""))
+            for item in self.pip_requirements
+        )
+        kept = before.indexes if for_all else ()
+        indexes = tuple(dict.fromkeys((*kept, *self.indexes)))
+        return replace(self, pip_requirements=libraries, indexes=indexes)
+
     def columns(self) -> dict[str, Any]:
-        """The spec as JSON has it: for `ManagedImage`'s columns, `SpecField` and the audit log."""
+        """The spec as the columns of `ManagedImage` have it."""
         return {
             "image_type": self.image_type,
             "python_version": self.python_version,
             "pip_requirements": [item.as_json() for item in self.pip_requirements],
             "os_packages": [item.as_json() for item in self.os_packages],
             "allow_source": self.allow_source,
+            "indexes": list(self.indexes),
         }
+
+    def as_json(self) -> dict[str, Any]:
+        """For `SpecField` and the provenance; without what is empty of the newer fields, as in older rows."""
+        columns = self.columns()
+        return {name: value for name, value in columns.items() if name != "indexes" or value}
+
+    def summary(self) -> dict[str, Any]:
+        """For the audit log: that it is a lock counts there, and not each hash."""
+        libraries = [replace(item, hashes=()).as_json() for item in self.pip_requirements]
+        locked = {"locked": True} if self.is_locked else {}
+        return {**self.as_json(), "pip_requirements": libraries, **locked}

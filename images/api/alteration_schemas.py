@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field
 
-from images.api.schemas import PackageRequirement, PipRequirement, Problem
+from images.api.schemas import LibraryRequirement, PackageRequirement, Problem
 from images.models import ImageType
 from ri_platform.api import Camel
 
@@ -57,7 +57,7 @@ class AlterationOut(Camel):
     """`queued`, `running`, `succeeded` (it can be built) or `failed`."""
     changes: Changes | None = None
     """The changes to the image's lock; absent until it is resolved."""
-    pip_requirements: list[PipRequirement]
+    pip_requirements: list[LibraryRequirement]
     """The libraries to install."""
     package_requirements: list[PackageRequirement]
     """The OS packages to install."""
@@ -67,6 +67,10 @@ class AlterationOut(Camel):
     """The use case of the new base image."""
     allow_source: bool
     """Whether libraries without a wheel may be built from source."""
+    indexes: list[str] = Field(examples=[[]])
+    """Explicit indexes from which any of the libraries may come."""
+    locked: bool = Field(examples=[False])
+    """Whether the libraries are a complete lock, which is installed as it is."""
     base_image: str
     """The new base image, with its platform version."""
     error: Problem | None = None
@@ -99,7 +103,7 @@ class RevisionOut(Camel):
     """The Python version, as `X.Y`."""
     size_bytes: int
     """Its compressed size in bytes."""
-    pip_requirements: list[PipRequirement]
+    pip_requirements: list[LibraryRequirement]
     """The libraries that were asked for."""
     package_requirements: list[PackageRequirement]
     """The OS packages that were asked for."""

@@ -45,5 +45,5 @@ def supplied_files(files: Iterable[FileIn]) -> tuple[SuppliedFile, ...]:
 
 def as_typed(libraries: Iterable[PipRequirement]) -> tuple[SuppliedFile, ...]:
     """Libraries that are named one by one, as a file beside the others; none if there are none."""
-    text = "\n".join(map(str, libraries))
+    text = "\n".join(item.line for item in libraries)
     return (SuppliedFile(TYPED, text),) if text else ()

@@ -13,6 +13,7 @@ from images.models.lease import WorkState
 from images.os_families import UNKNOWN_PACKAGE_TYPE
 from images.queries import progress
 from images.queries.comparison import Differences
+from images.queries.file_requirements import locked_by
 from images.references import pull_reference, repository_of
 from images.spec import ImageSpec
 
@@ -33,7 +34,7 @@ def images(rows: Sequence[ManagedImage]) -> list[dict[str, Any]]:
 def detail(row: ManagedImage) -> dict[str, Any]:
     latest = row.builds.select_related("base_image").first()
     assert latest is not None
-    return {**images([row])[0], "latest_build": build(latest)}
+    return {**images([row])[0], "latest_build": build(latest), "locked_by": locked_by(row)}
 
 
 def image(row: ManagedImage, libraries: list[dict[str, str]]) -> dict[str, Any]:
@@ -86,6 +87,8 @@ def base_image(row: BaseImage, children: list[str]) -> dict[str, Any]:
         "python_version": row.python_version,
         "image_type": row.image_type,
         "allow_source": False,
+        "indexes": [],
+        "locked": False,
         "digest": row.manifest_digest,
         "pull_reference": f"{uri(row.repository)}@{row.manifest_digest}"
         if row.manifest_digest
@@ -115,12 +118,19 @@ def spec(wanted: ImageSpec, base: BaseImage | None) -> dict[str, Any]:
             for package in wanted.os_packages
         ],
         "pip_requirements": [
-            {"name": with_extras(item.name, item.extras), "version_specifier": item.specifier}
+            {
+                "name": with_extras(item.name, item.extras),
+                "version_specifier": item.specifier,
+                "index": item.index,
+                "hashes": list(item.hashes),
+            }
             for item in wanted.pip_requirements
         ],
         "python_version": wanted.python_version,
         "image_type": wanted.image_type,
         "allow_source": wanted.allow_source,
+        "indexes": list(wanted.indexes),
+        "locked": wanted.is_locked,
     }
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from images.api.file_schemas import MAX_CHOICES, Choice, FileIn, FilesIn
 from images.models import ImageType, InstalledLibrary, ManagedImage
 from images.requirement_files.limits import MAX_FILES
-from images.requirements import MAX_LINE, MAX_REQUIREMENTS
+from images.requirements import MAX_HASHES, MAX_INDEX, MAX_LINE, MAX_REQUIREMENTS, NamedItem
 from ri_platform.api import Camel, Line
 from ri_platform.text import column_length
 
+Hash = Annotated[Line, StringConstraints(max_length=80)]
 PYTHON_VERSION = column_length(ManagedImage, "python_version")
 
 
@@ -38,6 +39,16 @@ class PipRequirement(Camel):
     """PEP 440, or a bare version, which means `==`; empty for any version."""
 
 
+class LibraryRequirement(PipRequirement):
+    """A library that an image is to contain, and where it comes from."""
+
+    index: Line = Field("", max_length=MAX_INDEX, examples=[""])
+    """The name of the index that it has to come from; empty leaves that to the operator's rules."""
+    hashes: list[Hash] = Field(default_factory=list, max_length=MAX_HASHES, examples=[[]])
+    """The installed file has one of these (`sha256:…`). If every library has one version and hashes, they
+    are a complete lock: nothing is resolved, and each file is installed as it is locked."""
+
+
 class PackageRequirement(Camel):
     """A package of the base image's operating system."""
 
@@ -51,15 +62,20 @@ class PackageRequirement(Camel):
     """Accepted and ignored: the base image's system determines the type."""
 
 
-def pairs(items: Iterable[PipRequirement | PackageRequirement]) -> list[tuple[str, str]]:
+def named_items(items: Iterable[PipRequirement | PackageRequirement]) -> list[NamedItem]:
     """As `images.requirements` takes them."""
-    return [(item.name, item.version_specifier) for item in items]
+    return [
+        NamedItem(item.name, item.version_specifier, item.index, tuple(item.hashes))
+        if isinstance(item, LibraryRequirement)
+        else NamedItem(item.name, item.version_specifier)
+        for item in items
+    ]
 
 
 class SpecIn(FilesIn):
     """The contents of an image."""
 
-    pip_requirements: list[PipRequirement] = Field(
+    pip_requirements: list[LibraryRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
     """The libraries to install, beside those of `files`."""
@@ -73,6 +89,8 @@ class SpecIn(FilesIn):
     """The use case of the base image."""
     allow_source: bool = False
     """Whether libraries without a wheel may be built from source, which runs their own build code."""
+    indexes: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])
+    """Names of explicit indexes from which any of the libraries may come, beside those that files name."""
 
 
 class CreateImageIn(SpecIn):
@@ -91,7 +109,7 @@ class AlterImageIn(Camel):
     """Dependency groups to take of the files, in place of the present groups."""
     extras: list[Choice] | None = Field(None, max_length=MAX_CHOICES, examples=[[]])
     """Extras to take of the files' project, in place of the present extras."""
-    pip_requirements: list[PipRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
+    pip_requirements: list[LibraryRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
     """The libraries to install beside those of `files`, in place of the present ones."""
     package_requirements: list[PackageRequirement] | None = Field(None, max_length=MAX_REQUIREMENTS)
     """The OS packages to install, in place of the present ones."""
@@ -101,6 +119,8 @@ class AlterImageIn(Camel):
     """The use case of the base image."""
     allow_source: bool | None = None
     """Whether libraries without a wheel may be built from source."""
+    indexes: list[Choice] | None = Field(None, max_length=MAX_CHOICES, examples=[[]])
+    """Names of explicit indexes from which any of the libraries may come, in place of the present ones."""
 
 
 class RollBackIn(Camel):
@@ -250,7 +270,7 @@ class ImageOut(Camel):
     """The status. A failed or outdated rebuild keeps the last good build usable."""
     package_requirements: list[PackageRequirement]
     """The OS packages that were asked for."""
-    pip_requirements: list[PipRequirement]
+    pip_requirements: list[LibraryRequirement]
     """The libraries that were asked for."""
     pip_libraries: list[PipLibrary]
     """The libraries that are installed."""
@@ -260,6 +280,10 @@ class ImageOut(Camel):
     """The use case of the base image."""
     allow_source: bool
     """Whether libraries without a wheel may be built from source."""
+    indexes: list[str] = Field(examples=[[]])
+    """Explicit indexes from which any of the libraries may come."""
+    locked: bool = Field(examples=[False])
+    """Whether the libraries are a complete lock, which is installed as it is."""
     owner: OwnerOut | None = None
     """The owners of a managed image."""
     digest: str
@@ -283,6 +307,8 @@ class ImageDetail(ImageOut):
 
     latest_build: BuildOut
     """The newest build, which may be another than the current one."""
+    locked_by: str = Field(examples=["uv.lock"])
+    """The file that is the complete lock; empty if libraries are resolved, or are locked one by one."""
 
 
 class Job(Camel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from images.api import schemas
 from images.api.file_schemas import FilesIn, as_typed, supplied_files
 from images.api.match_schemas import MatchIn
@@ -19,10 +21,10 @@ Wanted = tuple[ImageSpec, Supplied | None]
 
 def wanted_spec(wanted: schemas.CreateImageIn) -> Wanted:
     """Of a new image. Raises `Invalid`."""
-    libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
-    packages = os_packages(schemas.pairs(wanted.package_requirements))
+    libraries = pip_requirements(schemas.named_items(wanted.pip_requirements))
+    packages = os_packages(schemas.named_items(wanted.package_requirements))
     supplied = supplied_of(wanted, libraries)
-    python, libraries = read_libraries(
+    python, libraries, indexes = read_libraries(
         supplied, libraries, wanted.image_type, wanted.python_version
     )
     refuse_empty(libraries or packages)
@@ -32,13 +34,14 @@ def wanted_spec(wanted: schemas.CreateImageIn) -> Wanted:
         pip_requirements=libraries,
         os_packages=packages,
         allow_source=wanted.allow_source,
+        indexes=tuple(dict.fromkeys((*wanted.indexes, *indexes))),
     )
     return spec, supplied
 
 
 def spec_to_match(wanted: MatchIn) -> ImageSpec:
     """Of images that are looked for; an empty type or Python means any. Raises `Invalid`."""
-    libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
+    libraries = pip_requirements(schemas.named_items(wanted.pip_requirements))
     python = wanted.python_version
     if supplied := supplied_of(wanted, libraries):
         reading = read_supplied(supplied, python)
@@ -50,7 +53,7 @@ def spec_to_match(wanted: MatchIn) -> ImageSpec:
         image_type=wanted.image_type or "",
         python_version=python,
         pip_requirements=libraries,
-        os_packages=os_packages(schemas.pairs(wanted.package_requirements)),
+        os_packages=os_packages(schemas.named_items(wanted.package_requirements)),
     )
 
 
@@ -69,15 +72,18 @@ def altered_spec(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:
     spec = image.spec
     libraries, packages = spec.pip_requirements, spec.os_packages
     if wanted.pip_requirements is not None:
-        libraries = pip_requirements(schemas.pairs(wanted.pip_requirements))
+        libraries = pip_requirements(schemas.named_items(wanted.pip_requirements))
     if wanted.package_requirements is not None:
-        packages = os_packages(schemas.pairs(wanted.package_requirements))
+        packages = os_packages(schemas.named_items(wanted.package_requirements))
     image_type = wanted.image_type or spec.image_type
     python = wanted.python_version or spec.python_version
     supplied = altered_files(image, wanted)
     # The present files say something else for another Python, whose markers may hold.
+    indexes: tuple[str, ...] = ()
     if supplied != present_files(image) or python != spec.python_version:
-        python, libraries = read_libraries(supplied, libraries, image_type, python)
+        named = libraries if wanted.pip_requirements is not None or wanted.files is None else ()
+        python, libraries, indexes = read_libraries(supplied, named, image_type, python)
+    chosen = spec.indexes if wanted.indexes is None else tuple(wanted.indexes)
     refuse_empty(libraries or packages)
     altered_spec = ImageSpec(
         image_type=image_type,
@@ -85,6 +91,7 @@ def altered_spec(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:
         pip_requirements=libraries,
         os_packages=packages,
         allow_source=spec.allow_source if wanted.allow_source is None else wanted.allow_source,
+        indexes=tuple(dict.fromkeys((*chosen, *indexes))),
     )
     return altered_spec, supplied
 
@@ -93,7 +100,7 @@ def altered_files(image: ManagedImage, wanted: schemas.AlterImageIn) -> Supplied
     """The files that the libraries are to be read from; None if they are named one by one."""
     present = present_files(image) or Supplied(())
     if wanted.files is not None:
-        typed = as_typed(pip_requirements(schemas.pairs(wanted.pip_requirements or [])))
+        typed = as_typed(pip_requirements(schemas.named_items(wanted.pip_requirements or [])))
         files = (*typed, *supplied_files(wanted.files))
     else:
         files = () if wanted.pip_requirements is not None else present.files
@@ -114,12 +121,18 @@ def read_libraries(
     named: tuple[PipRequirement, ...],
     image_type: str,
     python_version: str,
-) -> tuple[str, tuple[PipRequirement, ...]]:
-    """The image's Python and libraries: those of the files, or without files those that are named."""
+) -> tuple[str, tuple[PipRequirement, ...], tuple[str, ...]]:
+    """The image's Python, libraries and indexes: those of the files, or without files what is named."""
     if supplied is None:
-        return python_version or newest_python(image_type), named
+        return python_version or newest_python(image_type), named, ()
     found = read_for_image(supplied, image_type, python_version)
-    return found.python_version, found.requirements()
+    # No file says of a library that is named beside it from which index that comes.
+    index_of = {item.normalized_name: item.index for item in named}
+    libraries = [
+        replace(item, index=item.index or index_of.get(item.normalized_name, ""))
+        for item in found.requirements()
+    ]
+    return found.python_version, tuple(libraries), found.indexes
 
 
 def refuse_empty(libraries_or_packages: object) -> None:

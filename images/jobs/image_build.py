@@ -27,6 +27,7 @@ from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.push import blobs as push
 from images.building.push import referrers
 from images.errors import BuiltWheelGone
+from images.indexes import indexes_of
 from images.jobs import build_outcome, known_layers, retention
 from images.jobs.composition import Composition, compose, compose_for, refuse_conflicts
 from images.jobs.image_libraries import image_libraries, wheels_before
@@ -42,6 +43,7 @@ from images.models import (
     CachedLayer,
 )
 from images.models.lease import WorkState
+from images.queries.file_requirements import locked_by
 from images.registry import connection, naming
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor
@@ -144,6 +146,8 @@ class ImageBuild:
             # The lists may have changed since it was resolved.
             refuse_forbidden(kept)
             return kept
+        if self.build.spec.is_locked:
+            self.journal.line(f"{locked_by(self.build) or 'The requirements'} locks all libraries.")
         lock = lock_spec(
             self.build.spec,
             self.base,
@@ -152,8 +156,10 @@ class ImageBuild:
             sources=self.sources,
         )
         self.build.write(lock=lock.text)
+        indexes = indexes_of(lock.text)
         for file in (*lock.wheels, *lock.sources):
-            self.journal.line(f"{file.name} {file.version}")
+            index = indexes.get(file.name, "")
+            self.journal.line(f"{file.name} {file.version}{f' from {index}' if index else ''}")
         return lock
 
     def with_built_wheels(self, lock: Lock, *, anew: bool = False) -> Lock:

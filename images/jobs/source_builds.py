@@ -99,7 +99,7 @@ class SourceBuilds:
     def lock(self, requirements: Sequence[PipRequirement], *, complete: bool = False) -> Lock:
         """Lock requirements, source distributions included. Raises as `images.building.locks.resolve`."""
         target = Target(self.base.python_version)
-        placed = [self.indexes.placed(item) for item in requirements]
+        placed = [self.indexes.place(item) for item in requirements]
         asked_of = {item.normalized_name: item.index for item in placed if item.index}
         given = {"requirements.in": requirements_text(placed)}
         if self.base.libraries and not self.depth and not complete:

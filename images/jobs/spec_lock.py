@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from images.building.locks.files import Lock
+from images.building.locks.given import lock_given
 from images.building.locks.indexes import refuse_forbidden
 from images.building.locks.resolve import resolve
 from images.building.locks.target import Target
@@ -37,7 +38,8 @@ def source_builds(
     # Reading index pages takes 19 MB of modules, which a worker should not hold for builds that need none.
     from images.jobs.source_builds import SourceBuilds
 
-    return SourceBuilds(base, spec.os_packages, work, log, check, build_of_origin=build)
+    indexes = Indexes.configured().choose(spec.indexes)
+    return SourceBuilds(base, spec.os_packages, work, log, check, indexes, build_of_origin=build)
 
 
 def lock_spec(
@@ -50,21 +52,35 @@ def lock_spec(
 ) -> Lock:
     """Resolve what `spec` asks for on `base`, by this installation's indexes. Raises as `resolve`.
 
-    With `sources`, what cannot be had as wheels alone is resolved once more with source distributions.
+    What is a complete lock already is taken as it is: its files are looked for, and nothing is resolved. With
+    `sources`, what cannot be had as wheels alone is looked for once more with source distributions.
     """
+    indexes = Indexes.configured().choose(spec.indexes)
+    target = Target(python_version=base.python_version)
     try:
-        lock = resolve(
-            spec.pip_requirements,
-            Target(python_version=base.python_version),
-            preinstalled=dict(base.libraries),
-            log=log,
-            check=check,
-            indexes=Indexes.configured(),
-        )
+        if spec.is_locked:
+            lock = lock_given(
+                spec.pip_requirements,
+                target,
+                preinstalled=dict(base.libraries),
+                log=log,
+                check=check,
+                indexes=indexes,
+                wheels_alone=sources is None,
+            )
+        else:
+            lock = resolve(
+                spec.pip_requirements,
+                target,
+                preinstalled=dict(base.libraries),
+                log=log,
+                check=check,
+                indexes=indexes,
+            )
     except NoWheel as error:
         if sources is None:
             raise
         log(f"Not to be had as wheels alone: {error.message}")
-        lock = sources.lock(spec.pip_requirements)
+        lock = sources.lock(spec.pip_requirements, complete=spec.is_locked)
     refuse_forbidden(lock)
     return lock

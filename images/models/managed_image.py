@@ -84,7 +84,7 @@ class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
 
 
 class ManagedImage(models.Model):
-    """A managed image. Five columns hold its `spec`: validated at the edge, never parsed from text again."""
+    """A managed image. Six columns hold its `spec`: validated at the edge, never parsed from text again."""
 
     audit_type: ClassVar[str] = "managed_image"
 
@@ -95,6 +95,8 @@ class ManagedImage(models.Model):
     os_packages = models.JSONField(default=list, blank=True)
     # Libraries without a wheel may be built from source, which runs their own build code.
     allow_source = models.BooleanField(default=False)
+    # Names of explicit indexes from which any of its libraries may come.
+    indexes = models.JSONField(default=list, blank=True)
     status = models.CharField(
         max_length=24, choices=Status.choices, default=Status.BUILDING_FIRST_TIME, db_index=True
     )

@@ -19,7 +19,7 @@ else:
 
 class SpecEncoder(DjangoJSONEncoder):
     def default(self, o: Any) -> Any:
-        return o.columns() if isinstance(o, ImageSpec) else super().default(o)
+        return o.as_json() if isinstance(o, ImageSpec) else super().default(o)
 
 
 class SpecField(SpecColumn):
@@ -50,4 +50,4 @@ class SpecField(SpecColumn):
 
     def value_to_string(self, obj: models.Model) -> Any:
         """The value for a fixture."""
-        return self.value_from_object(obj).columns()
+        return self.value_from_object(obj).as_json()

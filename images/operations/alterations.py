@@ -52,7 +52,7 @@ def propose_alteration(
             requirement_files=RequirementFiles.objects.keep(image, supplied),
             requested_by=actor.user,
         )
-        record_about("image.alteration_proposed", actor, image, workspace, wanted=wanted.columns())
+        record_about("image.alteration_proposed", actor, image, workspace, wanted=wanted.summary())
         wake.after_commit(wake.RESOLVE[Lane.of(wanted)], alteration.pk)
     return alteration
 
@@ -147,7 +147,7 @@ def build_spec(
     build = new_build(locked, base, BuildReason.ALTER, actor, files=files, lock=lock)
     record_about(
         "image.altered", actor, locked, workspace,
-        build=build.number, before=before.columns(), after=spec.columns(),
+        build=build.number, before=before.summary(), after=spec.summary(),
         **({"files": files.supplied.names} if files else {}),
     )  # fmt: skip
     return build

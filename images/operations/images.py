@@ -9,6 +9,8 @@ from __future__ import annotations
 from django.db import transaction
 
 from images import wake
+from images.errors import IndexUnknown
+from images.indexes import Indexes
 from images.models import Build, ManagedImage, RequirementFiles
 from images.models.managed_image import NAME_RULE, is_valid_name
 from images.operations.base_images import base_image_for
@@ -68,7 +70,7 @@ def create_image(
         origin = {"copied_from": copied_from.name} if copied_from else {}
         brought = {"files": supplied.names} if supplied else {}
         record_about(
-            "image.created", actor, image, workspace, **spec.columns(), **origin, **brought
+            "image.created", actor, image, workspace, **spec.summary(), **origin, **brought
         )
         wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
     return image
@@ -82,6 +84,12 @@ def refuse_unavailable(spec: ImageSpec) -> None:
         )
     if spec.allow_source and (refusal := source_builds_refusal()):
         raise Invalid(refusal, hint="Ask for wheels alone.", field="allow_source")
+    try:
+        indexes = Indexes.configured().choose(spec.indexes)
+        for item in spec.pip_requirements:
+            indexes.place(item)
+    except IndexUnknown as error:
+        raise Invalid(error.message, hint=error.hint, field="indexes") from error
 
 
 def name_taken_error(image: ManagedImage) -> Conflict:

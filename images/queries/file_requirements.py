@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from images.models import Build, ManagedImage
 from images.queries.base_images import newest_python
-from images.reading import pip_requirements_of, read_supplied, refusals
-from images.requirement_files import Reading, Refused, Supplied
+from images.reading import indexes_of, pip_requirements_of, read_supplied, refusals
+from images.requirement_files import Reading, Refused, Supplied, is_lock
 from images.requirements import MAX_TOLD, PipRequirement
+
+
+def locked_by(image: ManagedImage | Build) -> str:
+    """The file that locks all libraries; `""` if none does, or no file was given."""
+    kept = image.requirement_files
+    if kept is None or not image.spec.is_locked:
+        return ""
+    names = kept.supplied.names
+    return next((file.name for file in kept.supplied.files if is_lock(file)), names[0])
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,11 @@ class FilesRead:
     def requirements(self, *, field: str = "files") -> tuple[PipRequirement, ...]:
         """The libraries. Raises `RequirementErrors` naming every line that cannot be taken."""
         return tuple(pip_requirements_of(self.reading, field=field))
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """The indexes beside the default one that the files' options name."""
+        return indexes_of(self.reading)
 
     @property
     def refused(self) -> list[Refused]:

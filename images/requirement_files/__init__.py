@@ -4,6 +4,7 @@ It knows no database and no web. `read` is all that others need.
 """
 
 from images.requirement_files.archives import files_of_zip
+from images.requirement_files.formats import is_lock
 from images.requirement_files.reader import read
 from images.requirement_files.values import (
     LeftOut,
@@ -28,5 +29,6 @@ __all__ = [
     "Supplied",
     "SuppliedFile",
     "files_of_zip",
+    "is_lock",
     "read",
 ]

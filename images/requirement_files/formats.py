@@ -74,6 +74,14 @@ _BY_TEXT = (
 )  # fmt: skip
 
 
+def is_lock(file: SuppliedFile) -> bool:
+    """Whether a file is of a kind that is always a lock."""
+    try:
+        return format_of(file) in LOCKS
+    except ValueError:
+        return False
+
+
 def format_of(file: SuppliedFile) -> Format:
     """The kind of a file. A `.txt` or a nameless text is looked into, since people paste what they have."""
     name = posixpath.basename(file.name).lower()

@@ -29,7 +29,8 @@ def apply_indexes(draft: Draft, options: optparse.Values) -> None:
     """Replace addresses by the names of configured indexes. Raises `ValueError` with a sentence."""
     if options.index_url:
         draft.only_index = index_named_by(draft, options.index_url)
-        draft.indexes.append(draft.only_index)
+        if draft.only_index not in draft.indexes:
+            draft.indexes.append(draft.only_index)
     for address in [*(options.extra_index_urls or ()), *(options.find_links or ())]:
         name = index_named_by(draft, address)
         if name not in draft.indexes:

@@ -132,7 +132,8 @@ def single_python(draft: Draft) -> str | None:
 
 def finished(draft: Draft) -> Reading:
     """What the draft came to, merged and checked as a whole."""
-    if draft.only_index:
+    # Beside others it is one of several, from which libraries come by the operator's order.
+    if draft.only_index and draft.indexes == [draft.only_index]:
         draft.requirements = [
             replace(found, index=found.index or draft.only_index) for found in draft.requirements
         ]

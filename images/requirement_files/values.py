@@ -69,7 +69,7 @@ class ReadRequirement:
         return canonicalize_name(self.name)
 
     def as_pip_requirement(self) -> PipRequirement:
-        return PipRequirement(self.name, self.specifier, self.extras)
+        return PipRequirement(self.name, self.specifier, self.extras, self.index, self.hashes)
 
 
 @dataclass(frozen=True)

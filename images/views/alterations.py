@@ -35,7 +35,7 @@ def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> Ht
             alteration = alterations.propose_alteration(
                 Actor.of(request),
                 image,
-                form.spec(),
+                form.spec_beside(image),
                 workspace=workspace,
                 supplied=form.supply,
             )

@@ -17,6 +17,7 @@ from images.models.lease import WorkState
 from images.queries import capabilities, progress
 from images.queries.capabilities import source_builds_refusal
 from images.queries.comparison import Comparison, versions_by_number
+from images.queries.file_requirements import locked_by
 from images.queries.forecast import Forecast
 from images.queries.images import image_named
 from images.queries.library_changes import Change, differences
@@ -63,6 +64,8 @@ def overview(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespo
         "build": latest,
         "steps": progress.steps(latest),
         "requirements": image.spec.pip_requirements,
+        "locked": image.spec.is_locked,
+        "locked_by": locked_by(image),
         "reference": pull_reference(image, current) if current else "",
         "original": original if original and original.removed_at is None else None,
     }

@@ -104,7 +104,7 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     if form.is_valid() and not satisfying:
         try:
             image = create_image(
-                actor, form.cleaned_data["name"], form.spec(),
+                actor, form.cleaned_data["name"], form.spec_beside(copied),
                 workspace=workspace, copied_from=copied, supplied=form.supply,
             )  # fmt: skip
         except DomainError as error:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from images.reading import parse_pip_requirements
 from images.requirements import (
+    NamedItem,
     OSPackage,
     PipRequirement,
     RequirementErrors,
@@ -121,12 +122,14 @@ def test_a_bare_version_means_exactly_that_one() -> None:
 )
 def test_the_two_field_form_is_as_strict(name: str, specifier: str) -> None:
     with pytest.raises(RequirementErrors, match="Item 2"):
-        pip_requirements([("fine", ""), (name, specifier)])
+        pip_requirements([NamedItem("fine"), NamedItem(name, specifier)])
 
 
 def test_a_list_names_each_library_once() -> None:
     with pytest.raises(RequirementErrors, match="Item 3: numpy was named before"):
-        pip_requirements([("numpy", ""), ("pandas", ">=2"), ("NumPy", "==2")])
+        pip_requirements(
+            [NamedItem("numpy"), NamedItem("pandas", ">=2"), NamedItem("NumPy", "==2")]
+        )
 
 
 def test_os_packages_are_names_with_versions() -> None:

@@ -1,4 +1,4 @@
-"""The dependencies between the libraries of a lock, and the index of each, which uv writes into no pylock.toml.
+"""The dependencies between the libraries of a lock, and their indexes, which uv writes into no pylock.toml.
 
 uv is asked once more, for the versions that were locked, in the format that has it as comments, `# via`
 and `# from`. The answer goes into the lock where PEP 751 has a place for it: the `dependencies` and the

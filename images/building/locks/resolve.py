@@ -79,13 +79,9 @@ def resolve(
     hashes that its requirement names, and `IndexUnknown`.
     """
     indexes = indexes or Indexes()
-    wanted = [indexes.placed(item) for item in requirements]
+    wanted = [indexes.place(item) for item in requirements]
     resolver = Resolver(target, indexes, check, environment or {}, complete, timeout)
-    log(
-        f"Looking for {len(wanted)} locked files for Python {target.python_version}"
-        if complete
-        else f"Resolving {len(wanted)} requirements for Python {target.python_version}"
-    )
+    log(f"Resolving {len(wanted)} requirements for Python {target.python_version}")
     resolved = resolver.resolve(wanted, preinstalled)
     text = keep_given_hashes(without_credentials(resolved.text), requirements)
     text = with_annotations(text, resolved.dependencies, resolved.origins)
@@ -114,7 +110,7 @@ class Resolver:
         for _ in range(MAX_PASSES):
             failure: ResolutionFailed | None = None
             try:
-                resolved = self.resolved_once(wanted, preinstalled)
+                resolved = self.resolve_once(wanted, preinstalled)
                 astray = [
                     name
                     for name, index in resolved.origins.items()
@@ -138,7 +134,7 @@ class Resolver:
         missing = {canonicalize_name(name) for name in _NOT_FOUND.findall(error.message)}
         return sorted(name for name in missing - asked if self.indexes.home_of(name))
 
-    def resolved_once(
+    def resolve_once(
         self, requirements: Sequence[PipRequirement], preinstalled: Mapping[str, str]
     ) -> Resolved:
         with tempfile.TemporaryDirectory(prefix="resolve-") as name:
@@ -159,9 +155,9 @@ class Resolver:
             if status != 0:
                 raise resolver_error(said.text(), self.target)
             text = output.read_text(encoding="utf-8")
-            return self.annotated(wanted, text)
+            return self.annotate(wanted, text)
 
-    def annotated(self, wanted: Path, text: str) -> Resolved:
+    def annotate(self, wanted: Path, text: str) -> Resolved:
         """The lock with the dependencies and the index of each library, which uv tells in another format.
 
         With one index uv's cache is enough, and where that does not tell, nothing depends on it. With several

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from images.building.locks.files import is_name, is_version
 from images.building.locks.target import Target
 from images.errors import BuildError, FetchFailed, NoWheel, ResolutionFailed
-from images.indexes import Indexes, described
+from images.indexes import Indexes, uv_table
 from images.requirements import PipRequirement
 
 # uv names the project in its sentences, and no library may be called so.
@@ -74,7 +74,7 @@ def write_wanted(folder: Path, requirements: Sequence[PipRequirement], indexes: 
         f'name = "{PROJECT}"',
         'version = "0"',
         f"dependencies = {json.dumps([str(item) for item in requirements])}",
-        *(described(index, "tool.uv.index") for index in indexes.every),
+        *(uv_table(index, "tool.uv.index") for index in indexes.every),
         "[tool.uv.sources]",
         *(f'{name} = {{ index = "{index}" }}' for name, index in sources.items()),
     ]

@@ -102,7 +102,7 @@ def locked(
         wanted,
         Target("3.11"),
         preinstalled={},
-        log=[].append if said is None else said.append,
+        log=(said if said is not None else []).append,
         check=lambda: None,
         indexes=indexes,
         environment={"UV_NO_CACHE": "1"},

@@ -1,0 +1,13 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("images", "0023_cached_layer")]
+
+    operations = [
+        migrations.AddField(
+            model_name="managedimage",
+            name="indexes",
+            field=models.JSONField(blank=True, default=list),
+        ),
+    ]
