@@ -212,6 +212,7 @@ def test_altering_begins_with_the_files_as_they_were_given(cast: Cast, image: Ma
     assert "dependencies = [&quot;numpy&gt;=2&quot;" in page
     assert 'name="groups" value="dev" checked' in page
     assert "3 libraries for Python 3.11" in page
+    assert '<details class="given-file" open>' in page
 
 
 def test_a_copy_begins_with_them_too(cast: Cast, image: ManagedImage) -> None:
