@@ -66,12 +66,13 @@ class AsyncClient(AsyncInstanceMethods):
         files: Files | None = None,
         groups: Iterable[str] | None = None,
         extras: Iterable[str] | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool = False,
     ) -> Image:
         """See `Client.create_managed_image`."""
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source,
+            allow_source, indexes,
         )  # fmt: skip
         return await self.send(calls.create(name, spec))
 
@@ -86,12 +87,13 @@ class AsyncClient(AsyncInstanceMethods):
         files: Files | None = None,
         groups: Iterable[str] | None = None,
         extras: Iterable[str] | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Image:
         """See `Client.update_managed_image`."""
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source,
+            allow_source, indexes,
         )  # fmt: skip
         return await self.send(calls.update(name, spec))
 
@@ -162,6 +164,7 @@ class AsyncClient(AsyncInstanceMethods):
         python_version: str | None = None,
         package_requirements: Iterable[Any] | None = None,
         image_type: str | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool = False,
         tell: bool = True,
     ) -> Snapshot:
@@ -170,7 +173,7 @@ class AsyncClient(AsyncInstanceMethods):
         if tell:
             environment.tell()
         spec = spec_of_environment(
-            environment, python_version, package_requirements, image_type, allow_source
+            environment, python_version, package_requirements, image_type, allow_source, indexes
         )
         return Snapshot(await self.send(calls.create(name, spec)), environment)
 
@@ -250,12 +253,13 @@ class AsyncClient(AsyncInstanceMethods):
         files: Files | None = None,
         groups: Iterable[str] | None = None,
         extras: Iterable[str] | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Alteration:
         """See `Client.preview_alteration`."""
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source,
+            allow_source, indexes,
         )  # fmt: skip
         return await self.send(calls.preview(name, spec))
 

@@ -88,6 +88,8 @@ def image_of(body: dict[str, Any]) -> Image:
         updated_at=required_time(body["updateTime"]),
         latest_build=build_of(latest) if latest else None,
         owner=Owner(owner.get("user", ""), owner.get("workspace", "")),
+        indexes=tuple(body.get("indexes", ())),
+        locked_by=body.get("lockedBy") or "",
     )
 
 

@@ -43,9 +43,15 @@ class Client(
     # --- as the public client has them ---
 
     @staticmethod
-    def pip_requirement(name: str, version_specifier: str | None = None) -> dict[str, str]:
-        """A requirement for `create_managed_image`, from a name and a specifier or a bare version."""
-        return {"name": name, "versionSpecifier": version_specifier or ""}
+    def pip_requirement(
+        name: str, version_specifier: str | None = None, index: str | None = None
+    ) -> dict[str, str]:
+        """A requirement for `create_managed_image`, from a name and a specifier or a bare version.
+
+        `index` is the name of the index that it has to come from, if it matters.
+        """
+        found = {"name": name, "versionSpecifier": version_specifier or ""}
+        return {**found, "index": index} if index else found
 
     @staticmethod
     def os_requirement(name: str, version_specifier: str | None = None) -> dict[str, str]:

@@ -93,6 +93,7 @@ def spec_of_environment(
     package_requirements: Iterable[Any] | None,
     image_type: str | None,
     allow_source: bool,
+    indexes: Iterable[str] | None,
 ) -> Spec:
     """An image of the environment, for its Python unless another is given."""
     return Spec(
@@ -101,6 +102,7 @@ def spec_of_environment(
         image_type=image_type,
         files=[environment.as_file()],
         allow_source=allow_source,
+        indexes=indexes,
     )
 
 

@@ -73,7 +73,9 @@ class Image:
 
     `status` is `BUILDING_FIRST_TIME`, `REBUILDING`, `READY`, `FAILED` or `OUTDATED`. `digest`,
     `pull_reference` and `libraries` tell of its current build; `pull_reference` names that by digest, so it
-    always pulls the same image. `latest_build` is known where one image was asked for.
+    always pulls the same image. `indexes` are the explicit indexes from which any of its libraries may come.
+    `locked_by` is the file that is its complete lock. It and `latest_build` are known where one image was
+    asked for.
     """
 
     name: str
@@ -92,6 +94,8 @@ class Image:
     updated_at: datetime
     latest_build: Build | None = None
     owner: Owner = Owner()
+    indexes: tuple[str, ...] = ()
+    locked_by: str = ""
 
     @property
     def is_ready(self) -> bool:

@@ -40,7 +40,8 @@ def wire_requirement(item: str | Pair | Mapping[str, str]) -> dict[str, str]:
         return {"name": parsed.name + extras, "versionSpecifier": str(parsed.specifier)}
     if isinstance(item, tuple):
         return {"name": item[0], "versionSpecifier": item[1]}
-    return {"name": item["name"], "versionSpecifier": item.get("versionSpecifier", "")}
+    index = {"index": item["index"]} if item.get("index") else {}
+    return {"name": item["name"], "versionSpecifier": item.get("versionSpecifier", ""), **index}
 
 
 def wire_packages(given: Iterable[str | Pair | Mapping[str, str]]) -> list[dict[str, str]]:

@@ -23,6 +23,7 @@ class Spec:
     groups: Iterable[str] | None = None
     extras: Iterable[str] | None = None
     allow_source: bool | None = None
+    indexes: Iterable[str] | None = None
 
     def body(self) -> dict[str, Any]:
         """As the API takes it, without what nothing is said about. Raises `InvalidRequest`."""
@@ -30,6 +31,7 @@ class Spec:
             "pythonVersion": self.python_version,
             "imageType": self.image_type,
             "allowSource": self.allow_source,
+            "indexes": None if self.indexes is None else names(self.indexes),
         }
         if self.requirements is not None:
             body["pipRequirements"] = wire_requirements(self.requirements)

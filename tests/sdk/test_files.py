@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from ri_platform_sdk import AsyncClient, Client, InvalidRequest, RequirementFile
 from ri_platform_sdk.files import wire_files
 
 from images.models import BaseImage, ManagedImage
+from ri_platform.local.services import free_port
 from tests import factories
 from tests.cast import Cast
 from tests.sdk.prompt import Instance, Prompt, in_a_thread
+from tests.web_process import web_process
 
 PromptOf = Callable[..., Prompt]
 LATE = pytest.mark.django_db(transaction=True)
@@ -118,6 +121,28 @@ def test_both_clients_create_alter_and_match_by_files(
     assert kept.supplied.names == ["requirements.txt"]
 
 
+@pytest.mark.slow
+@LATE
+def test_indexes_are_chosen_by_name(prompt_of: PromptOf, cast: Cast, base: BaseImage) -> None:
+    run = prompt_of(cast.member)
+    configured = {
+        "RI_PACKAGE_EXTRA_INDEX_URLS": "pytorch-cpu=https://torch.example/whl/cpu",
+        "RI_PACKAGE_EXPLICIT_INDEXES": "pytorch-cpu",
+    }
+    words = ("torch==2.9.0+cpu", "--index", "pytorch-cpu", "--no-wait")
+    with web_process(free_port(), **configured) as address:
+        made = run("create", "churn", *words, RI_DOMAIN=address)
+        assert re.search(r"^Indexes +pytorch-cpu$", made.stdout, re.MULTILINE), made.output
+        with Client(address, str(run.environment["RI_API_TOKEN"])) as client:
+            torch = client.pip_requirement("torch", ">=2", index="pytorch-cpu")
+            one = client.create_managed_image("one", [torch])
+            assert (one.requirements, one.indexes) == (("torch>=2",), ())
+    assert ManagedImage.objects.get(name="one").spec.pip_requirements[0].index == "pytorch-cpu"
+    unknown = run("create", "wrong", *words)
+    assert unknown.exit_code == 2
+    assert "There is no index pytorch-cpu here." in unknown.stderr
+
+
 @LATE
 def test_check_shows_what_is_taken_left_out_and_refused(
     prompt_of: PromptOf, cast: Cast, tmp_path: Path
@@ -170,6 +195,7 @@ def test_a_lock_has_to_be_complete_and_stands_alone(
     lock.write_text(f"numpy==2.4.6 {HASH}\n")
     made = run.json("create", "locked", "--lock", str(lock), "--no-wait")
     assert made["image"]["pipRequirements"][0]["versionSpecifier"] == "==2.4.6"
+    assert "Locked by  requirements.txt" in run("show", "locked").stdout
     beside = run("create", "more", "six", "-r", str(lock), "--lock", str(lock))
     assert beside.exit_code == 2
     lock.write_text("numpy==2.4.6\n")

@@ -13,7 +13,13 @@ from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
 from ri_platform_sdk.cli.comparing import print_changes
 from ri_platform_sdk.cli.images import confirm, finish, show_image
-from ri_platform_sdk.cli.options import image_name, no_wait_option, with_spec, yes_option
+from ri_platform_sdk.cli.options import (
+    image_name,
+    index_option,
+    no_wait_option,
+    with_spec,
+    yes_option,
+)
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.errors import InvalidRequest
 from ri_platform_sdk.models import Alteration
@@ -39,6 +45,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
     metavar="LIBRARY",
     help="Without this library; may be repeated.",
 )
+@index_option
 @click.option(
     "--allow-source/--no-source",
     default=None,
@@ -50,14 +57,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 @pass_session
 def alter(
     session: Session, name: str, spec: Spec, added: tuple[str, ...], dropped: tuple[str, ...],
-    allow_source: bool | None, preview: bool, yes: bool, no_wait: bool,
+    indexes: tuple[str, ...], allow_source: bool | None, preview: bool, yes: bool, no_wait: bool,
 ) -> None:  # fmt: skip
     """Show what an alteration would change, then build it.
 
     LIBRARIES, or those of a file, take the place of all that the image was asked for; --add and --drop change
     single ones. What is not named stays. Where nobody can be asked, nothing is built without --yes.
     """
-    wanted = replace(spec, allow_source=allow_source)
+    wanted = replace(spec, allow_source=allow_source, indexes=indexes or None)
     if added or dropped:
         wanted = with_changes(session, name, wanted, added, dropped)
     body, alteration = session.ask(calls.preview(name, wanted))

@@ -12,7 +12,13 @@ from rich.text import Text
 
 from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
-from ri_platform_sdk.cli.options import image_name, no_wait_option, with_spec, yes_option
+from ri_platform_sdk.cli.options import (
+    image_name,
+    index_option,
+    no_wait_option,
+    with_spec,
+    yes_option,
+)
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.errors import BuildFailed
 from ri_platform_sdk.models import Image, Match
@@ -25,15 +31,20 @@ STATUSES = ["BUILDING_FIRST_TIME", "REBUILDING", "READY", "FAILED", "OUTDATED"]
 @click.command(cls=Command, no="the build fails")
 @click.argument("name")
 @with_spec
+@index_option
 @click.option("--allow-source", is_flag=True, help="Build from source what has no wheel.")
 @no_wait_option
 @pass_session
-def create(session: Session, name: str, spec: Spec, allow_source: bool, no_wait: bool) -> None:
+def create(
+    session: Session, name: str, spec: Spec, indexes: tuple[str, ...], allow_source: bool,
+    no_wait: bool,
+) -> None:  # fmt: skip
     """Create an image and wait for it.
 
     LIBRARIES are requirements, such as numpy 'pandas>=2'. `ri-images check` shows what is read of files.
     """
-    body, image = session.ask(calls.create(name, replace(spec, allow_source=allow_source)))
+    wanted = replace(spec, allow_source=allow_source, indexes=indexes or None)
+    body, image = session.ask(calls.create(name, wanted))
     finish(session, body, image, no_wait)
 
 
@@ -148,6 +159,10 @@ def show_image(image: Image) -> None:
         ("Asked for", ", ".join((*image.requirements, *image.package_requirements))),
         ("Owner", str(image.owner)),
     ]
+    if image.indexes:
+        facts.append(("Indexes", ", ".join(image.indexes)))
+    if image.locked_by:
+        facts.append(("Locked by", image.locked_by))
     if image.current_build:
         libraries = ", ".join(f"{library.name} {library.version}" for library in image.libraries)
         facts += [

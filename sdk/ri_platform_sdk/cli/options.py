@@ -16,6 +16,10 @@ build_option = click.option(
     "--build", type=click.IntRange(min=1), help="A build's number; the current one unless given."
 )
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+index_option = click.option(
+    "--index", "indexes", multiple=True, metavar="NAME",
+    help="An explicit index of the instance from which libraries may come; may be repeated.",
+)  # fmt: skip
 no_wait_option = click.option("--no-wait", is_flag=True, help="Do not wait for the build.")
 
 FILE = click.Path(exists=True, dir_okay=False)

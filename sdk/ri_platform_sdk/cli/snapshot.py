@@ -14,7 +14,7 @@ from rich.text import Text
 from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
 from ri_platform_sdk.cli.images import finish
-from ri_platform_sdk.cli.options import no_wait_option, with_base
+from ri_platform_sdk.cli.options import index_option, no_wait_option, with_base
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.environment import (
     Environment,
@@ -41,6 +41,7 @@ from ri_platform_sdk.environment import (
 @click.option("--strict", is_flag=True, help="Refuse what comes from a source folder or a URL.")
 @click.option("--python", "python_version", metavar="X.Y", help="Another Python version.")
 @with_base
+@index_option
 @click.option("--allow-source", is_flag=True, help="Build from source what has no wheel.")
 @click.option("--preview", is_flag=True, help="Show what would be taken, and end.")
 @no_wait_option
@@ -48,7 +49,7 @@ from ri_platform_sdk.environment import (
 def snapshot(
     session: Session, name: str, selection: Selection, interpreter: str, without: tuple[str, ...],
     strict: bool, preview: bool, python_version: str | None, packages: tuple[str, ...],
-    image_type: str | None, allow_source: bool, no_wait: bool,
+    image_type: str | None, indexes: tuple[str, ...], allow_source: bool, no_wait: bool,
 ) -> None:  # fmt: skip
     """Create an image of what is installed here.
 
@@ -65,7 +66,9 @@ def snapshot(
         return
     for sentence in environment.told():
         output.note(output.printable(sentence))
-    spec = spec_of_environment(environment, python_version, packages, image_type, allow_source)
+    spec = spec_of_environment(
+        environment, python_version, packages, image_type, allow_source, indexes or None
+    )
     body, image = session.ask(calls.create(name, spec))
     finish(session, body, image, no_wait, {"environment": environment_json(environment)})
 

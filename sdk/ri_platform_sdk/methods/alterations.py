@@ -27,6 +27,7 @@ class AlterationMethods(Sender):
         files: Files | None = None,
         groups: Iterable[str] | None = None,
         extras: Iterable[str] | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Alteration:
         """Have an alteration resolved, without building it; what is not given stays as it is.
@@ -41,7 +42,7 @@ class AlterationMethods(Sender):
         """
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source,
+            allow_source, indexes,
         )  # fmt: skip
         return self.send(calls.preview(name, spec))
 

@@ -45,6 +45,7 @@ class FileMethods(Sender):
         python_version: str | None = None,
         package_requirements: Iterable[Any] | None = None,
         image_type: str | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool = False,
         tell: bool = True,
     ) -> Snapshot:
@@ -60,6 +61,6 @@ class FileMethods(Sender):
         if tell:
             environment.tell()
         spec = spec_of_environment(
-            environment, python_version, package_requirements, image_type, allow_source
+            environment, python_version, package_requirements, image_type, allow_source, indexes
         )
         return Snapshot(self.send(calls.create(name, spec)), environment)

@@ -26,6 +26,7 @@ class ImageMethods(Sender):
         files: Files | None = None,
         groups: Iterable[str] | None = None,
         extras: Iterable[str] | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool = False,
     ) -> Image:
         """Have a new image built; the build goes on in the background.
@@ -33,10 +34,11 @@ class ImageMethods(Sender):
         `requirements` are strings like `"numpy>=2"`, or pairs of name and specifier. `files` are paths of
         files that name libraries, such as a requirements.txt, pyproject.toml, uv.lock or environment.yml, or
         texts as `RequirementFile`; the server reads them, and keeps them with the image. `groups` and
-        `extras` choose among those of the files. `package_requirements` are packages of the base image's
-        operating system. `image_type` is `all`, `images`, `nlp` or `tabular`, `all` unless given;
-        `python_version` is `X.Y`, else the one that the files name, else the newest. With `allow_source`,
-        libraries without a wheel are built from source.
+        `extras` choose among those of the files. `indexes` are names of explicit indexes of the instance,
+        such as `pytorch-cpu`, from which any of the libraries may come. `package_requirements` are packages
+        of the base image's operating system. `image_type` is `all`, `images`, `nlp` or `tabular`, `all`
+        unless given; `python_version` is `X.Y`, else the one that the files name, else the newest. With
+        `allow_source`, libraries without a wheel are built from source.
 
         Raises `Conflict` if the name is taken, `InvalidRequest` for what cannot be asked for.
 
@@ -49,7 +51,7 @@ class ImageMethods(Sender):
         """
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source,
+            allow_source, indexes,
         )  # fmt: skip
         return self.send(calls.create(name, spec))
 
@@ -64,6 +66,7 @@ class ImageMethods(Sender):
         files: Files | None = None,
         groups: Iterable[str] | None = None,
         extras: Iterable[str] | None = None,
+        indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
     ) -> Image:
         """Make a new revision of an image; what is not given stays, and the present one stays usable.
@@ -77,7 +80,7 @@ class ImageMethods(Sender):
         """
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source,
+            allow_source, indexes,
         )  # fmt: skip
         return self.send(calls.update(name, spec))
 
