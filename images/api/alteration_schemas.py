@@ -6,7 +6,8 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field
 
-from images.api.schemas import LibraryRequirement, PackageRequirement, Problem
+from images.api.schemas import Problem
+from images.api.spec_schemas import LibraryRequirement, PackageRequirement
 from images.models import ImageType
 from ri_platform.api import Camel
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from images.api import alteration_schemas, present, schemas
+from images.api import alteration_schemas, present, schemas, spec_schemas
 from images.api.present import image_and_job
 from images.api.wanted_spec import altered_spec
 from images.models import Alteration, ManagedImage
@@ -30,7 +30,7 @@ routes = router(
 )
 @guarded(Action.ALTER_IMAGE)
 def preview_alteration(
-    request: HttpRequest, image: ManagedImage, wanted: schemas.AlterImageIn
+    request: HttpRequest, image: ManagedImage, wanted: spec_schemas.AlterImageIn
 ) -> dict[str, Any]:
     """Resolves what an alteration would change, in the background; nothing is built, the image stays.
 

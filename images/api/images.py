@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query
 
-from images.api import match_schemas, present, schemas
+from images.api import match_schemas, present, schemas, spec_schemas
 from images.api.present import image_and_job
 from images.api.wanted_spec import altered_spec, spec_to_match, wanted_spec
 from images.models import BaseImage, ManagedImage
@@ -79,7 +79,7 @@ def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[st
 
 @routes.post("/images", response={200: schemas.ImageAndJob, **ERRORS}, summary="Create an image")
 @guarded(Action.CREATE_IMAGE)
-def create_image(request: HttpRequest, wanted: schemas.CreateImageIn) -> dict[str, Any]:
+def create_image(request: HttpRequest, wanted: spec_schemas.CreateImageIn) -> dict[str, Any]:
     """Accepts a new image and its first build, which runs in the background."""
     actor = Actor.of(request)
     spec, supplied = wanted_spec(wanted)
@@ -140,7 +140,7 @@ def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
 )
 @guarded(Action.ALTER_IMAGE)
 def alter_image(
-    request: HttpRequest, image: ManagedImage, wanted: schemas.AlterImageIn
+    request: HttpRequest, image: ManagedImage, wanted: spec_schemas.AlterImageIn
 ) -> dict[str, Any]:
     """Makes a new revision of an image; what is left out stays, and the present one stays usable.
 

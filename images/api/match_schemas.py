@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from images.api.file_schemas import FilesIn
-from images.api.schemas import PYTHON_VERSION, ImageOut, PackageRequirement, PipRequirement
+from images.api.schemas import ImageOut
+from images.api.spec_schemas import PYTHON_VERSION, PackageRequirement, PipRequirement
 from images.models import ImageType
 from images.requirements import MAX_REQUIREMENTS
 from ri_platform.api import Camel, Line

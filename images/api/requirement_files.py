@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from pydantic import Field
 
 from images.api.file_schemas import FileIn, FilesIn, supplied_files
-from images.api.schemas import PYTHON_VERSION
+from images.api.spec_schemas import PYTHON_VERSION
 from images.reading import read_supplied
 from images.requirement_files import Reading, Supplied
 from images.requirement_files.limits import MAX_FILES

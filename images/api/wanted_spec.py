@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from images.api import schemas
+from images.api import spec_schemas
 from images.api.file_schemas import FilesIn, as_typed, supplied_files
 from images.api.match_schemas import MatchIn
 from images.models import ManagedImage
@@ -19,10 +19,10 @@ from ri_platform.errors import Invalid
 Wanted = tuple[ImageSpec, Supplied | None]
 
 
-def wanted_spec(wanted: schemas.CreateImageIn) -> Wanted:
+def wanted_spec(wanted: spec_schemas.CreateImageIn) -> Wanted:
     """Of a new image. Raises `Invalid`."""
-    libraries = pip_requirements(schemas.named_items(wanted.pip_requirements))
-    packages = os_packages(schemas.named_items(wanted.package_requirements))
+    libraries = pip_requirements(spec_schemas.named_items(wanted.pip_requirements))
+    packages = os_packages(spec_schemas.named_items(wanted.package_requirements))
     supplied = supplied_of(wanted, libraries)
     python, libraries, indexes = read_libraries(
         supplied, libraries, wanted.image_type, wanted.python_version
@@ -41,7 +41,7 @@ def wanted_spec(wanted: schemas.CreateImageIn) -> Wanted:
 
 def spec_to_match(wanted: MatchIn) -> ImageSpec:
     """Of images that are looked for; an empty type or Python means any. Raises `Invalid`."""
-    libraries = pip_requirements(schemas.named_items(wanted.pip_requirements))
+    libraries = pip_requirements(spec_schemas.named_items(wanted.pip_requirements))
     python = wanted.python_version
     if supplied := supplied_of(wanted, libraries):
         reading = read_supplied(supplied, python)
@@ -53,7 +53,7 @@ def spec_to_match(wanted: MatchIn) -> ImageSpec:
         image_type=wanted.image_type or "",
         python_version=python,
         pip_requirements=libraries,
-        os_packages=os_packages(schemas.named_items(wanted.package_requirements)),
+        os_packages=os_packages(spec_schemas.named_items(wanted.package_requirements)),
     )
 
 
@@ -65,16 +65,16 @@ def supplied_of(wanted: FilesIn, named: tuple[PipRequirement, ...]) -> Supplied 
     return Supplied(files, tuple(wanted.groups), tuple(wanted.extras))
 
 
-def altered_spec(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:
+def altered_spec(image: ManagedImage, wanted: spec_schemas.AlterImageIn) -> Wanted:
     """Of an image: what is given, and else what it was asked for. Raises `Invalid`."""
     if not wanted.model_fields_set:
         raise Invalid("Nothing was said that would be altered.")
     spec = image.spec
     libraries, packages = spec.pip_requirements, spec.os_packages
     if wanted.pip_requirements is not None:
-        libraries = pip_requirements(schemas.named_items(wanted.pip_requirements))
+        libraries = pip_requirements(spec_schemas.named_items(wanted.pip_requirements))
     if wanted.package_requirements is not None:
-        packages = os_packages(schemas.named_items(wanted.package_requirements))
+        packages = os_packages(spec_schemas.named_items(wanted.package_requirements))
     image_type = wanted.image_type or spec.image_type
     python = wanted.python_version or spec.python_version
     supplied = altered_files(image, wanted)
@@ -96,11 +96,11 @@ def altered_spec(image: ManagedImage, wanted: schemas.AlterImageIn) -> Wanted:
     return altered_spec, supplied
 
 
-def altered_files(image: ManagedImage, wanted: schemas.AlterImageIn) -> Supplied | None:
+def altered_files(image: ManagedImage, wanted: spec_schemas.AlterImageIn) -> Supplied | None:
     """The files that the libraries are to be read from; None if they are named one by one."""
     present = present_files(image) or Supplied(())
     if wanted.files is not None:
-        typed = as_typed(pip_requirements(schemas.named_items(wanted.pip_requirements or [])))
+        typed = as_typed(pip_requirements(spec_schemas.named_items(wanted.pip_requirements or [])))
         files = (*typed, *supplied_files(wanted.files))
     else:
         files = () if wanted.pip_requirements is not None else present.files

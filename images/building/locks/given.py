@@ -55,8 +55,7 @@ def lock_given(
     except HashesDiffer:
         pass
     except ResolutionFailed as error:
-        # A lock may hold what its libraries forbid each other, as overrides do; then each counts for itself.
-        # Not each index tells which Pythons a file is for, and then only the file's metadata does.
+        # A lock may hold what its libraries forbid each other. Some indexes do not tell a file's Pythons.
         if _WRONG_PYTHON.search(error.message):
             problems = entry_of(error, requirements, target)
     else:
