@@ -4,6 +4,6 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("images", "0022_requirement_files")]
+    dependencies = [("images", "0020_requirement_files")]
 
     operations = [migrations.RenameModel("WheelLayer", "CachedLayer")]

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("images", "0023_cached_layer")]
+    dependencies = [("images", "0021_cached_layer")]
 
     operations = [
         migrations.AddField(
