@@ -151,8 +151,8 @@ def resident(pid: int) -> float:
 def ours(what: str, round_state: str, number: int, state: Path) -> Row:
     from images.models import BuildPhase
     from images.operations.images import create_image
-    from images.reading import parse_pip_requirements
     from images.references import pull_reference
+    from images.requirement_files.configured import parse_pip_requirements
     from images.spec import ImageSpec
     from workspaces.access import Actor
     from workspaces.models import User

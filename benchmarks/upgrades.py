@@ -34,7 +34,7 @@ def build_images(wanted: int) -> None:
 
     from images.models import Build, ManagedImage, Status
     from images.operations.images import create_image
-    from images.reading import parse_pip_requirements
+    from images.requirement_files.configured import parse_pip_requirements
     from images.spec import ImageSpec
     from workspaces.access import Actor
     from workspaces.models import User

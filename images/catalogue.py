@@ -9,7 +9,7 @@ from pathlib import Path
 
 from images.models import ImageType, PythonVersion
 from images.models.base_source import CATALOGUE, Source
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.requirements import PipRequirement
 from ri_platform.errors import Invalid
 

@@ -15,9 +15,9 @@ from images.jobs import build as run
 from images.jobs import repositories
 from images.models import ManagedImage
 from images.operations.images import create_image
-from images.reading import parse_pip_requirements
 from images.references import pull_reference
 from images.registry.distribution.descriptors import Descriptor
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from tests.cast import Cast
 from tests.local_aws import LocalAWS

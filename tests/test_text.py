@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from django import forms
 
-from images import forms as image_forms
+from images.forms import images as image_forms
 from images.models import MLModel
 from ri_platform.text import column_length
 from tests.cast import Cast

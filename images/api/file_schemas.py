@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from images.reading import MAX_SUPPLIED, TYPED
 from images.requirement_files import SuppliedFile
+from images.requirement_files.configured import MAX_SUPPLIED, TYPED
 from images.requirement_files.limits import MAX_FILES
 from images.requirements import PipRequirement
 from ri_platform.api import Camel, Line

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from images.api.file_schemas import FileIn, FilesIn, supplied_files
 from images.api.spec_schemas import PYTHON_VERSION
-from images.reading import read_supplied
 from images.requirement_files import Reading, Supplied
+from images.requirement_files.configured import read_supplied
 from images.requirement_files.limits import MAX_FILES
 from images.requirements import MAX_TOLD
 from ri_platform.api import ERRORS, Camel, Line, router

@@ -10,8 +10,8 @@ from images.api.match_schemas import MatchIn
 from images.models import ManagedImage
 from images.queries.base_images import newest_python
 from images.queries.file_requirements import read_for_image
-from images.reading import pip_requirements_of, read_supplied
 from images.requirement_files import Supplied
+from images.requirement_files.configured import pip_requirements_of, read_supplied
 from images.requirements import PipRequirement, os_packages, pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid

@@ -25,7 +25,6 @@ from images.doctor.abilities import abilities, source_builds
 from images.doctor.findings import Finding, failed, ok, warning
 from images.errors import BuildError, RegistryError, ResolutionFailed
 from images.indexes import Indexes
-from images.reading import parse_pip_requirements
 from images.registry import connection, naming
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import (
@@ -36,6 +35,7 @@ from images.registry.distribution.descriptors import (
     digest_of,
 )
 from images.registry.ecr import identity
+from images.requirement_files.configured import parse_pip_requirements
 
 logger = logging.getLogger(__name__)
 

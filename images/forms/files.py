@@ -12,8 +12,8 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
 from images.queries.file_requirements import FilesRead, read_for_image
-from images.reading import TYPED
 from images.requirement_files import Supplied, SuppliedFile, files_of_zip
+from images.requirement_files.configured import TYPED
 from images.requirements import RequirementErrors
 from ri_platform.errors import Invalid
 

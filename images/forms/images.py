@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from images.file_forms import MONOSPACE, READ, FilesForm, ReadingForm
+from images.forms.files import MONOSPACE, READ, FilesForm, ReadingForm
 from images.models import ImageType, ManagedImage, PythonVersion
 from images.models.managed_image import name_validator
 from images.operations.ml_models import EditModel
@@ -15,8 +15,8 @@ from images.queries.base_images import base_images_for_form
 from images.queries.capabilities import os_packages_refusal, source_builds_refusal
 from images.queries.file_requirements import read_for_image
 from images.queries.images import copy_name
-from images.reading import MAX_SUPPLIED, TYPED
 from images.requirement_files import Supplied, SuppliedFile
+from images.requirement_files.configured import MAX_SUPPLIED, TYPED
 from images.requirements import (
     MAX_REQUIREMENTS_TEXT,
     OSPackage,

@@ -35,7 +35,7 @@ class RequirementFiles(models.Model):
     """The files that a spec was read from. Builds of the same spec share a row, which no one changes."""
 
     image = models.ForeignKey(ManagedImage, models.CASCADE, related_name="+")
-    # `Supplied` as JSON; `images.reading` bounds it.
+    # `Supplied` as JSON; `images.requirement_files.configured` bounds it.
     content = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
 
 from images.models import Assignment, AssignmentState, MLModel, PythonVersion
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require
 from workspaces.audit import record_about

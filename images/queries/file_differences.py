@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 
 from images.models import Alteration, RequirementFiles
-from images.reading import TYPED
+from images.requirement_files.configured import TYPED
 from images.spec import ImageSpec
 
 # Of both texts together. Locks are longer; what changes in them is told library by library.

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 from images.models import Build, ManagedImage
 from images.queries.base_images import newest_python
-from images.reading import indexes_of, pip_requirements_of, read_supplied, refusals
 from images.requirement_files import Reading, Refused, Supplied, is_lock
+from images.requirement_files.configured import (
+    indexes_of,
+    pip_requirements_of,
+    read_supplied,
+    refusals,
+)
 from images.requirements import MAX_TOLD, PipRequirement
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images.forms import SpecForm, kept_files, spec_initial
+from images.forms.images import SpecForm, kept_files, spec_initial
 from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.operations import alterations

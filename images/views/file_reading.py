@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
-from images.forms import ModelForm, SpecForm
+from images.forms.images import ModelForm, SpecForm
 from workspaces.access import Action
 from workspaces.guard import needs
 from workspaces.models import Workspace

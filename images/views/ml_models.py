@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from images.forms import ModelForm
+from images.forms.images import ModelForm
 from images.models import Assignment, AssignmentState, MLModel
 from images.operations import ml_models
 from images.operations.runtime_image import Usability, pulled_build, resolved, usability

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from images.forms import NewImageForm, copy_initial, kept_files
+from images.forms.images import NewImageForm, copy_initial, kept_files
 from images.models import BaseImage, ManagedImage, Status
 from images.operations.images import create_image
 from images.queries import capabilities, suggestions, upgrade_progress

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from images.forms import ExternalImageForm, FittingImageForm
+from images.forms.images import ExternalImageForm, FittingImageForm
 from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel, managed_image
 from images.operations import swaps
 from images.operations.runtime_image import pulled_build

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.requirements import (
     NamedItem,
     OSPackage,

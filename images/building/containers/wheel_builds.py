@@ -27,7 +27,7 @@ from images.building.layers import keys
 from images.building.locks.files import LockedSource, LockedWheel
 from images.errors import LockInvalid, SourceBuildFailed
 from images.indexes import Indexes
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.requirements import PipRequirement, RequirementErrors
 
 # Counts up whenever a source gives other bytes, or was made in a sandbox that is trusted no more.

@@ -12,7 +12,7 @@ from images.jobs import base_image, repositories
 from images.models import BaseImage, ImageType, PythonVersion, Status
 from images.models.lease import WorkState
 from images.operations.images import create_image
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid
 from tests import factories

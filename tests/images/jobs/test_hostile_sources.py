@@ -13,7 +13,7 @@ import pytest
 from images.building import cache as caches
 from images.models import BaseImage, BuildHost, BuiltWheel, ManagedImage, Status
 from images.operations.images import create_image
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from tests.builds import build_now
 from tests.cast import Cast

@@ -15,9 +15,9 @@ from images.jobs import repositories
 from images.models import BaseImage, BuildLayer, CachedLayer, ManagedImage, Status
 from images.operations import alterations, builds, removal
 from images.queries.library_changes import changes
-from images.reading import parse_pip_requirements
 from images.registry import connection
 from images.registry.distribution.client import RegistryClient
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from tests.builds import ask, build_now
 from tests.cast import Cast

@@ -17,9 +17,9 @@ from images.jobs import repositories, retention
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import alterations, builds, swaps
-from images.reading import parse_pip_requirements
 from images.registry.distribution.descriptors import OCI_MANIFEST, digest_of
 from images.registry.ecr import local_iam
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict
 from ri_platform.local import services

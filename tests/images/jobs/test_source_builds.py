@@ -22,7 +22,7 @@ from images.models import BaseImage, BuildHost, BuiltWheel, CachedLayer, Managed
 from images.models.lease import WorkState
 from images.operations import builds
 from images.operations.images import create_image
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Invalid
 from tests import factories

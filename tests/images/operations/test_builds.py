@@ -13,7 +13,7 @@ from images.models import Alteration, BaseImage, Build, BuildReason, ManagedImag
 from images.models.lease import WorkState
 from images.operations import alterations, builds
 from images.queries.library_changes import Change, changes
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from tests import factories

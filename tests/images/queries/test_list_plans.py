@@ -13,7 +13,7 @@ from images.queries import suggestions
 from images.queries.images import ImageFilter, list_images
 from images.queries.keyset import LibraryFilter, ListFilter, page_of_images
 from images.queries.matching import match_images
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
 from tests import factories
 from tests.cast import Cast

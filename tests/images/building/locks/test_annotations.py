@@ -11,7 +11,7 @@ from packaging.pylock import Pylock
 from images.building.locks.annotations import dependencies_of, pins, with_annotations
 from images.building.locks.resolve import resolve
 from images.building.locks.target import Target
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 
 LOCK = """lock-version = "1.0"
 created-by = "uv"

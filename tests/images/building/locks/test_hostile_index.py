@@ -26,7 +26,7 @@ from images.building.locks.sandboxed import lock_of_files
 from images.building.locks.target import Target
 from images.errors import FetchFailed, SourceBuildFailed, WheelInvalid
 from images.indexes import Index, Indexes
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from tests.http_server import QuietHandler, address_of, serving
 
 TARGET = Target("3.11")

@@ -18,7 +18,7 @@ from images.building.locks.resolve import resolve
 from images.building.locks.target import Target
 from images.errors import FetchFailed, PackageNotAllowed, ResolutionFailed
 from images.indexes import Index, Indexes
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from tests.images.building.locked import a_wheel
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel

@@ -21,7 +21,7 @@ from images.building.locks.target import Target
 from images.building.locks.uv import without_credentials
 from images.errors import FetchFailed, NoWheel, ResolutionFailed, WheelInvalid
 from images.models.lease import LeaseLost
-from images.reading import parse_pip_requirements
+from images.requirement_files.configured import parse_pip_requirements
 from ri_platform.local.services import free_port
 from tests.http_server import QuietHandler, address_of, serving
 
