@@ -62,7 +62,9 @@ def test_two_images_are_compared(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image("two", base=base, libraries={"numpy": "2.5.0", "pandas": "3", "six": "1"})
     found = ask(cast.viewer, "GET", "/v1/images:compare?left=one@1&right=two").json()
     assert (found["left"]["imageName"], found["left"]["build"]) == ("one", 1)
-    assert found["right"]["pipRequirements"] == [{"name": "numpy", "versionSpecifier": ">=2"}]
+    assert found["right"]["pipRequirements"] == [
+        {"name": "numpy", "versionSpecifier": ">=2", "index": "", "hashes": []}
+    ]
     assert found["libraries"] == {
         "added": [{"name": "pandas", "before": "", "after": "3"}],
         "removed": [{"name": "scipy", "before": "1.18", "after": ""}],
