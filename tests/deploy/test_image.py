@@ -177,9 +177,7 @@ def test_an_instance_out_of_the_image_builds_without_root_and_writes_nowhere_but
 ) -> None:
     image = instance.image
     assert image.user != 0
-    told = re.search(
-        r"Beside its base it is some (\d+) MB", (ROOT / "deploy/README.md").read_text()
-    )
+    told = re.search(r"It adds about (\d+) MB to its base", (ROOT / "deploy/README.md").read_text())
     assert told
     assert abs(image.size - image.base_size - int(told[1])) < 30, "say so in deploy/README.md"
     assert_labelled(image)
