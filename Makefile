@@ -4,13 +4,13 @@ SHELL := /bin/bash
 # Which Python makes .venv: the first of python3, python3.14, … that the locks hold, unless it is named here.
 PYTHON ?=
 BIN := .venv/bin
-# The public client's versions that the tests run, each in an environment of its own.
-CLIENTS := 2.13.2
+# Some container images forbid bytecode; without it every process of the tests compiles all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run audit check lint format packages test docs lock clean screenshots bench
+.PHONY: help install run audit check lint format packages test test-long faults fuzz environments docs lock clean screenshots bench
 
 help:  ## List what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install:  ## Install the product and its development tools into .venv, from the hashed lock
 	@PYTHON="$(PYTHON)" bash tools/install.sh requirements/dev.lock
@@ -30,17 +30,24 @@ lint: install  ## Formatting, lint, templates, types, import contracts
 audit: install  ## Known vulnerabilities of what production installs, where an advisory service can be asked
 	$(BIN)/python tools/audit.py
 
-check: lint  ## Lint and the fast tests: under a minute
+check: lint  ## Lint and the fast tests: about a minute
 	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not network and not browser"
 
-test: lint audit  ## Everything, with real services, the package index and a browser
+test: lint audit environments  ## All but what is long: with real services, the package index and a browser
+	$(WHOLE) -m "not long and not faults"
+
+test-long: environments  ## The rest: every version, distribution, action and look, of which `make test` has one each
+	$(WHOLE) -m "long or faults"
+
+WHOLE := $(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder --durations=10
+
+environments: install
 	@bash tools/system_packages.sh $(TEST_PACKAGES)
-	$(BIN)/python -m tests.environments requirements/clients/*.lock
-	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --durations=10
+	$(BIN)/python -m tests.environments
 
 # Debian packages. Without some of them some things are not offered, and their tests are left out with a sentence.
 RUN_PACKAGES := mmdebstrap buildah netavark bubblewrap
-TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server prometheus curl
+TEST_PACKAGES := $(RUN_PACKAGES) skopeo chromium libatomic1 xmlsec1 rabbitmq-server prometheus curl dnf
 
 packages:  ## As root: the Debian packages that `make run` and `make test` use, for every user of this machine
 	@bash tools/system_packages.sh $(TEST_PACKAGES)
@@ -54,6 +61,7 @@ docs: install  ## Write what is made of the code: the table of variables, the SD
 	$(BIN)/python tools/configuration_reference.py
 	$(BIN)/python tools/sdk_reference.py
 	$(BIN)/python tools/code_map.py
+	$(BIN)/python tools/lifecycle_diagram.py
 
 # The largest lock is made first and the others of it, so that what is tested is what runs.
 COMPILE := $(BIN)/uv pip compile -q $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 --universal
@@ -63,14 +71,19 @@ lock: install  ## Make the locks again from pyproject.toml; UPGRADE=--upgrade ta
 	$(COMPILE) --extra local --extra dev pyproject.toml -o requirements/dev.lock
 	$(COMPILE) $(SAME) --extra local pyproject.toml -o requirements/run.lock
 	$(COMPILE) $(SAME) pyproject.toml -o requirements/main.lock
-	for version in $(CLIENTS); do \
-	  echo "rime-sdk==$$version" | $(COMPILE) --overrides requirements/clients/overrides.txt - \
-	    -o requirements/clients/rime-sdk-$$version.lock || exit; \
-	done
+	$(COMPILE) $(SAME) requirements/clients/dependencies.txt -o requirements/clients/dependencies.lock
+	$(BIN)/python -m tools.client_wheels
 
-bench: install  ## Our builds beside buildah + pip and + uv, in one table; takes some minutes
+bench: install  ## Our builds beside buildah + pip and + uv, and the look at native libraries; takes some minutes
 	@bash tools/system_packages.sh mmdebstrap skopeo buildah netavark bubblewrap
 	$(BIN)/python -m benchmarks.builders
+	$(BIN)/python -m benchmarks.native_libraries
+
+faults: install  ## Every scenario of faults, RUNS times (1), and a table of the recovery times; a run takes 15 minutes
+	RI_TEST_FAULT_RUNS=$(or $(RUNS),1) $(BIN)/pytest -q tests/faults
+
+fuzz: install  ## New examples for what comes from outside, SECONDS (60) for each target
+	RI_TEST_FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/pytest -q tests/fuzz
 
 screenshots: install  ## Pictures of every page, desktop and phone, light and dark
 	$(BIN)/pytest -q tests/browser/screenshots.py

@@ -51,9 +51,7 @@ def main() -> None:
         print(f"a wheel of {wheel.stat().st_size:,} bytes")
         makers = LayerMakers(1)
         begun = time.monotonic()
-        layer = makers.make(
-            LayerJob((wheel,), "3.11", Path(folder) / "layer.tar.gz", bytecode=True)
-        )
+        layer = makers.make(LayerJob((wheel,), "3.11", Path(folder) / "layer.tar.gz"))
         seconds = time.monotonic() - begun
         makers.close()
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000

@@ -1,4 +1,4 @@
-"""Our builds beside those of a container builder, on one machine in one run: `make bench`.
+"""Comparison of the platform's builds with those of a container builder on one machine: `make bench`.
 
 Starts an instance of its own on an empty state folder, so cold means cold: no wheel, no layer, no
 resolver cache. Where buildah is there (and we are root), the same libraries are installed by
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +64,11 @@ class Row:
 
 
 @contextmanager
-def instance(state: Path) -> Iterator[None]:
-    """`make run` on `state`, with its base image ready; Django is set up to look into it."""
+def instance(state: Path, variables: Mapping[str, str] | None = None) -> Iterator[None]:
+    """`make run` on `state` with `variables`, its base image ready; Django is set up to look into it."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("RI_", "AWS_"))}
     environment |= {
+        **(variables or {}),
         "RI_STATE_DIR": str(state),
         "PORT": str(services.free_port()),
         "UV_CACHE_DIR": str(state / "uv-cache"),
@@ -78,8 +79,12 @@ def instance(state: Path) -> Iterator[None]:
     )  # fmt: skip
     try:
         health = f"http://127.0.0.1:{environment['PORT']}/healthz"
-        assert services.wait_until_answers(health, 120)
-        os.environ.update(RI_STATE_DIR=str(state), DJANGO_SETTINGS_MODULE="ri_platform.settings")
+        assert services.wait_until_answers(health, 600)
+        os.environ.update(
+            RI_STATE_DIR=str(state),
+            PORT=environment["PORT"],
+            DJANGO_SETTINGS_MODULE="ri_platform.settings",
+        )
         import django
 
         django.setup()
@@ -105,7 +110,7 @@ class MemoryWatch(threading.Thread):
     def run(self) -> None:
         workers = [pid for pid in pids() if self._is_worker(pid)]
         while not self._stopped.wait(0.05):
-            self.peak = max(self.peak, sum(resident(pid) for pid in with_children(workers)))
+            self.peak = max(self.peak, sum(resident(pid) for pid in add_children(workers)))
 
     def stop(self) -> float:
         self._stopped.set()
@@ -127,7 +132,7 @@ def pids() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
 
 
-def with_children(parents: list[int]) -> list[int]:
+def add_children(parents: list[int]) -> list[int]:
     found = list(parents)
     for pid in found:
         for task in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -255,7 +260,7 @@ class Buildah:
 
 
 def credentials(state: Path) -> str:
-    """What buildah and skopeo take for the local registry, as the build jobs."""
+    """The credentials of the build jobs for the local registry, in the form of buildah and skopeo."""
     done = subprocess.run(
         [sys.executable, "manage.py", "registry_password"], cwd=ROOT,
         env={**os.environ, **read_env_file(state / "aws.env")},
@@ -272,8 +277,22 @@ def import_seconds(reference: str, statement: str, state: Path) -> float | None:
     if not shutil.which("skopeo") or os.geteuid() != 0:
         return None
     with tempfile.TemporaryDirectory(prefix="bench-pull-") as folder:
-        layout, root = Path(folder) / "oci", Path(folder) / "root"
-        root.mkdir()
+        root = Path(folder) / "root"
+        unpack_image(reference, root, state)
+        code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+        command = ["/usr/sbin/chroot", str(root), "/opt/managed/bin/python3", "-c", code]
+        environment = {"PATH": "/opt/managed/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+        return min(
+            float(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+            for _ in range(3)
+        )
+
+
+def unpack_image(reference: str, root: Path, state: Path) -> None:
+    """Pull an image by skopeo and unpack its layers into the new folder `root`; takes root."""
+    root.mkdir()
+    with tempfile.TemporaryDirectory(prefix="bench-pull-") as folder:
+        layout = Path(folder) / "oci"
         subprocess.run(
             ["skopeo", "copy", "-q", "--src-tls-verify=false", "--src-creds", credentials(state),
              f"docker://{reference}", f"oci:{layout}:x"],
@@ -286,13 +305,6 @@ def import_seconds(reference: str, statement: str, state: Path) -> float | None:
         index = json.loads((layout / "index.json").read_text())
         for layer in json.loads(blob(index["manifests"][0]).read_text())["layers"]:
             subprocess.run(["tar", "-C", str(root), "-xzf", str(blob(layer))], check=True)
-        code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
-        command = ["/usr/sbin/chroot", str(root), "/opt/managed/bin/python3", "-c", code]
-        environment = {"PATH": "/opt/managed/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
-        return min(
-            float(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
-            for _ in range(3)
-        )
 
 
 def table(rows: list[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Which gzip for layers: time and size of one wheel's layer under isal's levels and the standard library.
+"""Time and size of one wheel's layer under isal's gzip levels and the standard library's.
 
 .venv/bin/python -m benchmarks.compression path/to/some.whl
 """

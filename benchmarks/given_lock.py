@@ -1,4 +1,4 @@
-"""A uv.lock whose wheels are known, from the request to READY: `python -m benchmarks.given_lock`.
+"""The time from a request with a uv.lock of known wheels to READY: `python -m benchmarks.given_lock`.
 
 Starts an instance of its own on an empty state folder, asks for three libraries, and then for an image of the
 same libraries by a uv.lock, five times. *Seconds* begin with the reading of the file and end when the build's

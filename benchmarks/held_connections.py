@@ -1,4 +1,4 @@
-"""What /healthz takes while clients hold requests back: `python -m benchmarks.held_connections`.
+"""The time of /healthz while clients hold requests back: `python -m benchmarks.held_connections`.
 
 Each kind of client opens connections (64 unless --held says otherwise) and leaves its request unfinished.
 Meanwhile one reader asks /healthz two hundred times. Times are milliseconds.

@@ -8,6 +8,7 @@ milliseconds for each kind of request.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import json
 import random
@@ -20,27 +21,34 @@ from benchmarks.own_database import own_database
 # A few libraries are nearly everywhere, most are rare, as in life: popularity falls with rank.
 LIBRARIES = 2000
 VERSIONS = 30
+# The lock of fifty libraries with the hashes of each of their files.
+LOCK_LENGTH = 54_000
 
 FILL = """
-INSERT INTO images_managedimage (name, image_type, python_version, pip_requirements, os_packages,
-    allow_source, status, created_at, updated_at, repository_error, repository_due_at)
-SELECT 'image-' || lpad(n::text, 6, '0'), 'all', '3.11', '[]', '[]', false, 'FAILED', now(), now(), '', now()
+INSERT INTO images_managedimage (name, description, image_type, python_version, pip_requirements, os_packages,
+    allow_source, indexes, allow_prereleases, run_time, import_policy, status, created_at, updated_at,
+    repository_error, repository_due_at, tags_may_move)
+SELECT 'image-' || lpad(n::text, 6, '0'), '', 'all', (ARRAY['3.11', '3.12', '3.13'])[1 + n %% 3], '[]', '[]',
+    false, '[]', false, '{}', '', 'FAILED', now() - n * interval '1 minute',
+    now() - (n * 7919 %% 100003) * interval '1 minute', '', now(), false
 FROM generate_series(1, %(images)s) n;
 
-INSERT INTO images_build (image_id, number, base_image_id, spec, reason, state, lock, manifest_digest,
-    config_digest, size_bytes, pushed_bytes, library_count, phase, timings, created_at, attempts,
-    lease_token, due_at, error_code, error_message, error_hint)
+INSERT INTO images_build (image_id, number, base_image_id, spec, reason, description, state, lock,
+    manifest_digest, config_digest, size_bytes, pushed_bytes, library_count, missing_libraries, renewal,
+    phase, timings, created_at, attempts, lease_token, due_at, error_code, error_message, error_hint)
 SELECT id, 1, %(base)s, '{"image_type": "all", "python_version": "3.11",
-    "pip_requirements": [], "os_packages": []}', 'create', 'succeeded', 'lock',
-    'sha256:' || id, '', 1, 1, %(libraries)s, '', '{}', now(), 1, 1, now(), '', '', ''
+    "pip_requirements": [], "os_packages": []}', 'create', '', 'succeeded', %(lock)s || id,
+    'sha256:' || id, '', 100000000 + id * 7919 %% 100003 * 9001, 1, %(libraries)s, '[]', '',
+    '', '{}', now(), 1, 1, now(), '', '', ''
 FROM images_managedimage;
 
-UPDATE images_managedimage i SET status = 'READY', current_build_id = b.id
+UPDATE images_managedimage i SET current_build_id = b.id, status = CASE
+    WHEN i.id %% 25 = 0 THEN 'OUTDATED' WHEN i.id %% 20 = 1 THEN 'FAILED' ELSE 'READY' END
 FROM images_build b WHERE b.image_id = i.id;
 
 INSERT INTO images_installedlibrary (build_id, name, normalized_name, version, normalized_version,
-    current_of, sha256)
-SELECT b.id, 'library-' || l, 'library-' || l, v || '.0', v::text, i.name, ''
+    current_of, sha256, notes)
+SELECT b.id, 'library-' || l, 'library-' || l, v || '.0', v::text, i.name, '', '[]'
 FROM images_managedimage i JOIN images_build b ON b.id = i.current_build_id
 CROSS JOIN LATERAL (
     SELECT DISTINCT floor(%(kinds)s ^ random())::int AS l
@@ -48,6 +56,15 @@ CROSS JOIN LATERAL (
     LIMIT %(libraries)s
 ) chosen CROSS JOIN LATERAL (SELECT 1 + (i.id * 7 + l * 13) %% %(versions)s AS v) versioned;
 """
+
+
+def lock_text() -> str:
+    """As long as the lock of a common image, and as hard to compress: its hashes are most of it."""
+    lines = []
+    for number in range(LIBRARIES):
+        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        lines.append(f"    --hash=sha256:{digest} \\\n")
+    return "".join(lines)[:LOCK_LENGTH]
 
 
 def main() -> None:
@@ -82,18 +99,19 @@ def measure(wanted: argparse.Namespace) -> None:
             ]
         }
 
-    def versioned() -> dict[str, str]:
+    def library_with_version() -> dict[str, str]:
         return {**library(), "version": str(rng.randint(1, VERSIONS))}
 
     kinds: dict[str, Any] = {
         "list, no filter": lambda: ("POST", "/v1/images/list", {}),
         "list, one library": lambda: ("POST", "/v1/images/list", {"pipLibraries": [library()]}),
-        "list, one version": lambda: ("POST", "/v1/images/list", {"pipLibraries": [versioned()]}),
+        "list, one version": lambda: ("POST", "/v1/images/list", {"pipLibraries": [library_with_version()]}),
         "list, two libraries": lambda: (
             "POST", "/v1/images/list", {"pipLibraries": [library(), library()]},
         ),
         "list, three, two with versions": lambda: (
-            "POST", "/v1/images/list", {"pipLibraries": [versioned(), library(), versioned()]},
+            "POST", "/v1/images/list",
+            {"pipLibraries": [library_with_version(), library(), library_with_version()]},
         ),
         "match, three requirements": lambda: ("POST", "/v1/images:match", wanted_libraries(3)),
         "match, ten requirements": lambda: ("POST", "/v1/images:match", wanted_libraries(10)),
@@ -109,7 +127,7 @@ def measure(wanted: argparse.Namespace) -> None:
         for number in range(wanted.requests + 3):
             method, path, body = make()
             begun = time.perf_counter()
-            status = ask(method, path, unrepeated(body))
+            status = ask(method, path, drop_repetitions(body))
             if number >= 3:
                 took.append((time.perf_counter() - begun) * 1000)
             assert status == 200, (status, body)
@@ -117,7 +135,7 @@ def measure(wanted: argparse.Namespace) -> None:
         print(f"{name:34}{statistics.median(took):8.1f}{p95:8.1f}{max(took):8.1f}", flush=True)
 
 
-def unrepeated(body: dict[str, Any]) -> dict[str, Any]:
+def drop_repetitions(body: dict[str, Any]) -> dict[str, Any]:
     """No library is asked for twice in one request."""
     for key in ("pipLibraries", "pipRequirements"):
         if key in body:
@@ -138,9 +156,9 @@ def fill(images: int, libraries: int) -> str:
     user = factories.make_user("admin", InstanceRole.ORGANIZATION_ADMINISTRATOR)
     begun = time.monotonic()
     with connection.cursor() as cursor:
-        values = {
+        values: dict[str, int | str] = {
             "images": images, "base": base.pk, "libraries": libraries, "kinds": LIBRARIES,
-            "drawn": libraries * 4, "versions": VERSIONS,
+            "drawn": libraries * 4, "versions": VERSIONS, "lock": lock_text(),
         }  # fmt: skip
         for statement in FILL.split(";\n"):
             if statement.strip():

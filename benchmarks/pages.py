@@ -1,4 +1,4 @@
-"""What pages weigh, and what Lighthouse says of them: `python -m benchmarks.pages [--lighthouse COMMAND]`.
+"""Bytes and Lighthouse scores of pages: `python -m benchmarks.pages [--lighthouse COMMAND]`.
 
 Starts a PostgreSQL and a web process as in production, fills in an instance in use (twenty-five images of
 forty libraries), and opens the pages in Chromium: with an empty cache, and as somebody who has been at the
@@ -120,7 +120,7 @@ def weigh(address: str, paths: dict[str, str], cookie: str) -> None:
 
 
 def bytes_of(context: Any, path: str) -> int:
-    """What Chromium received for a page and all that it asks for, headers included."""
+    """The bytes that Chromium received for a page and its resources, headers included."""
     page = context.new_page()
     received = 0
 

@@ -1,4 +1,4 @@
-"""How long reading takes: `python -m benchmarks.requirement_files`."""
+"""The time of reading requirement files: `python -m benchmarks.requirement_files`."""
 
 from __future__ import annotations
 

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from images import contents_admin  # noqa: F401 - its models are registered there
+from images.forms.base_images import ImportForm
 from images.models import (
     Alteration,
     AwsContact,
     BaseImage,
     Build,
     BuildHost,
+    BuildLayer,
     CachedLayer,
+    DefaultImage,
     Delivery,
-    ImageType,
+    ImportCheck,
+    Instance,
+    LibraryIndex,
     ManagedImage,
-    PythonVersion,
+    PreparedLayer,
     TaskDue,
     Webhook,
 )
-from images.models.base_source import Source
 from images.models.lease import ACTIVE
 from images.operations import base_images, builds, due_tasks, removal, webhooks
+from images.operations import default_image as default_images
 from images.wake import DUE
-from ri_platform.errors import DomainError, Invalid
+from ri_platform.errors import DomainError
 from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
-from workspaces.admin import each
+from workspaces.admin import apply_to_each
 
 # A log is looked at here, not studied: the console shows all of it.
 LOG_CHARACTERS = 20_000
@@ -63,7 +67,7 @@ class ManagedImageAdmin(ReadOnlyAdmin):
     @admin.action(description="Remove selected managed images")
     def remove_images(self, request: HttpRequest, chosen: QuerySet[ManagedImage]) -> None:
         """The console's own removal: same rule, same audit event, same way to AWS."""
-        each(
+        apply_to_each(
             self, request, chosen,
             lambda actor, image: removal.remove_image(actor, image.name, typed_name=image.name),
             "was removed",
@@ -71,7 +75,7 @@ class ManagedImageAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Rebuild selected managed images")
     def rebuild(self, request: HttpRequest, chosen: QuerySet[ManagedImage]) -> None:
-        each(self, request, chosen, builds.rebuild_image, "is being built")
+        apply_to_each(self, request, chosen, builds.rebuild_image, "is being built")
 
 
 @admin.register(Build)
@@ -94,14 +98,14 @@ class BuildAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Build the images of selected builds again")
     def retry(self, request: HttpRequest, chosen: QuerySet[Build]) -> None:
-        each(
+        apply_to_each(
             self, request, chosen.select_related("image"),
             lambda actor, build: builds.rebuild_image(actor, build.image), "is built again",
         )  # fmt: skip
 
     @admin.action(description="Wake a worker for selected builds")
     def wake(self, request: HttpRequest, chosen: QuerySet[Build]) -> None:
-        each(
+        apply_to_each(
             self,
             request,
             chosen.select_related("image"),
@@ -111,53 +115,19 @@ class BuildAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Cancel selected builds")
     def cancel(self, request: HttpRequest, chosen: QuerySet[Build]) -> None:
-        each(
+        apply_to_each(
             self, request, chosen.select_related("image"),
             lambda actor, build: builds.cancel_build(actor, build.image), "was cancelled",
         )  # fmt: skip
-
-
-class ImportForm(forms.ModelForm[BaseImage]):
-    """The fields of an import; the rest is found by looking into the image."""
-
-    image_type = forms.ChoiceField(choices=ImageType.choices)
-    python_version = forms.ChoiceField(choices=PythonVersion.choices)
-    platform_version = forms.CharField(
-        max_length=64, help_text="Tells versions of a base image apart.",
-        initial=lambda: date.today().strftime("%Y.%m.%d"),
-    )  # fmt: skip
-    source = forms.CharField(
-        max_length=400,
-        help_text="registry:python:3.11-slim or suite:bookworm; files of a worker's own by manage.py.",
-    )
-
-    class Meta:
-        model = BaseImage
-        fields = ("image_type", "python_version", "platform_version", "source")
-
-    def _post_clean(self) -> None:
-        """Whether such a version is there is the operation's to tell: one that failed is tried again."""
-
-    def clean_source(self) -> str:
-        try:
-            source = Source.parse(self.cleaned_data["source"])
-        except Invalid as error:
-            raise forms.ValidationError(str(error)) from error
-        if not all(kind.may_be_asked_for for kind in source.kinds):
-            raise forms.ValidationError(
-                "A worker's own files and the catalogue are for manage.py: "
-                "import_base_image and build_base_image."
-            )
-        return str(source)
 
 
 @admin.register(BaseImage)
 class BaseImageAdmin(ReadOnlyAdmin):
     list_display = (
         "image_type", "python_version", "platform_version", "state", "is_current", "built_on",
-        "children", "source", "error_message",
+        "libc_described", "children", "source", "error_message",
     )  # fmt: skip
-    readonly_fields = ("children", "base_children")
+    readonly_fields = ("children", "base_children", "libc_described")
     list_select_related = ("built_on",)
     list_filter = ("state", "image_type", "python_version")
     search_fields = ("platform_version", "source")
@@ -191,6 +161,10 @@ class BaseImageAdmin(ReadOnlyAdmin):
                 return redirect(reverse("admin:images_baseimage_changelist"))
         return super().add_view(request, form_url, extra_context)
 
+    @admin.display(description="C library")
+    def libc_described(self, base: BaseImage) -> str:
+        return base.libc_described
+
     @admin.display(description="Managed images on it")
     def children(self, base: BaseImage) -> str:
         """A link, since counting a hundred thousand of them for each row would keep the page waiting."""
@@ -205,7 +179,7 @@ class BaseImageAdmin(ReadOnlyAdmin):
     @admin.action(description="Retire selected base images")
     def retire(self, request: HttpRequest, chosen: QuerySet[BaseImage]) -> None:
         """Nothing new is built on them; images that stand on them stay as they are."""
-        each(self, request, chosen, base_images.retire_base_image, "was retired")
+        apply_to_each(self, request, chosen, base_images.retire_base_image, "was retired")
 
 
 @admin.register(Alteration)
@@ -222,7 +196,58 @@ class CachedLayerAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CachedLayer]:
-        return super().get_queryset(request).defer("paths")
+        return super().get_queryset(request).defer("paths", "native")
+
+
+@admin.register(DefaultImage)
+class DefaultImageAdmin(ReadOnlyAdmin):
+    list_display = ("workspace", "label", "assigned_by", "set_at")
+    search_fields = ("workspace__name", "image_name", "external_reference")
+    list_select_related = ("workspace", "assigned_by")
+    ordering = ("workspace__name",)
+    actions = ("clear",)
+
+    @admin.action(description="Clear selected default images")
+    def clear(self, request: HttpRequest, chosen: QuerySet[DefaultImage]) -> None:
+        apply_to_each(
+            self, request, chosen.select_related("workspace"),
+            lambda actor, default: default_images.clear_default_image(actor, default.workspace),
+            "was cleared",
+        )  # fmt: skip
+
+
+@admin.register(LibraryIndex)
+class LibraryIndexAdmin(ReadOnlyAdmin):
+    list_display = ("distribution", "version", "state", "finished_at", "error_message")
+
+
+@admin.register(PreparedLayer)
+class PreparedLayerAdmin(ReadOnlyAdmin):
+    list_display = (
+        "title", "python_version", "because", "size_bytes", "processor_seconds", "is_used", "prepared_at",
+        "error",
+    )  # fmt: skip
+    list_filter = ("because", "python_version")
+    search_fields = ("title",)
+    ordering = ("-prepared_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PreparedLayer]:
+        used = BuildLayer.objects.filter(layer__key=OuterRef("key"))
+        found: QuerySet[PreparedLayer] = super().get_queryset(request)
+        return found.annotate(used=Exists(used))
+
+    @admin.display(boolean=True, description="used by a build")
+    def is_used(self, layer: Any) -> bool:
+        return bool(layer.used)
+
+
+@admin.register(ImportCheck)
+class ImportCheckAdmin(ReadOnlyAdmin):
+    list_display = ("build", "state", "result", "tried", "seconds", "created_at", "skipped_because")
+    list_filter = ("state", "result")
+    list_select_related = ("build__image",)
+    search_fields = ("build__image__name", "manifest_digest")
+    ordering = ("-pk",)
 
 
 @admin.register(BuildHost)
@@ -265,12 +290,17 @@ class TaskDueAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send selected tasks to a worker now")
     def wake(self, request: HttpRequest, chosen: QuerySet[TaskDue]) -> None:
-        each(self, request, chosen, due_tasks.wake_task, "was sent to a worker")
+        apply_to_each(self, request, chosen, due_tasks.wake_task, "was sent to a worker")
 
 
 @admin.register(AwsContact)
 class AwsContactAdmin(ReadOnlyAdmin):
     list_display = ("identity", "tried_at", "succeeded_at", "problem")
+
+
+@admin.register(Instance)
+class InstanceAdmin(ReadOnlyAdmin):
+    list_display = ("instance_id", "state", "marked_by", "place", "looked_at")
 
 
 @admin.register(Webhook)
@@ -282,7 +312,7 @@ class WebhookAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Remove selected webhooks")
     def remove(self, request: HttpRequest, chosen: QuerySet[Webhook]) -> None:
-        each(
+        apply_to_each(
             self, request, chosen,
             lambda actor, hook: webhooks.remove_webhook(actor, hook.pk), "was removed",
         )  # fmt: skip
@@ -306,7 +336,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send selected messages once more")
     def send_again(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> None:
-        each(
+        apply_to_each(
             self, request, chosen.select_related("webhook"),
             lambda actor, sent: webhooks.send_again(actor, sent.webhook_id, sent.pk), "is sent again",
         )  # fmt: skip

@@ -74,12 +74,14 @@ class Library:
     """A library as Python sees it in the image; `sha256` of its wheel in hex, empty for the base's own.
 
     `built` is set where that wheel is none of an index, but was built here of a source distribution.
+    `notes` are sentences that whoever uses it should know.
     """
 
     name: str
     version: str
     sha256: str = ""
     built: BuiltHere | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def purl(self) -> PackageURL:
@@ -218,8 +220,10 @@ def provenance(facts: BuildFacts, version: str) -> bytes:
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": facts.spec.as_json(),
+                # The lock itself, so that an instance whose records are older can adopt the image.
                 "internalParameters": {
-                    "lockSha256": hashlib.sha256(facts.lock.encode("utf-8")).hexdigest()
+                    "lockSha256": hashlib.sha256(facts.lock.encode("utf-8")).hexdigest(),
+                    "lock": facts.lock,
                 },
                 "resolvedDependencies": dependencies,
             },
@@ -294,14 +298,14 @@ def recorded_facts(build: Build, repository: str) -> BuildFacts:
         digest=build.manifest_digest,
         lock=build.lock,
         libraries=[
-            Library(item.name, item.version, item.sha256, built_here(item, build.lock))
+            Library(item.name, item.version, item.sha256, find_local_build(item, build.lock))
             for item in build.libraries.select_related("built_wheel")
         ],
         os_packages=system[0] if system else build.base_image.os_packages,
     )
 
 
-def built_here(library: InstalledLibrary, lock: str) -> BuiltHere | None:
+def find_local_build(library: InstalledLibrary, lock: str) -> BuiltHere | None:
     """What is known of an installed library's wheel, if it was built here; None if it is an index's or the
     base's.
 

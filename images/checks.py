@@ -10,10 +10,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from images.indexes import Indexes
-from images.registry.naming import normalize_prefix
+from images.registry.naming import add_segment, normalize_prefix
 
-# ECR takes ten manifests a second of an account and region, and an upgrade puts three.
-UPGRADES_THAT_ECR_TAKES = 3
+# ECR takes ten manifests a second of an account and region.
+UPGRADES_THAT_ECR_TAKES = 10
 
 
 @register
@@ -26,6 +26,16 @@ def repository_prefix_is_usable(**kwargs: Any) -> list[CheckMessage]:
                 f"RI_REPOSITORY_PREFIX cannot be used: {error}",
                 hint="Leave it empty for the default, rime-managed-images.",
                 id="images.E001",
+            )
+        ]
+    try:
+        add_segment(settings.REPOSITORY_PREFIX, settings.REPOSITORY_SEGMENT)
+    except ValueError as error:
+        return [
+            Error(
+                f"RI_REPOSITORY_SEGMENT cannot be used: {error}",
+                hint="Leave it empty, unless several instances share an AWS account and region.",
+                id="images.E005",
             )
         ]
     return []
@@ -49,7 +59,7 @@ def registry_is_in_the_region(**kwargs: Any) -> list[CheckMessage]:
 @register
 def package_indexes_are_named(**kwargs: Any) -> list[CheckMessage]:
     try:
-        Indexes.configured()
+        Indexes.from_settings()
     except ValueError as error:
         return [Error(str(error), hint="docs/operations.md has an example.", id="images.E004")]
     return []
@@ -76,7 +86,7 @@ def upgrades_keep_within_quotas(**kwargs: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"RI_UPGRADES_PER_SECOND is {settings.UPGRADES_PER_SECOND}, "
-            "but ECR takes ten manifests a second and each upgrade puts three.",
+            "but ECR takes ten manifests a second, those of people's builds among them.",
             hint=f"Set it to {UPGRADES_THAT_ECR_TAKES}, or have AWS raise the quota of PutImage.",
             id="images.W001",
         )

@@ -34,10 +34,21 @@ class RepositoryNotOurs(RegistryError):
     code = "repository_not_ours"
 
 
+class AnotherInstance(RegistryError):
+    """The repositories under the prefix are marked as another instance's; nothing is acted on."""
+
+    code = "another_instance"
+    retryable = True
+
+
 class RegistryNotFound(RegistryError):
     """The repository, manifest or blob does not exist."""
 
     code = "registry_not_found"
+
+
+class RepositoryMissing(RegistryNotFound):
+    """The repository itself does not exist."""
 
 
 class TagTaken(RegistryError):
@@ -71,6 +82,18 @@ class BuildError(DomainError):
     code = "build_failed"
     status = 422
     retryable: ClassVar[bool] = False
+
+
+class CannotBeMadeAgain(BuildError):
+    """An image that the registry lost cannot be made with the digest that it had."""
+
+    code = "cannot_be_made_again"
+
+
+class NotAdoptable(BuildError):
+    """What a repository holds is no image that the platform could have pushed, or not a whole one."""
+
+    code = "not_adoptable"
 
 
 class ResolutionFailed(BuildError):
@@ -135,6 +158,20 @@ class FetchFailed(BuildError):
     retryable = True
 
 
+class BuildTimedOut(BuildError):
+    """A build, or one of its phases, took longer than this installation allows."""
+
+    code = "build_timed_out"
+    must_act = "operator"
+
+
+class QueueTimedOut(BuildError):
+    """A build waited for its start for longer than this installation allows."""
+
+    code = "queue_timed_out"
+    must_act = "operator"
+
+
 class BuiltWheelGone(FetchFailed):
     """A wheel that was built here of a source distribution is no longer kept, and has to be built anew."""
 
@@ -175,6 +212,19 @@ class OSPackagesUnavailable(BuildError):
     """OS packages were asked for where no worker can install them."""
 
     code = "os_packages_unavailable"
+
+
+class ImportFailed(BuildError):
+    """What was asked for cannot be imported, and the image's policy refuses such a build."""
+
+    code = "import_failed"
+
+
+class ImportCheckUnavailable(BuildError):
+    """Imports have to be tried before an image is ready, where no sandbox can be made."""
+
+    code = "import_check_unavailable"
+    must_act = "operator"
 
 
 class DeliveryFailed(DomainError):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -19,6 +19,7 @@ from django.conf import settings
 from packaging.utils import canonicalize_name
 
 from images.errors import IndexUnknown
+from images.lock_packages import packages_of
 from images.requirements import PipRequirement
 
 # The name of the index that libraries come from where nothing else is said.
@@ -26,7 +27,10 @@ DEFAULT_INDEX = "default"
 # The key of this platform's own table in a lock (PEP 751).
 LOCK_TOOL = "ri-platform"
 PYPI = "https://pypi.org/simple"
+# Seconds that a cache may keep what never changes (RFC 9111): a year, as RFC 2616 had it for "never expires".
+FOREVER = 31_536_000
 _NAMED = re.compile(r"(?:([a-z0-9]+(?:-[a-z0-9]+)*)=)?(https?://\S+)")
+_MACHINES_NAME = re.compile(r"^[\w.-]+=(?=https?://)")
 _PLACED = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)=(\S+)")
 
 
@@ -68,7 +72,9 @@ class Index:
 
 @dataclass(frozen=True)
 class Indexes:
-    """`default` may be empty: then it is the resolver's own. `extra` come before it, in their order."""
+    """`default` may be empty: then it is the one that the machine names to uv, else PyPI. `extra` come before
+    it, in their order.
+    """
 
     default: str = ""
     extra: tuple[Index, ...] = ()
@@ -77,7 +83,7 @@ class Indexes:
     default_packages: tuple[str, ...] = field(default=())
 
     @classmethod
-    def configured(cls) -> Indexes:
+    def from_settings(cls) -> Indexes:
         """By the settings, which a check has looked at. Raises `ValueError` with a sentence."""
         placed = packages_by_index(settings.PACKAGE_INDEX_PACKAGES)
         explicit = set(settings.PACKAGE_EXPLICIT_INDEXES)
@@ -123,7 +129,7 @@ class Indexes:
     @property
     def every(self) -> tuple[Index, ...]:
         """In the order in which a library is looked for, the default one last."""
-        default = self.default or PYPI
+        default = self.default or default_of_machine() or PYPI
         return (*self.extra, Index(DEFAULT_INDEX, default, packages=self.default_packages))
 
     @property
@@ -135,17 +141,28 @@ class Indexes:
     @property
     def environment(self) -> dict[str, str]:
         """What uv reads beside `configuration`: the credentials, which its files do not hold."""
-        values = {"UV_DEFAULT_INDEX": self.default, "SSL_CERT_FILE": self.ca_file}
+        values = {"SSL_CERT_FILE": self.ca_file}
         for index in self.every:
             values |= index.environment
         return {name: value for name, value in values.items() if value}
 
-    @property
-    def configuration(self) -> str:
+    def configuration(self, pages_seconds: int) -> str:
         """The uv.toml. With several indexes uv takes a package from the first that has it at all, so
         nobody can slip in a newer version of a private package by way of a public index.
+
+        A page that uv read up to `pages_seconds` ago is not asked for again.
         """
-        return "\n".join(uv_table(index) for index in self.extra)
+        *extra, default = self.every
+        tables = [uv_table(index, pages_seconds=pages_seconds) for index in extra]
+        return "\n".join(
+            [*tables, uv_table(default, pages_seconds=pages_seconds) + "default = true\n"]
+        )
+
+    @property
+    def identity(self) -> list[list[object]]:
+        """All that tells these indexes, and us at them, from others; it holds the credentials."""
+        told = [[i.name, i.url, i.explicit, list(i.packages)] for i in self.every]
+        return [*told, [self.ca_file]]
 
     def home_of(self, library: str) -> str:
         """The index that the operator's rules say a library comes from; `""` if they leave it open."""
@@ -176,9 +193,25 @@ class Indexes:
         )
 
 
-def uv_table(index: Index, table: str = "index") -> str:
-    """A table of uv's configuration. Names and addresses are checked ones; JSON's strings are TOML's."""
-    lines = [f"[[{table}]]", f'name = "{index.name}"', f"url = {json.dumps(index.address)}"]
+def default_of_machine() -> str:
+    """The index that this process's environment names for uv, which may give it a name; empty if none."""
+    named = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or ""
+    return _MACHINES_NAME.sub("", named)
+
+
+def uv_table(index: Index, table: str = "index", *, pages_seconds: int = 0) -> str:
+    """A table of uv's configuration. Names and addresses are checked ones; JSON's strings are TOML's.
+
+    Files of an index never change under their address and hash (PEP 503), whatever its headers say, so uv
+    asks for none of them again.
+    """
+    pages = f"max-age={pages_seconds}" if pages_seconds else "no-cache"
+    lines = [
+        f"[[{table}]]",
+        f'name = "{index.name}"',
+        f"url = {json.dumps(index.address)}",
+        f'cache-control = {{ api = "{pages}", files = "max-age={FOREVER}, immutable" }}',
+    ]
     return "\n".join([*lines, *(["explicit = true"] if index.explicit else []), ""])
 
 
@@ -224,7 +257,7 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 def indexes_of(lock: str) -> dict[str, str]:
     """Library → the name of the index that it came from, as far as a lock tells."""
     found: dict[str, str] = {}
-    for package in tomllib.loads(lock).get("packages", []) if lock else []:
+    for package in packages_of(lock):
         name = package.get("tool", {}).get(LOCK_TOOL, {}).get("index", "")
         if name:
             found[canonicalize_name(package["name"])] = name

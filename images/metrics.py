@@ -10,7 +10,17 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from images.models import AwsContact, Build, BuildHost, ManagedImage, Status, TaskDue
+from images.models import (
+    AwsContact,
+    Build,
+    BuildHost,
+    Drift,
+    ManagedImage,
+    Status,
+    TaskDue,
+    UnknownRepository,
+    Verification,
+)
 from images.models.contact import Identity
 from images.models.lease import ACTIVE, WorkState
 from images.wake import DUE, Task
@@ -22,7 +32,7 @@ class DatabaseMetrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("ri_database_up", "1 if the database answered this scrape.")
         try:
-            found = [*queues(), images(), hosts(), *contacts()]
+            found = [*queues(), images(), hosts(), *contacts(), *contents()]
         except DatabaseError:
             up.add_metric([], 0)
             yield up
@@ -104,6 +114,38 @@ def contacts() -> list[GaugeMetricFamily]:
             age.add_metric([contact.identity], seconds(contact.succeeded_at, now))
         refused.add_metric([contact.identity], 1 if contact.problem else 0)
     return [age, refused]
+
+
+def contents() -> list[GaugeMetricFamily]:
+    drifted = GaugeMetricFamily(
+        "ri_drifts",
+        "Images that the registry does not hold as built: to be pushed again, refused, or hopeless.",
+        labels=["state"],
+    )
+    unknown = GaugeMetricFamily(
+        "ri_unknown_repositories", "Repositories under the prefix that no record knows."
+    )
+    age = GaugeMetricFamily(
+        "ri_verification_age_seconds", "How long ago the last look at the registry came to its end."
+    )
+    refused = models.Q(state=WorkState.QUEUED) & ~models.Q(error_code="")
+    counted = Drift.objects.open().aggregate(
+        hopeless=models.Count("pk", filter=models.Q(state=WorkState.FAILED)),
+        refused=models.Count("pk", filter=refused),
+        every=models.Count("pk"),
+    )
+    queued = counted["every"] - counted["hopeless"] - counted["refused"]
+    for state, number in (
+        ("queued", queued),
+        ("refused", counted["refused"]),
+        ("hopeless", counted["hopeless"]),
+    ):
+        drifted.add_metric([state], number)
+    unknown.add_metric([], UnknownRepository.objects.open().count())
+    ended = Verification.objects.filter(state=WorkState.SUCCEEDED).order_by("-finished_at").first()
+    if ended is not None and ended.finished_at is not None:
+        age.add_metric([], seconds(ended.finished_at, timezone.now()))
+    return [drifted, unknown, age]
 
 
 def seconds(then: datetime, now: datetime) -> float:

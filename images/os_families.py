@@ -13,13 +13,16 @@ from images.requirements import OSPackage
 Command = list[str]
 # What every package system leaves behind.
 LEFTOVERS = ("var/cache/ldconfig/aux-cache", "var/log/*.log", "run/*", "tmp/*", "var/tmp/*")
-UNKNOWN_PACKAGE_TYPE = "PACKAGE_TYPE_UNSPECIFIED"
 # Whether a name is a package's, the package system decides; it must not guess patterns.
 APT = (
     "apt-get", "-o", "APT::Cmd::Pattern-Only=true", "-o", "Dpkg::Use-Pty=0",
     "-o", "Acquire::Retries=3", "-y", "-q",
 )  # fmt: skip
 DNF = ("dnf", "-y", "install", "--setopt=install_weak_deps=False", "--nodocs")
+
+REPOQUERY = (
+    "dnf", "-q", "repoquery", "--arch", "x86_64", "--queryformat", "@%{name}\\n%{provides}\\n",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class OSFamily:
 
     `leftovers` are patterns of files below the root that no image needs. `listing` is the command that
     lists the installed packages, a `name|version` a line; it is empty where the worker reads dpkg's status
-    file. `purl_type` is the type of a package URL, `package_type` the one of the REST API.
+    file. `libraries` is the command that lists the packages to be had, each as `@name` and what it provides
+    in lines of their own; it is empty where the worker reads the distribution's index of files. `purl_type`
+    is the type of a package URL, `package_type` the one of the REST API.
     """
 
     name: str
@@ -36,6 +41,7 @@ class OSFamily:
     install: Callable[[Sequence[OSPackage]], list[Command]]
     leftovers: tuple[str, ...]
     listing: tuple[str, ...]
+    libraries: tuple[str, ...]
     purl_type: str
     package_type: str
 
@@ -67,6 +73,7 @@ FAMILIES = {
                 "var/log/apt/*",
             ),
             listing=(),
+            libraries=(),
             purl_type="deb",
             package_type="PACKAGE_TYPE_APT",
         ),
@@ -75,6 +82,7 @@ FAMILIES = {
             ids=frozenset({"rhel", "fedora", "centos", "rocky", "almalinux"}),
             install=dnf_install,
             leftovers=(*LEFTOVERS, "var/cache/dnf/*", "var/lib/dnf/history*", "var/log/dnf*"),
+            libraries=REPOQUERY,
             listing=("rpm", "-qa", "--queryformat", "%{NAME}|%{VERSION}-%{RELEASE}\\n"),
             purl_type="rpm",
             package_type="PACKAGE_TYPE_ROCKYLINUX",

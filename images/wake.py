@@ -7,12 +7,17 @@ process never imports the build engine or the registry adapters. A lost message 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from celery import current_app
 from django.db import transaction
 
+from images.models import Alteration, Build
 from images.models.lane import Lane
+
+# So many messages suffice for work that takes turns: a worker that has done some wakes the next.
+ENOUGH = 20
 
 
 class Task(StrEnum):
@@ -25,20 +30,38 @@ class Task(StrEnum):
     TIDY_REPOSITORY = "images.tasks.tidy_repository", "registry"
     PREPARE_BASE_REPOSITORY = "images.tasks.prepare_base_repository", "registry"
     IMPORT_BASE_IMAGE = "images.tasks.import_base_image", "builds"
+    INSPECT_BASE_IMAGE = "images.tasks.inspect_base_image", "builds"
     RESOLVE_ALTERATION = "images.tasks.resolve_alteration", "builds"
     RESOLVE_SOURCE_ALTERATION = "images.tasks.resolve_source_alteration", "sources"
     RUN_BUILD = "images.tasks.run_build", "builds"
     RUN_SOURCE_BUILD = "images.tasks.run_source_build", "sources"
+    MOVE_TAGS = "images.tasks.move_tags", "builds"
+    WRITE_ATTESTATION = "images.tasks.write_attestation", "builds"
+    READ_LIBRARY_INDEX = "images.tasks.read_library_index", "builds"
+    CHECK_IMPORTS = "images.tasks.check_imports", "sources"
     DELIVER = "images.tasks.deliver", "webhooks"
+    VERIFY_IMAGES = "images.tasks.verify_images", "builds"
+    VERIFY_NAMES = "images.tasks.verify_names", "registry"
+    RESTORE_REPOSITORY = "images.tasks.restore_repository", "registry"
+    PUSH_AGAIN = "images.tasks.push_again", "builds"
+    PUSH_SOURCE_IMAGE_AGAIN = "images.tasks.push_source_image_again", "sources"
+    ADOPT_REPOSITORY = "images.tasks.adopt_repository", "builds"
+    DELETE_UNKNOWN_REPOSITORY = "images.tasks.delete_unknown_repository", "registry"
 
     # Sent by the scheduler (settings, CELERY_BEAT_SCHEDULE).
     SWEEP = "images.tasks.sweep", "registry"
     TIDY_DUE = "images.tasks.tidy_due", "registry"
+    VERIFY_DUE = "images.tasks.verify_due", "registry"
     WATCH_TAGS = "images.tasks.watch_tags", "builds"
+    PREPARE_LAYERS = "images.tasks.prepare_layers", "builds"
     REPORT_HOST = "images.tasks.report_host", "builds"
     REPORT_SOURCE_HOST = "images.tasks.report_source_host", "sources"
     CHECK_REGISTRY_SERVER = "images.tasks.check_registry_server", "registry"
     CHECK_BUILD_JOBS = "images.tasks.check_build_jobs", "builds"
+
+    # Sent by each other, until the repositories are marked.
+    WRITE_MARK = "images.tasks.write_mark", "builds"
+    SEE_MARK = "images.tasks.see_mark", "registry"
 
     # Sent by `manage.py doctor`.
     TRY_REGISTRY_SERVER = "images.tasks.try_registry_server", "registry"
@@ -66,6 +89,8 @@ DUE = {
         Task.RUN_BUILD,
         Task.PREPARE_BASE_REPOSITORY,
         Task.RESOLVE_ALTERATION,
+        Task.CHECK_IMPORTS,
+        Task.WRITE_ATTESTATION,
         Task.DELIVER,
         Task.PREPARE_REPOSITORY,
         Task.DELETE_REPOSITORY,
@@ -78,6 +103,14 @@ RESOLVE = {
     Lane.BUILDS: Task.RESOLVE_ALTERATION,
     Lane.SOURCES: Task.RESOLVE_SOURCE_ALTERATION,
 }
+
+# What pushes an image again that the registry lost, by the lane of its build.
+PUSH_AGAIN = {Lane.BUILDS: Task.PUSH_AGAIN, Lane.SOURCES: Task.PUSH_SOURCE_IMAGE_AGAIN}
+
+
+def task_of(work: Build | Alteration) -> Task:
+    """What wakes a worker for a build or an alteration: one of the lane that its spec stands in."""
+    return (RUN if isinstance(work, Build) else RESOLVE)[Lane.of(work.spec)]
 
 
 def route(name: str, *_: object, **options: object) -> dict[str, str] | None:
@@ -101,4 +134,14 @@ def after_commit(task: Task, pk: int) -> None:
     `robust`: a broker that is down must not turn an accepted request into an error page; the row is
     committed and the sweeper will find it.
     """
-    transaction.on_commit(lambda: send(task, pk), robust=True)
+    all_after_commit([(task, pk)])
+
+
+def all_after_commit(work: Sequence[tuple[Task, int]]) -> None:
+    """Wake several workers as `after_commit`; once the broker refuses one message, no other is tried."""
+
+    def send_all() -> None:
+        for task, pk in work:
+            send(task, pk)
+
+    transaction.on_commit(send_all, robust=True)

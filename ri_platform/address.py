@@ -1,4 +1,4 @@
-"""The client address of a request, from trusted proxies only."""
+"""The addresses of a request: the client's, from trusted proxies only, and the console's."""
 
 from __future__ import annotations
 
@@ -33,3 +33,8 @@ def network_of(address: str | None) -> str:
     if parsed.version == 4:
         return address
     return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def console_of(request: HttpRequest) -> str:
+    """The console's address as the reader sees it, such as https://images.example.org."""
+    return request.build_absolute_uri("/").rstrip("/")

@@ -19,7 +19,7 @@ _LINE = re.compile(
 )
 
 
-def announced(line: str) -> str:
+def find_announcement(line: str) -> str:
     """The announcement in a line of a log (`RI_LOG_FORMAT=text`); empty if it is another line."""
     found = _LINE.fullmatch(line)
     # A reason may quote what a command printed, and a terminal obeys some characters.

@@ -4,6 +4,7 @@ Django's own ASGI handler would give each request a thread and a database connec
 a bound. A fixed number of threads keeps their connections and bounds the work that is done at once.
 """
 
+import os
 import resource
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from django.conf import settings
 
 from ri_platform.processes import THREADS
 from ri_platform.request_bodies import BufferedBodies
+from ri_platform.web import workers_wanted
 from ri_platform.wsgi import application as wsgi_application
 
 # The pieces of an answer that may wait for a slow reader before the thread waits, too. Static files are
@@ -32,5 +34,9 @@ application = BufferedBodies(
     ),
     body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
     body_seconds=settings.REQUEST_BODY_SECONDS,
-    total_bytes=settings.REQUEST_BODIES_BYTES,
+    # The limit is of all workers together, and each has room for one body.
+    total_bytes=max(
+        settings.REQUEST_BODIES_BYTES // workers_wanted(os.environ),
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    ),
 )

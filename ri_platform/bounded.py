@@ -1,7 +1,7 @@
-"""Answers of other servers, read up to a limit: whatever they send, it does not fill our memory.
+"""Answers of other servers, read up to a limit, so that they cannot fill the memory of a process.
 
-An index, a registry or a token server may be broken, or in other hands than one thinks. What is as large as
-it likes by design (blobs, wheels) is streamed elsewhere, and counted there.
+An index, a registry or a token server may be broken or hostile. Blobs and wheels, which may be of any size,
+are streamed and counted elsewhere.
 """
 
 from __future__ import annotations

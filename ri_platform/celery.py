@@ -15,10 +15,12 @@ from django_structlog.celery.signals import (
 )
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
+from ri_platform import pgmq
 from ri_platform.processes import SCHEDULER
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
 
+pgmq.use()
 app = Celery("ri_platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -19,7 +19,7 @@ SLOW_BROKERS = ("redis", "rediss")
 def variables_are_known(**kwargs: Any) -> list[CheckMessage]:
     """Report unknown variables: a mistyped name would silently leave the default in force."""
     found: list[CheckMessage] = []
-    for name in env.unknown():
+    for name in env.unknown_names():
         near = difflib.get_close_matches(name, env.declared, 1)
         found.append(
             Warning(
@@ -53,6 +53,19 @@ def broker_keeps_messages(**kwargs: Any) -> list[CheckMessage]:
             f"CELERY_BROKER_URL begins with {scheme}://, which is no broker that this platform runs on.",
             hint=hint,
             id="ri_platform.E002",
+        )
+    ]
+
+
+@register
+def mail_has_a_sender(**kwargs: Any) -> list[CheckMessage]:
+    if not settings.MAIL_CONFIGURED or "@" in settings.DEFAULT_FROM_EMAIL:
+        return []
+    return [
+        Error(
+            "EMAIL_URL is set, but RI_EMAIL_FROM names no sender.",
+            hint="Set it to an address that the mail server lets this instance send from.",
+            id="ri_platform.E003",
         )
     ]
 
@@ -116,7 +129,7 @@ def served_to_people_safely(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security, deploy=True)
-def no_demo(**kwargs: Any) -> list[CheckMessage]:
+def refuse_demo(**kwargs: Any) -> list[CheckMessage]:
     """Refuse the demo in production: its accounts share one password."""
     if not settings.DEMO:
         return []

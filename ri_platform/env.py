@@ -20,6 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
+# How mail travels, by the scheme of the server's address: in the clear, with STARTTLS, in TLS from the start.
+MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -79,7 +81,7 @@ class Env:
     def is_set(self, name: str) -> bool:
         return bool(self._values.get(name, "").strip())
 
-    def unknown(self) -> list[str]:
+    def unknown_names(self) -> list[str]:
         """Variables with our prefix that are set but not declared, such as mistyped names."""
         known = {*self.declared, *(f"{v.name}_FILE" for v in self.declared.values() if v.secret)}
         return sorted(
@@ -125,7 +127,7 @@ class Env:
                 return False
             raise ValueError("use true or false")
 
-        return self.parsed(name, parse, default, kind="true or false", help=help)
+        return self.parse_value(name, parse, default, kind="true or false", help=help)
 
     def integer(self, name: str, default: int, *, minimum: int = 0, help: str) -> int:
         def parse(text: str) -> int:
@@ -134,7 +136,7 @@ class Env:
                 raise ValueError(f"the least is {minimum}")
             return value
 
-        return self.parsed(name, parse, default, kind=f"number from {minimum}", help=help)
+        return self.parse_value(name, parse, default, kind=f"number from {minimum}", help=help)
 
     def choice(self, name: str, default: str, choices: tuple[str, ...], *, help: str) -> str:
         def parse(text: str) -> str:
@@ -142,7 +144,7 @@ class Env:
                 raise ValueError(f"use {' or '.join(choices)}")
             return text
 
-        return self.parsed(name, parse, default, kind=" or ".join(choices), help=help)
+        return self.parse_value(name, parse, default, kind=" or ".join(choices), help=help)
 
     def words(self, name: str, default: list[str], *, secret: bool = False, help: str) -> list[str]:
         """A comma-separated list; empty entries are dropped."""
@@ -150,7 +152,9 @@ class Env:
         def parse(text: str) -> list[str]:
             return [word.strip() for word in text.split(",") if word.strip()]
 
-        return self.parsed(name, parse, default, kind="list with commas", secret=secret, help=help)
+        return self.parse_value(
+            name, parse, default, kind="list with commas", secret=secret, help=help
+        )
 
     def url(self, name: str, default: str = "", *, secret: bool = False, help: str) -> str:
         """An http(s) address without a trailing slash, or empty."""
@@ -161,7 +165,7 @@ class Env:
                 raise ValueError("it must start with http:// or https://")
             return text.rstrip("/")
 
-        return self.parsed(name, parse, default, kind="address", secret=secret, help=help)
+        return self.parse_value(name, parse, default, kind="address", secret=secret, help=help)
 
     def database(self, name: str, default: str, *, help: str) -> dict[str, Any]:
         self._declare(name, "postgres:// address", default, help, secret=True)
@@ -174,7 +178,31 @@ class Env:
         # libpq's own form of a Unix socket: its folder, percent-encoded, in the host's place.
         return {**config, "HOST": unquote(config.get("HOST") or "")}
 
-    def parsed(
+    def mail_server(self, name: str, *, help: str) -> dict[str, Any]:
+        """Django's EMAIL_… settings of an SMTP address; empty if none is set."""
+
+        def parse(text: str) -> dict[str, Any]:
+            parts = urlsplit(text)
+            if parts.scheme not in MAIL_PORTS or not parts.hostname:
+                raise ValueError(
+                    f"it must start with {'://, '.join(MAIL_PORTS)}:// and name a host"
+                )
+            if parts.password and parts.scheme == "smtp":
+                raise ValueError("a password takes smtp+tls:// or smtp+ssl://")
+            found = environ.Env.email_url_config(text)
+            return {
+                "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+                "EMAIL_HOST": found["EMAIL_HOST"],
+                "EMAIL_PORT": parts.port or MAIL_PORTS[parts.scheme],
+                "EMAIL_HOST_USER": found["EMAIL_HOST_USER"] or "",
+                "EMAIL_HOST_PASSWORD": found["EMAIL_HOST_PASSWORD"] or "",
+                "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+                "EMAIL_USE_SSL": parts.scheme == "smtp+ssl",
+            }
+
+        return self.parse_value(name, parse, {}, kind="SMTP address", secret=True, help=help)
+
+    def parse_value(
         self,
         name: str,
         parse: Callable[[str], T],
@@ -184,7 +212,7 @@ class Env:
         secret: bool = False,
         help: str,
     ) -> T:
-        self._declare(name, kind, shown(default), help, secret=secret)
+        self._declare(name, kind, format_default(default), help, secret=secret)
         text = self._value(name, secret=secret).strip()
         if not text:
             return default
@@ -206,7 +234,7 @@ class Env:
             raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error
 
 
-def shown(default: object) -> str:
+def format_default(default: object) -> str:
     """A default in the notation of the environment."""
     if isinstance(default, bool):
         return str(default).lower()

@@ -109,6 +109,14 @@ class Conflict(DomainError):
     status = 409
 
 
+class QueryTimeout(DomainError):
+    """A statement took the database longer than `RI_STATEMENT_TIMEOUT_SECONDS`."""
+
+    code = "query_timeout"
+    status = 503
+    must_act = "operator"
+
+
 class Unavailable(DomainError):
     """A service that the platform needs is not available."""
 

@@ -22,7 +22,20 @@ def exclusive(kind: str, pk: int) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [kind, pk])
 
 
-def until_commit(kind: str) -> None:
+@contextmanager
+def exclusive_if_free(kind: str, pk: int) -> Iterator[bool]:
+    """Hold the same lock, unless another session does: then the value is False, at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [kind, pk])
+        (held,) = cursor.fetchone()
+        try:
+            yield held
+        finally:
+            if held:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [kind, pk])
+
+
+def hold_until_commit(kind: str) -> None:
     """Wait for, and hold until the transaction ends, the advisory lock `kind`: for counting before adding."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [kind])

@@ -60,13 +60,13 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
         return self._scrub(super().format(record))
 
 
-def without_nothing(
+def drop_none(
     logger: object, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     return {name: value for name, value in event.items() if value is not None}
 
 
-def one_line(
+def escape_line_ends(
     logger: object, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Escape line ends, so that quoted text cannot forge a line."""
@@ -78,7 +78,7 @@ SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    without_nothing,
+    drop_none,
 ]
 
 
@@ -94,7 +94,7 @@ def renderer(form: str) -> list[Processor]:
     return [
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        one_line,
+        escape_line_ends,
         structlog.dev.ConsoleRenderer(
             colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
         ),

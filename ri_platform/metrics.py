@@ -1,14 +1,16 @@
 """Metrics for Prometheus, in two registries.
 
-The default registry holds a process's own counters (requests, builds, AWS calls). The collectors in `FACTS`
-read facts (queues, images by status) from the database; only the web process exposes them, and every replica
-reports the same values. docs/operations.md explains each metric.
+The default registry holds a process's own counters (requests, builds, AWS calls). The workers of one web
+process count in files, which each of them sums (`ri_platform.web`). The collectors in `FACTS` read facts
+(queues, images by status) from the database; only the web process exposes them, and every replica reports the
+same values. docs/operations.md explains each metric.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -19,8 +21,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY
 
+from ri_platform import web
 from ri_platform.errors import CHALLENGE
 
 logger = logging.getLogger(__name__)
@@ -32,6 +36,7 @@ BUILD_INFO = Gauge(
     "ri_build_info",
     "Always 1: the version that a process runs, and which process of an instance it is.",
     ["version", "process"],
+    multiprocess_mode="max",
 )
 REQUEST_SECONDS = Histogram(
     "ri_http_request_duration_seconds",
@@ -56,10 +61,25 @@ BUILD_PHASE_SECONDS = Histogram(
     ["phase"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
+IMPORT_CHECKS = Counter(
+    "ri_import_checks_total",
+    "Images whose imports were tried, by result: passed, failed, skipped, or broken on the platform's side.",
+    ["result"],
+)
+IMPORT_CHECK_SECONDS = Histogram(
+    "ri_import_check_duration_seconds",
+    "How long the trial of an image's imports took, with unpacking and the sandbox.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+)
 LAYERS = Counter(
     "ri_layers_total",
     "Layers of wheels that builds needed: remembered from an earlier build, or new.",
     ["origin"],
+)
+PREPARED_LAYERS = Counter(
+    "ri_prepared_layers_total",
+    "Layers that an idle builds worker made, or tried to make, before anybody asked for them.",
+    ["outcome"],
 )
 BLOBS = Counter(
     "ri_blobs_total",
@@ -102,18 +122,30 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """The web process's counters and the facts, for clients with `RI_METRICS_TOKEN`."""
     if not settings.METRICS_TOKEN:
         return HttpResponse("RI_METRICS_TOKEN is not set.\n", "text/plain", status=404)
-    if not authorized(request.headers.get("Authorization", "")):
+    if not is_authorized(request.headers.get("Authorization", "")):
         refusal = HttpResponse(WITHOUT_TOKEN, "text/plain", status=401)
         refusal["WWW-Authenticate"] = CHALLENGE
         return refusal
-    return HttpResponse(exposed(REGISTRY, FACTS), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(
+        render_metrics(registry_of_workers(), FACTS), content_type=CONTENT_TYPE_LATEST
+    )
 
 
-def exposed(*registries: CollectorRegistry) -> bytes:
+def registry_of_workers() -> CollectorRegistry:
+    """What this process has counted: the sum of its workers where it has several, those that died too."""
+    folder = os.environ.get(web.FOLDER)
+    if not folder:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def render_metrics(*registries: CollectorRegistry) -> bytes:
     return b"".join(generate_latest(registry) for registry in registries)
 
 
-def authorized(header: str) -> bool:
+def is_authorized(header: str) -> bool:
     scheme, _, token = header.partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(
         token.strip().encode(), settings.METRICS_TOKEN.encode()
@@ -139,12 +171,15 @@ def serve() -> None:
 
 
 def application(environ: dict[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
-    """The WSGI application. It requires the token if one is set."""
-    if settings.METRICS_TOKEN and not authorized(environ.get("HTTP_AUTHORIZATION", "")):
+    """The WSGI application. `/healthz` is for probes; all else requires the token, if one is set."""
+    if environ.get("PATH_INFO") == "/healthz":
+        start("200 OK", [("Content-Type", "text/plain")])
+        return [b"ok\n"]
+    if settings.METRICS_TOKEN and not is_authorized(environ.get("HTTP_AUTHORIZATION", "")):
         start("401 Unauthorized", [("Content-Type", "text/plain"), ("WWW-Authenticate", CHALLENGE)])
         return [WITHOUT_TOKEN.encode()]
     start("200 OK", [("Content-Type", CONTENT_TYPE_LATEST)])
-    return [exposed(REGISTRY)]
+    return [render_metrics(REGISTRY)]
 
 
 class Server(ThreadingMixIn, WSGIServer):

@@ -23,6 +23,7 @@ from ri_platform.errors import (
     Unauthenticated,
     Unavailable,
 )
+from ri_platform.statement_timeout import timeout_of
 
 # google.rpc.Code, which the public client expects beside the HTTP status.
 _GRPC_CODES = {
@@ -123,7 +124,7 @@ class PrivatePagesMiddleware:
         response = self.get_response(request)
         user = getattr(request, "user", None)
         if "Cache-Control" not in response:
-            if request.path.startswith("/v1/"):
+            if request.path.startswith(("/v1/", "/v1-beta/", "/internal/")):
                 response["Cache-Control"] = "no-store"
             elif user is not None and user.is_authenticated:
                 response["Cache-Control"] = "private, no-cache"
@@ -143,13 +144,12 @@ class DomainErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, DomainError):
-            return None
-        return error_response(request, error)
+        told = error if isinstance(error, DomainError) else timeout_of(request, error)
+        return error_response(request, told) if told else None
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith(("/v1/", "/internal/", "/api/")) or (
+    return request.path.startswith(("/v1/", "/v1-beta/", "/internal/", "/api/")) or (
         request.headers.get("Accept", "").startswith("application/json")
     )
 

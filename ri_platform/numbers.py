@@ -1,4 +1,4 @@
-"""Numbers that come from outside: as text, of any length, in any script's digits."""
+"""Parsing of numbers from outside, which are texts of any length with digits of any script."""
 
 from __future__ import annotations
 

@@ -133,12 +133,16 @@ class Api(NinjaAPI):
         return document
 
 
+# Endpoints whose query names what they are about.
+NAMED_BY_QUERY = (":compare", "/firewall")
+
+
 def errors_of(path: str, method: str, refuses: bool) -> set[int]:
     """The errors that an operation may answer, derived from its path and method."""
     found = {400, 401, 429}
     if refuses or method in WRITES:
         found.add(403)
-    if "{" in path or method in WRITES or ":compare" in path:
+    if "{" in path or method in WRITES or path.endswith(NAMED_BY_QUERY):
         found.add(404)
     if method in WRITES:
         found.add(409)

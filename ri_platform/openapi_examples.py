@@ -9,6 +9,10 @@ REPOSITORY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/rime-managed-image
 
 # What a parameter of a path is, and an example.
 PATH_PARAMETERS: dict[str, tuple[str, Any]] = {
+    "channel": (
+        "`stable`, `candidate`, `production`, or a name that begins with `channel-`.",
+        "stable",
+    ),
     "name": ("The image's name.", "churn"),
     "number": ("The number of the build, which counts within the image.", 3),
     "alteration_id": ("The alteration's number.", 17),
@@ -21,6 +25,8 @@ PATH_PARAMETERS: dict[str, tuple[str, Any]] = {
     "assignment_id": ("The number of the image in the model's history.", 5),
     "customer_name": ("What `customerName` of the versions says; any text is taken.", "instance"),
     "limit": ("The limit's name.", "LICENSE_LIMIT_EXPIRATION"),
+    "feature": ("The feature's name; any text is taken.", "LICENSE_FEATURE_FIREWALL"),
+    "job_id": ("The job's identifier, as `job.jobId` says.", "17"),
 }
 
 # Examples by the fields' names, where a name means the same everywhere.

@@ -12,32 +12,27 @@ from pathlib import Path
 
 from ri_platform.paths import HOME
 
-WORKERS = ("registry", "builds", "sources", "webhooks")
+BUILDS = "builds"
+WORKERS = ("registry", BUILDS, "sources", "webhooks")
 # The AWS identities of workers; the others have none.
-IDENTITIES = {"registry": "registry-server", "builds": "build-jobs", "sources": "build-jobs"}
+IDENTITIES = {"registry": "registry-server", BUILDS: "build-jobs", "sources": "build-jobs"}
 SCHEDULER, WEB = "scheduler", "web"
 THREADS = 8
 
 
 def web(port: int, host: str = "127.0.0.1") -> list[str]:
-    """The ASGI application under granian: one process, so that its metrics are whole; add replicas.
+    """The console and the API: several processes by cores, or by `RI_WEB_WORKERS`, behind one port."""
+    return [sys.executable, "-m", "ri_platform.web", str(port), host]
 
-    Headers must arrive within ten seconds; `ri_platform.request_bodies` limits bodies. Requests that
-    are not complete yet count against the backpressure, so its limit is very high.
+
+def worker(queue: str, name: str = "") -> list[str]:
+    """A worker of one queue with one task at a time; builds start processes of their own.
+
+    `name` tells it from others of its queue on this machine.
     """
     return [
-        sys.executable, "-m", "granian", "--interface", "asgi", "--host", host, "--port", str(port),
-        "--http", "1", "--no-ws", "--http1-header-read-timeout", "10000", "--workers-kill-timeout", "15",
-        "--backlog", "4096", "--backpressure", "16384",
-        "--log-level", "warning", "ri_platform.asgi:application",
-    ]  # fmt: skip
-
-
-def worker(queue: str) -> list[str]:
-    """A worker of one queue with one task at a time; builds start processes of their own."""
-    return [
         sys.executable, "-m", "celery", "-A", "ri_platform", "--quiet", "worker", "-Q", queue,
-        "-n", f"{queue}@%h", "--pool", "solo", "--without-mingle", "--without-gossip",
+        "-n", f"{name or queue}@%h", "--pool", "solo", "--without-mingle", "--without-gossip",
     ]  # fmt: skip
 
 

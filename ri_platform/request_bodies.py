@@ -58,7 +58,7 @@ class BufferedBodies:
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         pieces: list[bytes] = []
-        headers = without_ambiguous_names(scope["headers"])
+        headers = drop_ambiguous_names(scope["headers"])
         try:
             try:
                 async with asyncio.timeout(self._body_seconds):
@@ -67,10 +67,14 @@ class BufferedBodies:
                 return
             except (BodyRefused, TimeoutError) as error:
                 body = b""
-                scope = {**scope, "headers": without_body(headers), REFUSAL: str(error) or TOO_SLOW}
+                scope = {
+                    **scope,
+                    "headers": drop_body_headers(headers),
+                    REFUSAL: str(error) or TOO_SLOW,
+                }
             else:
                 body = b"".join(pieces)
-                scope = {**scope, "headers": with_length(headers, body)}
+                scope = {**scope, "headers": set_content_length(headers, body)}
             await self._serve(scope, body, send)
         finally:
             self._free_bytes += sum(map(len, pieces))
@@ -123,7 +127,7 @@ def announced_bytes(scope: Scope) -> int:
     )
 
 
-def without_ambiguous_names(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def drop_ambiguous_names(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers without those whose names hold an underscore.
 
     WSGI (PEP 3333) writes `X-Forwarded-For` and `X_Forwarded_For` alike, so a client could add to what a
@@ -132,15 +136,17 @@ def without_ambiguous_names(headers: list[tuple[bytes, bytes]]) -> list[tuple[by
     return [(name, value) for name, value in headers if b"_" not in name]
 
 
-def without_body(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def drop_body_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [item for item in headers if item[0] not in (b"content-length", b"transfer-encoding")]
 
 
-def with_length(headers: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
+def set_content_length(
+    headers: list[tuple[bytes, bytes]], body: bytes
+) -> list[tuple[bytes, bytes]]:
     """The headers with the body's real length, which a chunked body comes without (RFC 9112, 7.1)."""
     if not body:
         return headers
-    return [*without_body(headers), (b"content-length", str(len(body)).encode())]
+    return [*drop_body_headers(headers), (b"content-length", str(len(body)).encode())]
 
 
 def replay(body: bytes) -> Receive:

@@ -36,7 +36,7 @@ def begin_request(request: HttpRequest, **signal: Any) -> None:
 
 @receiver([signals.bind_extra_request_finished_metadata, signals.update_failure_response])
 def end_request(request: HttpRequest, response: HttpResponseBase, **signal: Any) -> None:
-    """The route instead of the path: paths may contain secrets, and metrics need few values."""
+    """Log the route instead of the path: paths may contain secrets, and metrics need few values."""
     seconds = time.monotonic() - request.begun  # type: ignore[attr-defined]
     match = getattr(request, "resolver_match", None)
     route = match.route if match else ""

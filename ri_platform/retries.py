@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 import stamina
+from django.conf import settings
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 logger = logging.getLogger(__name__)
@@ -15,9 +16,9 @@ logger = logging.getLogger(__name__)
 # Seconds. A wait cannot be interrupted, so cancellation takes at most this long.
 LONGEST_WAIT = 2.0
 
-# A file of a package index, from its first byte; no attempt starts after five minutes.
+# A file of a package index, from its first byte; no attempt starts after twice the time that one may hang.
 DOWNLOAD = stamina.RetryingCaller(
-    attempts=4, timeout=300.0, wait_initial=0.5, wait_max=LONGEST_WAIT
+    attempts=4, timeout=2.0 * settings.CALL_SECONDS, wait_initial=0.5, wait_max=LONGEST_WAIT
 )
 # A blob to or from a registry, from its first byte. No time limit: a large blob takes many minutes.
 TRANSFER = stamina.RetryingCaller(attempts=3, timeout=None, wait_initial=0.5, wait_max=LONGEST_WAIT)

@@ -49,7 +49,7 @@ def sdk_wheel() -> Wheel:
     info = f"{stem}.dist-info"
     files |= {f"{info}/{name}": text for name, text in about(folder, project)}
     files[f"{info}/RECORD"] = record(files, f"{info}/RECORD").encode()
-    content = zipped(files)
+    content = zip_files(files)
     return Wheel(f"{stem}-py3-none-any.whl", content, hashlib.sha256(content).hexdigest())
 
 
@@ -94,7 +94,7 @@ def record(files: dict[str, bytes], own_name: str) -> str:
     return "".join(lines) + f"{own_name},,\n"
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zip_files(files: dict[str, bytes]) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as wheel:
         for name, content in files.items():

@@ -17,7 +17,7 @@ from csp.constants import NONE, SELF
 from kombu import Exchange, Queue
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ri_platform import logs, paths, single_sign_on, version
+from ri_platform import deadlines, logs, paths, single_sign_on, version
 from ri_platform.env import Env
 from ri_platform.processes import WORKERS
 
@@ -97,6 +97,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ri_platform.health.ProbesMiddleware",
+    "ri_platform.earlier_clients.EarlierClientsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -148,6 +149,12 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+STATEMENT_TIMEOUT_SECONDS = env.integer(
+    "RI_STATEMENT_TIMEOUT_SECONDS",
+    10,
+    help="Seconds after which PostgreSQL cancels a statement of the web process, and the answer is 503 "
+    "(`query_timeout`). 0 sets no limit. Workers, migrations and commands have none.",
+)
 
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -203,6 +210,8 @@ STORAGES = {
 
 # The umask of the process decides who may read a file; that of `make run` allows only the owner.
 FILE_UPLOAD_PERMISSIONS = None
+# Pages name files by their hash; without the others, there is half as much to compress and to keep.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # Source maps are only for debuggers and too large to compress.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "png", "svgz", "woff2", "gz", "br")
 
@@ -342,12 +351,38 @@ SSO_ROLE_CLAIM = env.text(
 )
 SSO_ROLES = single_sign_on.roles(env)
 
+# --- Mail ---------------------------------------------------------------------------------------------
+env.section("E-mail")
+_mail = env.mail_server(
+    "EMAIL_URL",
+    help="The mail server for links to choose a password, for the web process and the webhooks worker: "
+    "`smtp+tls://user:password@host:587` (STARTTLS), `smtp+ssl://…:465`, or `smtp://host:25` without a "
+    "password. Empty: administrators hand the links over.",
+)
+DEFAULT_FROM_EMAIL = env.text(
+    "RI_EMAIL_FROM", help="The sender of mail, such as `RI Platform <platform@example.org>`."
+)
+MAIL_CONFIGURED = bool(_mail)
+EMAIL_BACKEND = _mail.get("EMAIL_BACKEND", "django.core.mail.backends.dummy.EmailBackend")
+EMAIL_HOST, EMAIL_PORT = _mail.get("EMAIL_HOST", ""), _mail.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+MAX_PASSWORD_MAILS = env.integer(
+    "RI_MAX_PASSWORD_MAILS",
+    3,
+    minimum=1,
+    help="Mails an hour to one address that people ask for themselves because they forgot a password.",
+)
+
 # --- API ----------------------------------------------------------------------------------------------
 env.section("API and webhooks")
 COMPATIBILITY_VERSION = env.text(
     "RI_COMPATIBILITY_VERSION",
     "2.13.2",
-    help="The version told to the public client, which refuses an older server.",
+    help="The version told to the public client, which refuses an older server. With `0.20.27` the instance "
+    "answers all as clients before 2.0 expect it; they can also be given its address with `/0.20` behind it.",
 )
 API_TOKEN_DAYS = env.integer(
     "RI_API_TOKEN_DAYS", 270, minimum=1, help="Days until an API access token expires."
@@ -371,7 +406,7 @@ WEBHOOKS_ALLOW_PRIVATE = env.flag(
 # --- Celery -------------------------------------------------------------------------------------------
 # The broker only wakes workers. Due work is in PostgreSQL, and the sweeper sends lost messages again.
 env.section("Message broker")
-CELERY_BROKER_URL = env.parsed(
+CELERY_BROKER_URL = env.parse_value(
     "CELERY_BROKER_URL",
     str,
     "pgmq://localhost/ri_platform",
@@ -421,6 +456,9 @@ if CELERY_BROKER_URL.startswith("pgmq"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "init_extension": False,
         "use_notify": True,
+        # Reading does not wait in the database, which is a look every tenth of a second there: a worker that
+        # finds nothing waits for the notification, and looks once a second in case one is lost.
+        "wait_time_seconds": 0,
         # A message sent directly after another must not wait for the next poll.
         "notify_throttle_interval_ms": 0,
         # Without it the client library would use DATABASE_URL, even if the broker is another database.
@@ -437,7 +475,7 @@ if CELERY_BROKER_URL.startswith("pgmq"):
     }
 SWEEP_SECONDS = env.integer(
     "RI_SWEEP_SECONDS",
-    5,
+    2,
     minimum=1,
     help="Seconds between the scheduler's sweeps for work whose message was lost or whose worker died.",
 )
@@ -488,12 +526,30 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600,
         "options": {"expires": 600},
     },
+    "prepare-layers": {
+        "task": "images.tasks.prepare_layers",
+        "schedule": 600,
+        "options": {"expires": 600},
+    },
+    "verify": {
+        "task": "images.tasks.verify_due",
+        "schedule": 60,
+        "options": {"expires": 120},
+    },
     "watch-tags": {
         "task": "images.tasks.watch_tags",
         "schedule": WATCH_TAGS_SECONDS,
         "options": {"expires": 3600},
     },
 }
+
+if MAIL_CONFIGURED:
+    # What a mail server did not take, and what lost its message.
+    CELERY_BEAT_SCHEDULE["send-mails"] = {
+        "task": "workspaces.tasks.send_mails",
+        "schedule": 30,
+        "options": {"expires": 30, "queue": "webhooks"},
+    }
 
 # --- Managed Image Registry: image_registry_config of the document --------------------------------------
 env.section("Managed Image Registry")
@@ -512,6 +568,11 @@ REPOSITORY_PREFIX = env.text(
     help="`image_registry_config.repository_prefix`. The platform acts on nothing outside it; "
     "empty means `rime-managed-images`.",
 )
+REPOSITORY_SEGMENT = env.text(
+    "RI_REPOSITORY_SEGMENT",
+    help="`image_registry_config.repository_segment`. The instance's own part of the prefix, "
+    "`<prefix>/<segment>/…`, where several instances share an AWS account and region; empty for none.",
+)
 
 REMOVAL_GRACE = timedelta(
     hours=env.integer(
@@ -529,6 +590,15 @@ AWS_ENDPOINT_URL = env.url(
 REGISTRY_URL = env.url(
     "RI_REGISTRY_URL",
     help="Address of the registry's `/v2/` if it differs from the one that AWS reports. Empty in AWS.",
+)
+CONSOLE_URL = env.url(
+    "RI_CONSOLE_URL",
+    help="The console's own address, such as `https://images.example.com`. Images name their page there as "
+    "their org.opencontainers.image.source. Empty: they name none.",
+).rstrip("/")
+IMAGE_VENDOR = env.text(
+    "RI_IMAGE_VENDOR",
+    help="The organization that images name as their org.opencontainers.image.vendor. Empty: none.",
 )
 REGISTRY_HOST = (
     env.text(
@@ -567,6 +637,13 @@ PACKAGE_EXTRA_INDEX_URLS = env.words(
     help="Further indexes, asked first, in this order, each as name=https://… or an address alone "
     "(then extra-1 and so on). Credentials never reach a log, lock or image.",
 )
+INDEX_PAGES_SECONDS = env.integer(
+    "RI_INDEX_PAGES_SECONDS",
+    60,
+    minimum=0,
+    help="Seconds for which a page of a package index, and what was resolved by it, count as new for the "
+    "first build of an image. Rebuilds and alterations always ask the indexes; with 0 every build does.",
+)
 PACKAGE_EXPLICIT_INDEXES = env.words(
     "RI_PACKAGE_EXPLICIT_INDEXES",
     [],
@@ -595,17 +672,56 @@ WHEEL_CACHE_BYTES = 1_000_000 * env.integer(
 LAYER_CACHE_BYTES = 1_000_000 * env.integer(
     "RI_LAYER_CACHE_MB", 5_000, help="Maximum size of the cache of layers, in MB."
 )
+BYTECODE_CACHE_BYTES = 1_000_000 * env.integer(
+    "RI_BYTECODE_CACHE_MB",
+    1_000,
+    help="Maximum size of the cache of bytecode, in MB: what the next version of a library has unchanged "
+    "is not compiled again.",
+)
 BUILD_LEASE_SECONDS = env.integer(
     "RI_BUILD_LEASE_SECONDS",
-    30,
+    8,
     minimum=2,
-    help="Seconds after a worker's death until another worker takes over its build.",
+    help="Seconds after a worker's death until another worker may take over its build; the next sweep has it "
+    "do so. Workers renew their lease every second.",
+)
+STOP_SECONDS = env.integer(
+    "RI_STOP_SECONDS",
+    90,
+    help="Seconds that a worker which is told to stop (SIGTERM) gives its build. Then another worker goes on "
+    "with it. Less than the orchestrator waits before it kills; `make run` sets 2.",
 )
 BUILD_MAX_ATTEMPTS = env.integer(
     "RI_BUILD_MAX_ATTEMPTS",
     3,
     minimum=1,
     help="Attempts of a build before it fails, since a build may kill each of its workers.",
+)
+QUEUE_SECONDS = env.integer(
+    "RI_QUEUE_SECONDS",
+    86_400,
+    minimum=60,
+    help="Seconds that a build may wait for its first start. Then it fails and says what it waited for.",
+)
+BUILD_SECONDS = env.integer(
+    "RI_BUILD_SECONDS",
+    7_200,
+    minimum=60,
+    help="Seconds that one attempt of a build may take, whatever it does.",
+)
+PHASE_SECONDS = deadlines.phase_seconds(env)
+CALL_SECONDS = env.integer(
+    "RI_CALL_SECONDS",
+    30,
+    minimum=1,
+    help="Seconds without an answer, or without its next byte, after which a call to a package index, the "
+    "registry or AWS is given up. It is tried again for at most twice as long.",
+)
+BUILD_REPEATS = env.integer(
+    "RI_BUILD_REPEATS",
+    2,
+    help="How often a build is repeated by itself if the package index or the registry failed, after 10 s, "
+    "then 30 s, then 90 s. The build shows each failed attempt.",
 )
 MAX_RUNNING_BUILDS = env.integer(
     "RI_MAX_RUNNING_BUILDS",
@@ -625,8 +741,27 @@ MAX_WAITING_SOURCE_BUILDS = env.integer(
     minimum=1,
     help="The same limit for builds that may build libraries from source.",
 )
+IMAGES_RUN_AS_ROOT = env.flag(
+    "RI_IMAGES_RUN_AS_ROOT",
+    default=False,
+    help="Let images run as root where their base image names no user. Otherwise they run as the user app, "
+    "10001, whose home is /home/app.",
+)
 BUILD_WORKERS = env.integer(
     "RI_BUILD_WORKERS", 2, minimum=1, help="Processes that make layers, for each builds worker."
+)
+PREPARED_LAYERS = env.flag(
+    "RI_PREPARED_LAYERS",
+    default=True,
+    help="While no build waits, make layers of new releases of what images ask for and of the catalogue.",
+)
+PREPARED_LAYERS_BYTES = 1_000_000 * env.integer(
+    "RI_PREPARED_LAYERS_MB", 1_000, help="Prepared layers of one day, in MB."
+)
+PREPARED_LAYERS_SECONDS = env.integer(
+    "RI_PREPARED_LAYERS_SECONDS",
+    900,
+    help="Processor time for prepared layers in one day, in seconds.",
 )
 SOURCE_BUILDS_ALLOWED = env.flag(
     "RI_SOURCE_BUILDS",
@@ -670,6 +805,24 @@ BUILD_OUTPUT_BYTES = 1_000_000 * env.integer(
     minimum=1,
     help="Maximum output of a build's command, in MB, before it is stopped.",
 )
+IMPORT_CHECK = env.choice(
+    "RI_IMPORT_CHECK",
+    "warn",
+    ("warn", "refuse", "off"),
+    help="Import the libraries of each new image in a sandbox. `warn` tells what fails once the image is "
+    "ready, `refuse` fails its build before. An image can have a policy of its own.",
+)
+IMPORT_CHECK_SECONDS = env.integer(
+    "RI_IMPORT_CHECK_SECONDS",
+    120,
+    minimum=10,
+    help="Seconds that the imports of one image may take, all together; a single one may take half of them.",
+)
+TREE_CACHE_BYTES = 1_000_000 * env.integer(
+    "RI_TREE_CACHE_MB",
+    10_000,
+    help="Maximum size in MB of the unpacked files of base images and layers, which sandboxes run upon.",
+)
 OS_PACKAGES_SECONDS = env.integer(
     "RI_OS_PACKAGES_SECONDS",
     600,
@@ -687,9 +840,10 @@ UPGRADES_AT_ONCE = env.integer(
 )
 UPGRADES_PER_SECOND = env.integer(
     "RI_UPGRADES_PER_SECOND",
-    3,
+    9,
     minimum=1,
-    help="Upgrades a second: each puts three manifests (image, SBOM, provenance); ECR takes ten a second.",
+    help="Manifests a second that upgrades put, over all builds workers, one for each image; ECR takes ten "
+    "a second. Their tags, SBOMs and provenance follow at the same pace once no upgrade waits.",
 )
 KEEP_BUILDS = env.integer(
     "RI_KEEP_BUILDS",
@@ -697,6 +851,25 @@ KEEP_BUILDS = env.integer(
     minimum=1,
     help="Successful builds of an image that stay in the registry, including the current one. Builds that "
     "models are pinned to also stay.",
+)
+VERIFY_MINUTES = env.integer(
+    "RI_VERIFY_MINUTES",
+    60,
+    minimum=0,
+    help="Minutes between the beginnings of the platform's own looks at what the registry holds; 0 turns "
+    "them off. A look that takes longer is followed by the next.",
+)
+VERIFY_REQUESTS_PER_SECOND = env.integer(
+    "RI_VERIFY_REQUESTS_PER_SECOND",
+    100,
+    minimum=1,
+    help="Requests a second of a verification: one for the manifest of each image, and one for each of its "
+    "blobs. ECR answers a thousand a second of an account.",
+)
+HEAL_DRIFT = env.flag(
+    "RI_HEAL_DRIFT",
+    default=True,
+    help="Images that the registry lost are pushed again by themselves, with the same digest.",
 )
 MAX_WHEEL_LAYERS = env.integer(
     "RI_MAX_WHEEL_LAYERS",
@@ -733,6 +906,19 @@ LOG_FORMAT = env.choice(
     help="One JSON object a line for machines, or lines for people, as `make run` has them.",
 )
 env.elsewhere("PORT", "number", "8000", help="The console's port.")
+env.elsewhere(
+    "BUILDERS",
+    "number",
+    "1",
+    help="`make run` and deploy/compose.yaml: builds workers. `make run` divides the cores among them "
+    "(`RI_BUILD_WORKERS`).",
+)
+env.elsewhere(
+    "RI_WEB_WORKERS",
+    "number from 1",
+    help="Workers of a web process, each with eight connections to the database. Empty means one for each "
+    "core that it may use, at most 4.",
+)
 env.elsewhere(
     "RI_WEB_HOST",
     "text",

@@ -112,7 +112,7 @@ def roles(env: Env) -> dict[str, str]:
             raise ValueError('it must be a JSON object such as {"ml-admins": "org_admin"}')
         return mapping
 
-    return env.parsed(
+    return env.parse_value(
         "RI_SSO_ROLES",
         parse,
         {},

@@ -9,9 +9,14 @@ from images.api import (
     builds,
     compatibility,
     contents,
+    default_images,
     downloads,
+    firewalls,
     images,
+    import_checks,
     instance,
+    jobs,
+    missing_modules,
     ml_models,
     registry_status,
     removal,
@@ -25,7 +30,7 @@ from ri_platform.metrics import metrics
 from ri_platform.openapi import Api
 from ri_platform.sdk_wheel import serve_sdk
 from workspaces.access import ANY_ACCOUNT, TABLE
-from workspaces.api import accounts, members, organization, tokens
+from workspaces.api import accounts, members, organization, password_mail, roles, tokens
 from workspaces.api import workspaces as workspaces_api
 from workspaces.api.token_auth import ApiKey, Bearer
 from workspaces.guard import public
@@ -48,6 +53,7 @@ install_error_handlers(api)
 # Verbs of images come before `/images/{name}`, which also matches them.
 api.add_router("/v1", alterations.routes)
 api.add_router("/v1", removal.routes)
+api.add_router("/v1", import_checks.routes)
 api.add_router("/v1", images.routes)
 api.add_router("/v1", builds.routes)
 api.add_router("/v1", contents.routes)
@@ -55,13 +61,22 @@ api.add_router("/v1", downloads.routes)
 api.add_router("/v1", registry_status.routes)
 api.add_router("/v1", requirement_files.routes)
 api.add_router("/v1", ml_models.routes)
+api.add_router("/v1", missing_modules.routes)
+api.add_router("/v1", default_images.routes)
 api.add_router("/v1", webhooks.routes)
 api.add_router("/v1", workspaces_api.routes)
 api.add_router("/v1", tokens.routes)
 api.add_router("/v1", members.routes)
+# `/users/roles` comes before `/users/{user_id}`, which also matches it.
+api.add_router("/v1", roles.routes)
+api.add_router("/v1", password_mail.routes)
 api.add_router("/v1", accounts.routes)
 api.add_router("/v1", organization.routes)
 api.add_router("/v1", instance.routes)
+api.add_router("/v1", firewalls.routes)
+api.add_router("/v1", jobs.routes)
+api.add_router("/v1-beta", jobs.beta_routes)
+api.add_router("/internal", jobs.internal_routes)
 api.add_router("/v1", compatibility.routes)
 
 urlpatterns = [

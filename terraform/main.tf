@@ -8,8 +8,12 @@ locals {
 
   # Surrounding blanks and one trailing slash are dropped, as the platform does. Empty means the
   # default, never "everything".
-  configured_prefix = trimsuffix(trimspace(var.image_registry_config.repository_prefix), "/")
-  repository_prefix = local.configured_prefix == "" ? "rime-managed-images" : local.configured_prefix
+  configured_prefix  = trimsuffix(trimspace(var.image_registry_config.repository_prefix), "/")
+  repository_prefix  = local.configured_prefix == "" ? "rime-managed-images" : local.configured_prefix
+  repository_segment = trimspace(var.image_registry_config.repository_segment)
+
+  # What this instance has of the prefix: all of it, or its own segment.
+  own_prefix = local.repository_segment == "" ? local.repository_prefix : "${local.repository_prefix}/${local.repository_segment}"
 
   # Identity => the Kubernetes service account that has it. The keys name the policies' files.
   identities = local.enabled ? {
@@ -22,7 +26,7 @@ locals {
   region     = one(data.aws_region.current[*].id)
   account_id = one(data.aws_caller_identity.current[*].account_id)
 
-  repositories = local.enabled ? "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/${local.repository_prefix}/*" : null
+  repositories = local.enabled ? "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/${local.own_prefix}/*" : null
 
   # What follows "oidc-provider/" is the issuer, by which its condition keys are named.
   oidc_issuer = var.oidc_provider_arn == null ? null : split("oidc-provider/", var.oidc_provider_arn)[1]
@@ -44,7 +48,7 @@ resource "aws_iam_policy" "identity" {
   for_each = local.identities
 
   name        = "${var.name}-${each.key}"
-  description = "Managed Image Registry: what the ${each.key} may do with repositories under ${local.repository_prefix}/."
+  description = "Managed Image Registry: what the ${each.key} may do with repositories under ${local.own_prefix}/."
   policy      = templatefile("${path.module}/policies/${each.key}.json.tftpl", { repositories = local.repositories })
   tags        = var.tags
 }

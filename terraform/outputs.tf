@@ -1,6 +1,6 @@
 output "repository_prefix" {
-  description = "The effective prefix: nothing outside `<repository_prefix>/` is ever acted on."
-  value       = local.repository_prefix
+  description = "The effective prefix, with the instance's segment: nothing outside `<repository_prefix>/` is ever acted on."
+  value       = local.own_prefix
 }
 
 output "registry_host" {
@@ -46,6 +46,7 @@ locals {
       RI_IMAGE_REGISTRY_ENABLE        = tostring(local.enabled)
       RI_ALLOW_EXTERNAL_CUSTOM_IMAGES = tostring(var.image_registry_config.allow_external_custom_images)
       RI_REPOSITORY_PREFIX            = local.repository_prefix
+      RI_REPOSITORY_SEGMENT           = local.repository_segment
     },
     local.enabled ? {
       RI_AWS_REGION    = local.region

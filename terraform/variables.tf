@@ -1,9 +1,12 @@
 variable "image_registry_config" {
-  description = "The Managed Image Registry: whether it is on, whether images that the platform did not build may be used, and the prefix of the repositories that it manages. An empty prefix means `rime-managed-images`."
+  description = "The Managed Image Registry: whether it is on, whether images that the platform did not build may be used, and the prefix of the repositories that it manages. An empty prefix means `rime-managed-images`. Where several instances share an AWS account and region, each has a `repository_segment` of its own, and its repositories are under `<repository_prefix>/<repository_segment>/`."
   type = object({
     enable                       = optional(bool, true)
     allow_external_custom_images = optional(bool, true)
     repository_prefix            = optional(string, "")
+    repository_segment           = optional(string, "")
+    # Taken only so that it can be refused: Terraform drops attributes that a type does not have.
+    repo_base_name = optional(string)
   })
   default  = {}
   nullable = false
@@ -14,8 +17,23 @@ variable "image_registry_config" {
   }
 
   validation {
-    condition     = length(trimsuffix(trimspace(var.image_registry_config.repository_prefix), "/")) <= 122
-    error_message = "The repository_prefix leaves no room for an image's name of 128 characters: it may have 122."
+    condition     = length(trimsuffix(trimspace(var.image_registry_config.repository_prefix), "/")) + (trimspace(var.image_registry_config.repository_segment) == "" ? 0 : 1 + length(trimspace(var.image_registry_config.repository_segment)) + (trimsuffix(trimspace(var.image_registry_config.repository_prefix), "/") == "" ? length("rime-managed-images") : 0)) <= 122
+    error_message = "The repository_prefix, with the repository_segment, leaves no room for an image's name of 128 characters: they may have 122."
+  }
+
+  validation {
+    condition     = trimspace(var.image_registry_config.repository_segment) == "" || can(regex("^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$", trimspace(var.image_registry_config.repository_segment)))
+    error_message = "The repository_segment is not one word of lower-case letters and digits, with single '.', '_' or '-' between them."
+  }
+
+  validation {
+    condition     = !contains(["base", "doctor", "instance"], trimspace(var.image_registry_config.repository_segment))
+    error_message = "The repository_segment is reserved, as are base, doctor and instance."
+  }
+
+  validation {
+    condition     = var.image_registry_config.repo_base_name == null
+    error_message = "repo_base_name is now called repository_prefix: the repositories' names begin with it and a slash. Write repository_prefix instead."
   }
 }
 

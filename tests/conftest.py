@@ -2,30 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import os
+import re
+from collections.abc import Generator, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
-from django.test import override_settings
+from django.db import connection
+from django.test import TransactionTestCase, override_settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from images.models import BaseImage
+from images.models import BaseImage, ManagedImage, Status, instance
 from images.models.lease import WorkState
 from ri_platform.local import services
-from tests import factories
+from tests import factories, migrated
 from tests.cast import Cast
 from tests.chromium import FLAGS, chromium_path
+from tests.emptying import empty_used_tables
 from tests.local_aws import LocalAWS, local_aws
 from tests.needs import pytest_runtest_setup, pytest_terminal_summary, require  # noqa: F401
+from tests.order import put_longest_first
 from tests.rabbitmq import rabbitmq
-from tests.services import STATE
+from tests.services import STATE, share_debian
 from tests.web_process import web_process
-from workspaces.models import InstanceRole, WorkspaceRole
+from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
+
+WHOLLY_SLOW = re.compile(r"^pytestmark = (\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
+# Fixtures that start a process each, in every process of `pytest -n`.
+SERVICES = {"aws", "web"}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is slow as a whole is not even imported for `make check`: it takes seconds of each process."""
+    if "not slow" in config.getoption("markexpr") and collection_path.name.startswith("test_"):
+        return WHOLLY_SLOW.search(collection_path.read_text(encoding="utf-8")) is not None or None
+    return None
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is collected out of garbage collections: it stays until the end, and there is much of it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    # Templates and queries make much that is gone at once; garbage in cycles is little, and can wait.
+    gc.set_threshold(20_000, 10, 10)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """A test that uses one of the services is slow: a few dozen would start them all for `make check`.
+
+    Then files are put in order, after pytest-django has sorted by use of the database.
+    """
+    for item in items:
+        if SERVICES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    yield
+    put_longest_first(items)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """The test's database begins as a copy of the migrated one, where there is one."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get("RI_TEST_TEMPLATE") or None
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """As pytest-django has it; what was migrated is kept for the next run."""
+    first = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+    # Of a server that somebody named, nothing is known.
+    if first and os.environ.get("RI_TEST_TEMPLATE") == "":
+        migrated.save(str(connection.settings_dict["HOST"]), str(connection.settings_dict["NAME"]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,7 +107,18 @@ class CheapArgon2(Argon2PasswordHasher):
 def cheaper() -> Iterator[None]:
     """What costs time in every test and decides nothing there; the web process has it as it is."""
     hasher = f"{CheapArgon2.__module__}.{CheapArgon2.__qualname__}"
-    with override_settings(PASSWORD_HASHERS=[hasher]):
+    with override_settings(PASSWORD_HASHERS=[hasher]), pytest.MonkeyPatch.context() as patch:
+        # Each session of boto3 would read its descriptions of AWS anew, which takes longer than its calls.
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_used_tables)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_instance() -> Iterator[None]:
+    """All tests share the local AWS, and each has an empty database: to AWS, they are one instance."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance, "new_id", lambda: factories.INSTANCE_ID)
         yield
 
 
@@ -74,31 +141,54 @@ def web(django_db_setup: None) -> Iterator[str]:
         yield address
 
 
+INSTANCE_ROLES = {
+    "admin": InstanceRole.ORGANIZATION_ADMINISTRATOR,
+    "support": InstanceRole.SUPPORT,
+    **dict.fromkeys(("manager", "member", "viewer", "stranger"), InstanceRole.BASIC),
+}
+WORKSPACE_ROLES = {
+    "manager": WorkspaceRole.ADMINISTRATOR,
+    "member": WorkspaceRole.MEMBER,
+    "viewer": WorkspaceRole.VIEWER,
+}
+
+
 @pytest.fixture
 def cast(db: None) -> Cast:
-    users = {
-        "admin": factories.make_user("admin", InstanceRole.ORGANIZATION_ADMINISTRATOR),
-        "support": factories.make_user("support", InstanceRole.SUPPORT),
-        "manager": factories.make_user("manager"),
-        "member": factories.make_user("member"),
-        "viewer": factories.make_user("viewer"),
-        "stranger": factories.make_user("stranger"),
-    }
-    roles = {
-        "manager": (users["manager"], WorkspaceRole.ADMINISTRATOR),
-        "member": (users["member"], WorkspaceRole.MEMBER),
-        "viewer": (users["viewer"], WorkspaceRole.VIEWER),
-    }
-    return Cast(
-        **users,
-        workspace=factories.make_workspace("Workspace 1", **roles),
-        other=factories.make_workspace("Workspace 2", **roles),
+    """In three statements, for most tests have it."""
+    accounts = [User(username=name, role=role) for name, role in INSTANCE_ROLES.items()]
+    users = {user.username: user for user in User.objects.bulk_create(accounts)}
+    workspace, other = Workspace.objects.bulk_create(
+        [Workspace(name="Workspace 1"), Workspace(name="Workspace 2")]
     )
+    Membership.objects.bulk_create(
+        Membership(workspace=of, user=users[name], role=role)
+        for of in (workspace, other)
+        for name, role in WORKSPACE_ROLES.items()
+    )
+    return Cast(**users, workspace=workspace, other=other)
 
 
 @pytest.fixture
 def base(db: None) -> BaseImage:
     return factories.make_base_image()
+
+
+@pytest.fixture
+def theirs(cast: Cast) -> Workspace:
+    """A workspace whose one member is `owner`, and in which the cast has no role."""
+    owner = factories.make_user("owner")
+    return factories.make_workspace("Theirs", owner=(owner, WorkspaceRole.MEMBER))
+
+
+@pytest.fixture
+def victim(theirs: Workspace, base: BaseImage) -> ManagedImage:
+    """An image of that workspace with two revisions, the second current."""
+    creator = User.objects.get(username="owner")
+    image = factories.make_image("victim", base=base, created_by=creator, created_in=theirs)
+    image.current_build = factories.make_build(image, base, Status.READY, number=2)
+    image.save()
+    return ManagedImage.objects.get(pk=image.pk)
 
 
 @pytest.fixture(scope="session")
@@ -108,14 +198,16 @@ def aws() -> Iterator[LocalAWS]:
 
 
 @pytest.fixture
-def registry(aws: LocalAWS, settings: Any, tmp_path: Path) -> LocalAWS:
-    """The settings point to the local AWS, and to caches that the whole run shares."""
+def registry(aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
+    """The settings point to the local AWS, without images of earlier tests, and to shared caches."""
     settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = aws.url
     settings.REGISTRY_HOST = aws.url.partition("://")[2]
     settings.CACHE_DIR = STATE / "cache"
+    share_debian(settings.CACHE_DIR)
     # What is removed here is looked for at once.
     settings.REMOVAL_GRACE = timedelta(0)
-    return aws
+    yield aws
+    aws.delete_images()
 
 
 @pytest.fixture(scope="module", params=["pgmq", "rabbitmq"])
@@ -161,3 +253,11 @@ def debian(registry: LocalAWS, db: None) -> BaseImage:
         )
         return row
     return BaseImage.objects.create(**_imported)
+
+
+@pytest.fixture
+def debian_to_spoil(debian: BaseImage, registry: LocalAWS) -> Iterator[BaseImage]:
+    """The same, for tests after which the registry may lack something of it: the next test makes it anew."""
+    yield debian
+    _imported.clear()
+    registry.delete_base_images()

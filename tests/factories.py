@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from packaging.utils import canonicalize_name, canonicalize_version
 
+from images.building.native.report import NativeReport
 from images.models import (
     Alteration,
     BaseImage,
     Build,
+    BuildHost,
     InstalledLibrary,
+    Instance,
+    LibraryIndex,
     ManagedImage,
     MLModel,
     Status,
+    UnknownRepository,
 )
+from images.models.instance import MarkState, place
 from images.models.lease import WorkState
 from images.requirements import PipRequirement
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 
+# A pyproject.toml with a marker and a group.
+PYPROJECT = """\
+[project]
+name = "churn"
+dependencies = ["numpy>=2", "tomli; python_version < '3.11'"]
+[dependency-groups]
+dev = ["pytest"]
+"""
 _count = itertools.count(1)
+INSTANCE_ID = uuid.UUID("0f5a3f2e-5d0c-4b53-9d4b-3f1d6f0d7a11")
 
 
 def digest(of: object) -> str:
@@ -37,10 +54,23 @@ def make_user(username: str, role: InstanceRole = InstanceRole.BASIC, **values: 
 
 
 def make_workspace(name: str = "", **members: tuple[User, WorkspaceRole]) -> Workspace:
-    workspace = Workspace.objects.create(name=name or f"Workspace {next(_count)}")
+    workspace = Workspace.objects.create(name=name or f"Team {next(_count)}")
     for user, role in members.values():
         Membership.objects.create(workspace=workspace, user=user, role=role)
     return workspace
+
+
+def make_instance(state: MarkState = MarkState.OURS, **values: Any) -> Instance:
+    """This instance, whose mark the repositories carry unless `state` says otherwise."""
+    known: dict[str, Any] = {
+        "instance_id": INSTANCE_ID,
+        "place": place(),
+        "state": state,
+        "looked_at": timezone.now(),
+        **values,
+    }
+    instance, _ = Instance.objects.update_or_create(pk=1, defaults=known)
+    return instance
 
 
 def make_base_image(**values: Any) -> BaseImage:
@@ -57,6 +87,10 @@ def make_base_image(**values: Any) -> BaseImage:
         "manifest_digest": digest(f"base {number}"),
         "interpreter": "/usr/bin/python3.11",
         "os_name": "Debian GNU/Linux 12 (bookworm)",
+        "libc": "glibc",
+        "libc_version": "2.36",
+        "machine": "x86_64",
+        "native": NativeReport().pack(),
         "config": {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": []}},
     }
     return BaseImage.objects.create(**{**defaults, **values})
@@ -66,6 +100,22 @@ def make_image(name: str, **values: Any) -> ManagedImage:
     """A managed image with one build that fits its status; what it takes is `make_images`'."""
     (image,) = make_images([name], **values)
     return image
+
+
+def make_lacking_image(name: str, *, base: BaseImage, **values: Any) -> ManagedImage:
+    """An image of opencv-python without libGL.so.1, which the OS package libgl1 has; one can be added."""
+    missing = {
+        "soname": "libGL.so.1",
+        "versions": [],
+        "needed_by": "/opt/managed/lib/python3.11/site-packages/cv2/cv2.abi3.so",
+        "library": "opencv-python",
+    }
+    index, _ = LibraryIndex.objects.get_or_create(
+        distribution=base.os_id, version=base.os_version, defaults={"state": WorkState.SUCCEEDED}
+    )
+    index.packages.get_or_create(soname="libGL.so.1", package="libgl1")
+    BuildHost.objects.get_or_create(name="able")
+    return make_image(name, base=base, missing_libraries=[missing], **values)
 
 
 def make_images(
@@ -79,9 +129,11 @@ def make_images(
     **values: Any,
 ) -> list[ManagedImage]:
     """Images that differ by name alone, in the same few queries for any number of them."""
+    usable = status in (Status.READY, Status.OUTDATED, Status.REBUILDING)
     images = ManagedImage.objects.bulk_create(
         ManagedImage(
             name=name,
+            status=Status.BUILDING_FIRST_TIME if usable else status,
             python_version=base.python_version,
             pip_requirements=[{"name": "numpy", "extras": [], "specifier": ">=2"}],
             repository_ready_at=timezone.now(),
@@ -95,11 +147,16 @@ def make_images(
     builds = Build.objects.bulk_create(
         Build(image=image, **build_values(image, base, status, **values)) for image in images
     )
-    usable = status in (Status.READY, Status.OUTDATED, Status.REBUILDING)
     for image, build in zip(images, builds, strict=True):
         image.status, image.current_build = status, build if usable else None
-    ManagedImage.objects.bulk_update(images, ["status", "current_build"])
+        image.size_bytes = build.size_bytes if usable else 0
     if usable:
+        # Of one statement for any number: Django's bulk_update has a branch for each row and column.
+        build_of = Build.objects.filter(image=OuterRef("pk"))
+        ManagedImage.objects.filter(pk__in=[image.pk for image in images]).update(
+            status=status,
+            current_build=Subquery(build_of.values("pk")),
+        )
         InstalledLibrary.objects.bulk_create(
             library
             for build in builds
@@ -192,6 +249,15 @@ def make_model(
             image=image, image_name=image.name, state="current", began_at=timezone.now()
         )
     return model
+
+
+def make_unknown_repository(name: str, **values: Any) -> UnknownRepository:
+    """A repository that a look has found, with one build in it."""
+    tags = ["build-1", "build-1-provenance", "build-1-sbom"]
+    found, _ = UnknownRepository.objects.get_or_create(
+        name=name, defaults={"tags": tags, "size_bytes": 181_000_000, **values}
+    )
+    return found
 
 
 def lock_of(**versions: str) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,29 @@ class LocalAWS:
             guard=str,
             **options,
         )
+
+    @cached_property
+    def root(self) -> Any:
+        """ECR as somebody who may do anything."""
+        return local_iam.root_client("ecr", self.url, services.REGION)
+
+    def delete_images(self) -> None:
+        """Delete the repository of each managed image, so that the next test may use its name; bases stay."""
+        for name in self.names_of_repositories():
+            if not name.startswith(f"{DEFAULT_PREFIX}/base/"):
+                self.root.delete_repository(repositoryName=name, force=True)
+
+    def delete_base_images(self, *, but: str = "") -> None:
+        """Delete the base images that tests imported, all but those of one repository."""
+        for name in self.names_of_repositories():
+            if name.startswith(f"{DEFAULT_PREFIX}/base/") and name != but:
+                self.root.delete_repository(repositoryName=name, force=True)
+
+    def names_of_repositories(self) -> list[str]:
+        """All under the prefix."""
+        found = self.root.describe_repositories(maxResults=1000)["repositories"]
+        names = [repository["repositoryName"] for repository in found]
+        return [name for name in names if name.startswith(f"{DEFAULT_PREFIX}/")]
 
     @contextmanager
     def repositories(self, *names: str) -> Iterator[None]:

@@ -13,27 +13,35 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+import httpx
 import pytest
 
 from images.building.bases import mmdebstrap, unpacked_debian
+from images.building.bases.distributions import UBUNTU
 from images.building.containers import container
 from tests.chromium import NAMES
 from tests.rabbitmq import is_here
 
 ROOT = Path(__file__).resolve().parents[1]
+SYSTEM_PYTHON = "/usr/bin/python3"
 
 
 @dataclass(frozen=True)
 class Lack:
-    """What is missing, as a sentence, and the Debian packages that bring it, if any do."""
+    """What is missing, as a sentence, and the Debian packages that bring it, if any do.
+
+    `elsewhere` is what no machine has by itself and CI may be without.
+    """
 
     sentence: str
     packages: tuple[str, ...] = ()
+    elsewhere: bool = False
 
     def __str__(self) -> str:
         install = f" Install {' and '.join(self.packages)}." if self.packages else ""
@@ -59,7 +67,7 @@ def refuse(lack: Lack, skip: bool) -> NoReturn:
 
 
 def may_skip(lack: Lack) -> bool:
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or lack.elsewhere:
         return True
     if os.environ.get("CI") == "true":
         return False
@@ -144,6 +152,31 @@ def terraform() -> Lack | None:
     return Lack("terraform is not installed.")
 
 
+def kubectl() -> Lack | None:
+    # Debian's package is no part of what `make packages` installs: one test asks it.
+    return None if shutil.which("kubectl") else Lack("kubectl is not installed.")
+
+
+def ubuntu_archive() -> Lack | None:
+    mirror = UBUNTU.mirror_of_this_machine() or UBUNTU.mirror
+    with suppress(httpx.HTTPError):
+        if httpx.head(f"{mirror}/dists/noble/InRelease", timeout=10).is_success:
+            return None
+    return Lack("The archive of Ubuntu is not in reach.", elsewhere=True)
+
+
+def dnf() -> Lack | None:
+    """The package system of Fedora and its relatives, which Debian has as a package."""
+    return None if shutil.which("dnf") else Lack("This asks dnf.", ("dnf",))
+
+
+def system_python() -> Lack | None:
+    """Sandboxes upon the machine's own root run its own Python, not that of the environment."""
+    if Path(SYSTEM_PYTHON).exists():
+        return None
+    return Lack(f"This runs {SYSTEM_PYTHON} in a sandbox.", ("python3",))
+
+
 CHECKS: dict[str, Callable[[], Lack | None]] = {
     "root": root,
     "chromium": chromium,
@@ -155,6 +188,10 @@ CHECKS: dict[str, Callable[[], Lack | None]] = {
     "rabbitmq": rabbitmq,
     "xmlsec1": xmlsec1,
     "terraform": terraform,
+    "kubectl": kubectl,
+    "dnf": dnf,
+    "ubuntu archive": ubuntu_archive,
+    "system python": system_python,
 }
 
 

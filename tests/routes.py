@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from images.models import AssignmentState, ManagedImage, MLModel
+from images.queries import job_logs
 from ri_platform.sdk_wheel import sdk_wheel
 from tests import factories
 from tests.cast import Cast
@@ -52,9 +53,11 @@ def arguments_of(
         "alteration_id": lambda: factories.make_alteration(image).pk,
         "model_id": lambda: model().pk,
         "assignment_id": lambda: past_assignment_of(model()),
+        "repository": lambda: factories.make_unknown_repository("left-over").name,
         "provider_id": lambda: "nowhere",
         "organization_slug": lambda: "nowhere",
         "file_name": lambda: sdk_wheel().name,
+        "signed": lambda: job_logs.sign(image.builds.all()[0], cast.member),
         "pk": lambda: passkey_of(person or cast.member),
     }
     return {name: makers[name]() for name in route.pattern.converters}

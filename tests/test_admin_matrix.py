@@ -16,6 +16,8 @@ from tests import factories
 from tests.cast import Cast, operator_of
 from workspaces.models import AuditEvent, User
 
+pytestmark = pytest.mark.slow
+
 ROOT = "/django-admin/"
 
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 import requests
 
-from images.building.commands import MAX_LINE, Lines, Said
+from images.building.commands import MAX_LINE, Lines, OutputExcerpt
 from images.errors import RegistryDenied, RegistryError, TooMuchOutput
 from images.registry.distribution.transport import MAX_ANSWER, Transport
 from ri_platform.bounded import AnswerTooLarge, whole
 from tests.http_server import QuietHandler, serving
-from workspaces.sign_in.provider_session import bounded
+from workspaces.sign_in.provider_session import bound_session
 
 
 class Endless(httpx.SyncByteStream):
@@ -95,7 +95,7 @@ def test_an_identity_provider_that_answers_without_end_is_given_up() -> None:
 
     with (
         serving(Provider) as server,
-        bounded(requests.Session()) as session,
+        bound_session(requests.Session()) as session,
         pytest.raises(requests.RequestException, match="more than 2,097,152 bytes"),
     ):
         session.get(f"http://127.0.0.1:{server.server_port}/", timeout=10)
@@ -103,15 +103,15 @@ def test_an_identity_provider_that_answers_without_end_is_given_up() -> None:
 
 def test_lines_are_cut_and_counted() -> None:
     lines = Lines(limit=100_000)
-    found = [line for piece in (b"a" * 50_000, b"b\nshort\nrest") for line in lines.of(piece)]
+    found = [line for piece in (b"a" * 50_000, b"b\nshort\nrest") for line in lines.split(piece)]
     assert found == ["a" * MAX_LINE + " … (cut)", "short"]
     assert list(lines.end()) == ["rest"]
     with pytest.raises(TooMuchOutput, match="said more than"):
-        list(lines.of(b"\n" * 60_000))
+        list(lines.split(b"\n" * 60_000))
 
 
 def test_of_what_was_said_the_first_and_the_last_lines_are_kept() -> None:
-    said = Said()
+    said = OutputExcerpt()
     for number in range(10_000):
         said.append(str(number))
     kept = said.lines()

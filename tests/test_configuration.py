@@ -19,7 +19,10 @@ from ri_platform.settings import env
 
 ROOT = Path(__file__).resolve().parents[1]
 # The tests' own.
-NOT_OURS = {"RI_TEST_DATABASE_URL", "RI_TEST_RABBITMQ_URL"}
+NOT_OURS = {
+    "RI_TEST_DATABASE_URL", "RI_TEST_FAULT_RUNS", "RI_TEST_FAULT_SEED", "RI_TEST_FUZZ_SECONDS",
+    "RI_TEST_RABBITMQ_URL",
+}  # fmt: skip
 
 
 def tracked_files() -> list[Path]:
@@ -50,6 +53,7 @@ def test_every_variable_has_a_section_and_words_that_end() -> None:
         assert variable.help[0].isupper() or variable.help[0] in "`", variable
 
 
+@pytest.mark.slow
 def test_the_documentation_is_current() -> None:
     done = subprocess.run(
         [sys.executable, "tools/configuration_reference.py", "--check"], cwd=ROOT, check=False
@@ -67,10 +71,13 @@ def said(**options: Any) -> dict[str, CheckMessage]:
     return {str(message.id): message for message in checks.run_checks(**options)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "identifier", "words"),
     [
         ("REPOSITORY_PREFIX", "Not_Like_This", "images.E001", "RI_REPOSITORY_PREFIX"),
+        ("REPOSITORY_SEGMENT", "two/words", "images.E005", "RI_REPOSITORY_SEGMENT"),
+        ("REPOSITORY_SEGMENT", "base", "images.E005", "is reserved"),
         (
             "REGISTRY_HOST",
             "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
@@ -78,7 +85,7 @@ def said(**options: Any) -> dict[str, CheckMessage]:
             "eu-west-1, but RI_AWS_REGION is us-east-1",
         ),
         ("PACKAGE_CA_FILE", "/nowhere/ca.pem", "images.E003", "/nowhere/ca.pem"),
-        ("UPGRADES_PER_SECOND", 9, "images.W001", "each upgrade puts three"),
+        ("UPGRADES_PER_SECOND", 11, "images.W001", "ECR takes ten manifests"),
         ("CELERY_BROKER_URL", "sqla+sqlite:///x", "ri_platform.E002", "sqla://"),
         ("CELERY_BROKER_URL", "redis://cache/0", "ri_platform.W002", "Redis"),
         ("METRICS_TOKEN", "short", "ri_platform.W003", "can be guessed"),
@@ -154,6 +161,7 @@ def test_the_deployment_check_speaks_of_variables_and_falls_silent_when_all_is_w
     assert "no issues" in whole.stdout
 
 
+@pytest.mark.slow
 def test_a_value_that_cannot_be_read_is_one_sentence() -> None:
     done = manage("check", RI_LOG_LEVEL="LOUD")
     assert (done.returncode, done.stderr) == (

@@ -45,7 +45,7 @@ def test_a_secret_may_stand_in_a_file_and_an_address_too(tmp_path: Path) -> None
     assert env.secret("RI_SECRET_KEY", help="") == "correct horse battery"
     assert env.database("DATABASE_URL", "", help="")["PASSWORD"] == "s cret-word"
     assert set(env.secret_values()) == {"correct horse battery", "s%20cret-word", "s cret-word"}
-    assert env.unknown() == []
+    assert env.unknown_names() == []
     with pytest.raises(ImproperlyConfigured, match="RI_SECRET_KEY_FILE cannot be read: No such"):
         Env({"RI_SECRET_KEY_FILE": str(tmp_path / "gone")}).secret("RI_SECRET_KEY", help="")
 
@@ -55,3 +55,27 @@ def test_a_line_that_is_no_assignment_is_named(tmp_path: Path) -> None:
     path.write_text("PORT=8000\nwhat is this\n")
     with pytest.raises(ImproperlyConfigured, match="Line 2"):
         read_env_file(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://mail", ("mail", 25, False, False, "", "")),
+        ("smtp+tls://ann:p%40ss@mail", ("mail", 587, True, False, "ann", "p@ss")),
+        ("smtp+ssl://ann:pass@mail:4650", ("mail", 4650, False, True, "ann", "pass")),
+    ],
+)
+def test_a_mail_server_is_an_address(url: str, expected: tuple[object, ...]) -> None:
+    found = Env({"EMAIL_URL": url}).mail_server("EMAIL_URL", help="")
+    names = ("HOST", "PORT", "USE_TLS", "USE_SSL", "HOST_USER", "HOST_PASSWORD")
+    assert tuple(found[f"EMAIL_{name}"] for name in names) == expected
+    assert Env({}).mail_server("EMAIL_URL", help="") == {}
+
+
+@pytest.mark.parametrize(
+    "url", ["mail.example.org", "smtps://mail", "smtp://", "smtp://ann:secret-1@mail"]
+)
+def test_an_unsafe_mail_server_stops_the_start_without_its_password(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL cannot be read") as caught:
+        Env({"EMAIL_URL": url}).mail_server("EMAIL_URL", help="")
+    assert "secret-1" not in str(caught.value)

@@ -14,30 +14,54 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.utils import timezone
 
 import images.operations
 import workspaces.operations
-from images.models import BaseImage, BuildHost, ManagedImage, MLModel, Status, TaskDue, Webhook
+from images.models import (
+    BaseImage,
+    BuildHost,
+    Drift,
+    ManagedImage,
+    MLModel,
+    Status,
+    TaskDue,
+    UnknownRepository,
+    Webhook,
+    Wish,
+)
 from images.operations import (
     alterations,
     base_images,
     builds,
+    channels,
+    default_image,
+    drift,
     due_tasks,
+    import_checks,
     ml_models,
     removal,
     swaps,
+    unknown_repositories,
     webhooks,
 )
-from images.operations.images import create_image
+from images.operations.images import create_image, describe_image
 from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from tests import factories
 from tests.cast import Cast
 from workspaces import audit
 from workspaces.access import Actor
-from workspaces.models import AuditEvent, Membership
-from workspaces.operations import accounts, members, organization, own_account, tokens
+from workspaces.models import AuditEvent, Membership, User, Workspace
+from workspaces.operations import (
+    accounts,
+    members,
+    organization,
+    own_account,
+    password_mail,
+    tokens,
+)
 from workspaces.operations import workspaces as workspace_operations
 
 
@@ -75,6 +99,12 @@ class Scene:
         return factories.make_image("ready", base=self.base)
 
     @property
+    def movable(self) -> ManagedImage:
+        image = self.image
+        ManagedImage.objects.filter(pk=image.pk).update(tags_may_move=True)
+        return image
+
+    @property
     def building(self) -> ManagedImage:
         return factories.make_image("busy", base=self.base, status=Status.BUILDING_FIRST_TIME)
 
@@ -84,6 +114,15 @@ class Scene:
         later = factories.make_build(image, self.base, Status.READY, number=2)
         ManagedImage.objects.filter(pk=image.pk).update(current_build=later)
         return ManagedImage.objects.get(pk=image.pk)
+
+    @property
+    def drift(self) -> Drift:
+        build = self.image.current_build
+        return Drift.objects.create(build=build, codes=["manifest_missing"], said=["It is gone."])
+
+    @property
+    def unknown(self) -> str:
+        return UnknownRepository.objects.create(name="lost", tags=["build-1"], state="queued").name
 
     @property
     def removed(self) -> ManagedImage:
@@ -100,6 +139,23 @@ class Scene:
         model = factories.make_model(self.cast.workspace, image=self.image)
         swaps.swap_image(self.actor, model, swaps.ManagedChoice(self.building.name))
         return model
+
+    @property
+    def with_default(self) -> Workspace:
+        choice = swaps.ManagedChoice(self.image.name)
+        default_image.set_default_image(self.actor, self.cast.workspace, choice)
+        return self.cast.workspace
+
+    @property
+    def beside_default(self) -> MLModel:
+        model = factories.make_model(self.with_default)
+        swaps.swap_image(self.actor, model, swaps.ManagedChoice("ready"))
+        return model
+
+    @property
+    def with_address(self) -> User:
+        User.objects.filter(pk=self.cast.viewer.pk).update(email="viewer@example.org")
+        return self.cast.viewer
 
     @property
     def membership(self) -> Membership:
@@ -129,6 +185,7 @@ BY_PEOPLE_ALONE = {"workspaces.operations.tokens.create_token"}
 # These are two operations in one transaction.
 TWO_EVENTS = {
     "images.operations.swaps.create_model_on",
+    "images.operations.swaps.edit_model_on",
     "images.operations.swaps.build_one_that_fits",
 }
 
@@ -139,8 +196,18 @@ CHANGE_NOTHING = {"images.operations.runtime_image.validate_image"}
 Prepare = Callable[[Scene], Any]
 Act = Callable[[Actor, Any], object]
 OPERATIONS: dict[str, tuple[Prepare, Act]] = {
+    "images.operations.drift.push_again": (lambda s: s.drift, drift.push_again),
+    "images.operations.unknown_repositories.decide": (
+        lambda s: s.unknown, lambda a, name: unknown_repositories.decide(a, name, Wish.DELETE),
+    ),
     "images.operations.images.create_image": (
         lambda s: "new", lambda a, name: create_image(a, name, SPEC),
+    ),
+    "images.operations.channels.set_channel": (
+        lambda s: s.movable, lambda a, image: channels.set_channel(a, image, "stable", 1),
+    ),
+    "images.operations.images.describe_image": (
+        lambda s: s.image, lambda a, image: describe_image(a, image, "It scores churn."),
     ),
     "images.operations.removal.remove_image": (
         lambda s: s.image, lambda a, image: removal.remove_image(a, image.name),
@@ -169,6 +236,20 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
     "images.operations.swaps.build_one_that_fits": (
         lambda s: s.model, lambda a, model: swaps.build_one_that_fits(a, model, "fitting"),
     ),
+    "images.operations.swaps.swap_to_default": (
+        lambda s: s.beside_default, swaps.swap_to_default,
+    ),
+    "images.operations.swaps.edit_model_on": (
+        lambda s: (s.model, MODEL, swaps.ManagedChoice(s.image.name)),
+        lambda a, it: swaps.edit_model_on(a, *it),
+    ),
+    "images.operations.default_image.set_default_image": (
+        lambda s: (s.cast.workspace, swaps.ManagedChoice(s.image.name)),
+        lambda a, it: default_image.set_default_image(a, *it),
+    ),
+    "images.operations.default_image.clear_default_image": (
+        lambda s: s.with_default, default_image.clear_default_image,
+    ),
     "images.operations.swaps.stop_waiting": (lambda s: s.waiting, swaps.stop_waiting),
     "images.operations.base_images.import_base_image": (
         lambda s: {"image_type": "nlp", "python_version": "3.12", "platform_version": "1"},
@@ -188,6 +269,12 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
     ),
     "images.operations.builds.roll_back_image": (
         lambda s: s.twice_built, lambda a, image: builds.roll_back_image(a, image, 1),
+    ),
+    "images.operations.import_checks.check_imports": (
+        lambda s: s.image, import_checks.check_imports,
+    ),
+    "images.operations.import_checks.set_import_policy": (
+        lambda s: s.image, lambda a, image: import_checks.set_import_policy(a, image, "refuse"),
     ),
     "images.operations.builds.cancel_build": (lambda s: s.building, builds.cancel_build),
     "images.operations.due_tasks.wake_build": (lambda s: s.building.builds.get(), due_tasks.wake_build),
@@ -217,6 +304,10 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
         lambda s: accounts.deactivate_account(s.actor, s.cast.viewer), accounts.reactivate_account,
     ),
     "workspaces.operations.accounts.password_link": (lambda s: s.cast.viewer, accounts.password_link),
+    "workspaces.operations.password_mail.mail_password_link": (
+        lambda s: s.with_address,
+        lambda a, user: password_mail.mail_password_link(a, user, "https://images.example.org"),
+    ),
     "workspaces.operations.accounts.remove_second_factors": (
         lambda s: s.cast.viewer, accounts.remove_second_factors,
     ),
@@ -260,7 +351,8 @@ OPERATIONS: dict[str, tuple[Prepare, Act]] = {
 
 
 @pytest.fixture
-def scene(cast: Cast, base: BaseImage) -> Scene:
+def scene(cast: Cast, base: BaseImage, settings: Any) -> Scene:
+    settings.MAIL_CONFIGURED = True
     BuildHost.objects.create(name="builds-1")
     BuildHost.objects.create(name="builds-1", queue="sources")
     token = tokens.create_token(Actor(cast.admin), cast.workspace, "nightly").token
@@ -305,8 +397,15 @@ def test_where_the_event_cannot_be_recorded_nothing_is_changed(
     assert everything() == before
 
 
-def everything() -> dict[str, list[Any]]:
-    """All rows of this platform's own tables, and those of sessions and second factors."""
+def everything() -> list[tuple[str, str]]:
+    """All rows of this platform's own tables, and those of sessions and second factors, in one statement."""
     labels = ("images", "workspaces", "mfa", "usersessions", "sessions")
-    models = [model for label in labels for model in apps.get_app_config(label).get_models()]
-    return {str(model): list(model._default_manager.order_by("pk").values()) for model in models}
+    names = [m._meta.db_table for label in labels for m in apps.get_app_config(label).get_models()]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(
+                f"SELECT '{name}', it::text FROM {connection.ops.quote_name(name)} AS it"  # noqa: S608
+                for name in names
+            )
+        )
+        return sorted(cursor.fetchall())

@@ -37,6 +37,7 @@ def image(base: BaseImage, cast: Cast) -> ManagedImage:
     return factories.make_image("churn", base=base, created_by=cast.admin)
 
 
+@pytest.mark.slow
 def test_what_describes_a_field_is_on_its_page(cast: Cast, image: ManagedImage) -> None:
     client = cast.confirmed_client(cast.admin)
     described = 0

@@ -203,6 +203,7 @@ def test_guessing_passwords_is_slowed_down_without_keeping_the_owner_out(cast: C
     assert b"The username or the password is wrong" in sign_in("viewer", "guess").content
 
 
+@pytest.mark.slow
 def test_wrong_passwords_of_one_person_keep_no_colleague_at_the_same_address_out(
     cast: Cast, settings: Any
 ) -> None:
@@ -214,6 +215,7 @@ def test_wrong_passwords_of_one_person_keep_no_colleague_at_the_same_address_out
     assert sign_in("member", "correct horse battery staple").status_code == 302
 
 
+@pytest.mark.slow
 def test_trying_one_password_on_many_accounts_is_slowed_down_too(cast: Cast, settings: Any) -> None:
     settings.MAX_FAILED_AUTHENTICATIONS = 2
     for number in range(2):
@@ -253,6 +255,7 @@ def test_what_is_shown_once_is_stored_nowhere(cast: Cast, base: BaseImage) -> No
         assert "no-store" in answer["Cache-Control"], name
 
 
+@pytest.mark.slow
 def test_a_session_ends_after_its_longest_time_however_much_it_is_used(
     cast: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

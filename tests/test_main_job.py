@@ -71,7 +71,7 @@ def test_the_same_lock_gives_the_same_image(
     second = build_now(registry, ask(cast, "twin-b", "pyjokes==0.6.0"))
     assert first.current_build is not None
     assert second.current_build is not None
-    assert first.current_build.manifest_digest == second.current_build.manifest_digest
+    assert first.current_build.config_digest == second.current_build.config_digest
 
 
 def test_the_main_job_calls_only_documented_actions(

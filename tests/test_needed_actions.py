@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,11 @@ from images.jobs import build as run
 from images.models import AwsContact, BaseImage, ManagedImage
 from images.models.lease import WorkState
 from images.operations import builds, removal
-from images.registry.ecr import local_iam
-from images.registry.ecr.permissions import (
-    AUTHORIZATION_ACTION,
-    IDENTITIES,
-    policy_document,
-    repositories_arn,
-)
-from images.registry.naming import DEFAULT_PREFIX
-from ri_platform.local import services
+from images.registry.ecr.permissions import AUTHORIZATION_ACTION, IDENTITIES
 from tests.builds import ask, pulled_by_ourselves
 from tests.cast import Cast
 from tests.local_aws import LocalAWS
+from tests.permissions import without
 from workspaces.access import Actor
 
 pytestmark = [
@@ -41,35 +32,6 @@ GRANTED = [
     for identity, actions in IDENTITIES.items()
     for action in (*actions, AUTHORIZATION_ACTION)
 ]
-
-
-@contextmanager
-def without(aws: LocalAWS, identity: str, action: str) -> Iterator[None]:
-    """The local AWS enforces the identity's policy as Terraform renders it, less one action."""
-    iam = local_iam.as_root("iam", aws.url, services.REGION)
-    account = local_iam.as_root("sts", aws.url, services.REGION).get_caller_identity()["Account"]
-    arn = repositories_arn(DEFAULT_PREFIX, partition="aws", region=services.REGION, account=account)
-
-    def put(document: dict[str, Any]) -> None:
-        iam.put_user_policy(
-            UserName=local_iam.user_name(identity),
-            PolicyName=local_iam.POLICY_NAME,
-            PolicyDocument=json.dumps(document),
-        )
-
-    whole = policy_document(identity, arn)
-    less = json.loads(json.dumps(whole))
-    for statement in less["Statement"]:
-        actions = statement["Action"]
-        listed = [actions] if isinstance(actions, str) else actions
-        statement["Action"] = [item for item in listed if item != action]
-    less["Statement"] = [statement for statement in less["Statement"] if statement["Action"]]
-    assert less != whole
-    put(less)
-    try:
-        yield
-    finally:
-        put(whole)
 
 
 def life(aws: LocalAWS, cast: Cast, image: ManagedImage, folder: Path) -> Iterator[str]:
@@ -109,7 +71,17 @@ def life(aws: LocalAWS, cast: Cast, image: ManagedImage, folder: Path) -> Iterat
     yield registry_server(repositories.delete_repository)
 
 
-@pytest.mark.parametrize(("identity", "action"), GRANTED)
+# One of each identity is taken away by `make test`, all others by `make test-long`.
+ONE_OF_EACH = {"ecr:CreateRepository", "ecr:PutImage"}
+
+
+@pytest.mark.parametrize(
+    ("identity", "action"),
+    [
+        pytest.param(*granted, marks=() if granted[1] in ONE_OF_EACH else pytest.mark.long)
+        for granted in GRANTED
+    ],
+)
 def test_without_it_the_main_job_stops_and_says_which_is_missing(
     identity: str,
     action: str,

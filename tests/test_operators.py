@@ -19,6 +19,8 @@ from workspaces.access import Actor
 from workspaces.models import ApiToken, AuditEvent, InstanceRole, User
 from workspaces.operations import tokens
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def operator(cast: Cast) -> Client:

@@ -34,6 +34,8 @@ from tests.log_lines import written
 from workspaces.access import Actor
 from workspaces.models import Workspace
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-that-nobody-guesses"
 
 
@@ -160,6 +162,8 @@ def test_a_worker_answers_on_a_port_of_its_own(settings: Any) -> None:
     settings.METRICS_TOKEN = TOKEN
     refused = httpx.get(url, trust_env=False)
     assert (refused.status_code, refused.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
+    alive = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
+    assert (alive.status_code, alive.text) == (200, "ok\n")
     named = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
     assert "ri_build_phase_duration_seconds" in named.text
     # What the database says is the web process's to tell, or each worker would tell it once more.
@@ -283,13 +287,20 @@ def test_a_requests_id_travels_with_its_message_and_a_task_has_its_own() -> None
         seen.append(structlog.contextvars.get_contextvars())
         done.set()
 
-    with start_worker(other, pool="solo", perform_ping_check=False, shutdown_timeout=30):
-        with structlog.contextvars.bound_contextvars(request_id="abc123", task_id="me", image="x"):
-            sent = look.delay()
-        assert done.wait(20)
-        done.clear()
-        look.delay()
-        assert done.wait(20)
+    try:
+        with start_worker(other, pool="solo", perform_ping_check=False, shutdown_timeout=30):
+            with structlog.contextvars.bound_contextvars(
+                request_id="abc123", task_id="me", image="x"
+            ):
+                sent = look.delay()
+            assert done.wait(20)
+            done.clear()
+            look.delay()
+            assert done.wait(20)
+    finally:
+        # `start_worker` makes its application everybody's.
+        app.set_current()
+        app.set_default()
     first, second = seen
     assert first == {"task": "look", "task_id": sent.id, "request_id": "abc123"}
     assert set(second) == {"task", "task_id"}

@@ -17,8 +17,8 @@ from workspaces.models import Workspace
 from workspaces.sign_in import forms as sign_in_forms
 
 MODULES: list[ModuleType] = [image_forms, workspace_forms, sign_in_forms]
-FIELDS = [
-    pytest.param(field, id=f"{form.__name__}.{name}")
+FIELDS = {
+    f"{form.__name__}.{name}": field
     for module in MODULES
     for _, form in inspect.getmembers(module, inspect.isclass)
     if issubclass(form, forms.BaseForm) and form.__module__ == module.__name__
@@ -26,16 +26,22 @@ FIELDS = [
     if isinstance(field, forms.CharField)
     and not isinstance(field, forms.EmailField)
     and not isinstance(field.widget, forms.Textarea | forms.HiddenInput | forms.PasswordInput)
-]
+}
 
 
-@pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize(
     "character", ["\t", "\r", "\n", "\0", "\x85", "\u2028", "\u202e"], ids=ascii
 )
-def test_a_forms_line_refuses_control_characters(field: forms.CharField, character: str) -> None:
-    with pytest.raises(forms.ValidationError):
-        field.clean(f"a{character}b")
+def test_a_forms_line_refuses_control_characters(character: str) -> None:
+    assert not [name for name, field in FIELDS.items() if accepts(field, f"a{character}b")]
+
+
+def accepts(field: forms.CharField, text: str) -> bool:
+    try:
+        field.clean(text)
+    except forms.ValidationError:
+        return False
+    return True
 
 
 def test_a_console_form_tells_it_beside_the_field(cast: Cast) -> None:

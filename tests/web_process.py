@@ -19,9 +19,11 @@ def web_process(port: int, **variables: str) -> Iterator[str]:
     """The address of one that runs until the block ends, with more variables where a test needs them."""
     database = connection.settings_dict
     environment = {
-        **services.without_aws(dict(os.environ)),
+        **services.remove_aws_identity(dict(os.environ)),
         "DATABASE_URL": services.database_url(str(database["HOST"]), str(database["NAME"])),
         "RI_SECRET_KEY": settings.SECRET_KEY,
+        # Most tests ask little, and each worker takes seconds to start.
+        "RI_WEB_WORKERS": "1",
         "RI_MAX_FAILED_AUTHENTICATIONS": "10000",
         "RI_REGISTRY_HOST": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
         **variables,

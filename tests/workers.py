@@ -16,6 +16,7 @@ from django.db import connection
 
 from ri_platform import processes
 from ri_platform.local import services
+from tests import factories
 from tests.local_aws import LocalAWS
 
 
@@ -25,10 +26,11 @@ def workers(
 ) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     """A function that starts a worker, or the scheduler, by its name; all end with the `with` block."""
     database = connection.settings_dict
+    factories.make_instance()
     started: list[subprocess.Popen[bytes]] = []
     address = services.database_url(str(database["HOST"]), str(database["NAME"]))
     common = {
-        **services.without_aws(dict(os.environ)),
+        **services.remove_aws_identity(dict(os.environ)),
         "DATABASE_URL": address,
         "CELERY_BROKER_URL": broker or address.replace("postgres", "pgmq", 1),
         "RI_AWS_ENDPOINT_URL": aws.url,

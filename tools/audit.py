@@ -1,7 +1,7 @@
-"""Ask whether a locked dependency has a known vulnerability: `python tools/audit.py`.
+"""Check the locked dependencies for known vulnerabilities: `python tools/audit.py`.
 
-Fails for a finding, and for nothing else: where no advisory service can be reached, or it knows none of the
-packages, that is said, and the build goes on. `AUDIT_OSV_URL` names a mirror of OSV's query endpoint to ask
+It fails for a finding and for nothing else. If no advisory service can be reached, or it knows none of the
+packages, it says so and the build goes on. `AUDIT_OSV_URL` names a mirror of OSV's query endpoint to ask
 instead of the public services.
 """
 
@@ -35,15 +35,15 @@ def main() -> int:
             "Run `make audit` where one can be reached."
         )
         return 0
-    return told(service, looked_up(service, pins))
+    return print_findings(service, look_up(service, pins))
 
 
 def answers(service: str, pins: list[str]) -> bool:
-    return any("vulns" in found for found in looked_up(service, pins))
+    return any("vulns" in found for found in look_up(service, pins))
 
 
-def looked_up(service: str, pins: list[str]) -> list[dict[str, Any]]:
-    """What is known of each package: `vulns`, or why it was skipped. Empty if the service is not there."""
+def look_up(service: str, pins: list[str]) -> list[dict[str, Any]]:
+    """The findings for each package: `vulns`, or the reason for skipping it. Empty without a service."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(pins))
         file.flush()
@@ -63,7 +63,7 @@ def looked_up(service: str, pins: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def told(service: str, packages: list[dict[str, Any]]) -> int:
+def print_findings(service: str, packages: list[dict[str, Any]]) -> int:
     found = [(package, problem) for package in packages for problem in package.get("vulns", [])]
     for package, problem in found:
         fixed = ", ".join(problem.get("fix_versions", [])) or "nothing yet"

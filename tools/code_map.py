@@ -1,4 +1,4 @@
-"""Write the tree of folders in CONTRIBUTING.md and README.md; with `--check`, only see whether it is current.
+"""Write the tree of folders in CONTRIBUTING.md and README.md; with `--check`, only compare it.
 
 A package's caption is the first line of its `__init__.py`. Folders without one have theirs in `CAPTIONS`.
 """
@@ -31,7 +31,7 @@ CAPTIONS = {
     "static": "Styles, icons and scripts of the console; `vendor/` holds Bootstrap.",
     "sdk": "The Python SDK and the command `ri-images`: a package of its own.",
     "docs": "Documentation; `decisions/` says why things are as they are.",
-    "deploy": "The container image, compose.yaml for one host, Prometheus and its alerts.",
+    "deploy": "The container image, compose.yaml for one host, kubernetes.yaml, Prometheus and its alerts.",
     "terraform": "The module with `image_registry_config`: IAM policies and roles, with tests.",
     "requirements": "Locks of the dependencies, written by `make lock`.",
     "tools": "Scripts of the Makefile and of releases.",

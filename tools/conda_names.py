@@ -1,4 +1,4 @@
-"""Take conda's names for libraries anew: `python tools/conda_names.py conda_pypi-….whl`.
+"""Update conda's names for libraries: `python tools/conda_names.py conda_pypi-….whl`.
 
 The wheel of conda-pypi (MIT) has grayskull's mapping. Of it only names that differ are kept, in the
 `[libraries]` table of images/requirement_files/conda_names.toml; the tables beside it are kept by hand.

@@ -1,4 +1,4 @@
-"""Write docs/configuration.md's table from the settings; with `--check`, only see whether it is current."""
+"""Write docs/configuration.md's table from the settings; with `--check`, only compare it."""
 
 from __future__ import annotations
 

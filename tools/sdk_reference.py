@@ -1,4 +1,4 @@
-"""Write sdk/docs/reference.md from the SDK's docstrings; with `--check`, only see whether it is current."""
+"""Write sdk/docs/reference.md from the SDK's docstrings; with `--check`, only compare it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables in terraform/README.md, of the module's own files, by terraform-docs' conventions.
+"""The tables in terraform/README.md, from the module's files, by terraform-docs' conventions.
 
 `python -m tools.terraform_docs` writes them; a test compares.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,22 @@ def blocks(kind: str) -> dict[str, dict[str, Any]]:
     """All blocks of a kind in the module, by their labels joined with a dot, in the order of names."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(MODULE.glob("*.tf")):
-        for block in hcl2.loads(path.read_text(encoding="utf-8")).get(kind, []):
+        for block in parse(path.read_text(encoding="utf-8")).get(kind, []):
             labels = []
             while not block.get("__is_block__"):
                 ((label, block),) = block.items()
-                labels.append(unquoted(label))
+                labels.append(unquote(label))
             found[".".join(labels)] = block
     return dict(sorted(found.items()))
 
 
-def unquoted(value: str) -> str:
+@cache
+def parse(text: str) -> dict[str, Any]:
+    """A file of HCL, which takes its parser long, so each text is parsed once."""
+    return hcl2.loads(text)
+
+
+def unquote(value: str) -> str:
     """A string of HCL as Python has it: the parser keeps quotes, and `${}` around expressions."""
     if value.startswith('"'):
         return str(json.loads(value))
@@ -36,10 +43,10 @@ def unquoted(value: str) -> str:
 
 
 def documentation() -> str:
-    """What stands between the markers."""
+    """The text between the markers."""
     (terraform,) = blocks("terraform").values()
     (providers,) = terraform["required_providers"]
-    aws = unquoted(providers["aws"]["version"])
+    aws = unquote(providers["aws"]["version"])
     resources = [(name, "resource") for name in blocks("resource")]
     resources += [(name, "data source") for name in blocks("data")]
     return "\n\n".join(
@@ -48,7 +55,7 @@ def documentation() -> str:
                 "Requirements",
                 ["Name", "Version"],
                 [
-                    [anchor("requirement", "terraform"), unquoted(terraform["required_version"])],
+                    [anchor("requirement", "terraform"), unquote(terraform["required_version"])],
                     [anchor("requirement", "aws"), aws],
                 ],
             ),
@@ -65,8 +72,8 @@ def documentation() -> str:
                 [
                     [
                         anchor("input", name),
-                        unquoted(variable["description"]),
-                        f"`{unquoted(variable['type'])}`",
+                        unquote(variable["description"]),
+                        f"`{unquote(variable['type'])}`",
                         default(variable),
                         "no" if "default" in variable else "yes",
                     ]
@@ -77,7 +84,7 @@ def documentation() -> str:
                 "Outputs",
                 ["Name", "Description"],
                 [
-                    [anchor("output", name), unquoted(output["description"])]
+                    [anchor("output", name), unquote(output["description"])]
                     for name, output in blocks("output").items()
                 ],
             ),
@@ -99,14 +106,14 @@ def default(variable: dict[str, Any]) -> str:
     if "default" not in variable:
         return "n/a"
     value = variable["default"]
-    return f"`{json.dumps(unquoted(value) if isinstance(value, str) else value)}`"
+    return f"`{json.dumps(unquote(value) if isinstance(value, str) else value)}`"
 
 
-def with_documentation(readme: str) -> str:
+def add_documentation(readme: str) -> str:
     before, _, rest = readme.partition(BEGIN)
     return f"{before}{BEGIN}\n{documentation()}\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":
     path = MODULE / "README.md"
-    path.write_text(with_documentation(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.write_text(add_documentation(path.read_text(encoding="utf-8")), encoding="utf-8")

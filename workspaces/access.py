@@ -28,6 +28,7 @@ class Action(enum.Enum):
     SEE_WORKSPACES = "workspaces.see"
     SEE_WORKSPACE = "workspace.see"
     EDIT_WORKSPACE = "workspace.edit"
+    SET_DEFAULT_IMAGE = "workspace.set_default_image"
     CREATE_WORKSPACE = "workspace.create"
     REMOVE_WORKSPACE = "workspace.remove"
     SEE_MEMBERS = "members.see"
@@ -48,6 +49,9 @@ class Action(enum.Enum):
     ALTER_IMAGE = "image.alter"
     ROLL_BACK_IMAGE = "image.roll_back"
     CANCEL_BUILD = "image.cancel_build"
+    CHECK_IMPORTS = "image.check_imports"
+    SET_IMPORT_POLICY = "image.set_import_policy"
+    SET_CHANNEL = "image.set_channel"
     REMOVE_IMAGE = "image.remove"
     RESTORE_IMAGE = "image.restore"
     SEE_MODELS = "models.see"
@@ -58,6 +62,7 @@ class Action(enum.Enum):
     RESOLVE_IMAGE = "model.resolve_image"
     MANAGE_WEBHOOKS = "webhooks.manage"
     MANAGE_BASE_IMAGES = "base_images.manage"
+    MANAGE_UNKNOWN_REPOSITORIES = "repositories.manage_unknown"
     WAKE_BUILD = "build.wake"
 
 
@@ -110,6 +115,11 @@ TABLE: dict[Action, Rule] = {
         ORGANIZATION,
         WORKSPACE_ADMINISTRATORS,
         "Only administrators of this workspace change its settings.",
+    ),
+    Action.SET_DEFAULT_IMAGE: Rule(
+        ORGANIZATION,
+        WORKSPACE_ADMINISTRATORS,
+        "Only administrators of this workspace choose its default image.",
     ),
     Action.CREATE_WORKSPACE: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators create workspaces."
@@ -173,6 +183,11 @@ TABLE: dict[Action, Rule] = {
     Action.ALTER_IMAGE: owners_alone("alter this image"),
     Action.ROLL_BACK_IMAGE: owners_alone("roll this image back"),
     Action.CANCEL_BUILD: owners_alone("cancel a build of this image"),
+    Action.CHECK_IMPORTS: owners_alone("have the imports of this image tried"),
+    Action.SET_IMPORT_POLICY: owners_alone(
+        "choose what becomes of imports of this image that fail"
+    ),
+    Action.SET_CHANNEL: owners_alone("point a channel of this image at a build"),
     Action.REMOVE_IMAGE: Rule(
         ORGANIZATION,
         NOBODY_ELSE,
@@ -206,6 +221,11 @@ TABLE: dict[Action, Rule] = {
     ),
     Action.MANAGE_BASE_IMAGES: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators manage base images."
+    ),
+    Action.MANAGE_UNKNOWN_REPOSITORIES: Rule(
+        ORGANIZATION,
+        NOBODY_ELSE,
+        "Only Organization Administrators decide about repositories that no record knows.",
     ),
     Action.WAKE_BUILD: Rule(
         ORGANIZATION, NOBODY_ELSE, "Only Organization Administrators send builds to workers."

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from ri_platform.errors import DomainError
 from ri_platform.operators import ReadOnlyAdmin, link_to
 from workspaces.access import Actor
-from workspaces.models import ApiToken, AuditEvent, Membership, User, Workspace
+from workspaces.models import ApiToken, AuditEvent, Membership, PasswordMail, User, Workspace
 from workspaces.operations import accounts, tokens
 
 # Each of these can be edited there, past the operations and their audit events.
@@ -30,7 +30,7 @@ admin.site.unregister(
 AT_ONCE = 100
 
 
-def each(
+def apply_to_each(
     page: admin.ModelAdmin[Any],
     request: HttpRequest,
     chosen: QuerySet[Any],
@@ -61,15 +61,15 @@ class AccountAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Deactivate selected accounts")
     def deactivate(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
-        each(self, request, chosen, accounts.deactivate_account, "was deactivated")
+        apply_to_each(self, request, chosen, accounts.deactivate_account, "was deactivated")
 
     @admin.action(description="Reactivate selected accounts")
     def reactivate(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
-        each(self, request, chosen, accounts.reactivate_account, "was reactivated")
+        apply_to_each(self, request, chosen, accounts.reactivate_account, "was reactivated")
 
     @admin.action(description="Remove second factors of selected accounts")
     def remove_second_factors(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
-        each(self, request, chosen, accounts.remove_second_factors, "has no second factor")
+        apply_to_each(self, request, chosen, accounts.remove_second_factors, "has no second factor")
 
 
 @admin.register(Workspace)
@@ -112,7 +112,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Revoke selected tokens")
     def revoke(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
-        each(
+        apply_to_each(
             self,
             request,
             chosen.select_related("workspace", "user"),
@@ -125,4 +125,13 @@ class ApiTokenAdmin(ReadOnlyAdmin):
 class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ("at", "event", "username", "object_type", "object_name", "address")
     search_fields = ("username", "object_name", "event")
+    ordering = ("-pk",)
+
+
+@admin.register(PasswordMail)
+class PasswordMailAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "to", "user", "state", "attempts", "error", "due_at")
+    list_filter = ("state",)
+    list_select_related = ("user",)
+    search_fields = ("to", "user__username")
     ordering = ("-pk",)

@@ -10,4 +10,7 @@ from django.http import HttpRequest
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Template context processor: no queries, so that error pages can use it too."""
-    return {"images_enabled": settings.IMAGE_REGISTRY_ENABLED}
+    return {
+        "images_enabled": settings.IMAGE_REGISTRY_ENABLED,
+        "mail_configured": settings.MAIL_CONFIGURED,
+    }

@@ -26,46 +26,25 @@ class InWorkspace(Protocol):
     def workspace(self) -> Workspace: ...
 
 
-T = TypeVar("T")
 R = TypeVar("R")
 V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 
 
 @dataclass(frozen=True)
 class Place:
-    """The object that a URL's parameter names. Views get it as the keyword `argument`.
+    """An object that a URL names: its `parameter` there, and the keyword `argument` that views take it as.
 
-    `kind` parses the parameter, and raises `ValueError` for an invalid one. An `owned` object
-    is looked up if the rule depends on its owner.
+    `kind` parses the parameter, and raises `ValueError` for an invalid one. `find` raises `NotFound` for
+    objects that the actor may not see. What it finds has a `workspace`, or, if `owned`, an owner.
     """
 
+    parameter: str
     argument: str
     kind: type[UUID] | type[str]
     find: Callable[[Actor, Any], Any]
     owned: bool = False
 
 
-# By the parameter's name; each app adds its own. The workspace comes first, because it contains the others.
-PLACES: dict[str, Place] = {}
-
-
-def locates(
-    parameter: str, argument: str, kind: type[UUID] | type[str] = UUID, *, owned: bool = False
-) -> Callable[[Callable[[Actor, Any], T]], Callable[[Actor, Any], T]]:
-    """Register the finder of the object that a URL's `parameter` names.
-
-    The finder raises `NotFound` for objects that the actor may not see. The object has a `workspace`, or
-    an owner.
-    """
-
-    def register(find: Callable[[Actor, Any], T]) -> Callable[[Actor, Any], T]:
-        PLACES[parameter] = Place(argument, kind, find, owned)
-        return find
-
-    return register
-
-
-@locates("workspace_id", "workspace")
 def visible_workspace(actor: Actor, workspace_id: UUID) -> Workspace:
     """The workspace, if the actor sees it. Raises `NotFound`."""
     found = Workspace.objects.visible_to(actor).filter(pk=workspace_id).first()
@@ -74,23 +53,38 @@ def visible_workspace(actor: Actor, workspace_id: UUID) -> Workspace:
     return found
 
 
+WORKSPACE = Place("workspace_id", "workspace", UUID, visible_workspace)
+
+
+def places_of(action: Action, of: Place | None) -> tuple[Place, ...]:
+    """The objects that a guard of `action` finds: the URL's workspace, if it names one, and `of`.
+
+    Raises `TypeError` if the rule asks for an owner and `of` has none, or the other way round: the roles in
+    the URL's workspace would decide about another workspace's object.
+    """
+    if TABLE[action].creator != (of is not None and of.owned):
+        asked = "asks for" if TABLE[action].creator else "knows no"
+        raise TypeError(f"The rule of {action.value} {asked} owners; `of` must say the same.")
+    return (WORKSPACE,) if of is None else (WORKSPACE, of)
+
+
 def locate(
-    actor: Actor, action: Action, parameters: Mapping[str, object]
-) -> tuple[Subject | None, dict[str, Any]]:
-    """The target of the action, and the objects by parameter, of a URL. Raises `NotFound`.
+    actor: Actor, places: tuple[Place, ...], parameters: Mapping[str, object]
+) -> tuple[Subject | None, dict[Place, Any]]:
+    """The target of the action, and the objects by place, of a URL. Raises `NotFound`.
 
     If the URL names no workspace, the token's own workspace is used.
     """
     workspace = subject = None
-    found: dict[str, Any] = {}
-    for parameter, place in PLACES.items():
-        if parameter not in parameters or (place.owned and not TABLE[action].creator):
+    found: dict[Place, Any] = {}
+    for place in places:
+        if place.parameter not in parameters:
             continue
         try:
-            key = place.kind(str(parameters[parameter]))
+            key = place.kind(str(parameters[place.parameter]))
         except ValueError as error:
             raise NotFound("There is nothing at this address.") from error
-        found[parameter] = thing = place.find(actor, key)
+        found[place] = thing = place.find(actor, key)
         if place.owned:
             subject = thing
             continue
@@ -103,15 +97,23 @@ def locate(
     return subject, found
 
 
+def put_in_place(found: Mapping[Place, Any], arguments: dict[str, Any]) -> None:
+    """Replace the URL's parameters among a view's `arguments` by the objects that they name."""
+    for place, thing in found.items():
+        del arguments[place.parameter]
+        arguments[place.argument] = thing
+
+
 def needs(
-    action: Action, *, to_post: Action | None = None
+    action: Action, *, of: Place | None = None, to_post: Action | None = None
 ) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
     """Guard a view of the console: signed in, the URL's workspace visible, the action allowed.
 
-    `to_post` is the action that POST needs, if it differs. A `workspace_id` in the URL becomes
-    the keyword argument `workspace`; the same applies to the parameters that `locates` registered.
+    `of` is the object that the action concerns, if it is no workspace. `to_post` is the action that POST
+    needs, if it differs. A `workspace_id` in the URL becomes the keyword argument `workspace`; likewise `of`.
     """
-    assert to_post is None or TABLE[to_post].creator == TABLE[action].creator
+    places = places_of(action, of)
+    assert to_post is None or places == places_of(to_post, of)
 
     def decorate(view: Callable[..., R]) -> Callable[..., R | HttpResponse]:
         @wraps(view)
@@ -122,17 +124,16 @@ def needs(
                     return HttpResponseClientRefresh()
                 return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
             actor = Actor.of(request)
-            subject, found = locate(actor, action, kwargs)
+            subject, found = locate(actor, places, kwargs)
             require(actor, action, subject)
             if to_post is not None and request.method == "POST":
                 require(actor, to_post, subject)
-            for parameter, thing in found.items():
-                del kwargs[parameter]
-                kwargs[PLACES[parameter].argument] = thing
+            put_in_place(found, kwargs)
             return view(request, *args, **kwargs)
 
         guarded.needs = action  # type: ignore[attr-defined]
         guarded.needs_to_post = to_post or action  # type: ignore[attr-defined]
+        guarded.of = of  # type: ignore[attr-defined]
         return guarded
 
     return decorate

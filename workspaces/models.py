@@ -23,7 +23,7 @@ else:
 
 
 class InstanceRole(models.TextChoices):
-    """What an account may do on the whole instance."""
+    """The role of an account on the whole instance."""
 
     ORGANIZATION_ADMINISTRATOR = "org_admin", "Organization Administrator"
     SUPPORT = "support", "Support user"
@@ -31,7 +31,7 @@ class InstanceRole(models.TextChoices):
 
 
 class WorkspaceRole(models.TextChoices):
-    """What a member may do in a workspace."""
+    """The role of a member in a workspace."""
 
     ADMINISTRATOR = "admin", "Workspace administrator"
     VP = "vp", "Workspace VP user"
@@ -58,6 +58,7 @@ class User(AbstractUser):
 
     memberships: RelatedManager[Membership]
     tokens: RelatedManager[ApiToken]
+    password_mails: RelatedManager[PasswordMail]
 
     objects: ClassVar[AccountManager] = AccountManager()
 
@@ -109,7 +110,7 @@ class WorkspaceQuerySet(models.QuerySet["Workspace"]):
 
 
 class Workspace(models.Model):
-    """Where people organize their work. Managed images do not belong to it."""
+    """A group of users and models. Managed images do not belong to a workspace."""
 
     audit_type: ClassVar[str] = "workspace"
 
@@ -220,6 +221,11 @@ class AuditEvent(models.Model):
     class Meta:
         ordering = ["-at", "-id"]
         constraints = [models.CheckConstraint(condition=~Q(event=""), name="audit_event_is_named")]
+        # What one account did, and what was done to one object, newest first: few rows among very many.
+        indexes = [
+            models.Index(fields=["username", "id"], name="audit_event_by_username"),
+            models.Index(fields=["object_name", "id"], name="audit_event_by_object"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} {self.object_name} by {self.username or 'the platform'}"
@@ -228,3 +234,46 @@ class AuditEvent(models.Model):
     def details_text(self) -> str:
         """The details as text for people."""
         return json.dumps(self.details, sort_keys=True) if self.details else ""
+
+
+class MailState(models.TextChoices):
+    """What became of a mail."""
+
+    WAITING = "waiting", "Waiting"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Not sent"
+
+
+class PasswordMail(models.Model):
+    """A link to choose a password that is to be mailed. The link is made as it is sent, and kept nowhere.
+
+    Without a `user` nothing is sent: somebody asked for a link by a name that no account has.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="password_mails")
+    # The address at that time.
+    to = models.EmailField(blank=True)
+    # The console's address as its reader sees it, with the scheme.
+    console = models.CharField(max_length=300)
+    asked_by_owner = models.BooleanField(default=False)
+    state = models.CharField(max_length=8, choices=MailState.choices, default=MailState.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Why it was not sent yet, as a sentence.
+    error = models.CharField(max_length=300, blank=True)
+    due_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "mail with a link"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=MailState.values), name="password_mail_state_is_known"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="waiting"), name="password_mail_due")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_state_display()}: link to {self.to or 'nobody'}"

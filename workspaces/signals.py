@@ -23,7 +23,7 @@ from workspaces.operations import own_account
 
 
 @receiver(user_logged_in)
-def signed_in(sender: object, request: HttpRequest, user: User, **signal: Any) -> None:
+def record_sign_in(sender: object, request: HttpRequest, user: User, **signal: Any) -> None:
     request.session["begun_at"] = request.session["seen_at"] = int(time.time())
     records = get_authentication_records(request, user)
     by = [str(record.get("type") or record["method"]) for record in records]
@@ -31,13 +31,13 @@ def signed_in(sender: object, request: HttpRequest, user: User, **signal: Any) -
 
 
 @receiver(user_logged_out)
-def signed_out(sender: object, request: HttpRequest, user: User | None, **signal: Any) -> None:
+def record_sign_out(sender: object, request: HttpRequest, user: User | None, **signal: Any) -> None:
     if user is not None:
         audit.record_sign_in("session.ended", user.username, address_of(request), user)
 
 
 @receiver(user_login_failed)
-def failed(
+def record_failed_sign_in(
     sender: object, credentials: dict[str, Any], request: HttpRequest | None = None, **signal: Any
 ) -> None:
     """Record the name if it is a valid one; a password typed into the name's field is not stored."""
@@ -50,7 +50,7 @@ def failed(
 
 
 @receiver(authentication_failed)
-def second_step_failed(
+def record_failed_second_step(
     sender: object,
     request: HttpRequest,
     user: User,
@@ -65,12 +65,14 @@ def second_step_failed(
 
 
 @receiver(password_changed)
-def own_password_changed(sender: object, request: HttpRequest, user: User, **signal: Any) -> None:
+def record_own_password_change(
+    sender: object, request: HttpRequest, user: User, **signal: Any
+) -> None:
     own_account.record("account.password_changed", Actor.of(request), by="owner")
 
 
 @receiver(post_save, sender=Authenticator)
-def second_factor_added(
+def record_added_second_factor(
     sender: object, instance: Authenticator, created: bool, **signal: Any
 ) -> None:
     if created:
@@ -78,7 +80,7 @@ def second_factor_added(
 
 
 @receiver(post_delete, sender=Authenticator)
-def second_factor_removed(sender: object, instance: Authenticator, **signal: Any) -> None:
+def record_removed_second_factor(sender: object, instance: Authenticator, **signal: Any) -> None:
     record_second_factor("account.second_factor_removed", instance)
 
 

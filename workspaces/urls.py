@@ -2,7 +2,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from workspaces.guard import public
-from workspaces.views import members, organization, programs, tokens, workspaces
+from workspaces.views import members, organization, password_mail, programs, tokens, workspaces
 
 WORKSPACE = "workspaces/<uuid:workspace_id>"
 SETTINGS = f"{WORKSPACE}/settings"
@@ -10,6 +10,7 @@ ACCOUNT = "organization/members/<int:user_id>"
 
 urlpatterns = [
     path("", public(RedirectView.as_view(pattern_name="workspaces")), name="home"),
+    path("password/forgotten", password_mail.forgot_password, name="forgot_password"),
     path("", include("workspaces.sign_in.urls")),
     path("workspaces", workspaces.workspaces, name="workspaces"),
     path("workspaces/new", workspaces.create, name="create_workspace"),
@@ -28,6 +29,7 @@ urlpatterns = [
     path("organization/members/new", organization.create_account, name="create_account"),
     path(ACCOUNT, organization.change_role, name="change_role"),
     path(f"{ACCOUNT}/reset-password", organization.reset_password, name="reset_password"),
+    path(f"{ACCOUNT}/mail", password_mail.password_mail, name="password_mail"),
     path(
         f"{ACCOUNT}/second-factors",
         organization.remove_second_factors,

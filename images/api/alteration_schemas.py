@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import ConfigDict, Field
 
 from images.api.schemas import Problem
-from images.api.spec_schemas import LibraryRequirement, PackageRequirement
+from images.api.spec_schemas import LibraryRequirement, PackageRequirement, RunTimeOut
 from images.models import ImageType
 from ri_platform.api import Camel
 
@@ -70,8 +70,12 @@ class AlterationOut(Camel):
     """Whether libraries without a wheel may be built from source."""
     indexes: list[str] = Field(examples=[[]])
     """Explicit indexes from which any of the libraries may come."""
+    allow_prereleases: bool = Field(examples=[False])
+    """Whether pre-releases count as releases."""
     locked: bool = Field(examples=[False])
     """Whether the libraries are a complete lock, which is installed as it is."""
+    run_time: RunTimeOut
+    """The run-time settings that were asked for."""
     base_image: str
     """The new base image, with its platform version."""
     error: Problem | None = None
@@ -108,6 +112,8 @@ class RevisionOut(Camel):
     """The libraries that were asked for."""
     package_requirements: list[PackageRequirement]
     """The OS packages that were asked for."""
+    run_time: RunTimeOut
+    """The run-time settings that were asked for."""
     creation_time: datetime
     """The time of the request."""
 

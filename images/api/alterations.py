@@ -1,4 +1,4 @@
-"""REST for alterations: propose one, see what it changes, build it. Each calls the console's operation."""
+"""REST endpoints for alterations: propose, read, build. Each calls the console's operation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from images.models import Alteration, ManagedImage
 from images.models.lease import WorkState
 from images.operations import alterations
 from images.queries.comparison import Differences
+from images.queries.images import IMAGE
 from images.queries.library_changes import locked_versions
 from ri_platform.api import ERRORS, router
 from workspaces.access import Action, Actor
@@ -28,16 +29,18 @@ routes = router(
     response={200: alteration_schemas.OneAlteration, **ERRORS},
     summary="Preview an alteration",
 )
-@guarded(Action.ALTER_IMAGE)
+@guarded(Action.ALTER_IMAGE, of=IMAGE)
 def preview_alteration(
     request: HttpRequest, image: ManagedImage, wanted: spec_schemas.AlterImageIn
 ) -> dict[str, Any]:
-    """Resolves what an alteration would change, in the background; nothing is built, the image stays.
+    """Resolves an alteration in the background. Nothing is built, and the image stays unchanged.
 
     Ask for the alteration until its state is `succeeded` or `failed`. It is open for a day.
     """
     spec, supplied = altered_spec(image, wanted)
-    return one(alterations.propose_alteration(Actor.of(request), image, spec, supplied=supplied))
+    return alteration_answer(
+        alterations.propose_alteration(Actor.of(request), image, spec, supplied=supplied)
+    )
 
 
 @routes.post(
@@ -45,7 +48,7 @@ def preview_alteration(
     response={200: schemas.ImageAndJob, **ERRORS},
     summary="Build an alteration",
 )
-@guarded(Action.ALTER_IMAGE)
+@guarded(Action.ALTER_IMAGE, of=IMAGE)
 def build_alteration(
     request: HttpRequest, image: ManagedImage, alteration_id: int
 ) -> dict[str, Any]:
@@ -59,18 +62,18 @@ def build_alteration(
     response={200: alteration_schemas.OneAlteration, **ERRORS},
     summary="Get an alteration",
 )
-@guarded(Action.ALTER_IMAGE)
+@guarded(Action.ALTER_IMAGE, of=IMAGE)
 def get_alteration(request: HttpRequest, image: ManagedImage, alteration_id: int) -> dict[str, Any]:
-    """An open alteration, with its changes as soon as they are resolved."""
-    return one(alterations.alteration_of(image, alteration_id))
+    """Returns an open alteration, with its changes once they are resolved."""
+    return alteration_answer(alterations.alteration_of(image, alteration_id))
 
 
-def one(proposed: Alteration) -> dict[str, Any]:
-    return {"alteration": described(proposed)}
+def alteration_answer(proposed: Alteration) -> dict[str, Any]:
+    return {"alteration": describe_alteration(proposed)}
 
 
-def described(proposed: Alteration) -> dict[str, Any]:
-    """An alteration as the API tells it; `changes` are known once it is resolved."""
+def describe_alteration(proposed: Alteration) -> dict[str, Any]:
+    """An alteration's fields for the API; `changes` are known once it is resolved."""
     current = proposed.image.current_build
     resolved = None
     if proposed.state == WorkState.SUCCEEDED:

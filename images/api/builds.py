@@ -1,4 +1,4 @@
-"""REST for an image's builds: list them, look at one, read its log."""
+"""REST endpoints for an image's builds: list, details, log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ninja import Query
 from pydantic import Field
 
 from images.api import present, schemas
-from images.models import Build
+from images.models import Build, Instance
 from images.queries import progress
 from images.queries.forecast import Forecast
 from images.queries.images import image_named
@@ -75,7 +75,7 @@ def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> 
     if (before := number_of(asked.page_token, 31)) is not None:
         rows = rows.filter(number__lt=before)
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.number)
-    return {"builds": [present.build(build) for build in found], "next_page_token": token}
+    return {"builds": present.builds(found), "next_page_token": token}
 
 
 @routes.get(
@@ -89,7 +89,7 @@ def get_build(request: HttpRequest, name: str, number: int) -> dict[str, Any]:
     if build.is_active:
         forecast = Forecast.read().by_image().get(build.image_id)
         outlook = {
-            "waiting_for": progress.waiting_for(build.image, build),
+            "waiting_for": progress.waiting_for(build.image, build, Instance.objects.seen()),
             "builds_ahead": forecast.ahead if forecast else None,
             "seconds_left": forecast.seconds if forecast else None,
         }

@@ -1,4 +1,4 @@
-"""REST for looking into images: origins of libraries, models that run on one, comparisons, suggestions."""
+"""REST endpoints for the contents of images: origins of libraries, models, comparisons, suggestions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from images.queries import capabilities, suggestions
 from images.queries.comparison import Comparison, revision_of
 from images.queries.images import image_named
 from images.queries.library_origins import origins
-from images.queries.usage import use_of
+from images.queries.usage import Use, use_of
 from ri_platform.api import ERRORS, Camel, Line, router
 from ri_platform.errors import NotFound
 from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
-from workspaces.api.guard import Id, guarded
+from workspaces.api.guard import RowId, guarded
 from workspaces.models import User
 
 routes = router(
@@ -66,6 +66,8 @@ class OriginOut(Camel):
     """The libraries that require it."""
     in_base: bool
     """Whether the base image contains it in this version."""
+    notes: list[str] = Field([], examples=[["attrs 21.1.0 was yanked from its index."]])
+    """Sentences that its build told of it: a yanked release and why, files that another library has too."""
 
 
 class OriginsOut(Camel):
@@ -80,23 +82,40 @@ class OriginsOut(Camel):
 class UsingModel(Camel):
     """A model that runs on the image."""
 
-    model_id: Id
+    model_id: RowId
     """The model."""
-    workspace_id: Id
+    workspace_id: RowId = Field(validation_alias="model.workspace_id")
     """The workspace that it belongs to."""
-    name: str = Field(examples=["Churn 2026"])
+    name: str = Field(validation_alias="model.name", examples=["Churn 2026"])
     """The model's name."""
-    build: int | None = None
+    build: int | None = Field(None, validation_alias="build_number")
+    """The build that it is pinned to; absent if it follows the current build."""
+
+
+class DefaultOf(Camel):
+    """A workspace whose default image it is."""
+
+    workspace_id: RowId
+    """The workspace."""
+    name: str = Field(validation_alias="workspace.name", examples=["Pricing"])
+    """The workspace's name."""
+    followers: int = Field(examples=[3])
+    """The number of its models without an image of their own, which run on it."""
+    build: int | None = Field(None, validation_alias="build_number")
     """The build that it is pinned to; absent if it follows the current build."""
 
 
 class UseOut(Camel):
-    """The models that run on an image."""
+    """The models that run on an image, and the workspaces whose default it is."""
 
     models: list[UsingModel]
     """The first 200 of those in workspaces that the token's user sees, by workspace and name."""
     others: int
     """The number of further models."""
+    defaults: list[DefaultOf]
+    """The first 200 such workspaces that the token's user sees, by name."""
+    other_defaults: int = Field(examples=[0])
+    """The number of further workspaces."""
 
 
 @routes.get(
@@ -155,22 +174,13 @@ def list_image_libraries(
     summary="List the models on an image",
 )
 @guarded(Action.SEE_IMAGES)
-def list_image_models(request: HttpRequest, name: str) -> dict[str, Any]:
-    """Returns the models that run on it. Models in workspaces that the user does not see are only counted."""
+def list_image_models(request: HttpRequest, name: str) -> Use:
+    """Returns the models that run on it, and the workspaces whose default it is.
+
+    Those that the user does not see are only counted.
+    """
     actor = Actor.of(request)
-    use = use_of(image_named(actor.user, name), actor, shown=MODELS_SHOWN)
-    return {
-        "models": [
-            {
-                "model_id": {"uuid": item.model_id},
-                "workspace_id": {"uuid": item.model.workspace_id},
-                "name": item.model.name,
-                "build": item.build_number,
-            }
-            for item in use.models
-        ],
-        "others": use.others,
-    }
+    return use_of(image_named(actor.user, name), actor, shown=MODELS_SHOWN)
 
 
 def side(user: User, text: str, field: str) -> Build:
@@ -196,5 +206,6 @@ def revision(build: Build) -> dict[str, Any]:
         "size_bytes": build.size_bytes,
         "pip_requirements": asked["pip_requirements"],
         "package_requirements": asked["package_requirements"],
+        "run_time": asked["run_time"],
         "creation_time": build.created_at,
     }

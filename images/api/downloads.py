@@ -1,4 +1,4 @@
-"""REST for the files of a build: lock, SBOM and provenance."""
+"""REST endpoints for the files of a build: lock, SBOM and provenance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RevisionIn(Camel):
     """The number of a build that succeeded; the current build if absent."""
 
 
-def of_type(media_type: str, kind: str, description: str, example: Any) -> dict[str, Any]:
+def file_answer(media_type: str, kind: str, description: str, example: Any) -> dict[str, Any]:
     """The OpenAPI description of an answer that is a file instead of JSON."""
     content = {media_type: {"schema": {"type": kind}, "example": example}}
     return {"responses": {200: {"description": description, "content": content}}}
@@ -36,7 +36,7 @@ def of_type(media_type: str, kind: str, description: str, example: Any) -> dict[
     "/images/{name}/lock",
     response={200: str, **ERRORS},
     summary="Get the lock",
-    openapi_extra=of_type(
+    openapi_extra=file_answer(
         "application/toml",
         "string",
         "A pylock.toml.",
@@ -54,7 +54,7 @@ def get_image_lock(request: HttpRequest, name: str, asked: Query[RevisionIn]) ->
     "/images/{name}/sbom",
     response={200: dict[str, Any], **ERRORS},
     summary="Get the SBOM",
-    openapi_extra=of_type(
+    openapi_extra=file_answer(
         attestations.CYCLONEDX,
         "object",
         "A CycloneDX document.",
@@ -73,7 +73,7 @@ def get_image_sbom(request: HttpRequest, name: str, asked: Query[RevisionIn]) ->
     "/images/{name}/provenance",
     response={200: dict[str, Any], **ERRORS},
     summary="Get the provenance",
-    openapi_extra=of_type(
+    openapi_extra=file_answer(
         attestations.IN_TOTO,
         "object",
         "An in-toto Statement.",

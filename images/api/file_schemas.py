@@ -1,4 +1,4 @@
-"""Files that people bring, as requests hold them."""
+"""Schemas of requirement files in requests."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ Choice = Annotated[Line, StringConstraints(max_length=200)]
 
 
 class FileIn(Camel):
-    """A file as its owner has it."""
+    """A requirement file."""
 
     name: Line = Field(min_length=1, max_length=MAX_NAME, examples=["requirements.txt"])
-    """Its name, with folders where files name each other by them; it tells the format."""
+    """Its name, which determines the format. Folders are needed only if files refer to each other by path."""
     text: str = Field(max_length=MAX_SUPPLIED, examples=["numpy>=2 ; python_version >= '3.9'\n"])
-    """What stands in it."""
+    """Its text."""
 
 
 class FilesIn(Camel):
-    """Files that say which libraries something needs, and what is chosen of them."""
+    """Requirement files, with the dependency groups and extras to take from them."""
 
     files: list[FileIn] = Field(default_factory=list, max_length=MAX_FILES)
-    """Files as people have them, with those that they include. Those of an image are kept with it."""
+    """The files, with those that they include. An image's files are stored with it."""
     groups: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])
-    """Dependency groups of the files to take as well."""
+    """Dependency groups to take from the files."""
     extras: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])
-    """Extras of the files' project to take as well."""
+    """Extras to take from the files' project."""
 
 
 def supplied_files(files: Iterable[FileIn]) -> tuple[SuppliedFile, ...]:
-    """As `images.requirement_files` takes them."""
+    """The files of a request as values of `images.requirement_files`."""
     return tuple(SuppliedFile(file.name, file.text) for file in files)
 
 
-def as_typed(libraries: Iterable[PipRequirement]) -> tuple[SuppliedFile, ...]:
+def typed_files(libraries: Iterable[PipRequirement]) -> tuple[SuppliedFile, ...]:
     """Libraries that are named one by one, as a file beside the others; none if there are none."""
     text = "\n".join(item.line for item in libraries)
     return (SuppliedFile(TYPED, text),) if text else ()

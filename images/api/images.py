@@ -1,4 +1,4 @@
-"""REST for managed images: the original's endpoints and ours. Each calls the operation the console calls."""
+"""REST endpoints for managed images: the original's and ours. Each calls the console's operation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from images.api import match_schemas, present, schemas, spec_schemas
 from images.api.present import image_and_job
 from images.api.wanted_spec import altered_spec, spec_to_match, wanted_spec
 from images.models import BaseImage, ManagedImage
-from images.operations import alterations, builds, images, removal
+from images.operations import alterations, builds, channels, images, removal
 from images.queries import capabilities, keyset, matching
-from images.queries.images import image_named
+from images.queries.images import IMAGE, image_named
 from images.queries.keyset import LibraryFilter
 from ri_platform.api import ERRORS, router
 from workspaces.access import Action, Actor
@@ -59,7 +59,7 @@ def page(
 )
 @guarded(Action.SEE_IMAGES)
 def match_images(request: HttpRequest, wanted: match_schemas.MatchIn) -> dict[str, Any]:
-    """Returns READY images that meet all requirements, best first, then others with what they lack."""
+    """Returns READY images that meet all requirements, best first, then others with unmet requirements."""
     capabilities.require_enabled()
     spec = spec_to_match(wanted)
     found = matching.match_images(Actor.of(request).user, spec, limit=wanted.limit)
@@ -84,14 +84,18 @@ def create_image(request: HttpRequest, wanted: spec_schemas.CreateImageIn) -> di
     actor = Actor.of(request)
     spec, supplied = wanted_spec(wanted)
     workspace = actor.token.workspace if actor.token else None
-    image = images.create_image(actor, wanted.name, spec, workspace=workspace, supplied=supplied)
+    image = images.create_image(
+        actor, wanted.name, spec,
+        workspace=workspace, supplied=supplied, import_policy=wanted.import_policy,
+        description=wanted.description,
+    )  # fmt: skip
     return image_and_job(image.builds.select_related("image").get())
 
 
 @routes.post(
     "/images/{name}:rebuild", response={200: schemas.ImageAndJob, **ERRORS}, summary="Rebuild"
 )
-@guarded(Action.REBUILD_IMAGE)
+@guarded(Action.REBUILD_IMAGE, of=IMAGE)
 def rebuild_image(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Resolves the image's requirements again and builds it. The current build stays usable."""
     return image_and_job(builds.rebuild_image(Actor.of(request), image))
@@ -102,24 +106,38 @@ def rebuild_image(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     response={200: schemas.ImageAndJob, **ERRORS},
     summary="Build an image from source",
 )
-@guarded(Action.BUILD_FROM_SOURCE)
+@guarded(Action.BUILD_FROM_SOURCE, of=IMAGE)
 def build_from_source(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Builds an image again and allows source builds for libraries without a wheel, also in later builds."""
     return image_and_job(builds.build_from_source(Actor.of(request), image))
 
 
+@routes.post(
+    "/images/{name}:describe",
+    response={200: schemas.OneImage, **ERRORS},
+    summary="Describe an image",
+)
+@guarded(Action.ALTER_IMAGE, of=IMAGE)
+def describe_image(
+    request: HttpRequest, image: ManagedImage, wanted: spec_schemas.DescribeImageIn
+) -> dict[str, Any]:
+    """Sets the description of an image. Nothing is built."""
+    images.describe_image(Actor.of(request), image, wanted.description)
+    return image_answer(request, image.name)
+
+
 @routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
-@guarded(Action.CANCEL_BUILD)
+@guarded(Action.CANCEL_BUILD, of=IMAGE)
 def cancel_build(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
     """Stops the image's running or queued build."""
     builds.cancel_build(Actor.of(request), image)
-    return one_image(request, image.name)
+    return image_answer(request, image.name)
 
 
 @routes.post(
     "/images/{name}:rollBack", response={200: schemas.ImageAndJob, **ERRORS}, summary="Roll back"
 )
-@guarded(Action.ROLL_BACK_IMAGE)
+@guarded(Action.ROLL_BACK_IMAGE, of=IMAGE)
 def roll_back_image(
     request: HttpRequest, image: ManagedImage, wanted: schemas.RollBackIn
 ) -> dict[str, Any]:
@@ -127,18 +145,35 @@ def roll_back_image(
     return image_and_job(builds.roll_back_image(Actor.of(request), image, wanted.build))
 
 
+@routes.put(
+    "/images/{name}/channels/{channel}",
+    response={200: schemas.OneImage, **ERRORS},
+    summary="Point a channel at a build",
+)
+@guarded(Action.SET_CHANNEL, of=IMAGE)
+def set_channel(
+    request: HttpRequest, image: ManagedImage, channel: str, wanted: schemas.SetChannelIn
+) -> dict[str, Any]:
+    """Moves a tag of the image in the registry, within a moment, and keeps the build there meanwhile.
+
+    A channel is `stable`, `candidate` or `production`, or begins with `channel-`.
+    """
+    channels.set_channel(Actor.of(request), image, channel, wanted.build)
+    return image_answer(request, image.name)
+
+
 @routes.get("/images/{name}", response={200: schemas.OneImage, **ERRORS}, summary="Get an image")
 @guarded(Action.SEE_IMAGES)
 def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Returns an image with its installed libraries and its newest build."""
     capabilities.require_enabled()
-    return one_image(request, name)
+    return image_answer(request, name)
 
 
 @routes.patch(
     "/images/{name}", response={200: schemas.ImageAndJob, **ERRORS}, summary="Alter an image"
 )
-@guarded(Action.ALTER_IMAGE)
+@guarded(Action.ALTER_IMAGE, of=IMAGE)
 def alter_image(
     request: HttpRequest, image: ManagedImage, wanted: spec_schemas.AlterImageIn
 ) -> dict[str, Any]:
@@ -170,8 +205,8 @@ def list_base_images(request: HttpRequest, asked: Query[schemas.BaseImagesIn]) -
     """Returns the base images that the platform provides, with the images that are built on each."""
     capabilities.require_enabled()
     rows = BaseImage.objects.offered() if asked.all else BaseImage.objects.current()
-    return {"images": present.base_images(rows)}
+    return {"images": present.base_images(rows.select_related("built_on"))}
 
 
-def one_image(request: HttpRequest, name: str) -> dict[str, Any]:
+def image_answer(request: HttpRequest, name: str) -> dict[str, Any]:
     return {"image": present.detail(image_named(Actor.of(request).user, name))}

@@ -1,4 +1,4 @@
-"""REST for the instance itself: version, grace time for removal, path of the SDK."""
+"""REST endpoint for the instance: version, grace time for removal, path of the SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schemas of matching: requirements, and images with what they lack."""
+"""Schemas of matching: requirements, and images with the requirements that they do not meet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class MatchIn(FilesIn):
     pip_requirements: list[PipRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )
-    """The libraries that must be installed, beside those of `files`."""
+    """The libraries that must be installed, beside those of `files`. Names, versions and extras are compared,
+    not the index or the hash of what is installed."""
     package_requirements: list[PackageRequirement] = Field(
         default_factory=list, max_length=MAX_REQUIREMENTS
     )

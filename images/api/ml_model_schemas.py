@@ -3,82 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from images.models import Assignment, AssignmentState, ManagedImage, MLModel, PythonVersion
-from images.operations.swaps import Choice, ExternalChoice, ManagedChoice
+from images.api.file_schemas import MAX_CHOICES, Choice
+from images.api.run_time_info import (
+    CustomImage,
+    ImageChoice,
+    PullSecret,
+    RunSettingsOut,
+    RunTimeInfo,
+    run_settings,
+    secret_named,
+)
+from images.models import AssignmentState, ChosenImage, ManagedImage, MLModel, PythonVersion
+from images.operations import runtime_image
+from images.queries.chosen_images import ImageSource
 from images.requirements import MAX_REQUIREMENTS_TEXT
 from ri_platform.api import Camel, Line, Lines
 from ri_platform.text import column_length
-from workspaces.api.guard import Id
+from workspaces.api.guard import Id, Username
 
-
-class PullSecret(Camel):
-    """The secret that an external image is pulled with."""
-
-    name: Line = Field(
-        max_length=column_length(Assignment, "pull_secret"), examples=["team-registry"]
-    )
-    """The secret's name where the model runs, not the secret itself."""
-
-
-class CustomImage(Camel):
-    """An image that the platform did not build, as the original's `customImage`."""
-
-    name: Line = Field(
-        min_length=1,
-        max_length=column_length(Assignment, "external_reference"),
-        examples=["registry.example.com/team/image:1.2"],
-    )
-    """The reference by which it is pulled."""
-    pull_secret: PullSecret | None = None
-    """The secret that it is pulled with, if it needs one."""
-
-
-class ImageChoice(Camel):
-    """Either a managed image, optionally pinned to one of its builds, or an external image."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"managedImageName": "churn", "build": 3}}
-    )
-
-    managed_image_name: Line | None = Field(None, max_length=column_length(ManagedImage, "name"))
-    """The managed image's name."""
-    build: int | None = Field(None, ge=1, le=2_000_000_000)
-    """The number of the build to pin; if absent, the model follows the current build."""
-    custom_image: CustomImage | None = None
-    """The external image."""
-
-    @model_validator(mode="after")
-    def is_one(self) -> ImageChoice:
-        if bool(self.managed_image_name) == bool(self.custom_image):
-            raise ValueError("name a managed image or a custom image, one of the two")
-        if self.build and not self.managed_image_name:
-            raise ValueError("only a managed image has builds")
-        return self
-
-    @property
-    def choice(self) -> Choice:
-        if self.custom_image:
-            secret = self.custom_image.pull_secret
-            return ExternalChoice(self.custom_image.name, secret.name if secret else "")
-        return ManagedChoice(self.managed_image_name or "", self.build)
-
-
-class RunTimeInfo(Camel):
-    """The public client's `runTimeInfo`; only its image is used."""
-
-    custom_image: ImageChoice
-    """The image to check."""
-
-
-class ValidateImageIn(Camel):
-    """The image to validate, as the public client sends it."""
-
-    run_time_info: RunTimeInfo
-    """The `runTimeInfo` of the public client."""
+# A text that is read from the attribute of a row, where it is empty if there is none.
+TextOrNone = Annotated[str | None, BeforeValidator(lambda text: text or None)]
 
 
 class ModelIn(Camel):
@@ -93,9 +41,17 @@ class ModelIn(Camel):
     python_version: PythonVersion | None = None
     """The Python version that it needs, as `X.Y`; the newest available one if absent."""
     requirements: Lines = Field("", max_length=MAX_REQUIREMENTS_TEXT)
-    """The text of a requirements.txt; environment markers are allowed."""
+    """The text of a requirements.txt, with its markers and options."""
     image: ImageChoice | None = None
-    """The image that it runs on; if absent, the model has no image yet."""
+    """The image that it runs on; if absent, it runs on its workspace's default image."""
+    run_time_info: RunTimeInfo | None = Field(None, examples=[{"randomSeed": 42}])
+    """The public client's `runTimeInfo`: its image, in the place of `image`, and what runs ask for."""
+
+    @model_validator(mode="after")
+    def names_one_image(self) -> ModelIn:
+        if self.image and self.run_time_info and self.run_time_info.custom_image:
+            raise ValueError("name the image once, in image or in runTimeInfo")
+        return self
 
 
 class ModelPatch(Camel):
@@ -111,30 +67,48 @@ class ModelPatch(Camel):
     """The Python version that it needs, as `X.Y`."""
     requirements: Lines | None = Field(None, max_length=MAX_REQUIREMENTS_TEXT)
     """The text of a requirements.txt, which replaces the current one."""
+    run_time_info: RunTimeInfo | None = None
+    """The public client's `runTimeInfo`. A `customImage` swaps the image; absent fields stay unchanged."""
 
 
-class AssignmentOut(Camel):
+class ChosenImageOut(Camel):
+    """An image that was chosen for a model or a workspace."""
+
+    standing: Literal["USABLE", "BUILDING", "FAILED", "REMOVED", "BLOCKED"]
+    """Whether the model can run on it now."""
+    managed_image_name: TextOrNone = Field(None, validation_alias="image_name")
+    """The managed image's name."""
+    build: int | None = Field(None, validation_alias="build_number")
+    """The build that it is pinned to."""
+    custom_image: CustomImage | None = None
+    """The external image."""
+    assigned_by: Username
+    """The account that chose it; empty if the account no longer exists."""
+
+    @staticmethod
+    def resolve_standing(row: ChosenImage) -> str:
+        """Of a row that `with_image()` has loaded."""
+        return runtime_image.usability(row).name
+
+    @staticmethod
+    def resolve_custom_image(row: ChosenImage) -> dict[str, Any] | None:
+        if not row.external_reference:
+            return None
+        return {"name": row.external_reference, "pull_secret": secret_named(row.pull_secret)}
+
+
+class AssignmentOut(ChosenImageOut):
     """An image that a model runs on, ran on, or waits for."""
 
     id: int
     """Its number in the model's history."""
     state: AssignmentState
     """`current`, `waiting` or `past`."""
-    standing: Literal["USABLE", "BUILDING", "FAILED", "REMOVED", "BLOCKED"]
-    """Whether the model can run on it now."""
-    managed_image_name: str | None = None
-    """The managed image's name."""
-    build: int | None = None
-    """The build that it is pinned to."""
-    custom_image: CustomImage | None = None
-    """The external image."""
-    assigned_by: str
-    """The account that chose it; empty if the account no longer exists."""
-    creation_time: datetime
+    creation_time: datetime = Field(validation_alias="created_at")
     """When it was chosen."""
-    begin_time: datetime | None = None
+    begin_time: datetime | None = Field(None, validation_alias="began_at")
     """The time when the model began to run on it."""
-    end_time: datetime | None = None
+    end_time: datetime | None = Field(None, validation_alias="ended_at")
     """The time when the model stopped running on it."""
 
 
@@ -154,7 +128,11 @@ class ModelOut(Camel):
     requirements: str
     """The requirements, exactly as they were written."""
     image: AssignmentOut | None = None
-    """The image that it runs on."""
+    """The image that was chosen for it."""
+    image_source: ImageSource | None = None
+    """`MODEL` if the image was chosen for the model; without one of its own, `WORKSPACE_DEFAULT`."""
+    run_time_info: RunSettingsOut | None = None
+    """What its runs ask of the machine."""
     next_image: AssignmentOut | None = None
     """The image that it waits for, and swaps to when that image is ready."""
     creation_time: datetime
@@ -191,6 +169,10 @@ class BuildFittingIn(Camel):
 
     name: Line = Field(min_length=1, max_length=column_length(ManagedImage, "name"))
     """The new image's name."""
+    indexes: list[Choice] = Field(default_factory=list, max_length=MAX_CHOICES, examples=[[]])
+    """Names of explicit indexes from which any library may come, beside those that the requirements name."""
+    allow_prereleases: bool = False
+    """Whether pre-releases count as releases; `--pre` in the requirements says so, too."""
 
 
 class ResolvedOut(Camel):
@@ -198,14 +180,31 @@ class ResolvedOut(Camel):
 
     reference: str
     """The reference to pull by."""
+    repo_uri: str = Field(validation_alias="repository")
+    """The repository, without tag and digest."""
     digest: str
     """The manifest's digest; empty for an external image that is referred to by tag."""
+    tag: TextOrNone = Field(None, examples=["build-3"])
+    """The tag of the build, or of the external image."""
+    source: ImageSource | None = None
+    """Whether the image was chosen for the model or is its workspace's default."""
     pull_secret: PullSecret | None = None
     """The secret that an external image is pulled with."""
-    managed_image_name: str | None = None
+    managed_image_name: TextOrNone = Field(None, validation_alias="image_name")
     """The managed image's name."""
-    build: int | None = None
+    build: int | None = Field(None, validation_alias="build_number")
     """The number of the build."""
+
+    run_time_info: RunSettingsOut | None = None
+    """What the run asks of the machine: the model's word, else that of the workspace."""
+
+    @staticmethod
+    def resolve_run_time_info(found: runtime_image.RuntimeImage) -> dict[str, Any] | None:
+        return run_settings(found.asks)
+
+    @staticmethod
+    def resolve_pull_secret(found: runtime_image.RuntimeImage) -> dict[str, str] | None:
+        return secret_named(found.pull_secret)
 
 
 class ModelMatch(Camel):

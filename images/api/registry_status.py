@@ -1,16 +1,17 @@
-"""REST for the state of the image registry, as its workers report it."""
+"""REST endpoint for the state of the image registry, as the workers report it."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
+from images.models import AwsContact, BaseImage, BuildHost, Instance, ManagedImage
 from images.models.contact import Identity
+from images.models.instance import MarkState
 from images.queries import upgrade_progress
 from images.references import effective_prefix
 from ri_platform.api import ERRORS, Camel, router
@@ -27,13 +28,13 @@ class ContactOut(Camel):
 
     identity: Identity
     """`registry` manages repositories, `builds` pulls and pushes."""
-    working: bool
+    working: bool = Field(validation_alias="is_working")
     """Whether its last attempt succeeded."""
     problem: str
     """The problem, as a sentence; empty if there is none."""
-    attempt_time: datetime | None = None
+    attempt_time: datetime | None = Field(None, validation_alias="tried_at")
     """The time of its last attempt; absent if its workers have not reported yet."""
-    success_time: datetime | None = None
+    success_time: datetime | None = Field(None, validation_alias="succeeded_at")
     """When it last succeeded."""
 
 
@@ -46,14 +47,14 @@ class BuildHostOut(Camel):
     """The reason why it cannot install OS packages; empty if it can."""
     source_builds_problem: str
     """The reason why it cannot build from source; empty if it can."""
-    report_time: datetime
+    report_time: datetime = Field(validation_alias="seen_at")
     """When it last reported."""
 
 
 class UpgradeOut(Camel):
     """The progress of an upgrade to a new base image."""
 
-    base_image: str
+    base_image: Annotated[str, BeforeValidator(str)] = Field(validation_alias="base")
     """The new base image, with its platform version."""
     total: int
     """The number of images on base images of this kind."""
@@ -72,6 +73,12 @@ class RegistryOut(Camel):
     """Whether models may run on images that the platform did not build."""
     repository_prefix: str
     """The prefix of all repositories. The platform acts on nothing outside it."""
+    instance_id: str = Field(examples=["0f5a3f2e-5d0c-4b53-9d4b-3f1d6f0d7a11"])
+    """The id in this instance's mark; empty until a worker has looked."""
+    mark: MarkState
+    """Whose mark the repositories carry: nothing is built or deleted unless it is `ours`."""
+    marked_by: str = Field(examples=[""])
+    """The id of another instance whose mark it is; empty if it is not known, or not another's."""
     region: str
     """The AWS region."""
     image_count: int
@@ -93,39 +100,17 @@ class RegistryOut(Camel):
 def get_image_registry(request: HttpRequest) -> dict[str, Any]:
     """Returns the configuration, the last contacts with AWS, the builds workers and the running upgrades."""
     contacts = {contact.identity: contact for contact in AwsContact.objects.all()}
+    instance = Instance.objects.seen()
     return {
         "enabled": settings.IMAGE_REGISTRY_ENABLED,
         "external_images_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
         "repository_prefix": effective_prefix(),
+        "instance_id": str(instance) if instance.looked_at else "",
+        "mark": instance.state,
+        "marked_by": instance.marked_by,
         "region": settings.AWS_REGION,
         "image_count": ManagedImage.objects.existing().count(),
-        "contacts": [contact_described(value, contacts.get(value)) for value in Identity.values],
-        "build_hosts": [
-            {
-                "name": host.name,
-                "os_packages_problem": host.os_packages_problem,
-                "source_builds_problem": host.source_builds_problem,
-                "report_time": host.seen_at,
-            }
-            for host in BuildHost.objects.alive().order_by("name")
-        ],
-        "upgrades": [
-            {
-                "base_image": str(item.base),
-                "total": item.total,
-                "behind": item.behind,
-                "failed": item.failed,
-            }
-            for item in upgrade_progress.progress(BaseImage.objects.current())
-        ],
-    }
-
-
-def contact_described(identity: str, contact: AwsContact | None) -> dict[str, Any]:
-    return {
-        "identity": identity,
-        "working": contact is not None and not contact.problem,
-        "problem": contact.problem if contact else "",
-        "attempt_time": contact.tried_at if contact else None,
-        "success_time": contact.succeeded_at if contact else None,
+        "contacts": [contacts.get(value, AwsContact(identity=value)) for value in Identity.values],
+        "build_hosts": BuildHost.objects.alive().order_by("name"),
+        "upgrades": upgrade_progress.progress(BaseImage.objects.current()),
     }

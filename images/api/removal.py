@@ -1,4 +1,4 @@
-"""REST for removed images: list them, bring one back, delete one for good."""
+"""REST endpoints for removed images: list, restore, delete permanently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from images.queries import capabilities
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
-from workspaces.api.guard import Nothing, guarded
+from workspaces.api.guard import Nothing, Username, guarded
 
 routes = router(
     "Removed images", "Images that were removed can be restored for a while, or deleted for good."
@@ -37,13 +37,13 @@ class RemovedOut(Camel):
 
     name: str
     """Its name, which stays reserved until its repository is deleted."""
-    removed_by: str
+    removed_by: Username
     """The account that removed it; empty if the account no longer exists."""
-    removal_time: datetime
+    removal_time: datetime = Field(validation_alias="removed_at")
     """When it was removed."""
-    deletion_time: datetime | None = None
+    deletion_time: datetime | None = Field(None, validation_alias="deletion_due_at")
     """The time when its repository is deleted; afterwards it cannot be restored."""
-    restorable: bool
+    restorable: bool = Field(validation_alias="is_restorable")
     """Whether it can still be restored."""
 
 
@@ -63,7 +63,7 @@ def list_removed_images(request: HttpRequest, asked: Query[RemovedPageIn]) -> di
     capabilities.require_enabled()
     rows = ManagedImage.objects.removed().filter(name__gt=asked.page_token).order_by("name")
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.name)
-    return {"images": [removed(row) for row in found], "next_page_token": token}
+    return {"images": found, "next_page_token": token}
 
 
 @routes.post(
@@ -87,13 +87,3 @@ def delete_removed_image(request: HttpRequest, name: str) -> dict[str, Any]:
     """Deletes the repository at once, without waiting for the end of the grace time. This frees the name."""
     removal.delete_image(Actor.of(request), name)
     return {}
-
-
-def removed(row: ManagedImage) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "removed_by": row.removed_by.username if row.removed_by else "",
-        "removal_time": row.removed_at,
-        "deletion_time": row.deletion_due_at,
-        "restorable": row.is_restorable,
-    }

@@ -8,7 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from images.api.spec_schemas import LibraryRequirement, PackageRequirement
+from images.api.import_check_schemas import ImportCheckOut, ImportPolicyName
+from images.api.job_schemas import Job
+from images.api.spec_schemas import LibraryRequirement, PackageRequirement, RunTimeOut
 from images.models import ImageType, InstalledLibrary, ManagedImage
 from ri_platform.api import Camel, Line
 from ri_platform.text import column_length
@@ -79,8 +81,14 @@ class ImageReference(Camel):
 
     name: str = Field(examples=["all-python3.11"])
     """The image's name. For a base image, its type and Python version, or its source."""
-    reference_type: Literal["REFERENCE_TYPE_MANAGED"] = "REFERENCE_TYPE_MANAGED"
-    """The kind of the name."""
+    reference_type: (
+        Literal[
+            "REFERENCE_TYPE_MANAGED", "REFERENCE_TYPE_EXTERNAL_ECR", "REFERENCE_TYPE_EXTERNAL_GAR"
+        ]
+        | None
+    ) = "REFERENCE_TYPE_MANAGED"
+    """The kind of the name: an image of this registry, of another one in ECR, or one in Google Artifact
+    Registry; absent for other sources."""
 
 
 class PipLibrary(Camel):
@@ -114,6 +122,36 @@ class Step(Camel):
     """Seconds that it took, or has taken so far."""
 
 
+class MissingLibrary(Camel):
+    """A native library that an image needs and does not have, as the loader would find out when it runs."""
+
+    soname: str = Field(examples=["libGL.so.1"])
+    """The library's file name, as the loader looks for it."""
+    versions: list[str] = Field(examples=[[]])
+    """Versions of its symbols, if the image has the library without these: it takes a newer base image."""
+    needed_by: str = Field(examples=["/opt/managed/lib/python3.11/site-packages/cv2/cv2.abi3.so"])
+    """The path of a file that cannot be loaded without it."""
+    requirement: str = Field(examples=["opencv-python"])
+    """The Python library that brought this file."""
+    packages: list[str] = Field(examples=[["libgl1"]])
+    """OS packages of the image's distribution that have it, the likeliest first; empty if none is known."""
+
+
+class FailedAttempt(Camel):
+    """An attempt of a build that failed for a reason that may heal, and that was or will be repeated."""
+
+    time: datetime = Field(validation_alias="at")
+    """When it failed."""
+    next_time: datetime = Field(validation_alias="again_at")
+    """When the next attempt may begin."""
+    reason: str = Field(validation_alias="code", examples=["registry_unavailable"])
+    """A stable code."""
+    message: str
+    """The problem, as a sentence."""
+    hint: str
+    """The remedy; may be empty."""
+
+
 class BuildOut(Camel):
     """One attempt to build an image. Sizes are in bytes, compressed."""
 
@@ -139,8 +177,12 @@ class BuildOut(Camel):
     """The size of the image."""
     pushed_bytes: int
     """The number of bytes that were sent to the registry."""
+    missing_libraries: list[MissingLibrary] = Field(default_factory=list)
+    """The native libraries that its image lacks."""
     error: Problem | None = None
     """The reason why it failed."""
+    failed_attempts: list[FailedAttempt] = Field(default_factory=list)
+    """Attempts that failed because the package index or the registry did, and that were repeated."""
 
 
 class OwnerOut(Camel):
@@ -157,12 +199,14 @@ class ImageOut(Camel):
 
     name: str
     """Its name, which is its identity on the instance."""
+    description: str = Field(examples=["Scores churn every night."])
+    """A sentence for people; empty if there is none."""
     base_image: ImageReference
     """The base image that it is built on."""
     role_type: Literal["ROLE_TYPE_SYSTEM", "ROLE_TYPE_USER_DEFINED"]
     """`ROLE_TYPE_SYSTEM` for base images, `ROLE_TYPE_USER_DEFINED` for managed ones."""
     child_images: list[ImageReference]
-    """For a base image, the managed images that are built on it."""
+    """For a base image, the managed images that are built on it, and then the base images that are."""
     rime_tag: str
     """The platform version of the base image."""
     repo_uri: str
@@ -179,12 +223,26 @@ class ImageOut(Camel):
     """The Python version, as `X.Y`."""
     image_type: ImageType
     """The use case of the base image."""
+    rime_image_type: str = Field(examples=["BASE_IMAGE_TYPE_ALL"])
+    """The same in the words of public clients before 2.0."""
+    libc: str = Field(examples=["glibc 2.36"])
+    """The C library of the base image, with its version, for which wheels are chosen; empty if not known."""
+    machine: str = Field(examples=["x86_64"])
+    """The machine that the base image is for; empty if not known."""
     allow_source: bool
     """Whether libraries without a wheel may be built from source."""
     indexes: list[str] = Field(examples=[[]])
     """Explicit indexes from which any of the libraries may come."""
+    allow_prereleases: bool = Field(examples=[False])
+    """Whether pre-releases count as releases."""
     locked: bool = Field(examples=[False])
     """Whether the libraries are a complete lock, which is installed as it is."""
+    run_time: RunTimeOut
+    """The run-time settings that were asked for."""
+    import_policy: ImportPolicyName = Field(examples=["refuse"])
+    """What becomes of imports that fail: `warn`, `refuse`, `off`; empty as the installation has it."""
+    import_check: ImportCheckOut | None = None
+    """The trial of the current build's imports, if there is one."""
     owner: OwnerOut | None = None
     """The owners of a managed image."""
     digest: str
@@ -203,26 +261,37 @@ class ImageOut(Camel):
     """When it last changed."""
 
 
+class TagOut(Camel):
+    """A tag that moves from build to build."""
+
+    name: str = Field(examples=["stable"])
+    """`latest`, which follows the current build, or a channel."""
+    build: int
+    """The number of the build that it points at."""
+    pushed: bool
+    """Whether the registry has it there; it follows within a moment."""
+    error: str = Field(examples=[""])
+    """The reason why the registry does not have it there; empty if there is none."""
+
+
 class ImageDetail(ImageOut):
     """An image with its newest build."""
 
     latest_build: BuildOut
     """The newest build, which may be another than the current one."""
+    tags: list[TagOut]
+    """Its moving tags, by name. Empty for images of repositories that are older than these tags."""
+    missing_libraries: list[MissingLibrary]
+    """The native libraries that the current build lacks."""
     locked_by: str = Field(examples=["uv.lock"])
     """The file that is the complete lock; empty if libraries are resolved, or are locked one by one."""
 
 
-class Job(Camel):
-    """The requested build, in the form of the public client's job."""
+class SetChannelIn(Camel):
+    """The build that a channel is to point at."""
 
-    job_id: str
-    """The job's identifier."""
-    job_type: Literal["JOB_TYPE_IMAGE_BUILDER"] = "JOB_TYPE_IMAGE_BUILDER"
-    """Always that of building an image."""
-    status: Literal["JOB_STATUS_PENDING"] = "JOB_STATUS_PENDING"
-    """Always pending: the build begins in the background."""
-    creation_time: datetime
-    """The time of the request."""
+    build: int = Field(ge=1, le=2_000_000_000)
+    """The number of a build that succeeded and is kept in the registry."""
 
 
 class OneImage(Camel):

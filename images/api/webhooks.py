@@ -1,4 +1,4 @@
-"""REST for webhooks: Organization Administrators have image events sent to addresses of theirs."""
+"""REST endpoints for webhooks, which send image events to addresses that Organization Administrators name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WebhookOut(Camel):
     """The address."""
     events: list[ImageEvent]
     """The events that are sent."""
-    creation_time: datetime
+    creation_time: datetime = Field(validation_alias="created_at")
     """When it was created."""
 
 
@@ -79,13 +79,13 @@ class DeliveryOut(Camel):
     """The body of the message."""
     response_status: int | None = Field(None, examples=[204])
     """The HTTP status of the last answer."""
-    error: str
+    error: str = Field(validation_alias="error_message")
     """The reason why the last attempt failed; may be empty."""
-    creation_time: datetime
+    creation_time: datetime = Field(validation_alias="created_at")
     """The time of the event."""
-    next_time: datetime | None = None
+    next_time: datetime | None = Field(None, validation_alias="next_attempt_at")
     """The time of the next attempt."""
-    completion_time: datetime | None = None
+    completion_time: datetime | None = Field(None, validation_alias="finished_at")
     """The time when it was delivered or given up."""
 
 
@@ -98,17 +98,16 @@ class DeliveriesOut(Camel):
 
 @routes.post("/webhooks", response={200: WebhookMade, **ERRORS}, summary="Create a webhook")
 @guarded(Action.MANAGE_WEBHOOKS)
-def create_webhook(request: HttpRequest, wanted: WebhookIn) -> dict[str, Any]:
+def create_webhook(request: HttpRequest, wanted: WebhookIn) -> Webhook:
     """Registers an address for events. Its messages are signed with the secret in the answer."""
-    hook = webhooks.create_webhook(Actor.of(request), wanted.url, wanted.events)
-    return {**described(hook), "secret": hook.secret}
+    return webhooks.create_webhook(Actor.of(request), wanted.url, wanted.events)
 
 
 @routes.get("/webhooks", response={200: WebhooksOut, **ERRORS}, summary="List webhooks")
 @guarded(Action.MANAGE_WEBHOOKS)
 def list_webhooks(request: HttpRequest) -> dict[str, Any]:
     """Returns all webhooks of the instance."""
-    return {"webhooks": [described(hook) for hook in Webhook.objects.all()]}
+    return {"webhooks": Webhook.objects.all()}
 
 
 @routes.delete(
@@ -130,7 +129,7 @@ def remove_webhook(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
 def list_deliveries(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
     """Returns the newest hundred messages, newest first. Messages are kept for 30 days."""
     hook = webhooks.webhook_of(Actor.of(request), webhook_id)
-    return {"deliveries": [delivery_described(item) for item in hook.deliveries.all()[:100]]}
+    return {"deliveries": hook.deliveries.all()[:100]}
 
 
 @routes.post(
@@ -139,31 +138,6 @@ def list_deliveries(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
     summary="Send a message again",
 )
 @guarded(Action.MANAGE_WEBHOOKS)
-def send_delivery_again(request: HttpRequest, webhook_id: UUID, delivery_id: int) -> dict[str, Any]:
+def send_delivery_again(request: HttpRequest, webhook_id: UUID, delivery_id: int) -> Delivery:
     """Sends a message again, as a new message with the same content."""
-    return delivery_described(webhooks.send_again(Actor.of(request), webhook_id, delivery_id))
-
-
-def described(hook: Webhook) -> dict[str, Any]:
-    return {
-        "id": hook.pk,
-        "url": hook.url,
-        "events": hook.events,
-        "creation_time": hook.created_at,
-    }
-
-
-def delivery_described(item: Delivery) -> dict[str, Any]:
-    waiting = item.state == "queued"
-    return {
-        "id": item.pk,
-        "event": item.event,
-        "state": item.state,
-        "attempts": item.attempts,
-        "payload": item.payload,
-        "response_status": item.response_status,
-        "error": item.error_message,
-        "creation_time": item.created_at,
-        "next_time": item.due_at if waiting and item.attempts else None,
-        "completion_time": item.finished_at,
-    }
+    return webhooks.send_again(Actor.of(request), webhook_id, delivery_id)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from django.conf import settings
 
@@ -26,6 +26,9 @@ LEFTOVER_SECONDS = 86_400.0
 
 class BoundedCache:
     """Files in `folder` of together at most about `limit` bytes; a name may contain slashes."""
+
+    # Where this process has kept nothing since it looked last: looking costs as much as there are files.
+    _settled: ClassVar[set[tuple[Path, int]]] = set()
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder
@@ -47,14 +50,29 @@ class BoundedCache:
         """Keep a link to a finished file. Keeping what is here already changes nothing."""
         kept = self._folder / name
         kept.parent.mkdir(parents=True, exist_ok=True)
+        self._settled.discard((self._folder, self._limit))
         with suppress(FileExistsError):
             os.link(source, kept)
+
+    def replace(self, name: str, source: Path) -> None:
+        """Keep a link to a finished file in place of what has this name."""
+        kept = self._folder / name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # On the folder's file system, and of a name that is `source`'s alone.
+        fresh = kept.with_name(f"{kept.name}.{source.parent.name}-{source.name}")
+        fresh.unlink(missing_ok=True)
+        os.link(source, fresh)
+        fresh.rename(kept)
+        # Of two names of one file, rename(2) leaves both.
+        fresh.unlink(missing_ok=True)
 
     def trim(self) -> int:
         """Drop the least recently used files beyond the limit; returns the bytes dropped.
 
-        One process at a time; the others leave it to that one.
+        One process at a time; the others leave it to that one. Who has kept nothing leaves it to who has.
         """
+        if (self._folder, self._limit) in self._settled:
+            return 0
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / ".lock").open("w") as lock:
             try:
@@ -70,6 +88,7 @@ class BoundedCache:
                         break
                     path.unlink(missing_ok=True)
                     dropped += size
+        self._settled.add((self._folder, self._limit))
         return dropped
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
@@ -85,13 +104,15 @@ class BoundedCache:
 class Caches(NamedTuple):
     wheels: BoundedCache
     layers: BoundedCache
+    bytecode: BoundedCache
 
 
 def caches() -> Caches:
-    """This machine's wheels and layers."""
+    """This machine's wheels, layers and bytecode."""
     return Caches(
         BoundedCache(settings.CACHE_DIR / "wheels", settings.WHEEL_CACHE_BYTES),
         BoundedCache(settings.CACHE_DIR / "layers", settings.LAYER_CACHE_BYTES),
+        BoundedCache(settings.CACHE_DIR / "bytecode", settings.BYTECODE_CACHE_BYTES),
     )
 
 

@@ -54,7 +54,7 @@ class Deadline:
         self.seconds = seconds
         self._end: float | None = None
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds that are left. Raises `TimedOut` when none are."""
         now = time.monotonic()
         self._end = self._end or now + self.seconds
@@ -63,7 +63,7 @@ class Deadline:
         return self._end - now
 
 
-class Said:
+class OutputExcerpt:
     """The first and the last lines of what a command said, in bounded memory."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Lines:
         self._limit, self._left = limit, limit
         self._line, self._cut = bytearray(), False
 
-    def of(self, piece: bytes) -> Iterator[str]:
+    def split(self, piece: bytes) -> Iterator[str]:
         """The lines that end in this piece."""
         self._left -= len(piece)
         if self._left < 0:
@@ -103,20 +103,20 @@ class Lines:
         *whole, rest = piece.split(b"\n")
         for part in whole:
             self._add(part)
-            yield self._taken()
+            yield self._take()
         self._add(rest)
 
     def end(self) -> Iterator[str]:
         """The line that nothing ended, if there is one."""
         if self._line:
-            yield self._taken()
+            yield self._take()
 
     def _add(self, part: bytes) -> None:
         room = MAX_LINE - len(self._line)
         self._line += part[:room]
         self._cut = self._cut or len(part) > room
 
-    def _taken(self) -> str:
+    def _take(self) -> str:
         line = self._line.decode("utf-8", "replace").rstrip() + (" … (cut)" if self._cut else "")
         self._line.clear()
         self._cut = False
@@ -159,7 +159,7 @@ def run_streaming(
     deadline = time.monotonic() + timeout
     try:
         for piece in pieces_of(process, check, deadline):
-            for line in lines.of(piece):
+            for line in lines.split(piece):
                 if line:
                     log(line)
         for line in lines.end():

@@ -8,11 +8,12 @@ import threading
 from pathlib import Path
 
 import httpx
+from django.conf import settings
 
 from images.building.cache import BoundedCache
 from images.building.locks.files import MAX_FILE_BYTES, LockedFile
 from images.building.locks.indexes import IndexAuth
-from images.building.locks.uv import without_credentials
+from images.building.locks.uv import strip_credentials
 from images.errors import BuiltWheelGone, FetchFailed, WheelInvalid
 from images.indexes import Indexes
 from ri_platform.retries import DOWNLOAD
@@ -57,7 +58,7 @@ def fetch(
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise FetchFailed(
             f"{wheel.filename} cannot be downloaded: "
-            f"{without_credentials(str(error)) or type(error).__name__}.",
+            f"{strip_credentials(str(error)) or type(error).__name__}.",
             hint="The package index or the network failed; build again in a while.",
         ) from error
     finally:
@@ -78,7 +79,8 @@ def index_client(indexes: Indexes | None = None) -> httpx.Client:
     its AWS identity, is never passed on.
     """
     indexes = indexes or Indexes()
-    timeout = httpx.Timeout(60.0, connect=10.0)
+    seconds = float(settings.CALL_SECONDS)
+    timeout = httpx.Timeout(seconds, connect=min(seconds, 10.0))
     return httpx.Client(
         timeout=timeout,
         follow_redirects=True,

@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from images.building.cache import BoundedCache
 from images.building.downloads import fetch
+from images.building.layers.notes import Note, from_json
 from images.building.layers.tar import Layer
-from images.building.layers.wheel import MANAGED_PREFIX
 from images.building.layers.worker import LayerJob
 from images.building.locks.files import LockedWheel
 from images.building.phases import PipelinePhase, Reporter
 from images.building.pipeline_workers import PipelineWorkers
-from images.building.push.blobs import BlobToPush, Pushed, push_blob
+from images.building.push.blobs import BlobToPush, PushedBlob, missing_blob_error, push_blob
+from images.building.workshop import Workshop, name_of
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_LAYER_GZIP, Descriptor, hex_of
 from ri_platform.metrics import LAYERS
@@ -31,7 +31,7 @@ POLL_SECONDS = 0.5
 
 
 class KnownLayer(Protocol):
-    """The record of a layer that was made before: its blob, and the OS packages of an image with it."""
+    """The record of a layer that was made before: its blob, its notes, and the OS packages of an image."""
 
     @property
     def digest(self) -> str: ...
@@ -45,6 +45,9 @@ class KnownLayer(Protocol):
     @property
     def os_packages(self) -> Sequence[Sequence[str]]: ...
 
+    @property
+    def notes(self) -> Sequence[Sequence[object]]: ...
+
 
 @dataclass(frozen=True)
 class MadeLayer:
@@ -57,6 +60,8 @@ class MadeLayer:
     title: str
     os_packages: Sequence[tuple[str, str]] = ()
     paths: bytes = field(default=b"", repr=False)
+    notes: tuple[Note, ...] = ()
+    native: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class KeyedLayer:
             self.title,
             self.os_packages,
             self.layer.paths,
+            self.layer.notes,
+            self.layer.native,
         )
 
     @property
@@ -86,9 +93,9 @@ class KeyedLayer:
         return Descriptor(self.layer.media_type, self.layer.digest, self.layer.size)
 
     @classmethod
-    def remembered(cls, key: str, title: str, known: KnownLayer) -> KeyedLayer:
+    def from_registry(cls, key: str, title: str, known: KnownLayer) -> KeyedLayer:
         """A layer that is in the registry; there is no file of it here."""
-        layer = Layer(known.digest, known.diff_id, known.size_bytes, Path("nowhere"))
+        layer = remembered_layer(known, Path("nowhere"))
         return cls(key, title, layer, tuple((name, version) for name, version in known.os_packages))
 
 
@@ -101,22 +108,9 @@ class PlannedLayer:
     wheels: tuple[LockedWheel, ...]
 
 
-@dataclass(frozen=True)
-class Workshop:
-    """The place and the options for making layers: folders, caches, and the Python that they are for."""
-
-    work: Path
-    wheels: BoundedCache
-    layers: BoundedCache
-    python_version: str
-    bytecode: bool
-    processes: int
-    prefix: str = MANAGED_PREFIX
-
-
 @dataclass
 class LayerPipeline:
-    """One run. `remembered` is by key, `holders` by digest."""
+    """One run. `remembered` is by key, `holders` by digest; `others` are pushed beside the layers."""
 
     plan: Sequence[PlannedLayer]
     remembered: Mapping[str, KnownLayer]
@@ -126,6 +120,7 @@ class LayerPipeline:
     workshop: Workshop
     journal: Reporter
     check: Callable[[], None]
+    others: Sequence[BlobToPush] = ()
     uploaded: int = 0
     _running: dict[Future[Any], tuple[PipelinePhase, Callable[[Any], None]]] = field(
         default_factory=dict
@@ -142,7 +137,7 @@ class LayerPipeline:
         `check` is asked twice a second. When it or anything else raises, processes are killed and
         transfers end within a piece. Leaves the push phase running, for config and manifest follow.
         """
-        with PipelineWorkers(self.workshop.processes) as self._workers:
+        with PipelineWorkers(self.workshop.processes, self.workshop.interpreter) as self._workers:
             self._start()
             while self._running:
                 self.check()
@@ -165,12 +160,15 @@ class LayerPipeline:
         for item in self.plan:
             if item.key in self.remembered:
                 self._bring(item, self.remembered[item.key])
+        for blob in self.others:
+            # Beside the phase that is under way: these are small, or are mounted.
+            self._send(blob, partial(self._after_other, blob))
         self._end_phases()
 
     # --- what is remembered ----------------------------------------------------------------------------
 
     def _bring(self, item: PlannedLayer, known: KnownLayer) -> None:
-        layer = Layer(known.digest, known.diff_id, known.size_bytes, self._path(known.digest))
+        layer = remembered_layer(known, self._path(known.digest))
         kept = self.workshop.layers.take(name_of(known.digest), layer.path)
         blob = BlobToPush(
             Descriptor(OCI_LAYER_GZIP, known.digest, known.size_bytes),
@@ -179,7 +177,7 @@ class LayerPipeline:
             from_repository=self.holders.get(known.digest, ""),
         )
 
-        def after_push(pushed: Pushed | None) -> None:
+        def after_push(pushed: PushedBlob | None) -> None:
             if pushed is None:
                 self.journal.line(
                     f"{item.title} is no longer in the registry, so it is made again."
@@ -213,23 +211,18 @@ class LayerPipeline:
         self._missing[item.key].discard(wheel.sha256)
         if self._missing[item.key]:
             return
-        job = LayerJob(
-            wheels=tuple(self._files[wheel.sha256] for wheel in item.wheels),
-            python_version=self.workshop.python_version,
-            destination=self.workshop.work / f"made-{item.key}.tar.gz",
-            bytecode=self.workshop.bytecode,
-            prefix=self.workshop.prefix,
-        )
+        files = [self._files[wheel.sha256] for wheel in item.wheels]
+        job = self.workshop.job(item.key, item.wheels, files)
         self._begin(PipelinePhase.LAYERS)
         self._submit(
-            PipelinePhase.LAYERS, partial(self._after_layer, item), self._workers.make, job
+            PipelinePhase.LAYERS, partial(self._after_layer, item, job), self._workers.make, job
         )
 
-    def _after_layer(self, item: PlannedLayer, layer: Layer) -> None:
+    def _after_layer(self, item: PlannedLayer, job: LayerJob, layer: Layer) -> None:
         self.journal.line(f"{item.title} → a layer of {layer.size:,} bytes")
         for wheel in item.wheels:
             self._files.pop(wheel.sha256).unlink(missing_ok=True)
-        self.workshop.layers.keep(name_of(layer.digest), layer.path)
+        self.workshop.keep(job, item.wheels, layer)
         blob = BlobToPush(
             Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
         )
@@ -237,6 +230,9 @@ class LayerPipeline:
 
     def _push(self, blob: BlobToPush, then: Callable[[Any], None]) -> None:
         self._begin(PipelinePhase.PUSH)
+        self._send(blob, then)
+
+    def _send(self, blob: BlobToPush, then: Callable[[Any], None]) -> None:
         self._submit(
             PipelinePhase.PUSH,
             then,
@@ -248,11 +244,17 @@ class LayerPipeline:
             self._workers.stop,
         )
 
-    def _after_push(self, item: PlannedLayer, layer: Layer, pushed: Pushed) -> None:
+    def _after_push(self, item: PlannedLayer, layer: Layer, pushed: PushedBlob) -> None:
         self.journal.line(pushed.line)
         self.uploaded += pushed.uploaded
         self._layers[item.key] = layer
         layer.path.unlink(missing_ok=True)
+
+    def _after_other(self, blob: BlobToPush, pushed: PushedBlob | None) -> None:
+        if pushed is None:
+            raise missing_blob_error(blob)
+        self.journal.line(pushed.line)
+        self.uploaded += pushed.uploaded
 
     # --- threads, processes, phases ----------------------------------------------------------------------
 
@@ -294,7 +296,6 @@ class LayerPipeline:
             self.journal.end(phase)
 
 
-def name_of(digest: str) -> str:
-    """A blob's name in the layer cache."""
-    sha256 = hex_of(digest)
-    return f"{sha256[:2]}/{sha256}"
+def remembered_layer(known: KnownLayer, path: Path) -> Layer:
+    notes = from_json(known.notes)
+    return Layer(known.digest, known.diff_id, known.size_bytes, path, notes=notes)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
+
+import httpx
 
 from images.building.downloads import index_client
 from images.building.layers.tar import Layer
 from images.building.layers.worker import LayerJob, LayerMakers
 from images.building.phases import PipelinePhase
-from images.building.push.blobs import UPLOADS
+from images.building.push.blobs import MOUNTS
 from images.indexes import Indexes
 
 FETCHES = 4
@@ -25,20 +28,25 @@ class PipelineWorkers:
     within a piece; their results are not awaited.
     """
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, interpreter: str | None, niceness: int = 0) -> None:
         self.stop = threading.Event()
         self._processes = processes
+        self._interpreter = interpreter
+        self._niceness = niceness
         self._makers: LayerMakers | None = None
-        indexes = Indexes.configured()
-        self.index = index_client(indexes)
         self._pools = {
             phase: ThreadPoolExecutor(threads, thread_name_prefix=phase.value)
             for phase, threads in (
                 (PipelinePhase.FETCH, FETCHES),
                 (PipelinePhase.LAYERS, processes),
-                (PipelinePhase.PUSH, UPLOADS),
+                (PipelinePhase.PUSH, MOUNTS),
             )
         }
+
+    @cached_property
+    def index(self) -> httpx.Client:
+        """The client of the index; a build of known layers makes none."""
+        return index_client(Indexes.from_settings())
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +62,8 @@ class PipelineWorkers:
             self._makers.close()
         for pool in self._pools.values():
             pool.shutdown(wait=kind is None, cancel_futures=True)
-        self.index.close()
+        if "index" in vars(self):
+            self.index.close()
 
     def submit(
         self, phase: PipelinePhase, function: Callable[..., Any], *arguments: Any
@@ -64,7 +73,15 @@ class PipelineWorkers:
     def start_makers(self, layers: int) -> None:
         """Start as many layer processes as `layers` new layers can use, unless some run already."""
         if self._makers is None:
-            self._makers = LayerMakers(min(self._processes, layers))
+            number = min(self._processes, layers)
+            self._makers = LayerMakers(
+                number, self._interpreter, compilers=self._processes, niceness=self._niceness
+            )
+
+    def finish(self) -> None:
+        """Have the layer processes end, so that their processor time counts as this process's children's."""
+        if self._makers is not None:
+            self._makers.finish()
 
     def make(self, job: LayerJob) -> Layer:
         """Make a layer in a process; waits until one is free."""

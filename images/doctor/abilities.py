@@ -12,7 +12,7 @@ from django.conf import settings
 
 from images.building.bases import mmdebstrap, unpacked_debian
 from images.building.containers import container
-from images.doctor.findings import Finding, ok, skipped
+from images.doctor.findings import Finding, ok, skip
 
 WHERE = "deploy/README.md says what a builds worker needs for it."
 
@@ -26,7 +26,7 @@ def abilities() -> Iterator[Finding]:
 def os_packages() -> Finding:
     what = "Builds worker: OS packages"
     if problem := container.problem():
-        return skipped(what, problem, f"If images are to have OS packages: {WHERE}")
+        return skip(what, problem, f"If images are to have OS packages: {WHERE}")
     return ok(what, "It can install them: a command ran as package systems do.")
 
 
@@ -35,14 +35,14 @@ def source_builds() -> Finding:
     if not settings.SOURCE_BUILDS_ALLOWED:
         return turned_off()
     if problem := container.confinement_problem():
-        return skipped(
+        return skip(
             what, problem, f"If libraries without a wheel are to be built from source: {WHERE}"
         )
     return ok(what, "It can run them: a command ran as a library's build code does.")
 
 
 def turned_off() -> Finding:
-    return skipped(
+    return skip(
         "Sources worker",
         "Source builds are turned off.",
         "Nothing. RI_SOURCE_BUILDS turns them on.",
@@ -50,13 +50,13 @@ def turned_off() -> Finding:
 
 
 def debian_bases() -> Finding:
-    """The way of making a base image of a Debian suite, which is needed where no registry is in reach."""
+    """The way of making a base image of a suite, which is needed where no registry is in reach."""
     what = "Builds worker: Debian bases"
     refused = mmdebstrap.problem()
     if refused is None:
         return ok(what, "mmdebstrap can make them.")
     if reason := unpacked_debian.problem():
-        return skipped(
+        return skip(
             what,
             f"{refused.reason} {reason}",
             f"If base images are to be made of Debian, and not imported: {refused.to_do}",

@@ -45,11 +45,11 @@ def warning(what: str, found: str, to_do: str) -> Finding:
     return Finding(what, State.WARNING, found, to_do)
 
 
-def failed(what: str, found: str, to_do: str) -> Finding:
+def failure(what: str, found: str, to_do: str) -> Finding:
     return Finding(what, State.FAILED, found, to_do)
 
 
-def skipped(what: str, found: str, to_do: str) -> Finding:
+def skip(what: str, found: str, to_do: str) -> Finding:
     return Finding(what, State.SKIPPED, found, to_do)
 
 

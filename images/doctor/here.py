@@ -13,7 +13,7 @@ from django.core.checks import ERROR, run_checks
 from django.db import DatabaseError, connection
 from kombu.exceptions import KombuError
 
-from images.doctor.findings import Finding, failed, ok, warning
+from images.doctor.findings import Finding, failure, ok, warning
 from images.registry.ecr import identity
 from ri_platform.health import Schema
 
@@ -27,7 +27,7 @@ def configuration() -> Iterator[Finding]:
     said = run_checks(include_deployment_checks=not env.beside_make_run)
     serious = [message for message in said if message.level >= ERROR]
     for message in said:
-        kind = failed if message in serious else warning
+        kind = failure if message in serious else warning
         yield kind("Configuration", message.msg, str(message.hint or "See docs/configuration.md."))
     if not said:
         yield ok("Configuration", "The checks have nothing to say.")
@@ -40,7 +40,7 @@ def database() -> Finding:
             cursor.execute("SHOW server_version")
             version = cursor.fetchone()[0]
     except DatabaseError as error:
-        return failed(
+        return failure(
             "Database",
             f"It does not answer: {str(error).strip()}",
             "Look at DATABASE_URL, and whether PostgreSQL runs and takes connections from here.",
@@ -52,7 +52,7 @@ def database() -> Finding:
 def migrations() -> Finding:
     missing = Schema().missing_migrations()
     if missing:
-        return failed("Migrations", f"{missing} are not applied.", "Run: manage.py migrate")
+        return failure("Migrations", f"{missing} are not applied.", "Run: manage.py migrate")
     return ok("Migrations", "All are applied.")
 
 
@@ -76,7 +76,7 @@ def broker() -> Finding:
                     else:
                         waiting.append(f"{queue} {told.message_count}")
     except (OSError, KombuError, psycopg.Error) as error:
-        return failed(
+        return failure(
             "Broker",
             f"{kind} does not answer: {error}",
             "Look at CELERY_BROKER_URL and the broker. No work is lost: it starts once the broker answers.",
@@ -90,11 +90,11 @@ def broker() -> Finding:
     return ok("Broker", f"{kind} answers. Messages waiting: {', '.join(waiting)}.")
 
 
-def no_identity(name: str) -> Finding:
+def check_no_identity(name: str) -> Finding:
     """That this process, named `name`, could do nothing in AWS."""
     found = identity.source()
     if found:
-        return failed(
+        return failure(
             f"{name}: AWS identity",
             f"It has one, from {found}, and should have none.",
             f"Take it away from where the {name.lower()} runs. "

@@ -22,9 +22,12 @@ from images.building.locks.resolve import resolve
 from images.building.locks.target import Target
 from images.doctor import here
 from images.doctor.abilities import abilities, source_builds
-from images.doctor.findings import Finding, failed, ok, warning
+from images.doctor.findings import Finding, State, failure, ok, skip, warning
+from images.doctor.mail import mail_server
 from images.errors import BuildError, RegistryError, ResolutionFailed
 from images.indexes import Indexes
+from images.jobs import instance_mark
+from images.models import Instance
 from images.registry import connection, naming
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import (
@@ -73,7 +76,7 @@ def answer(trial: int, part: str, examine: Callable[[], Iterator[Finding]]) -> N
     except Exception as error:
         logger.exception("The doctor's trial broke.")
         found.append(
-            failed(part.capitalize(), f"The trial broke: {error}", "Look at the worker's log.")
+            failure(part.capitalize(), f"The trial broke: {error}", "Look at the worker's log.")
         )
     cache.set(key(trial, part), json.dumps([item.to_json() for item in found]), TRIAL_SECONDS)
 
@@ -81,7 +84,7 @@ def answer(trial: int, part: str, examine: Callable[[], Iterator[Finding]]) -> N
 def trial_repository(trial: int) -> str:
     """Two slashes deep, so that no managed image's name meets it."""
     prefix = naming.effective_prefix()
-    return naming.guard(prefix, f"{prefix}/doctor/trial-{trial}")
+    return naming.guard(prefix, f"{prefix}/{naming.DOCTOR}/trial-{trial}")
 
 
 # --- registry server --------------------------------------------------------------------------------------
@@ -89,6 +92,13 @@ def trial_repository(trial: int) -> str:
 
 def registry_server(trial: int) -> Iterator[Finding]:
     yield from check_authorization("Registry worker")
+    mark = check_mark()
+    yield mark
+    if mark.state != State.FAILED:
+        yield from try_repository(trial)
+
+
+def try_repository(trial: int) -> Iterator[Finding]:
     what = "Registry worker: repository"
     try:
         control = connection.control()
@@ -96,17 +106,33 @@ def registry_server(trial: int) -> Iterator[Finding]:
         control.put_lifecycle_policy(trial_repository(trial))
         control.describe_images(trial_repository(trial))
     except RegistryError as error:
-        yield failed(what, error.message, error.hint or "Look at the worker's role.")
+        yield failure(what, error.message, error.hint or "Look at the worker's role.")
     else:
         yield ok(what, f"It made {trial_repository(trial)} with a lifecycle policy.")
 
 
+def check_mark() -> Finding:
+    """Whose repositories there are: on another instance's, nothing is tried."""
+    what = "Registry worker: mark"
+    try:
+        instance_mark.look()
+    except RegistryError as error:
+        return failure(what, error.message, error.hint or "Look at the worker's role.")
+    instance = Instance.objects.this()
+    if instance.may_act:
+        return ok(what, f"The repositories are those of this instance, {instance}.")
+    return warning(what, "They are not marked yet.", "Start a builds worker, or look at its log.")
+
+
 def clean_up(trial: int) -> Iterator[Finding]:
     what = "Registry worker: removal"
+    if Instance.objects.this().is_refused:
+        yield skip(what, "It made nothing.", "See its mark.")
+        return
     try:
         connection.control().delete_repository(trial_repository(trial))
     except RegistryError as error:
-        yield failed(
+        yield failure(
             what,
             error.message,
             f"{error.hint} Delete the repository {trial_repository(trial)} by hand.".strip(),
@@ -131,13 +157,18 @@ def check_authorization(name: str) -> Iterator[Finding]:
     try:
         endpoint = connection.control().authorization().endpoint
     except RegistryError as error:
-        yield failed(what, error.message, error.hint or "Look at the worker's role.")
+        yield failure(what, error.message, error.hint or "Look at the worker's role.")
     else:
         yield ok(what, f"From {identity.source()}; AWS gave a token for {endpoint}.")
 
 
 def push_and_pull(trial: int) -> Iterator[Finding]:
     what, repository = "Builds worker: push and pull", trial_repository(trial)
+    if Instance.objects.this().is_refused:
+        yield skip(
+            what, "The repositories are another instance's.", "See the registry worker's mark."
+        )
+        return
     try:
         with (
             connection.registry_client() as client,
@@ -145,7 +176,7 @@ def push_and_pull(trial: int) -> Iterator[Finding]:
         ):
             size = there_and_back(client, repository, work)
     except RegistryError as error:
-        yield failed(
+        yield failure(
             what,
             error.message,
             error.hint or "Look at the worker's role, and at its way to the registry.",
@@ -193,15 +224,15 @@ def package_index() -> Finding:
             preinstalled={},
             log=lines.append,
             check=lambda: None,
-            indexes=Indexes.configured(),
+            indexes=Indexes.from_settings(),
             timeout=RESOLVE_SECONDS,
         )
     except ResolutionFailed as error:
         if "not found in the package registry" in error.message:
             return ok(what, "It answers, and has no pip.")
-        return failed(what, error.message, ASK_INDEX)
+        return failure(what, error.message, ASK_INDEX)
     except BuildError as error:
-        return failed(what, error.message, ASK_INDEX)
+        return failure(what, error.message, ASK_INDEX)
     return ok(what, f"It answers: pip {lock.wheels[0].version} is its newest.")
 
 
@@ -218,7 +249,7 @@ def disk() -> Finding:
             (work / "file").write_bytes(b"0" * 4096)
             free = shutil.disk_usage(work).free
     except OSError as error:
-        return failed(
+        return failure(
             what,
             f"{settings.CACHE_DIR} cannot be written: {error.strerror}.",
             "Mount a folder there that the worker's user may write, or set RI_CACHE_DIR.",
@@ -226,7 +257,7 @@ def disk() -> Finding:
     found = f"{free / 1e9:.1f} GB are free in {settings.CACHE_DIR}."
     more = "Give it a larger disk, or lower RI_WHEEL_CACHE_MB and RI_LAYER_CACHE_MB."
     if free < LEAST_FREE:
-        return failed(what, found, more)
+        return failure(what, found, more)
     if free < GOOD_FREE:
         return warning(what, found, more)
     return ok(what, found)
@@ -244,4 +275,5 @@ def sources(trial: int) -> Iterator[Finding]:
 
 
 def webhooks(trial: int) -> Iterator[Finding]:
-    yield here.no_identity("Webhooks worker")
+    yield here.check_no_identity("Webhooks worker")
+    yield mail_server()

@@ -72,8 +72,12 @@ class ReadingForm(forms.Form):
     def checked(self) -> Self:
         """The posted form as it was filled in, with what was read and without complaints of other fields."""
         self.full_clean()
-        data = self.data.dict() if isinstance(self.data, QueryDict) else self.data
-        shown = type(self)(initial=data)
+        posted = {
+            name: field.widget.value_from_datadict(self.data, self.files, name)
+            for name, field in self.fields.items()
+            if not field.widget.needs_multipart_form
+        }
+        shown = type(self)(initial=posted)
         shown.unread = [str(error) for error in self.errors.get(self.upload_field, [])]
         shown.take_reading(self)
         return shown

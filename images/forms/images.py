@@ -8,13 +8,16 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from images.forms.files import MONOSPACE, READ, FilesForm, ReadingForm
-from images.models import ImageType, ManagedImage, PythonVersion
+from images.forms.run_time import RunTimeForm, run_time_initial
+from images.forms.sources import SourcesForm
+from images.models import ImageType, ManagedImage, MLModel, PythonVersion
 from images.models.managed_image import name_validator
 from images.operations.ml_models import EditModel
-from images.queries.base_images import base_images_for_form
+from images.queries.base_images import base_images_for_form, musl_notice
 from images.queries.capabilities import os_packages_refusal, source_builds_refusal
 from images.queries.file_requirements import read_for_image
 from images.queries.images import copy_name
+from images.queries.import_checks import policy_choices
 from images.requirement_files import Supplied, SuppliedFile
 from images.requirement_files.configured import MAX_SUPPLIED, TYPED
 from images.requirements import (
@@ -24,11 +27,11 @@ from images.requirements import (
     parse_os_packages,
 )
 from images.spec import ImageSpec
-from ri_platform.text import OneLineField
+from ri_platform.text import OneLineField, column_length
 
 
-class SpecForm(FilesForm):
-    """Base image, libraries and OS packages."""
+class SpecForm(RunTimeForm, SourcesForm, FilesForm):
+    """Base image, libraries, where they come from, OS packages and run-time settings."""
 
     image_type = forms.ChoiceField(
         label="Image type",
@@ -75,6 +78,8 @@ class SpecForm(FilesForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if kwargs.get("kept") is not None:
+            self.leave_out_said()
         self.available = base_images_for_form()
         types = [(value, ImageType(value).label) for value in self.available]
         versions = PythonVersion.newest_first(
@@ -85,6 +90,8 @@ class SpecForm(FilesForm):
             ("", "As the files say, else the newest"),
             *((version, version) for version in versions),
         ]
+        if musl := musl_notice():
+            self.fields["image_type"].help_text += f" {musl}"
         self.os_packages_refusal = os_packages_refusal()
         if self.os_packages_refusal:
             self.fields["os_packages"].widget.attrs["disabled"] = True
@@ -92,6 +99,21 @@ class SpecForm(FilesForm):
         if refusal := source_builds_refusal():
             self.fields["allow_source"].widget.attrs["disabled"] = True
             self.fields["allow_source"].help_text = refusal
+
+    def leave_out_said(self) -> None:
+        """What the kept files say is ticked by them, and goes with their lines."""
+        chosen = self.initial.get("indexes", [])
+        self.initial["indexes"] = [name for name in chosen if name not in self.said_indexes]
+        if self.said_prereleases:
+            self.initial["allow_prereleases"] = False
+
+    @property
+    def said_indexes(self) -> tuple[str, ...]:
+        return self.read.indexes if self.read else ()
+
+    @property
+    def said_prereleases(self) -> bool:
+        return self.read is not None and self.read.allow_prereleases
 
     def clean(self) -> dict[str, Any]:
         values = super().clean()
@@ -113,17 +135,31 @@ class SpecForm(FilesForm):
             pip_requirements=self.cleaned_data["pip_requirements"],
             os_packages=tuple(self.cleaned_data["os_packages"]),
             allow_source=self.cleaned_data["allow_source"],
-            indexes=self.read.indexes,
+            indexes=self.wanted_indexes,
+            allow_prereleases=self.wants_prereleases,
+            run_time=self.run_time(),
         )
 
     def spec_beside(self, image: ManagedImage | None) -> ImageSpec:
-        """The spec, with the indexes that the libraries of `image` have and no text says.
+        """The spec, with the indexes that the libraries of `image` have and no text says."""
+        return self.spec() if image is None else self.spec().with_places_of(image.spec)
 
-        Indexes for all libraries are said by the options of files, if it was made of files.
-        """
-        if image is None:
-            return self.spec()
-        return self.spec().with_places_of(image.spec, for_all=image.requirement_files is None)
+
+class DescriptionField(OneLineField):
+    """The sentence for people about an image."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label="Description",
+            required=False,
+            max_length=column_length(ManagedImage, "description"),
+            widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+            help_text="What the image is for, as plain text.",
+        )
+
+
+class DescriptionForm(forms.Form):
+    description = DescriptionField()
 
 
 class NewImageForm(SpecForm):
@@ -135,7 +171,15 @@ class NewImageForm(SpecForm):
         "It cannot be changed later.",
         widget=forms.TextInput(attrs={**MONOSPACE, "autocapitalize": "none"}),
     )
-    field_order = ("name",)
+    description = DescriptionField()
+    import_policy = forms.ChoiceField(
+        label="If a library cannot be imported",
+        required=False,
+        choices=policy_choices,
+        widget=forms.Select(attrs={"class": "form-select"}),
+        help_text="The libraries are imported in a sandbox, without any network.",
+    )
+    field_order = ("name", "description")
 
 
 def spec_initial(image: ManagedImage) -> dict[str, Any]:
@@ -146,6 +190,9 @@ def spec_initial(image: ManagedImage) -> dict[str, Any]:
         "python_version": spec.python_version,
         "os_packages": "\n".join(map(str, spec.os_packages)),
         "allow_source": spec.allow_source,
+        **run_time_initial(spec.run_time),
+        "indexes": list(spec.indexes),
+        "allow_prereleases": spec.allow_prereleases,
     }
 
 
@@ -238,7 +285,9 @@ class ModelForm(ReadingForm):
         )
 
 
-class FittingImageForm(forms.Form):
+class FittingImageForm(SourcesForm):
+    """An image with what a model needs."""
+
     name = OneLineField(
         label="Name of the new image",
         min_length=2,
@@ -247,6 +296,19 @@ class FittingImageForm(forms.Form):
         widget=forms.TextInput(attrs={**MONOSPACE, "autocapitalize": "none"}),
         help_text="Lower-case letters, digits, - and _. It cannot be changed later.",
     )
+    field_order = ("name",)
+
+    def __init__(self, *args: Any, model: MLModel, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model = model
+
+    @property
+    def said_indexes(self) -> tuple[str, ...]:
+        return tuple(self.model.indexes)
+
+    @property
+    def said_prereleases(self) -> bool:
+        return self.model.allow_prereleases
 
 
 class ExternalImageForm(forms.Form):

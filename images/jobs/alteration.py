@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from django.conf import settings
 
@@ -52,9 +53,12 @@ def run_claimed(alteration: Alteration) -> None:
 
 
 def resolve_alteration(alteration: Alteration, check: Callable[[], None]) -> None:
-    with work_folder(settings.CACHE_DIR, f"alteration-{alteration.pk}") as work:
+    with (
+        work_folder(settings.CACHE_DIR, f"alteration-{alteration.pk}") as work,
+        ExitStack() as held,
+    ):
         sources = source_builds(
-            alteration.spec, alteration.base_image, work, log=logger.debug, check=check
+            alteration.spec, alteration.base_image, work, held, log=logger.debug, check=check
         )
         lock = lock_spec(
             alteration.spec,

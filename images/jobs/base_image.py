@@ -1,4 +1,4 @@
-"""Importing a base image: from a registry, a layout, a rootfs or a Debian suite, into our registry."""
+"""Importing a base image: from a registry, a layout, a rootfs or a suite, into our registry."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from images.errors import BaseImageUnusable
 from images.jobs import catalogue_image, upgrades
 from images.jobs.leased import Holder, carry_out
 from images.models import BaseImage, Build, ImageType, ManagedImage, Status
+from images.models.base_image import BaseImageQuerySet
 from images.models.base_source import CATALOGUE, Source
-from images.models.lane import Lane
+from images.models.drift import keep_manifest
 from images.models.lease import WorkState
 from images.operations.base_images import import_base_image
 from images.queries import base_image_notices
@@ -34,10 +35,21 @@ logger = logging.getLogger(__name__)
 
 def run(base_image_id: int) -> None:
     """Claim a base image and import it; nothing happens if there is nothing to claim."""
-    ready = BaseImage.objects.filter(repository_ready_at__isnull=False)
-    base = ready.claim(base_image_id, settings.BUILD_LEASE_SECONDS)
-    if base is None:
-        return
+    base = claim(base_image_id)
+    if base is not None:
+        run_claimed(base)
+
+
+def startable() -> BaseImageQuerySet:
+    """Imports whose repository is there."""
+    return BaseImage.objects.claimable().filter(repository_ready_at__isnull=False)
+
+
+def claim(base_image_id: int) -> BaseImage | None:
+    return startable().claim(base_image_id, settings.BUILD_LEASE_SECONDS)
+
+
+def run_claimed(base: BaseImage) -> None:
     carry_out(
         base,
         settings.BUILD_LEASE_SECONDS,
@@ -88,6 +100,17 @@ def columns_of(content: base_images.ImageContent, facts: BaseImageFacts) -> dict
         "os_name": facts.os_pretty,
         "os_id": facts.os_id,
         "os_packages": [list(pair) for pair in facts.os_packages],
+        "os_version": facts.os_version,
+        "native": facts.native,
+        **(
+            {
+                "libc": facts.libc.name,
+                "libc_version": facts.libc.version,
+                "machine": facts.libc.machine,
+            }
+            if facts.libc
+            else {}
+        ),
     }
 
 
@@ -104,10 +127,9 @@ def push_base(
         push.push_blobs(
             client, base.repository, blobs, work=work, check=holder.check, log=logger.info
         )
-        push.push_manifest(
-            client, base.repository, base.tag, manifest.raw, manifest.media_type, manifest.digest
-        )
+        client.put_manifest(base.repository, base.tag, manifest.raw, manifest.media_type)
         push.verify(client, base.repository, base.tag, manifest.digest, descriptors)
+    keep_manifest(base, manifest.raw, content.blobs[descriptors[0].digest].read_bytes())
 
 
 def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
@@ -125,7 +147,7 @@ def succeed(base: BaseImage, columns: dict[str, Any]) -> None:
     if base.image_type == ImageType.ALL:
         follow_root(base)
     for build in Build.objects.startable().filter(base_image=base):
-        wake.send(wake.RUN[Lane.of(build.spec)], build.pk)
+        wake.send(wake.task_of(build), build.pk)
 
 
 def follow_root(root: BaseImage) -> None:

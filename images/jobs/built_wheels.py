@@ -8,18 +8,18 @@ from pathlib import Path
 from django.conf import settings
 
 from images.attestations import BUILDER
-from images.building.containers.wheel_builds import Prepared
+from images.building.containers.wheel_builds import PreparedSource
 from images.building.locks.files import LockedSource
 from images.models import Build, BuiltWheel
 
 
-def of_source(source_key: str, sha256s: Collection[str]) -> BuiltWheel | None:
+def find_by_source(source_key: str, sha256s: Collection[str]) -> BuiltWheel | None:
     """The newest of these wheels that was made of the same source in the same place."""
     same = BuiltWheel.objects.filter(source_key=source_key, sha256__in=list(sha256s))
     return same.order_by("-pk").first()
 
 
-def of_inputs(key: str) -> BuiltWheel | None:
+def find_by_inputs(key: str) -> BuiltWheel | None:
     """The newest wheel made of exactly the same inputs."""
     return BuiltWheel.objects.filter(key=key).order_by("-pk").first()
 
@@ -34,7 +34,7 @@ def record(
     wheel: Path,
     sha256: str,
     source: LockedSource,
-    prepared: Prepared,
+    prepared: PreparedSource,
     source_key: str,
     build: Build | None,
 ) -> BuiltWheel:

@@ -27,8 +27,9 @@ from images.building.push import blobs, manifests
 from images.catalogue import UseCase
 from images.errors import BaseImageUnusable
 from images.indexes import Indexes
-from images.jobs import known_layers
-from images.jobs.composition import refuse_conflicts
+from images.jobs import known_layers, native_libraries
+from images.jobs.annotations import base_labels
+from images.jobs.composition import arrange_layers
 from images.jobs.layer_plan import planned_layers, workshop
 from images.models import BaseImage, ImageType
 from images.registry import connection, naming
@@ -68,14 +69,14 @@ def make(
             f"There is no base image {ImageType.ALL} for Python {base.python_version} to build on.",
             hint=f"Build that first: manage.py build_base_image all {base.python_version}",
         )
-    target = Target(base.python_version)
+    target = Target(base.python_version, root.platform)
     lock = resolve(
         use_case.requirements,
         target,
         preinstalled=dict(root.libraries),
         log=logger.info,
         check=check,
-        indexes=Indexes.configured(),
+        indexes=Indexes.from_settings(),
     )
     refuse_forbidden(lock)
     with connection.registry_client() as client:
@@ -97,14 +98,14 @@ class CatalogueImage:
     def columns(self) -> dict[str, Any]:
         """Bring every part into the base image's repository; what `BaseImage` records of it."""
         keyed = [self.environment(), *self.bring_layers()]
-        refuse_conflicts(keyed, logger.info)
+        keyed, notes = arrange_layers(keyed, self.lock)
+        for note in notes:
+            logger.info(note.text)
+        native_libraries.missing_in(self.root, keyed, logger.warning)
         config = manifests.image_config(
             self.root.config,
             [(item.layer, item.title) for item in keyed],
-            labels={
-                "org.opencontainers.image.base.name": str(self.root),
-                "org.opencontainers.image.base.digest": self.root.manifest_digest,
-            },
+            labels=base_labels(self.root),
             prefix=BASE_PREFIX,
         )
         manifest = manifests.image_manifest(
@@ -130,6 +131,11 @@ class CatalogueImage:
             "os_name": self.root.os_name,
             "os_id": self.root.os_id,
             "os_packages": self.root.os_packages,
+            "os_version": self.root.os_version,
+            "native": native_libraries.provisions(self.root, keyed),
+            "libc": self.root.libc,
+            "libc_version": self.root.libc_version,
+            "machine": self.root.machine,
         }
 
     def environment(self) -> KeyedLayer:
@@ -179,7 +185,7 @@ class CatalogueImage:
         )
         self.check()
         digest, tag = digest_of(manifest), self.base.tag
-        blobs.push_manifest(self.client, self.base.repository, tag, manifest, OCI_MANIFEST, digest)
+        self.client.put_manifest(self.base.repository, tag, manifest, OCI_MANIFEST)
         all_layers = [*below, *(item.descriptor for item in keyed)]
         blobs.verify(self.client, self.base.repository, tag, digest, [config_blob, *all_layers])
         return all_layers

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from images.building.layers.paths import LayerPaths, hidden_files
+from django.conf import settings
+
+from images.building.layers.notes import Note
+from images.building.layers.paths import Arrangement, LayerPaths, arrange
+from images.building.locks.files import Lock
 from images.building.pipeline import KeyedLayer
 from images.building.push import manifests
+from images.building.user import USER, User
 from images.jobs import known_layers, retention
+from images.jobs.annotations import PREFIX, annotations_of, base_labels, newest_input
+from images.jobs.memory import Memory
 from images.models import BaseImage, Build
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_CONFIG, Descriptor, digest_of
 
-BUILD_ANNOTATION = "org.opencontainers.image.version"
+ARRANGEMENTS: Memory[Arrangement] = Memory(64)
+BUILD_ANNOTATION = f"{PREFIX}.version"
 
 
 @dataclass(frozen=True)
@@ -33,54 +41,77 @@ class Composition:
         return digest_of(self.manifest)
 
 
+def user_of_images(base: BaseImage) -> User | None:
+    """The user that images on the base run as; None for the base's own, or for root by a setting."""
+    names_one = (base.config.get("config") or {}).get("User")
+    return None if names_one or settings.IMAGES_RUN_AS_ROOT else USER
+
+
 def compose(
-    base: BaseImage, keyed: Sequence[KeyedLayer], annotations: Mapping[str, str] | None = None
+    build: Build, keyed: Sequence[KeyedLayer], more: Mapping[str, str] | None = None
 ) -> Composition:
+    """Config and manifest of a build that has its lock; `more` are further annotations."""
+    base, annotations = build.base_image, annotations_of(build)
     config = manifests.image_config(
         base.config,
         [(item.layer, item.title) for item in keyed],
-        labels={
-            "org.opencontainers.image.base.name": str(base),
-            "org.opencontainers.image.base.digest": base.manifest_digest,
-        },
+        labels=base_labels(base),
+        user=user_of_images(base),
+        run_time=build.spec.run_time,
+        created=newest_input(build.lock, base),
     )
     layers = [item.layer for item in keyed]
+    annotations |= more or {}
     return Composition(config, manifests.image_manifest(config, base.layers, layers, annotations))
 
 
-def refuse_conflicts(keyed: Sequence[KeyedLayer], log: Callable[[str], None]) -> None:
-    """Compare the layers' paths before they become an image, and tell which library's file is another's
-    there.
+def arrange_layers(keyed: Sequence[KeyedLayer], lock: Lock) -> tuple[list[KeyedLayer], list[Note]]:
+    """The layers in the order in which of files at one path pip's last one stays, and what is to be told.
 
     Raises `WheelInvalid` where a file and a folder meet. What no list of paths is kept of (OS packages)
     lies elsewhere.
     """
+    # A digest tells the paths, so the lists are read once for images that have the same layers.
+    key = (tuple((item.title, item.layer.digest) for item in keyed), lock.order)
+    arrangement = ARRANGEMENTS.recall(key, lambda: arrangement_of(keyed, lock))
+    notes = [note for item in keyed for note in item.layer.notes]
+    notes += [item.note for item in arrangement.hidden]
+    return [keyed[number] for number in arrangement.order], notes
+
+
+def arrangement_of(keyed: Sequence[KeyedLayer], lock: Lock) -> Arrangement:
     known = known_layers.paths_of([item.made for item in keyed])
-    for hidden in hidden_files(
-        [
-            (item.title, LayerPaths.unpacked(known[item.layer.digest]))
-            for item in keyed
-            if item.layer.digest in known
-        ]
-    ):
-        log(str(hidden))
+    nothing = LayerPaths([], b"", [])
+    layers = [
+        (
+            item.title,
+            LayerPaths.unpack(known[item.layer.digest]) if item.layer.digest in known else nothing,
+        )
+        for item in keyed
+    ]
+    return arrange(layers, lock.order)
 
 
 def compose_for(
-    build: Build, keyed: Sequence[KeyedLayer], client: RegistryClient, repository: str
+    build: Build,
+    keyed: Sequence[KeyedLayer],
+    client: RegistryClient,
+    repository: str,
+    state: retention.RetentionState,
 ) -> Composition:
     """The image of a build, told apart from one that the registry may be about to let go of.
 
     A lifecycle policy names images by tags of superseded builds. One that is there under such tags alone
     must not become current by one tag more, so the new one differs from it by an annotation.
     """
-    plain = compose(build.base_image, keyed)
+    plain = compose(build, keyed)
     if (
-        plain.digest in retention.standing(build.image).digests
+        plain.digest in state.digests
+        or not state.superseded
         or client.head_manifest(repository, plain.digest) is None
     ):
         return plain
     tagged = client.head_manifest(repository, build.tag)
     if tagged is not None and tagged.digest == plain.digest:
         return plain  # pushed by an attempt of this build that did not live to tell
-    return compose(build.base_image, keyed, {BUILD_ANNOTATION: build.tag})
+    return compose(build, keyed, {BUILD_ANNOTATION: build.tag})

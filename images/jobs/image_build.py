@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from django.conf import settings
-
-from images.attestations import (
-    CYCLONEDX,
-    IN_TOTO,
-    Library,
-    facts_of,
-    provenance,
-    sbom,
-)
 from images.building.layers import keys, write
+from images.building.layers.notes import Note
 from images.building.layers.wheel import BASE_PREFIX
+from images.building.locks.annotations import yank_notes
 from images.building.locks.files import Lock
 from images.building.locks.indexes import refuse_forbidden
 from images.building.locks.pylock import parse_lock
 from images.building.locks.target import Target
 from images.building.pipeline import KeyedLayer, LayerPipeline, PlannedLayer
 from images.building.push import blobs as push
-from images.building.push import referrers
 from images.errors import BuiltWheelGone
 from images.indexes import indexes_of
-from images.jobs import build_outcome, known_layers, retention
-from images.jobs.composition import Composition, compose, compose_for, refuse_conflicts
+from images.jobs import (
+    build_outcome,
+    import_check,
+    known_layers,
+    native_libraries,
+    put_pace,
+    repositories,
+    retention,
+)
+from images.jobs.composition import (
+    Composition,
+    arrange_layers,
+    compose,
+    compose_for,
+    user_of_images,
+)
 from images.jobs.image_libraries import image_libraries, wheels_before
 from images.jobs.journal import Journal
 from images.jobs.layer_plan import can_compile, planned_layers, workshop
@@ -41,9 +47,12 @@ from images.models import (
     BuildPhase,
     BuildReason,
     CachedLayer,
+    ImportPolicy,
 )
+from images.models.build import OF_THE_PLATFORM
 from images.models.lease import WorkState
 from images.queries.file_requirements import locked_by
+from images.queries.import_checks import policy_of
 from images.registry import connection, naming
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor
@@ -52,7 +61,7 @@ ENVIRONMENT_TITLE = "Python environment"
 
 
 @dataclass(frozen=True)
-class Assembled:
+class AssembledImage:
     """An image whose blobs are in its repository; `uploaded` is in bytes.
 
     `confirmed`: the registry has answered for each of them in this build that it is there.
@@ -65,25 +74,32 @@ class Assembled:
 
 
 class ImageBuild:
-    """The phases of one attempt; each takes what the former made."""
+    """The phases of one attempt; each takes what the former made. `held` is closed when it has ended."""
 
     def __init__(
-        self, build: Build, journal: Journal, check: Callable[[], None], work: Path
+        self,
+        build: Build,
+        journal: Journal,
+        check: Callable[[], None],
+        work: Path,
+        held: ExitStack,
     ) -> None:
         self.build = build
         self.base: BaseImage = build.base_image
         self.journal = journal
         self.check = check
         self.work = work
-        self.target = Target(python_version=self.base.python_version)
+        self.target = Target(self.base.python_version, self.base.platform)
         self.prefix = naming.effective_prefix()
         self.repository = naming.image_repository(self.prefix, build.image.name)
         self.os_layers = OSLayers(
             self.base, build.image_id, self.repository, self.prefix, work, journal, check
         )
 
+        # What was told of libraries in this build.
+        self.notes: list[Note] = []
         self.sources = source_builds(
-            build.spec, self.base, work, log=journal.line, check=check, build=build
+            build.spec, self.base, work, held, log=journal.line, check=check, build=build
         )
 
     def product(self) -> build_outcome.Product:
@@ -91,6 +107,9 @@ class ImageBuild:
             self.journal.line(before.renewal)
         with self.journal.phase(BuildPhase.RESOLVE):
             lock = self.resolve()
+            versions = {file.name: file.version for file in (*lock.wheels, *lock.sources)}
+            self.tell(yank_notes(lock.text, versions))
+        repositories.wait_for(self.build.image, self.check)
         try:
             return self.product_of(self.with_built_wheels(lock))
         except BuiltWheelGone as gone:
@@ -98,25 +117,42 @@ class ImageBuild:
             self.journal.line(f"{gone.message} It is built again.")
             return self.product_of(self.with_built_wheels(lock, anew=True))
 
+    def tell(self, notes: Iterable[Note]) -> None:
+        """Log what is to be known of libraries, once, and keep it for the list of what is installed."""
+        for note in notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                self.journal.line(note.text)
+
     def product_of(self, lock: Lock) -> build_outcome.Product:
         """The image of a lock that has a wheel for each library."""
         with connection.registry_client() as client:
             image = self.assemble(client, lock)
+            missing = native_libraries.missing_in(self.base, image.layers, self.journal.line)
             self.push_manifest(client, image.composition)
-            libraries = image_libraries(lock, self.base, self.target)
+            libraries = image_libraries(lock, self.base, self.target, self.notes)
             with self.journal.phase(BuildPhase.VERIFY):
                 size = self.verify(client, image)
-                attested = self.attest(client, image, lock, libraries)
+        if policy_of(self.build.image) == ImportPolicy.REFUSE:
+            with self.journal.phase(BuildPhase.IMPORTS):
+                layers = [item.descriptor for item in image.layers]
+                digest = image.composition.digest
+                import_check.refuse_broken(
+                    self.build, digest, layers, libraries, self.journal, self.check
+                )
         return build_outcome.Product(
             manifest_digest=image.composition.digest,
             config_digest=image.composition.config_descriptor.digest,
             size_bytes=size,
-            pushed_bytes=image.uploaded + attested + len(image.composition.manifest),
+            pushed_bytes=image.uploaded + len(image.composition.manifest),
             libraries=libraries,
             layers=[item.made for item in image.layers],
+            missing_libraries=[item for item in missing if not item.is_optional],
+            manifest=image.composition.manifest,
+            config=image.composition.config,
         )
 
-    def assemble(self, client: RegistryClient, lock: Lock) -> Assembled:
+    def assemble(self, client: RegistryClient, lock: Lock) -> AssembledImage:
         """The image with all of its blobs in the repository; its manifest is not pushed yet."""
         plan = planned_layers(lock, self.base, self.target)
         os_layers = OSLayer.of(self.build.spec, self.base)
@@ -124,18 +160,18 @@ class ImageBuild:
             **known_layers.layers_by_key([item.key for item in os_layers]),
             **known_layers.wheel_layers_by_key([item.key for item in plan]),
         }
-        environment = self.environment()
-        unchanged = self.unchanged(client, environment, [*os_layers, *plan], known)
+        environment = self.environment(plan)
+        unchanged = self.find_unchanged(client, lock, environment, [*os_layers, *plan], known)
         if unchanged is not None:
             return unchanged
         below = [self.os_layers.bring(client, item, known.get(item.key)) for item in os_layers]
-        made, uploaded = self.bring_layers(client, plan, known)
-        keyed = [*(item for item, _ in below), environment, *made]
-        refuse_conflicts(keyed, self.journal.line)
-        composition = compose_for(self.build, keyed, client, self.repository)
+        made, uploaded = self.bring_layers(client, plan, known, environment)
+        keyed, notes = arrange_layers([*(item for item, _ in below), environment, *made], lock)
+        self.tell(notes)
+        composition = compose_for(self.build, keyed, client, self.repository, self.retained)
         uploaded += sum(sent for _, sent in below)
-        uploaded += self.push_rest(client, composition, environment)
-        return Assembled(composition, keyed, uploaded, confirmed=True)
+        uploaded += self.push_config(client, composition)
+        return AssembledImage(composition, keyed, uploaded, confirmed=True)
 
     # --- resolve ---------------------------------------------------------------------------------------
 
@@ -154,6 +190,8 @@ class ImageBuild:
             log=self.journal.line,
             check=self.check,
             sources=self.sources,
+            # Whoever asks for it once more wants to have what is new.
+            anew=self.build.reason != BuildReason.CREATE,
         )
         self.build.write(lock=lock.text)
         indexes = indexes_of(lock.text)
@@ -171,32 +209,36 @@ class ImageBuild:
 
     # --- layers ----------------------------------------------------------------------------------------
 
-    def environment(self) -> KeyedLayer:
+    def environment(self, plan: Sequence[PlannedLayer]) -> KeyedLayer:
         """The environment's own layer. It is so small that making it is quicker than asking for it."""
         interpreter, version = self.base.interpreter, self.target.python_version
         # A base with curated libraries has them in an environment of its own.
         below = [folder for folder in self.base.site_packages if folder.startswith(BASE_PREFIX)]
+        user = user_of_images(self.base)
+        brought = any(wheel.name == "pip" for layer in plan for wheel in layer.wheels)
+        pip = "pip" in dict(self.base.libraries) and not brought
         layer = write.write_environment_layer(
-            interpreter, version, self.work / "environment", below=below
+            interpreter, version, self.work / "environment", below=below, user=user, pip=pip
         )
-        key = keys.environment_layer_key(interpreter, version, below=below)
+        key = keys.environment_layer_key(interpreter, version, below=below, user=user, pip=pip)
         return KeyedLayer(key, ENVIRONMENT_TITLE, layer)
 
-    def unchanged(
+    def find_unchanged(
         self,
         client: RegistryClient,
+        lock: Lock,
         environment: KeyedLayer,
         others: Sequence[PlannedLayer | OSLayer],
         known: Mapping[str, CachedLayer],
-    ) -> Assembled | None:
+    ) -> AssembledImage | None:
         """The image, if the repository holds just this one already, from an earlier build."""
-        if any(item.key not in known for item in others):
+        if not self.retained.digests or any(item.key not in known for item in others):
             return None
-        found = [KeyedLayer.remembered(item.key, item.title, known[item.key]) for item in others]
+        found = [KeyedLayer.from_registry(item.key, item.title, known[item.key]) for item in others]
         below = len([item for item in others if isinstance(item, OSLayer)])
-        keyed = [*found[:below], environment, *found[below:]]
-        composition = compose(self.base, keyed)
-        if composition.digest not in retention.standing(self.build.image).digests:
+        keyed, notes = arrange_layers([*found[:below], environment, *found[below:]], lock)
+        composition = compose(self.build, keyed)
+        if composition.digest not in self.retained.digests:
             return None
         twin = self.build.image.builds.filter(
             state=WorkState.SUCCEEDED, manifest_digest=composition.digest
@@ -208,29 +250,44 @@ class ImageBuild:
             with self.journal.phase(phase):
                 pass
         self.journal.begin(BuildPhase.PUSH)
+        self.tell(notes)
         self.journal.line(
             f"Nothing has changed since build {twin.number}: its manifest is tagged anew."
         )
-        return Assembled(composition, keyed, 0, confirmed=False)
+        return AssembledImage(composition, keyed, 0, confirmed=False)
 
     def bring_layers(
         self,
         client: RegistryClient,
         plan: Sequence[PlannedLayer],
         known: Mapping[str, CachedLayer],
+        environment: KeyedLayer,
     ) -> tuple[list[KeyedLayer], int]:
-        """The wheel layers, each in the repository, and the bytes uploaded for them."""
+        """The wheel layers, and the bytes uploaded; they, the base's and the environment's are in the
+        repository then."""
         if not can_compile(self.target):
             self.journal.line(
                 f"No Python {self.target.python_version} here to make .pyc files with: "
                 "they are left out, and first imports are slower."
             )
+        digests = {environment.layer.digest, *(layer.digest for layer in known.values())}
+        holders = known_layers.holders(digests, self.prefix, self.build.image_id)
         pipeline = LayerPipeline(
             plan=plan,
             remembered=known,
-            holders=known_layers.holders(
-                {layer.digest for layer in known.values()}, self.prefix, self.build.image_id
-            ),
+            holders=holders,
+            others=[
+                *(
+                    push.BlobToPush(item, "base layer", from_repository=self.base.repository)
+                    for item in self.base_layers
+                ),
+                push.BlobToPush(
+                    environment.descriptor,
+                    environment.title,
+                    environment.layer.path,
+                    holders.get(environment.layer.digest, ""),
+                ),
+            ],
             client=client,
             repository=self.repository,
             workshop=workshop(self.work, self.target),
@@ -241,20 +298,13 @@ class ImageBuild:
 
     # --- image -----------------------------------------------------------------------------------------
 
-    def push_rest(
-        self, client: RegistryClient, composition: Composition, environment: KeyedLayer
-    ) -> int:
-        """The base's layers, the environment and the config; returns the bytes uploaded."""
+    def push_config(self, client: RegistryClient, composition: Composition) -> int:
+        """Push the config, which images of one lock share; returns the bytes uploaded."""
         config_file = self.work / "config.json"
         config_file.write_bytes(composition.config)
-        blobs = [
-            *(
-                push.BlobToPush(item, "base layer", from_repository=self.base.repository)
-                for item in self.base_layers
-            ),
-            push.BlobToPush(environment.descriptor, environment.title, environment.layer.path),
-            push.BlobToPush(composition.config_descriptor, "configuration", config_file),
-        ]
+        config = composition.config_descriptor
+        holder = known_layers.config_holder(config.digest, self.prefix)
+        blobs = [push.BlobToPush(config, "configuration", config_file, holder)]
         return push.push_blobs(
             client,
             self.repository,
@@ -265,6 +315,12 @@ class ImageBuild:
         )
 
     @cached_property
+    def retained(self) -> retention.RetentionState:
+        if self.build.number == 1:
+            return retention.NOTHING
+        return retention.read_retention_state(self.build.image)
+
+    @cached_property
     def base_layers(self) -> list[Descriptor]:
         naming.guard(self.prefix, self.base.repository)
         return [Descriptor.from_json(item) for item in self.base.layers]
@@ -272,17 +328,12 @@ class ImageBuild:
     def push_manifest(self, client: RegistryClient, composition: Composition) -> None:
         """Tag the image, which is the last thing that a build does to its repository."""
         self.check()
-        push.push_manifest(
-            client,
-            self.repository,
-            self.build.tag,
-            composition.manifest,
-            OCI_MANIFEST,
-            composition.digest,
-        )
+        put_pace.take(self.check, waits=self.build.reason in OF_THE_PLATFORM)
+        # A former attempt of this build may have put it there; then nothing changes.
+        client.put_manifest(self.repository, self.build.tag, composition.manifest, OCI_MANIFEST)
         self.journal.end(BuildPhase.PUSH)
 
-    def verify(self, client: RegistryClient, image: Assembled) -> int:
+    def verify(self, client: RegistryClient, image: AssembledImage) -> int:
         """Read back what the registry holds; returns the image's size in bytes, compressed."""
         # Two wheels may give the same layer, as empty ones do; a blob counts once.
         blobs = {
@@ -297,34 +348,3 @@ class ImageBuild:
         push.verify(client, self.repository, self.build.tag, image.composition.digest, asked)
         self.journal.line(f"The registry holds the manifest and {len(blobs)} blobs.")
         return sum(blob.size for blob in blobs.values())
-
-    def attest(
-        self,
-        client: RegistryClient,
-        image: Assembled,
-        lock: Lock,
-        libraries: Sequence[Library],
-    ) -> int:
-        """Push SBOM and provenance as referrers of the image; returns the bytes uploaded."""
-        digest = image.composition.digest
-        installed = [item.os_packages for item in image.layers if item.os_packages]
-        facts = facts_of(
-            self.build,
-            repository=self.repository,
-            digest=digest,
-            lock=lock.text,
-            libraries=libraries,
-            os_packages=installed[0] if installed else self.base.os_packages,
-        )
-        subject = Descriptor(OCI_MANIFEST, digest, len(image.composition.manifest))
-        return referrers.push(
-            client,
-            self.repository,
-            self.build.tag,
-            subject,
-            {
-                "sbom": (CYCLONEDX, sbom(facts)),
-                "provenance": (IN_TOTO, provenance(facts, settings.VERSION)),
-            },
-            self.work,
-        )

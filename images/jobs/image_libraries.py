@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from packaging.utils import canonicalize_name
 
 from images.attestations import BuiltHere, Library
+from images.building.layers.notes import Note
 from images.building.locks.files import Lock, LockedWheel
 from images.building.locks.target import Target
 from images.jobs.layer_plan import planned_layers
@@ -14,15 +16,25 @@ from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary
 from images.models.lease import WorkState
 
 
-def image_libraries(lock: Lock, base: BaseImage, target: Target) -> list[Library]:
-    """The base's libraries, and those of the lock, which hide them."""
+def image_libraries(
+    lock: Lock, base: BaseImage, target: Target, notes: Iterable[Note] = ()
+) -> list[Library]:
+    """The base's libraries, and those of the lock, which hide them; with the notes on each of these."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for note in notes:
+        for name in note.libraries:
+            told[name].append(note.text)
     seen = {canonicalize_name(name): Library(name, version) for name, version in base.libraries}
     ours = {wheel.sha256 for item in planned_layers(lock, base, target) for wheel in item.wheels}
     built = built_wheels(wheel for wheel in lock.wheels if wheel.sha256 in ours)
     for wheel in lock.wheels:
         sha256 = wheel.sha256 if wheel.sha256 in ours else ""
         seen[canonicalize_name(wheel.name)] = Library(
-            wheel.name, wheel.version, sha256, built.get(sha256)
+            wheel.name,
+            wheel.version,
+            sha256,
+            built.get(sha256),
+            tuple(told[wheel.name]),
         )
     return [seen[name] for name in sorted(seen)]
 

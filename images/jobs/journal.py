@@ -1,16 +1,23 @@
-"""The journal of a running build: its log as it is produced, and the duration of each phase."""
+"""The journal of a running build: its log as it is produced, and the duration of each phase.
+
+It is written twice a second, so that what is over sooner costs no writing; its end is written with the
+build's.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from images.building.phases import PipelinePhase
+from images.errors import BuildTimedOut
 from images.models import Build, BuildLogChunk, BuildPhase
 from ri_platform.metrics import BUILD_PHASE_SECONDS
 
@@ -26,30 +33,51 @@ class Journal:
         self._build = build
         self._pending: list[str] = []
         self._open: dict[BuildPhase, float] = {}
-        self._flushed_at = time.monotonic()
+        self._begun = self._flushed_at = time.monotonic()
         last = build.log_chunks.order_by("-offset").first()
         self._offset = last.offset + len(last.text) if last else 0
+        self._is_behind = False
+        self._thread = threading.get_ident()
 
     def line(self, text: str) -> None:
         """Add one line. Control characters but tabs are dropped, so a log cannot fool its reader."""
         cleaned = "".join(c for c in text if c == "\t" or c.isprintable())
         self._pending.append(cleaned + "\n")
-        if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        """Write what is new, unless that was done a moment ago. Whatever asks in another thread is passed
+        over.
+        """
+        if (
+            time.monotonic() - self._flushed_at >= FLUSH_SECONDS
+            and threading.get_ident() == self._thread
+        ):
             self.flush()
 
     def flush(self) -> None:
+        """Write what is new: lines, the phase, and the phases' times."""
         self._flushed_at = time.monotonic()
-        text = "".join(self._pending)
-        self._pending.clear()
-        room = MAX_LOG_CHARACTERS - self._offset
-        if not text or room <= 0:
+        if not (self._pending or self._is_behind):
             return
-        text = text[:room]
         with transaction.atomic():
             # The fenced write first: a worker that lost its lease adds nothing to the log.
-            self._build.write(phase=self._build.phase)
+            self._build.write(**self.columns)
+            self.write_lines()
+        self._is_behind = False
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the build that tell how far it is."""
+        return {"phase": self._build.phase, "timings": self._build.timings}
+
+    def write_lines(self) -> None:
+        """Write the lines that are new, in a transaction that has made sure of the lease."""
+        text = "".join(self._pending)[: max(0, MAX_LOG_CHARACTERS - self._offset)]
+        self._pending.clear()
+        if text:
             BuildLogChunk.objects.create(build=self._build, offset=self._offset, text=text)
-        self._offset += len(text)
+            self._offset += len(text)
 
     @contextmanager
     def phase(self, phase: BuildPhase) -> Iterator[None]:
@@ -58,21 +86,40 @@ class Journal:
         yield
         self.end(phase)
 
+    def check(self) -> None:
+        """Raise `BuildTimedOut` if the attempt, or a phase that is open, takes too long."""
+        now = time.monotonic()
+        for phase, begun in list(self._open.items()):
+            limit = settings.PHASE_SECONDS.get(phase.value)
+            if limit is not None and now - begun > limit:
+                raise BuildTimedOut(
+                    f"The step {phase.label} did not end within {limit} seconds.",
+                    hint="The build's log tells how far it came. An operator can change RI_PHASE_SECONDS.",
+                )
+        if now - self._begun > settings.BUILD_SECONDS:
+            raise BuildTimedOut(
+                f"The build did not end within {settings.BUILD_SECONDS} seconds.",
+                hint="The build's log tells how far it came. An operator can change RI_BUILD_SECONDS.",
+            )
+
     def begin(self, phase: BuildPhase | PipelinePhase) -> None:
         """Start the clock of a phase; several may run at a time."""
         phase = BuildPhase(phase)
         self._open[phase] = time.monotonic()
         timing = {"started_at": timezone.now().isoformat(), "seconds": None}
-        self._build.write(phase=phase.value, timings={**self._build.timings, phase.value: timing})
+        self._build.phase = phase.value
+        self._build.timings = {**self._build.timings, phase.value: timing}
+        self._is_behind = True
         self.line(f"── {phase.label}")
 
     def end(self, phase: BuildPhase | PipelinePhase) -> None:
         """Stop the clock of a phase that was begun."""
         phase = BuildPhase(phase)
         timing = self._stop(phase)
-        self._build.write(timings={**self._build.timings, phase.value: timing})
+        self._build.timings = {**self._build.timings, phase.value: timing}
+        self._is_behind = True
         BUILD_PHASE_SECONDS.labels(phase.value).observe(timing["seconds"])
-        self.flush()
+        self.flush_if_due()
 
     def break_off(self) -> None:
         """Mark what is still running as failed, for the caller to write with the build's end."""

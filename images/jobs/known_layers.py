@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from django.db.models import Case, When
 
+from images.building.layers.notes import as_json
 from images.building.pipeline import MadeLayer
-from images.models import BaseImage, BuildLayer, CachedLayer
+from images.models import BaseImage, Build, BuildLayer, CachedLayer
 from images.models.lease import WorkState
 from images.registry.naming import image_repository
+
+# Columns that say what is in a layer: large, and read by name alone.
+CONTENTS = ("paths", "native")
 
 
 def layers_by_key(keys: Collection[str]) -> dict[str, CachedLayer]:
     """Key → the layer that was last made for it; keys that were never made are left out."""
-    found = CachedLayer.objects.filter(key__in=keys).order_by("pk").defer("paths")
+    found = CachedLayer.objects.filter(key__in=keys).order_by("pk").defer(*CONTENTS)
     return {layer.key: layer for layer in found}
 
 
 def wheel_layers_by_key(keys: Collection[str]) -> dict[str, CachedLayer]:
-    """As `layers_by_key`, for layers of wheels: one whose paths are not known is made again."""
+    """As `layers_by_key`, for layers of wheels: one whose contents are not known is made again."""
     found = (
-        CachedLayer.objects.filter(key__in=keys).exclude(paths=b"").order_by("pk").defer("paths")
+        CachedLayer.objects.filter(key__in=keys)
+        .exclude(paths=b"")
+        .exclude(native=b"")
+        .order_by("pk")
+        .defer(*CONTENTS)
     )
     return {layer.key: layer for layer in found}
 
 
 def paths_of(layers: Collection[MadeLayer]) -> dict[str, bytes]:
-    """Digest → `LayerPaths.packed` of layers: of those just made as they say, of the others as is
+    """Digest → `LayerPaths.pack` of layers: of those just made as they say, of the others as is
     remembered."""
-    known = {layer.digest: layer.paths for layer in layers if layer.paths}
+    return contents_of(layers, {layer.digest: layer.paths for layer in layers}, "paths")
+
+
+def native_of(layers: Collection[MadeLayer]) -> dict[str, bytes]:
+    """Digest → `NativeReport.pack` of layers, as `paths_of`."""
+    return contents_of(layers, {layer.digest: layer.native for layer in layers}, "native")
+
+
+def contents_of(
+    layers: Collection[MadeLayer], made: Mapping[str, bytes], column: str
+) -> dict[str, bytes]:
+    known = {digest: content for digest, content in made.items() if content}
     digests = {layer.digest for layer in layers} - known.keys()
-    rows = CachedLayer.objects.filter(digest__in=digests).exclude(paths=b"")
+    rows = CachedLayer.objects.filter(digest__in=digests).exclude(**{column: b""})
     return {
         **known,
-        **{digest: bytes(paths) for digest, paths in rows.values_list("digest", "paths")},
+        **{digest: bytes(content) for digest, content in rows.values_list("digest", column)},
     }
 
 
@@ -60,6 +79,32 @@ def holders(digests: Iterable[str], prefix: str, own_image: int) -> dict[str, st
     return {digest: image_repository(prefix, name) for digest, name in rows}
 
 
+def other_holders(digest: str, prefix: str, own_image: int, most: int) -> list[str]:
+    """Repositories of other images that contain a blob, the latest built first."""
+    names = (
+        BuildLayer.objects.filter(
+            layer__digest=digest,
+            build__state=WorkState.SUCCEEDED,
+            build__image__removed_at__isnull=True,
+        )
+        .exclude(build__image=own_image)
+        .order_by("-build_id")
+        .values_list("build__image__name", flat=True)
+    )
+    # An image may have many builds with the same layer.
+    found = dict.fromkeys(names[: most * 10])
+    return [image_repository(prefix, name) for name in found][:most]
+
+
+def config_holder(digest: str, prefix: str) -> str:
+    """A repository whose image has the configuration; empty if none is known."""
+    found = Build.objects.filter(
+        config_digest=digest, state=WorkState.SUCCEEDED, image__removed_at__isnull=True
+    )
+    name = found.order_by("-pk").values_list("image__name", flat=True).first()
+    return image_repository(prefix, name) if name else ""
+
+
 def base_holders(digests: Collection[str]) -> dict[str, str]:
     """Digest → the repository of a base image that has the blob among its layers."""
     found = {}
@@ -82,14 +127,16 @@ def remember(layers: Iterable[MadeLayer]) -> None:
             title=layer.title[:255],
             os_packages=list(layer.os_packages),
             paths=layer.paths,
+            notes=as_json(layer.notes),
+            native=layer.native,
         )
         for layer in made
     ]
-    CachedLayer.objects.bulk_create([row for row in rows if not row.paths], ignore_conflicts=True)
-    # One that was made again, since its paths were not known, is the same row.
+    CachedLayer.objects.bulk_create([row for row in rows if not row.native], ignore_conflicts=True)
+    # One that was made again, since its contents were not known, is the same row.
     CachedLayer.objects.bulk_create(
-        [row for row in rows if row.paths],
+        [row for row in rows if row.native],
         update_conflicts=True,
-        update_fields=["paths"],
+        update_fields=[*CONTENTS, "notes"],
         unique_fields=["key", "digest"],
     )

@@ -11,8 +11,9 @@ from images.building.layers import keys
 from images.building.layers.bytecode import interpreter_for
 from images.building.layers.wheel import MANAGED_PREFIX
 from images.building.locks.files import Lock
-from images.building.locks.target import Target
-from images.building.pipeline import PlannedLayer, Workshop
+from images.building.locks.target import DEFAULT_PLATFORM, Target
+from images.building.pipeline import PlannedLayer
+from images.building.workshop import Workshop
 from images.models import BaseImage
 
 # Container runtimes stack at most 127 layers (overlayfs); some are left for what comes on top.
@@ -36,14 +37,15 @@ def planned_layers(
             keys.wheel_layer_key(
                 [wheel.sha256 for wheel in group],
                 target.python_version,
-                target.platform,
+                # The wheels decide the bytes, so bases of any C library share a layer.
+                DEFAULT_PLATFORM,
                 can_compile(target),
                 prefix,
             ),
             ", ".join(f"{wheel.name} {wheel.version}" for wheel in group),
             group,
         )
-        for group in keys.plan_layers(wanted, min(settings.MAX_WHEEL_LAYERS, room))
+        for group in keys.plan_layers(wanted, min(settings.MAX_WHEEL_LAYERS, room), lock.order)
     ]
 
 
@@ -53,8 +55,9 @@ def workshop(work: Path, target: Target, *, prefix: str = MANAGED_PREFIX) -> Wor
         work=work,
         wheels=kept.wheels,
         layers=kept.layers,
+        bytecode=kept.bytecode,
         python_version=target.python_version,
-        bytecode=can_compile(target),
+        interpreter=interpreter_for(target.python_version),
         processes=settings.BUILD_WORKERS,
         prefix=prefix,
     )

@@ -1,7 +1,8 @@
 """Running leased work: the lease is renewed in the background, and the end is recorded, whichever it is.
 
 The worker asks `check` between steps (and the engine asks it inside long ones); it raises as soon as
-the lease is lost, so a worker that was taken over stops instead of racing its successor.
+the lease is lost, so a worker that was taken over stops instead of racing its successor. The same question
+has a worker that was told to stop hand its work over.
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 
+from images.jobs.stopping import this_worker
 from images.models import Lease
-from images.models.lease import LeaseLost
+from images.models.lease import HandOver, LeaseLost
 from ri_platform.errors import DomainError
 from ri_platform.metrics import LEASES_LOST
 
@@ -38,9 +46,11 @@ class Holder:
         )
 
     def check(self) -> None:
-        """Raise `LeaseLost` if this worker must stop."""
+        """Raise `LeaseLost` if this worker must stop, and `HandOver` if another is to go on."""
         if self._lost.is_set():
             raise LeaseLost
+        if this_worker.must_hand_over:
+            raise HandOver
 
     def start(self) -> None:
         self._thread.start()
@@ -71,7 +81,7 @@ class Holder:
 
 
 @contextmanager
-def holding(work: Lease, seconds: float) -> Iterator[Holder]:
+def hold_lease(work: Lease, seconds: float) -> Iterator[Holder]:
     holder = Holder(work, seconds)
     holder.start()
     try:
@@ -94,17 +104,35 @@ def carry_out(
     or `broke` in place of an exception that is a defect of ours, which goes to the log.
     """
     try:
-        with holding(work, seconds) as holder:
+        with hold_lease(work, seconds) as holder:
             try:
                 run(holder)
             except DomainError as error:
                 fail(error)
-            except LeaseLost:
+            except (LeaseLost, OperationalError, InterfaceError):
                 raise
             except Exception:
                 log.exception("The %s %s broke", work._meta.verbose_name, work)
                 fail(broke)
+    except HandOver:
+        log.info("The %s %s is handed over: this worker stops.", work._meta.verbose_name, work)
+        give_back(work, counted=False)
+        return False
     except LeaseLost:
         log.info("The %s %s was taken over or cancelled.", work._meta.verbose_name, work)
         return False
+    except (OperationalError, InterfaceError) as error:
+        # PostgreSQL restarted, for example: no defect of the work, which another attempt may well end.
+        log.warning("The %s %s lost its database: %s", work._meta.verbose_name, work, error)
+        connection.close()
+        give_back(work, counted=True)
+        return False
     return True
+
+
+def give_back(work: Lease, *, counted: bool) -> None:
+    """Have the work claimed anew at once. If the database is still away, its lease runs out instead."""
+    try:
+        work.hand_over(counted=counted)
+    except (LeaseLost, OperationalError, InterfaceError) as error:
+        log.info("The %s %s is left to its lease: %s", work._meta.verbose_name, work, error)

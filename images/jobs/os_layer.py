@@ -9,12 +9,13 @@ from pathlib import Path
 
 from images.building.cache import caches
 from images.building.containers import os_packages
-from images.building.containers.container import base_layout
 from images.building.layers import keys
 from images.building.layers.tar import Layer
-from images.building.pipeline import KeyedLayer, name_of
+from images.building.pipeline import KeyedLayer
 from images.building.push import blobs
+from images.building.workshop import name_of
 from images.jobs import known_layers
+from images.jobs.base_files import hold_files
 from images.jobs.journal import Journal
 from images.models import BaseImage, BuildPhase, CachedLayer
 from images.registry.distribution.client import RegistryClient
@@ -62,8 +63,8 @@ class OSLayers:
                 pushed = self.push_remembered(client, item, known)
                 if pushed is not None:
                     self.journal.line(pushed.line)
-                    return KeyedLayer.remembered(item.key, item.title, known), pushed.uploaded
-            layer, installed = self.install(client, item)
+                    return KeyedLayer.from_registry(item.key, item.title, known), pushed.uploaded
+            layer, installed = self.install(item)
             blob = blobs.BlobToPush(
                 Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
             )
@@ -74,7 +75,7 @@ class OSLayers:
 
     def push_remembered(
         self, client: RegistryClient, item: OSLayer, known: CachedLayer
-    ) -> blobs.Pushed | None:
+    ) -> blobs.PushedBlob | None:
         file = self.work / "os-packages-kept"
         there = caches().layers.take(name_of(known.digest), file)
         holder = known_layers.holders([known.digest], self.prefix, self.image_id)
@@ -86,18 +87,10 @@ class OSLayers:
         )
         return blobs.push_blob(client, self.repository, blob, self.work, threading.Event())
 
-    def install(
-        self, client: RegistryClient, item: OSLayer
-    ) -> tuple[Layer, tuple[tuple[str, str], ...]]:
+    def install(self, item: OSLayer) -> tuple[Layer, tuple[tuple[str, str], ...]]:
         layer, installed = os_packages.install(
             item.packages,
-            layout=base_layout(
-                client,
-                self.base.repository,
-                self.base.manifest_digest,
-                self.work / "base",
-                self.check,
-            ),
+            files=lambda budget, deadline: hold_files(self.base, budget, deadline, self.check),
             family=self.base.packages_by,
             work=self.work,
             destination=self.work / "os-packages.tar.gz",

@@ -7,6 +7,8 @@ first, holds an advisory lock while it talks to AWS, and does only what is still
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -14,19 +16,21 @@ from django.db import transaction
 from django.utils import timezone
 
 from images import wake
-from images.errors import RegistryError
-from images.jobs import retention
+from images.errors import RegistryError, RepositoryMissing
+from images.jobs import build_outcome, retention
 from images.models import (
+    Attestation,
     BaseImage,
     Build,
-    ImageEvent,
+    FindingCode,
+    KeptManifest,
     ManagedImage,
-    Status,
 )
 from images.models.lane import Lane
-from images.models.lease import WorkState, error_columns
-from images.operations.webhooks import announce, told
+from images.models.lease import ACTIVE, WorkState, error_columns, next_wake
+from images.operations import drift
 from images.queries import base_image_notices
+from images.queries.fair_queue import is_crowded
 from images.references import repository_of
 from images.registry import connection, naming
 from images.registry.ecr.repositories import RepositoryControl
@@ -34,10 +38,18 @@ from ri_platform.locks import exclusive
 
 log = logging.getLogger(__name__)
 
+# A builds worker that has resolved a new image waits so long for its repository, and looks so often, in
+# seconds.
+WAITED_FOR = 5.0
+LOOK_SECONDS = 0.01
 
 # Half of the day that a lifecycle rule waits: what a policy names wrongly is put right before it expires.
 TIDY_INTERVAL = timedelta(hours=12)
-TIDIED_AT_ONCE = 500
+TIDIED_AT_ONCE = 1500
+
+
+class RepositoryNotThere(Exception):
+    """The repository is not made yet: its build goes back into the queue. It is told to no person."""
 
 
 def prepare_repository(image_id: int) -> None:
@@ -46,33 +58,47 @@ def prepare_repository(image_id: int) -> None:
         image = ManagedImage.objects.existing().filter(pk=image_id).first()
         if image is None:
             return
-        if image.repository_ready_at is None:
+        asked = image.repository_ready_at is not None
+        if not asked:
             try:
                 make_repository(connection.control(), repository_of(image))
             except RegistryError as error:
-                repository_failed(image, error)
+                record_repository_failure(image, error)
                 return
             ManagedImage.objects.filter(pk=image.pk).update(
-                repository_ready_at=timezone.now(), repository_error=""
+                repository_ready_at=timezone.now(), repository_error="", tags_may_move=True
             )
     for build in Build.objects.startable().filter(image_id=image_id):
-        wake.send(wake.RUN[Lane.of(build.spec)], build.pk)
+        if asked or not is_crowded(Lane.of(build.spec), wake.ENOUGH):
+            wake.send(wake.task_of(build), build.pk)
 
 
-def repository_failed(image: ManagedImage, error: RegistryError) -> None:
+def wait_for(image: ManagedImage, check: Callable[[], None]) -> None:
+    """Wait until an image's repository is there, for a moment. Raises `RepositoryNotThere`."""
+    until = time.monotonic() + WAITED_FOR
+    row = ManagedImage.objects.filter(pk=image.pk)
+    while True:
+        ready_at, error = row.values_list("repository_ready_at", "repository_error").get()
+        if ready_at is not None:
+            return
+        if error or time.monotonic() > until:
+            raise RepositoryNotThere
+        check()
+        time.sleep(LOOK_SECONDS)
+
+
+def record_repository_failure(image: ManagedImage, error: RegistryError) -> None:
     """Keep the reason; only what time cannot heal ends the build that waits for the repository."""
     log.warning("The repository of %s is not ready: %s", image.name, error)
     with transaction.atomic():
         ManagedImage.objects.select_for_update().get(pk=image.pk)
-        ManagedImage.objects.filter(pk=image.pk).update(repository_error=str(error))
+        ManagedImage.objects.filter(pk=image.pk).update(
+            repository_error=str(error), repository_due_at=next_wake()
+        )
         if error.retryable:
             return
-        ended = Build.objects.filter(image=image, state=WorkState.QUEUED).fail(error)
-        if ended:
-            ManagedImage.objects.filter(pk=image.pk).update(
-                status=Status.FAILED, updated_at=timezone.now()
-            )
-            announce(ImageEvent.FAILED, [image.name], error=told(error))
+        # A worker may be at it: it has resolved what it was asked for, and pushed nothing yet.
+        build_outcome.fail_waiting(image, error, ACTIVE)
 
 
 def prepare_base_repository(base_image_id: int) -> None:
@@ -91,7 +117,7 @@ def prepare_base_repository(base_image_id: int) -> None:
             try:
                 make_repository(connection.control(), repository, ours=shared)
             except RegistryError as error:
-                base_repository_failed(base, error)
+                record_base_repository_failure(base, error)
                 return
             BaseImage.objects.filter(pk=base.pk).update(
                 repository=repository, repository_ready_at=timezone.now(), error_message=""
@@ -99,7 +125,7 @@ def prepare_base_repository(base_image_id: int) -> None:
     wake.send(wake.Task.IMPORT_BASE_IMAGE, base_image_id)
 
 
-def base_repository_failed(base: BaseImage, error: RegistryError) -> None:
+def record_base_repository_failure(base: BaseImage, error: RegistryError) -> None:
     log.warning("The repository of base image %s is not ready: %s", base, error)
     queued = BaseImage.objects.filter(pk=base.pk, state=WorkState.QUEUED)
     if error.retryable:
@@ -117,7 +143,8 @@ def make_repository(control: RepositoryControl, repository: str, *, ours: bool =
 def tidy_repository(image_id: int) -> None:
     """Let superseded builds' images expire, by what the registry really holds.
 
-    What fails is tried again by `tidy_due`. Nothing is asked of AWS while no build is superseded.
+    What fails is tried again by `tidy_due`. After a build, nothing is asked of AWS while none is superseded.
+    Twice a day the policy is put in any case: no documented action tells whether it is there.
     """
     with exclusive("image-repository", image_id):
         with transaction.atomic():
@@ -126,18 +153,33 @@ def tidy_repository(image_id: int) -> None:
             image = images.filter(pk=image_id, repository_ready_at__isnull=False).first()
             if image is None:
                 return
-            now = retention.standing(image)
-        if now.superseded:
+            now = retention.read_retention_state(image)
+        if now.superseded or image.repository_due_at < timezone.now():
             control, repository = connection.control(), repository_of(image)
             try:
-                going = retention.expiring(control.describe_images(repository), now)
+                present = control.describe_images(repository)
+                going = retention.choose_expired_tags(present, now)
                 control.put_lifecycle_policy(repository, going)
+            except RepositoryMissing as error:
+                note_missing(image, error)
+                return
             except RegistryError as error:
                 log.warning("The repository of %s cannot be tidied: %s", image.name, error)
                 return
+        KeptManifest.objects.filter(build__image=image, build__number__in=now.superseded).delete()
         ManagedImage.objects.filter(pk=image.pk).update(
             repository_due_at=timezone.now() + TIDY_INTERVAL
         )
+
+
+def note_missing(image: ManagedImage, error: RepositoryMissing) -> None:
+    """The repository of an image has gone: as the next look at the registry would find, and heal."""
+    log.warning("The repository of %s is gone: %s", image.name, error)
+    if image.current_build is not None:
+        drift.record_drift(image.current_build, [FindingCode.REPOSITORY_MISSING], [str(error)])
+    ManagedImage.objects.filter(pk=image.pk).update(
+        repository_due_at=timezone.now() + TIDY_INTERVAL
+    )
 
 
 def tidy_due() -> None:
@@ -160,7 +202,7 @@ def delete_repository(image_id: int) -> None:
     """
     with exclusive("image-repository", image_id):
         image = ManagedImage.objects.being_deleted().filter(pk=image_id).first()
-        if image is None or image.builds.filter(lease_expires_at__gt=timezone.now()).exists():
+        if image is None or is_being_pushed_to(image):
             return
         begun = ManagedImage.objects.being_deleted().filter(pk=image_id)
         if not begun.update(deletion_began_at=timezone.now()):
@@ -173,6 +215,13 @@ def delete_repository(image_id: int) -> None:
             return
         image.delete()
         log.info("The repository of %s is deleted.", image.name)
+
+
+def is_being_pushed_to(image: ManagedImage) -> bool:
+    """Whether a worker holds a lease under which it may push into the image's repository."""
+    now = timezone.now()
+    held = Attestation.objects.filter(build__image=image, lease_expires_at__gt=now)
+    return image.builds.filter(lease_expires_at__gt=now).exists() or held.exists()
 
 
 def delete_what_is_ours(control: RepositoryControl, image: ManagedImage) -> None:

@@ -25,38 +25,42 @@ _TAG = re.compile(r"build-([1-9][0-9]*)(?:-[a-z]+)?")
 
 
 @dataclass(frozen=True)
-class Standing:
+class RetentionState:
     """An image's builds as retention sees them, by number; `digests` are those of the kept builds."""
 
     superseded: frozenset[int]
     digests: frozenset[str]
 
 
-def standing(image: ManagedImage) -> Standing:
+# Of an image that had no build before.
+NOTHING = RetentionState(frozenset(), frozenset())
+
+
+def read_retention_state(image: ManagedImage) -> RetentionState:
     ended = image.builds.filter(state__in=ENDED).order_by("-number")
     kept = dict(kept_builds(image).values_list("number", "manifest_digest"))
     numbers = frozenset(ended.values_list("number", flat=True))
-    return Standing(numbers - kept.keys(), frozenset(kept.values()))
+    return RetentionState(numbers - kept.keys(), frozenset(kept.values()))
 
 
-def expiring(images: Sequence[ImageDetail], standing: Standing) -> list[str]:
+def choose_expired_tags(images: Sequence[ImageDetail], state: RetentionState) -> list[str]:
     """For each image of a repository that may go, one of its tags, the oldest build's first.
 
     An image stays that a kept build is, or that has any tag other than those of superseded builds: also
     one that we know nothing of.
     """
-    going = [image for image in images if may_go(image, standing)]
-    staying = [image for image in images if not may_go(image, standing)]
-    tags = [min(image.tags, key=by_number) for image in going]
+    going = [image for image in images if may_go(image, state)]
+    staying = [image for image in images if not may_go(image, state)]
+    tags = [min(image.tags, key=tag_order) for image in going]
     safe = [tag for tag in tags if not any(selects(tag, image.tags) for image in staying)]
-    return sorted(safe, key=by_number)
+    return sorted(safe, key=tag_order)
 
 
-def may_go(image: ImageDetail, standing: Standing) -> bool:
+def may_go(image: ImageDetail, state: RetentionState) -> bool:
     return (
         bool(image.tags)
-        and image.digest not in standing.digests
-        and all(build_number(tag) in standing.superseded for tag in image.tags)
+        and image.digest not in state.digests
+        and all(build_number(tag) in state.superseded for tag in image.tags)
     )
 
 
@@ -66,5 +70,5 @@ def build_number(tag: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def by_number(tag: str) -> tuple[int, str]:
+def tag_order(tag: str) -> tuple[int, str]:
     return build_number(tag) or 0, tag

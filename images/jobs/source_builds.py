@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,7 @@ from django.conf import settings
 from uv import find_uv_bin
 
 from images.building.cache import caches
-from images.building.commands import Deadline, TimedOut
+from images.building.commands import Deadline
 from images.building.containers import container as containers
 from images.building.containers import enter, index_proxy, inside, os_packages
 from images.building.containers.container import Container
@@ -31,24 +31,32 @@ from images.building.containers.sandbox import (
     CommandFailed,
     Results,
     Sandbox,
-    SandboxBroken,
 )
-from images.building.containers.wheel_builds import ENVIRONMENT, Prepared, WheelBuilds
+from images.building.containers.source_failures import (
+    failed_while_resolving,
+    translate_sandbox_errors,
+)
+from images.building.containers.wheel_builds import ENVIRONMENT, PreparedSource, WheelBuilds
 from images.building.downloads import index_client, kept_name
-from images.building.locks.annotations import ANNOTATED, dependencies_of, pins, with_annotations
+from images.building.locks.annotations import ANNOTATED, annotate_lock, dependencies_of, pins
 from images.building.locks.files import MAX_FILE_BYTES, Lock, LockedSource, LockedWheel
 from images.building.locks.hashes import keep_given_hashes
-from images.building.locks.indexes import forbidden, refuse_forbidden
+from images.building.locks.indexes import forbidden_library_error, refuse_forbidden
 from images.building.locks.pylock import parse_lock
 from images.building.locks.resolve import DEFAULT_TIMEOUT, resolve
 from images.building.locks.sandboxed import lock_of_files
 from images.building.locks.target import Target
-from images.building.locks.uv import compiling, preferences, requirements_text, resolver_error
+from images.building.locks.uv import (
+    compile_arguments,
+    preferences,
+    requirements_text,
+    resolver_error,
+)
 from images.errors import NoWheel, SourceBuildFailed, SourceBuildsUnavailable
 from images.indexes import Indexes
 from images.jobs import built_wheels
+from images.jobs.base_files import hold_files
 from images.models import BaseImage, Build, BuiltWheel
-from images.registry import connection
 from images.requirements import OSPackage, PipRequirement
 
 GIVEN, OUT = PurePosixPath(enter.GIVEN), PurePosixPath(enter.OUT)
@@ -59,24 +67,6 @@ MAX_TEXT_BYTES = 16 << 20
 MAX_DEPTH = 4
 
 
-@contextmanager
-def as_errors() -> Iterator[None]:
-    """Turn the end of a sandbox from outside into an error of a build."""
-    try:
-        yield
-    except TimedOut as error:
-        raise SourceBuildFailed(
-            f"Building from source took longer than {settings.SOURCE_BUILD_SECONDS} seconds.",
-            hint="Choose a version that has a wheel, or ask an operator for more time "
-            "(RI_SOURCE_BUILD_SECONDS).",
-        ) from error
-    except SandboxBroken as error:
-        raise SourceBuildsUnavailable(
-            f"The builds worker cannot make a sandbox: {error}",
-            hint="An operator should look at it; `manage.py doctor` tries it.",
-        ) from error
-
-
 @dataclass
 class SourceBuilds:
     """The source builds of one image build. What they run upon is unpacked when it is first needed."""
@@ -84,9 +74,11 @@ class SourceBuilds:
     base: BaseImage
     packages: Sequence[OSPackage]
     work: Path
+    # What keeps the base image's files there until the build has ended.
+    held: ExitStack
     log: Callable[[str], None]
     check: Callable[[], None]
-    indexes: Indexes = field(default_factory=Indexes.configured)
+    indexes: Indexes = field(default_factory=Indexes.from_settings)
     # Whose the wheels are that it makes; alterations that are only looked at make none.
     build_of_origin: Build | None = None
     # How many builds this one is for the sake of, and whose files it runs upon then.
@@ -95,10 +87,16 @@ class SourceBuilds:
 
     # --- resolve ---------------------------------------------------------------------------------------
 
-    @as_errors()
-    def lock(self, requirements: Sequence[PipRequirement], *, complete: bool = False) -> Lock:
+    @translate_sandbox_errors()
+    def lock(
+        self,
+        requirements: Sequence[PipRequirement],
+        *,
+        complete: bool = False,
+        prereleases: bool = False,
+    ) -> Lock:
         """Lock requirements, source distributions included. Raises as `images.building.locks.resolve`."""
-        target = Target(self.base.python_version)
+        target = Target(self.base.python_version, self.base.platform)
         placed = [self.indexes.place(item) for item in requirements]
         asked_of = {item.normalized_name: item.index for item in placed if item.index}
         given = {"requirements.in": requirements_text(placed)}
@@ -106,40 +104,53 @@ class SourceBuilds:
             given["pylock.toml"] = preferences(dict(self.base.libraries))
         self.log("Resolving in the base image, source distributions included")
         door = index_proxy.IndexDoor(self.indexes, asked_of)
-        command = compiling(
+        command = compile_arguments(
             target,
             self.base.interpreter,
             GIVEN / "requirements.in",
             OUT / "pylock.toml",
             complete=complete,
+            prereleases=prereleases,
         )
         try:
             made = self.compile([*command, "--quiet"], given, door, "pylock.toml")
         except CommandFailed as error:
-            raise resolver_error("\n".join(error.said), target) from error
+            failed = failed_while_resolving(error.said, self.os_family)
+            raise failed or resolver_error("\n".join(error.said), target) from error
         # Of what was written where build code runs, only which of the index's files it names counts.
         files = door.files_named_in(made)
         with index_client(self.indexes) as client:
             lock = lock_of_files(files, requirements, target, client, self.check)
         text = keep_given_hashes(lock.text, requirements)
-        dependencies = self.dependencies(target, text, given["requirements.in"], asked_of)
+        dependencies = self.dependencies(
+            target, text, given["requirements.in"], asked_of, prereleases=prereleases
+        )
         origins = {file.name: door.index_of(file.name) for file in files}
-        return parse_lock(with_annotations(text, dependencies, origins), target, allow_source=True)
+        yanked = {file.name: file.yanked for file in files if file.yanked is not None}
+        annotated = annotate_lock(text, dependencies, origins, yanked)
+        return parse_lock(annotated, target, allow_source=True)
 
     def dependencies(
-        self, target: Target, lock: str, requirements: str, asked_of: Mapping[str, str]
+        self,
+        target: Target,
+        lock: str,
+        requirements: str,
+        asked_of: Mapping[str, str],
+        *,
+        prereleases: bool,
     ) -> dict[str, list[str]]:
         """The dependencies between the libraries of a lock; empty if uv does not give them.
 
         Asked in a new sandbox, so uv reads what the libraries depend on once more.
         """
         given = {"requirements.in": requirements, "annotated.txt": pins(lock)}
-        command = compiling(
+        command = compile_arguments(
             target,
             self.base.interpreter,
             GIVEN / "requirements.in",
             OUT / "annotated.txt",
             ANNOTATED,
+            prereleases=prereleases,
         )
         door = index_proxy.IndexDoor(self.indexes, asked_of)
         try:
@@ -173,7 +184,7 @@ class SourceBuilds:
         except CommandFailed as error:
             # What was asked for in vain is a better reason than what failed for want of it.
             for name in sorted(door.refused):
-                raise forbidden(name) from error
+                raise forbidden_library_error(name) from error
             raise
         finally:
             door.close()
@@ -184,13 +195,13 @@ class SourceBuilds:
             given=given,
             uv=Path(find_uv_bin()),
             environment={**ENVIRONMENT, **index_proxy.environment(self.indexes)},
-            serving=door.answering,
+            serving=door.serve_requests,
             port=index_proxy.PORT,
         )
 
     # --- build -----------------------------------------------------------------------------------------
 
-    @as_errors()
+    @translate_sandbox_errors()
     def with_built_wheels(
         self, lock: Lock, *, anew: bool = False, prefer: Collection[str] = ()
     ) -> Lock:
@@ -214,16 +225,16 @@ class SourceBuilds:
     ) -> LockedWheel:
         builds = self.wheel_builds
         source_key = builds.source_key(source)
-        known = None if anew else built_wheels.of_source(source_key, prefer)
+        known = None if anew else built_wheels.find_by_source(source_key, prefer)
         if known is None:
             prepared = builds.prepare(source, built_wheels.asked_before)
-            known = None if anew else built_wheels.of_inputs(prepared.key)
+            known = None if anew else built_wheels.find_by_inputs(prepared.key)
             if known is None:
                 return locked_wheel(source, self.build(source, prepared, source_key))
         self.log(f"{known.filename} was built of {source.filename} before")
         return locked_wheel(source, known)
 
-    def build(self, source: LockedSource, prepared: Prepared, source_key: str) -> BuiltWheel:
+    def build(self, source: LockedSource, prepared: PreparedSource, source_key: str) -> BuiltWheel:
         needs = [f"{wheel.name} {wheel.version}" for wheel in prepared.environment]
         self.log(
             f"Building {source.filename} in the base image, with {', '.join(needs) or 'nothing'}"
@@ -246,20 +257,26 @@ class SourceBuilds:
             locking=self.build_wheels,
             indexes=self.indexes,
             work=self.work / "sources",
+            os_family=self.os_family,
         )
+
+    @property
+    def os_family(self) -> str:
+        """The name of the family of the base's operating system, empty if it has none of them."""
+        return family.name if (family := self.base.packages_by) else ""
 
     def build_wheels(self, wanted: Sequence[PipRequirement]) -> Sequence[LockedWheel]:
         """The wheels that a build needs, locked without running their code, unless one must be built."""
         try:
             lock = resolve(
                 wanted,
-                Target(self.base.python_version),
+                Target(self.base.python_version, self.base.platform),
                 preinstalled={},
                 log=lambda line: None,
                 check=self.check,
                 indexes=self.indexes,
                 # Whatever a source asks for, and that in turn: it is within the time that all have.
-                timeout=min(DEFAULT_TIMEOUT, self.box().deadline.left()),
+                timeout=min(DEFAULT_TIMEOUT, self.box().deadline.seconds_left()),
             )
         except NoWheel as error:
             if self.depth == MAX_DEPTH:
@@ -287,24 +304,17 @@ class SourceBuilds:
         """The base image's files, with the OS packages of the spec, which may be compilers."""
         if refusal := containers.confinement_problem():
             raise SourceBuildsUnavailable(refusal, hint="Choose a version that has a wheel.")
-        folder = self.work / "unpacked"
+        folder, budget = self.work / "unpacked", os_packages.budget()
         folder.mkdir()
-        with connection.registry_client() as client:
-            layout = containers.base_layout(
-                client,
-                self.base.repository,
-                self.base.manifest_digest,
-                self.work / "base",
-                self.check,
-            )
-        with os_packages.in_time() as deadline:
-            made = Container(layout, folder, os_packages.budget(), deadline, self.log, self.check)
+        with os_packages.time_limit() as deadline:
+            lowers = self.held.enter_context(hold_files(self.base, budget, deadline, self.check))
+            made = Container(lowers, folder, budget, deadline, self.log, self.check)
             if self.packages:
                 os_packages.install_in(
-                    made, self.packages, os_packages.known(self.base.packages_by)
+                    made, self.packages, os_packages.require_family(self.base.packages_by)
                 )
-        return made.changed(
-            deadline=Deadline(settings.SOURCE_BUILD_SECONDS), budget=Budget.configured()
+        return made.make_sandbox(
+            deadline=Deadline(settings.SOURCE_BUILD_SECONDS), budget=Budget.from_settings()
         )
 
 

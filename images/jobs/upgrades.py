@@ -8,8 +8,6 @@ what is trusted no more (`Build.renewal`).
 
 from __future__ import annotations
 
-import time
-
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
@@ -60,7 +58,7 @@ def dispatch() -> int:
 
 
 def there_is_room() -> bool:
-    upgrades = Build.objects.active().filter(reason__in=OF_THE_PLATFORM)
+    upgrades = Build.objects.active().of_the_platform()
     # What waits for something else than a builder, or in the lane of builds from source, may wait long.
     waiting = Lane.BUILDS.among(Build.objects.startable()).filter(state=WorkState.QUEUED)
     others = waiting.exclude(reason__in=OF_THE_PLATFORM)
@@ -96,11 +94,9 @@ def begin_next() -> bool:
     return True
 
 
-def after_build(build: Build, seconds: float) -> None:
-    """Go on with the next upgrade after one has ended, at the rate that the registry allows.
-
-    ECR takes ten manifests a second (PutImage); this chain gives way to others before that.
+def after_build(build: Build) -> None:
+    """Go on with the next upgrade after one has ended. Their manifests keep to a pace
+    (`images.jobs.put_pace`).
     """
     if build.reason in OF_THE_PLATFORM:
-        time.sleep(max(0.0, settings.UPGRADES_AT_ONCE / settings.UPGRADES_PER_SECOND - seconds))
         dispatch()

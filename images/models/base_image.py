@@ -11,6 +11,10 @@ from images.models.base_source import Kind
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.os_families import OSFamily, family_of
 
+MUSL = "musl"
+# Of an image that does not tell its C library: what most wheels on PyPI need at most.
+ASSUMED_PLATFORM = "x86_64-manylinux_2_28"
+
 
 class ImageType(models.TextChoices):
     """The use case that a base image is made for."""
@@ -29,6 +33,7 @@ class PythonVersion(models.TextChoices):
     V3_11 = "3.11", "3.11"
     V3_12 = "3.12", "3.12"
     V3_13 = "3.13", "3.13"
+    V3_14 = "3.14", "3.14"
 
     @staticmethod
     def newest_first(versions: Iterable[str]) -> list[str]:
@@ -84,6 +89,16 @@ class BaseImage(Lease):
     # os-release's ID, and the packages by the package system's own list, as `[name, version]`.
     os_id = models.CharField(max_length=40, blank=True)
     os_packages = models.JSONField(default=list, blank=True)
+    # glibc with its version as `2.36`, or musl with its as `1.2.5`, and the machine as `uname -m` says; empty
+    # where the image does not tell, or was imported before it was asked.
+    libc = models.CharField(max_length=8, blank=True)
+    libc_version = models.CharField(max_length=16, blank=True)
+    machine = models.CharField(max_length=16, blank=True)
+    # os-release's VERSION_CODENAME, else its VERSION_ID.
+    os_version = models.CharField(max_length=40, blank=True)
+    # The native libraries that it provides, `NativeReport.pack` (images/building/native/report.py); empty
+    # for bases of before it was kept.
+    native = models.BinaryField(default=bytes, blank=True)
 
     objects = BaseImageQuerySet.as_manager()
 
@@ -123,6 +138,28 @@ class BaseImage(Lease):
     def packages_by(self) -> OSFamily | None:
         """The family of its operating system, if its packages can be installed here."""
         return family_of(self.os_family, [self.os_id])
+
+    @property
+    def platform(self) -> str:
+        """The platform that its wheels are made for, as `images.building.locks.target.Target` takes it."""
+        if not self.libc:
+            return ASSUMED_PLATFORM
+        family = "musllinux" if self.libc == MUSL else "manylinux"
+        major, minor = self.libc_version.split(".")[:2]
+        return f"{self.machine}-{family}_{major}_{minor}"
+
+    @property
+    def libc_and_version(self) -> str:
+        return f"{self.libc} {self.libc_version}".strip()
+
+    @property
+    def libc_described(self) -> str:
+        """Its C library as pages name it, with what that means for wheels."""
+        if not self.libc:
+            return "C library not known; taken for glibc 2.28"
+        if self.libc == MUSL:
+            return f"{self.libc_and_version}: takes musllinux wheels, no manylinux ones"
+        return self.libc_and_version
 
     @property
     def tag(self) -> str:

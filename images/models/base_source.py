@@ -33,8 +33,12 @@ class Kind:
 
 REGISTRY = Kind("registry", "REFERENCE", "for example python:3.11-slim")
 LAYOUT = Kind("layout", "PATH", "an OCI image layout, folder or tar", is_file=True)
-ROOTFS = Kind("rootfs", "PATH", "a root file system as a tar", is_file=True)
-SUITE = Kind("suite", "NAME", "a Debian suite: bookworm, trixie, …")
+ROOTFS = Kind("rootfs", "PATH", "a root file system as a tar, also .gz, .xz or .zst", is_file=True)
+SUITE = Kind(
+    "suite",
+    "NAME",
+    "a suite of Debian or Ubuntu: bookworm, noble, …, with ,without-pip or ,as-root behind it",
+)
 # It builds on the current base image of the use case `all`.
 CATALOGUE = Kind("catalogue", "USE_CASE", "a use case of the catalogue", is_imported=False)
 KINDS = {kind.word: kind for kind in (REGISTRY, LAYOUT, ROOTFS, SUITE, CATALOGUE)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from images.models.base_image import BaseImage
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
@@ -29,6 +31,7 @@ class BuildPhase(models.TextChoices):
     LAYERS = "layers", "Layers"
     PUSH = "push", "Push"
     VERIFY = "verify", "Verify"
+    IMPORTS = "imports", "Imports"
 
 
 class BuildReason(models.TextChoices):
@@ -40,10 +43,13 @@ class BuildReason(models.TextChoices):
     ROLL_BACK = "roll_back", "Rolled back"
     UPGRADE = "upgrade", "Base image upgraded"
     RENEW = "renew", "Built from source anew"
+    ADOPT = "adopt", "Adopted from the registry"
 
 
 # Builds that the platform begins by itself: those of people go before them.
 OF_THE_PLATFORM = (BuildReason.UPGRADE, BuildReason.RENEW)
+# A repository that takes longer to be made than this is waited for by no worker.
+MADE_WITHIN = timedelta(seconds=10)
 
 
 class BuildQuerySet(LeaseQuerySet["Build"]):
@@ -56,20 +62,30 @@ class BuildQuerySet(LeaseQuerySet["Build"]):
         wanted = number_of(number, 31)
         return None if wanted is None else self.filter(number=wanted).first()
 
+    def of_the_platform(self) -> BuildQuerySet:
+        """Those that the platform began by itself."""
+        return self.filter(reason__in=OF_THE_PLATFORM)
+
     def startable(self) -> BuildQuerySet:
-        """Claimable builds whose repository and base image are there."""
-        return self.claimable().filter(
-            image__removed_at__isnull=True,
-            image__repository_ready_at__isnull=False,
-            base_image__state=WorkState.SUCCEEDED,
+        """Claimable builds whose base image is there, and whose repository is, or is being made."""
+        there = Q(image__repository_ready_at__isnull=False)
+        coming = Q(image__repository_error="", created_at__gt=timezone.now() - MADE_WITHIN)
+        # The indexes of these are found by `active`.
+        return (
+            self.active()
+            .claimable()
+            .filter(
+                there | coming,
+                Q(not_before=None) | Q(not_before__lte=timezone.now()),
+                image__removed_at__isnull=True,
+                base_image__state=WorkState.SUCCEEDED,
+            )
         )
 
 
 class Build(Lease):
     """One attempt. Its number counts within the image; `build-<number>` is the tag it pushes.
-
-    `timings` maps a phase to `{"started_at": RFC 3339, "seconds": float | null}`; null while it runs.
-    """
+    `timings` maps a phase to `{"started_at": RFC 3339, "seconds": float | null}`; null while it runs."""
 
     image = models.ForeignKey(ManagedImage, models.CASCADE, related_name="builds")
     number = models.PositiveIntegerField()
@@ -83,8 +99,11 @@ class Build(Lease):
         RequirementFiles, models.RESTRICT, null=True, blank=True, related_name="builds"
     )
     requested_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    # The image's when this was asked for: an annotation of what is pushed, so a roll-back pushes the same.
+    description = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
-
+    failed_attempts = models.JSONField(default=list, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
     phase = models.CharField(max_length=16, choices=BuildPhase.choices, blank=True)
     timings = models.JSONField(default=dict, blank=True)
     lock = models.TextField(blank=True)
@@ -93,6 +112,9 @@ class Build(Lease):
     size_bytes = models.BigIntegerField(default=0)
     pushed_bytes = models.BigIntegerField(default=0)
     library_count = models.PositiveIntegerField(default=0)
+    # Native libraries that its image needs and does not have: of each the fields of `MissingLibrary`
+    # (images/building/native/linking.py).
+    missing_libraries = models.JSONField(default=list, blank=True)
     # Why its image is to be made anew by the platform, as a sentence; empty if it is not.
     renewal = models.CharField(max_length=300, blank=True)
 
@@ -123,6 +145,18 @@ class Build(Lease):
                 fields=["state", "lease_expires_at"],
                 condition=Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
                 name="build_due",
+            ),
+            # Whose turn it is (`images.queries.fair_queue`): who has something, and the oldest of it.
+            models.Index(
+                fields=["requested_by", "created_at", "id"],
+                condition=Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
+                name="build_by_user",
+            ),
+            # The images that have one configuration (`images.jobs.known_layers`).
+            models.Index(
+                fields=["config_digest"],
+                condition=Q(state=WorkState.SUCCEEDED),
+                name="build_by_config",
             ),
             # Whom the workers served within the hour (`images.queries.fair_queue`).
             models.Index(fields=["started_at"], name="build_started"),
@@ -182,6 +216,8 @@ class InstalledLibrary(models.Model):
         related_name="installed",
         db_index=False,
     )
+    # What whoever uses it should know of it, as sentences: a yanked release, files that are another's.
+    notes = models.JSONField(default=list, blank=True)
 
     objects = InstalledLibraryQuerySet.as_manager()
 
@@ -230,9 +266,14 @@ class CachedLayer(models.Model):
     diff_id = models.CharField(max_length=71)
     size_bytes = models.BigIntegerField()
     title = models.CharField(max_length=255)
-    # What is in it, `LayerPaths.packed` (images/building/layers/paths.py). Empty for layers of OS packages,
+    # What is in it, `LayerPaths.pack` (images/building/layers/paths.py). Empty for layers of OS packages,
     # and for those of before it was kept, which are made again.
     paths = models.BinaryField(default=bytes, blank=True)
+    # What each build that has it tells of it, `images.building.layers.notes.as_json`.
+    notes = models.JSONField(default=list, blank=True)
+    # Which native libraries it has and needs, `NativeReport.pack` (images/building/native/report.py).
+    # Empty for layers of before it was kept; those of wheels are made again.
+    native = models.BinaryField(default=bytes, blank=True)
     # Of a layer of OS packages: all packages in the image, as `[name, version]`.
     os_packages = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -22,3 +22,8 @@ class AwsContact(models.Model):
 
     def __str__(self) -> str:
         return self.get_identity_display()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether its last attempt succeeded; False for a row of an identity that was never tried."""
+        return bool(self.tried_at) and not self.problem

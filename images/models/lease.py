@@ -68,6 +68,10 @@ def end_columns(state: WorkState, error: DomainError | None = None) -> dict[str,
     }
 
 
+class HandOver(LeaseLost):
+    """This worker must stop, and another is to go on with its work: it is told so by `Lease.hand_over`."""
+
+
 class LeaseQuerySet(models.QuerySet[M], Generic[M]):
     def active(self) -> Self:
         """Queued or running."""
@@ -108,6 +112,8 @@ class LeaseQuerySet(models.QuerySet[M], Generic[M]):
                 state=WorkState.RUNNING,
                 lease_token=F("lease_token") + 1,
                 lease_expires_at=now + timedelta(seconds=seconds),
+                # Should this worker die, the first sweep after its lease wakes another.
+                due_at=now,
                 started_at=now,
                 attempts=F("attempts") + 1,
             )
@@ -148,6 +154,18 @@ class Lease(models.Model):
     def fail(self, error: DomainError, **columns: Any) -> None:
         """End the work with an error. Raises `LeaseLost`."""
         self.write(**end_columns(WorkState.FAILED, error), **columns)
+
+    def hand_over(self, *, counted: bool) -> None:
+        """Give the work back for another worker, at once. Raises `LeaseLost`.
+
+        `counted`: it was an attempt, of which there are only so many.
+        """
+        self.write(
+            state=WorkState.QUEUED,
+            lease_expires_at=None,
+            due_at=timezone.now(),
+            attempts=self.attempts if counted else max(0, self.attempts - 1),
+        )
 
     def renew(self, seconds: float) -> None:
         """Hold the lease for `seconds` more. Raises `LeaseLost`."""

@@ -6,6 +6,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -17,6 +18,7 @@ from images.models.base_image import ImageType, PythonVersion
 from images.models.lease import next_wake
 from images.spec import ImageSpec
 from ri_platform.errors import NotFound
+from ri_platform.text import one_line
 from workspaces.models import User, Workspace
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from images.models.alteration import Alteration
     from images.models.build import Build
     from images.models.ml_model import Assignment
+    from images.models.moving_tag import MovingTag
     from images.models.requirement_files import RequirementFiles
 
 NAME_PATTERN = r"^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*$"
@@ -36,12 +39,26 @@ NAME_RULE = (
 name_validator = RegexValidator(NAME_PATTERN.replace("$", r"\Z"), NAME_RULE)
 
 
+# What lists of images are sorted by beside the name, which decides among equals.
+SORT_COLUMNS = (
+    "status", "python_version", "size_bytes", "library_count", "created_at", "updated_at",
+)  # fmt: skip
+
+
 class Status(models.TextChoices):
     BUILDING_FIRST_TIME = "BUILDING_FIRST_TIME", "Building"
     REBUILDING = "REBUILDING", "Rebuilding"
     READY = "READY", "Ready"
     FAILED = "FAILED", "Failed"
     OUTDATED = "OUTDATED", "Outdated"
+
+
+class ImportPolicy(models.TextChoices):
+    """What becomes of an image whose libraries cannot be imported (docs/decisions/0017)."""
+
+    WARN = "warn", "Tell it once the image is ready"
+    REFUSE = "refuse", "Fail the build"
+    OFF = "off", "Do not try the imports"
 
 
 class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
@@ -84,11 +101,13 @@ class ManagedImageQuerySet(models.QuerySet["ManagedImage"]):
 
 
 class ManagedImage(models.Model):
-    """A managed image. Six columns hold its `spec`: validated at the edge, never parsed from text again."""
+    """A managed image. Seven columns hold its `spec`: validated at the edge, never parsed from text again."""
 
     audit_type: ClassVar[str] = "managed_image"
 
     name = models.CharField(max_length=128, unique=True, validators=[name_validator])
+    # For people; no part of what is built from its spec.
+    description = models.CharField(max_length=500, blank=True, validators=[one_line])
     image_type = models.CharField(max_length=16, choices=ImageType.choices, default=ImageType.ALL)
     python_version = models.CharField(max_length=8, choices=PythonVersion.choices)
     pip_requirements = models.JSONField(default=list, blank=True)
@@ -97,12 +116,22 @@ class ManagedImage(models.Model):
     allow_source = models.BooleanField(default=False)
     # Names of explicit indexes from which any of its libraries may come.
     indexes = models.JSONField(default=list, blank=True)
+    # Pre-releases of any of its libraries count as releases.
+    allow_prereleases = models.BooleanField(default=False)
+    # What a container of it starts with, `images.run_time.settings.RunTime`.
+    run_time = models.JSONField(default=dict, blank=True)
     status = models.CharField(
         max_length=24, choices=Status.choices, default=Status.BUILDING_FIRST_TIME, db_index=True
     )
+    # Empty: as the installation has it (RI_IMPORT_CHECK).
+    import_policy = models.CharField(max_length=8, choices=ImportPolicy.choices, blank=True)
     current_build = models.ForeignKey(
         "images.Build", models.RESTRICT, null=True, blank=True, related_name="+"
     )
+    # Both are the current build's, here so that indexes have the images by them; 0 without one. A trigger
+    # writes them with `current_build`, whichever version of the platform sets it.
+    size_bytes = models.BigIntegerField(db_default=0)
+    library_count = models.PositiveIntegerField(db_default=0)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created_in = models.ForeignKey(
         Workspace, models.SET_NULL, null=True, blank=True, related_name="+"
@@ -116,6 +145,10 @@ class ManagedImage(models.Model):
 
     repository_ready_at = models.DateTimeField(null=True, blank=True)
     repository_error = models.TextField(blank=True)
+    # Repositories of before there were channels let no tag move.
+    tags_may_move = models.BooleanField(default=False)
+    # When its name was entered in the registry's own list of names (`images.verification.names`).
+    entered_at = models.DateTimeField(null=True, blank=True)
     # When the sweeper wakes the registry worker for this image again, if its repository is due.
     repository_due_at = models.DateTimeField(default=next_wake)
     removed_at = models.DateTimeField(null=True, blank=True)
@@ -129,6 +162,7 @@ class ManagedImage(models.Model):
 
     assignments: RelatedManager[Assignment]
     alterations: RelatedManager[Alteration]
+    moving_tags: RelatedManager[MovingTag]
 
     objects = ManagedImageQuerySet.as_manager()
 
@@ -141,6 +175,10 @@ class ManagedImage(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=Status.values), name="managed_image_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(import_policy__in=["", *ImportPolicy.values]),
+                name="managed_image_import_policy_is_known",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=[Status.READY, Status.REBUILDING, Status.OUTDATED])
@@ -160,6 +198,31 @@ class ManagedImage(models.Model):
                 ),
                 name="managed_image_removed_is_due_for_deletion",
             ),
+        ]
+        indexes = [
+            # Whose repository is made next (`images.jobs.repository_turns`), and whose were within the hour.
+            models.Index(
+                fields=["created_by", "id"],
+                condition=Q(repository_ready_at=None, removed_at=None),
+                name="managed_image_unprepared",
+            ),
+            models.Index(fields=["repository_ready_at"], name="managed_image_prepared"),
+            # The orders of the pane, each read from wherever a page begins (images/queries/pages.py).
+            *(
+                models.Index(
+                    fields=[column, "name"],
+                    condition=Q(removed_at__isnull=True),
+                    name=f"image_by_{column}",
+                )
+                for column in SORT_COLUMNS
+            ),
+            models.Index(
+                fields=["removed_at"],
+                condition=Q(removed_at__isnull=False),
+                name="image_removed",
+            ),
+            # Parts of names, by their trigrams.
+            GinIndex(fields=["name"], opclasses=["gin_trgm_ops"], name="image_by_part_of_name"),
         ]
 
     def __str__(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from images.models.lease import Lease, LeaseQuerySet, lease_constraints
+from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from workspaces.models import User
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ class ImageEvent(models.TextChoices):
     REMOVED = "image.removed", "Removed"
     RESTORED = "image.restored", "Restored"
     OUTDATED = "image.outdated", "Outdated"
+    DRIFTED = "image.drifted", "Not in the registry as recorded"
+    HEALED = "image.healed", "In the registry again"
+    IMPORT_CHECKED = "image.import_checked", "Imports tried"
 
 
 class Webhook(models.Model):
@@ -80,3 +84,8 @@ class Delivery(Lease):
 
     def __str__(self) -> str:
         return f"{self.event} to {self.webhook}"
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """When it is sent again; None if it was not sent yet, is under way, or has ended."""
+        return self.due_at if self.state == WorkState.QUEUED and self.attempts else None

@@ -1,8 +1,11 @@
-"""Alterations: propose another spec for an image, and build it."""
+"""Operations on alterations: propose another spec for an image, and build it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import transaction
+from django.utils import timezone
 
 from images import wake
 from images.models import (
@@ -13,14 +16,15 @@ from images.models import (
     ManagedImage,
     RequirementFiles,
 )
-from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations.base_images import base_image_for
 from images.operations.builds import lock_idle, new_build, set_spec
 from images.operations.images import refuse_unavailable
 from images.queries.capabilities import require_enabled
 from images.queries.fair_queue import refuse_too_many
+from images.queries.missing_libraries import missing_natives, packages_to_add
 from images.requirement_files import Supplied
+from images.requirements import OSPackage, PipRequirement
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid, NotFound
 from ri_platform.numbers import number_of
@@ -43,6 +47,8 @@ def propose_alteration(
     """
     require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
+    lock = lock_that_stays(image, wanted)
+    resolved = {"state": WorkState.SUCCEEDED, "finished_at": timezone.now()} if lock else {}
     with transaction.atomic():
         refuse_too_many(actor.user, wanted)
         alteration = Alteration.objects.create(
@@ -51,10 +57,69 @@ def propose_alteration(
             spec=wanted,
             requirement_files=RequirementFiles.objects.keep(image, supplied),
             requested_by=actor.user,
+            lock=lock,
+            **resolved,
         )
         record_about("image.alteration_proposed", actor, image, workspace, wanted=wanted.summary())
-        wake.after_commit(wake.RESOLVE[Lane.of(wanted)], alteration.pk)
+        if not lock:
+            wake.after_commit(wake.task_of(alteration), alteration.pk)
     return alteration
+
+
+def propose_missing_packages(
+    actor: Actor, image: ManagedImage, *, workspace: Workspace | None = None
+) -> Alteration:
+    """Propose the image's spec with the OS packages that have the native libraries it lacks.
+
+    Raises `Invalid` if no such package is known, and as `propose_alteration`.
+    """
+    require(actor, Action.ALTER_IMAGE, image)
+    spec, files = image.spec, image.requirement_files
+    present = {package.name for package in spec.os_packages}
+    missing = packages_to_add(missing_natives(image.current_build))
+    added = tuple(OSPackage(name) for name in missing if name not in present)
+    if not added:
+        raise Invalid(
+            f"No OS package is known that {image.name} lacks.",
+            hint="Look at its page again; its build may be another one by now.",
+        )
+    return propose_alteration(
+        actor,
+        image,
+        replace(spec, os_packages=(*spec.os_packages, *added)),
+        workspace=workspace,
+        supplied=files.supplied if files else None,
+    )
+
+
+def propose_library(
+    actor: Actor,
+    image: ManagedImage,
+    library: PipRequirement,
+    *,
+    workspace: Workspace | None = None,
+) -> Alteration:
+    """Propose the image's spec with one more library, or with other versions of one that it asks for.
+
+    Raises `Invalid` for an image of a lock, which names all its libraries, and as `propose_alteration`.
+    """
+    require(actor, Action.ALTER_IMAGE, image)
+    spec, files = image.spec, image.requirement_files
+    if spec.is_locked:
+        raise Invalid(
+            f"{image.name} is built from a complete lock, which leaves no library to add.",
+            hint=f"Add {library} where the lock is made, and alter the image with the new lock.",
+        )
+    others = (
+        item for item in spec.pip_requirements if item.normalized_name != library.normalized_name
+    )
+    return propose_alteration(
+        actor,
+        image,
+        replace(spec, pip_requirements=(*others, library)),
+        workspace=workspace,
+        supplied=files.supplied if files else None,
+    )
 
 
 def alteration_of(image: ManagedImage, alteration_id: int) -> Alteration:
@@ -114,7 +179,20 @@ def alter_image_unseen(
     base = base_for_alteration(image, wanted)
     with transaction.atomic():
         files = RequirementFiles.objects.keep(image, supplied)
-        return build_spec(actor, image, wanted, base, workspace, files=files)
+        lock = lock_that_stays(image, wanted)
+        return build_spec(actor, image, wanted, base, workspace, files=files, lock=lock)
+
+
+def lock_that_stays(image: ManagedImage, wanted: ImageSpec) -> str:
+    """The current build's lock, if only run-time settings change; else empty.
+
+    A library that is no longer trusted is a reason to resolve again.
+    """
+    current = image.current_build
+    if current is None or current.renewal:
+        return ""
+    same = wanted.same_content(image.spec) and wanted.same_content(current.spec)
+    return current.lock if same else ""
 
 
 def base_for_alteration(image: ManagedImage, wanted: ImageSpec) -> BaseImage:

@@ -1,4 +1,4 @@
-"""Base images: import one, retire one, and choose the one that a new build stands on."""
+"""Operations on base images: import, retire, and the choice of one for a new build."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def base_image_for(image_type: str, python_version: str) -> BaseImage:
     candidates = BaseImage.objects.filter(image_type=image_type, python_version=python_version)
     base = candidates.current().first() or candidates.active().order_by("-created_at").first()
     if base is None:
+        python = f" with Python {python_version}" if python_version else ""
         raise Invalid(
-            f"The platform provides no base image of type {image_type} "
-            f"with Python {python_version}.",
+            f"The platform provides no base image of type {image_type}{python}.",
             hint="Choose another image type or Python version.",
             field="python_version",
         )

@@ -1,4 +1,4 @@
-"""What people do with an image that exists: rebuild, alter, roll back, cancel.
+"""Operations on an existing image: rebuild, alter, roll back, cancel.
 
 As in `images.operations.images`, each verb is one function: access, lock, change, audit, one transaction.
 """
@@ -81,7 +81,7 @@ def roll_back_image(
         set_spec(locked, target.spec)
         build = new_build(
             locked, target.base_image, BuildReason.ROLL_BACK, actor,
-            files=target.requirement_files, lock=target.lock,
+            files=target.requirement_files, lock=target.lock, description=target.description,
         )  # fmt: skip
         record_about(
             "image.rolled_back", actor, locked, workspace, build=build.number, to=target.number
@@ -89,10 +89,17 @@ def roll_back_image(
     return build
 
 
-def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | None = None) -> Build:
+def cancel_build(
+    actor: Actor,
+    image: ManagedImage,
+    *,
+    number: int | None = None,
+    workspace: Workspace | None = None,
+) -> Build:
     """Stop an image's active build; its worker notices within two seconds.
 
-    The image falls back to its current build, if it has one. Raises `Conflict` if nothing is active.
+    The image falls back to its current build, if it has one. Raises `Conflict` if nothing is active, or
+    another build than the one of this `number`.
     """
     require(actor, Action.CANCEL_BUILD, image)
     require_enabled()
@@ -101,6 +108,8 @@ def cancel_build(actor: Actor, image: ManagedImage, *, workspace: Workspace | No
         build = locked.builds.active().first()
         if build is None:
             raise Conflict(f"No build of {locked.name} is under way.")
+        if number not in (None, build.number):
+            raise Conflict(f"Build {number} of {locked.name} has ended already.")
         now = timezone.now()
         build.state, build.finished_at = WorkState.CANCELLED, now
         build.save(update_fields=["state", "finished_at"])
@@ -138,10 +147,11 @@ def new_build(
     *,
     files: RequirementFiles | None,
     lock: str = "",
+    description: str | None = None,
 ) -> Build:
     """Queue the next build of a locked image; with a `lock`, just that is built. Raises `TooManyBuilds`.
 
-    `files` are those that its spec was read from.
+    `files` are those that its spec was read from. `description` is the image's own unless given.
     """
     if actor is not None:
         refuse_too_many(actor.user, image.spec)
@@ -155,6 +165,7 @@ def new_build(
         lock=lock,
         reason=reason,
         requested_by=actor.user if actor else None,
+        description=image.description if description is None else description,
     )
     image.status = Status.REBUILDING if image.current_build_id else Status.BUILDING_FIRST_TIME
     image.repository_error = ""

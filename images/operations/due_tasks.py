@@ -1,4 +1,4 @@
-"""Operators send work that is due to a worker now, without waiting for the sweeper."""
+"""Operation that sends due work to a worker at once, for operators who do not wait for the sweeper."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from images import wake
-from images.models import Build, TaskDue
+from images.models import Alteration, Build, TaskDue
 from images.models.lease import WorkState
 from ri_platform.errors import Conflict
 from workspaces import audit
 from workspaces.access import Action, Actor, require
+
+# What has lanes, by its task in `TaskDue`.
+LANED: dict[str, type[Build] | type[Alteration]] = {
+    wake.Task.RUN_BUILD.function: Build,
+    wake.Task.RESOLVE_ALTERATION.function: Alteration,
+}
 
 
 def wake_build(actor: Actor, build: Build) -> None:
@@ -29,7 +35,7 @@ def wake_build(actor: Actor, build: Build) -> None:
 def wake_task(actor: Actor, due: TaskDue) -> None:
     """Send what is due to a worker now, without waiting for the sweeper.
 
-    Raises `Conflict` if a worker is at it.
+    Raises `Conflict` if a worker is at it, or it is no longer there.
     """
     require(actor, Action.WAKE_BUILD)
     if (
@@ -40,4 +46,18 @@ def wake_task(actor: Actor, due: TaskDue) -> None:
         raise Conflict("A worker is at it.")
     with transaction.atomic():
         audit.record("task.woken", actor, object_type="task", object_name=str(due))
-        wake.after_commit(wake.DUE[due.task], due.row)
+        wake.after_commit(task_of(due), due.row)
+
+
+def task_of(due: TaskDue) -> wake.Task:
+    """The task that does what is due. Raises `Conflict` if the build or the alteration is no longer there.
+
+    `TaskDue` lists both lanes' rows under the task of the builds lane, so the lane is the row's to say.
+    """
+    model = LANED.get(due.task)
+    if model is None:
+        return wake.DUE[due.task]
+    work = model._default_manager.filter(pk=due.row).first()
+    if work is None:
+        raise Conflict("It is no longer there.")
+    return wake.task_of(work)

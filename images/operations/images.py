@@ -1,4 +1,4 @@
-"""What people do with managed images: one function a verb.
+"""Operations on managed images, one function each.
 
 Each checks the access table, then locks, changes and audits in one transaction; a message that wakes
 a worker leaves only after the commit. Console, REST, SDK and admin all call these.
@@ -6,16 +6,21 @@ a worker leaves only after the commit. Console, REST, SDK and admin all call the
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
+from django.utils import timezone
 
 from images import wake
 from images.errors import IndexUnknown
 from images.indexes import Indexes
 from images.models import Build, ManagedImage, RequirementFiles
+from images.models.lane import Lane
 from images.models.managed_image import NAME_RULE, is_valid_name
 from images.operations.base_images import base_image_for
+from images.operations.import_checks import refuse_unknown
 from images.queries.capabilities import os_packages_refusal, require_enabled, source_builds_refusal
-from images.queries.fair_queue import refuse_too_many
+from images.queries.fair_queue import is_crowded, refuse_too_many
 from images.requirement_files import Supplied
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid
@@ -32,48 +37,83 @@ def create_image(
     workspace: Workspace | None = None,
     copied_from: ManagedImage | None = None,
     supplied: Supplied | None = None,
+    import_policy: str = "",
+    description: str = "",
 ) -> ManagedImage:
     """Accept a new managed image and its first build; it is the actor's and the workspace's.
 
-    `copied_from` is the image whose spec it began with, if any: the two can be compared. `supplied` are
-    the files that the spec was read from, which are kept.
-    Raises `Invalid` for what cannot be built here and `Conflict` for a name that is taken, also by an
-    image whose repository is still being removed, `TooManyBuilds` beyond what one person may have waiting.
+    `copied_from` is the image whose spec it began with, `supplied` are the files that the spec was read
+    from; both are kept. `import_policy` is an `ImportPolicy`, empty as the installation has it.
+    Raises `Invalid` for what cannot be built here, `Conflict` for a name that is taken, also by an image
+    whose repository is still being removed, and `TooManyBuilds` beyond what one person may have waiting.
     """
     require(actor, Action.CREATE_IMAGE, workspace)
     require_enabled()
-    if not is_valid_name(name):
-        raise Invalid(f"{name!r} cannot be an image's name.", hint=NAME_RULE, field="name")
+    refuse_invalid_name(name)
+    refuse_unknown(import_policy)
     refuse_unavailable(spec)
     base = base_image_for(spec.image_type, spec.python_version)
     with transaction.atomic():
-        image, created = ManagedImage.objects.get_or_create(
-            name=name,
-            defaults={
-                **spec.columns(),
-                "created_by": actor.user,
-                "created_in": workspace,
-                "copied_from": copied_from,
-            },
-        )
+        columns = {
+            **spec.columns(),
+            "created_by": actor.user,
+            "created_in": workspace,
+            "copied_from": copied_from,
+            "import_policy": import_policy,
+            "description": description,
+        }
+        image, created = ManagedImage.objects.get_or_create(columns, name=name)
         if not created:
             raise name_taken_error(image)
         refuse_too_many(actor.user, spec)
-        Build.objects.create(
+        build = Build.objects.create(
             image=image,
             number=1,
             base_image=base,
             spec=spec,
             requirement_files=RequirementFiles.objects.keep(image, supplied),
             requested_by=actor.user,
+            description=description,
         )
-        origin = {"copied_from": copied_from.name} if copied_from else {}
-        brought = {"files": supplied.names} if supplied else {}
-        record_about(
-            "image.created", actor, image, workspace, **spec.summary(), **origin, **brought
-        )
-        wake.after_commit(wake.Task.PREPARE_REPOSITORY, image.pk)
+        record_about("image.created", actor, image, workspace, **details_of(image, supplied))
+        wake_for_new(build)
     return image
+
+
+def wake_for_new(build: Build) -> None:
+    """Wake the worker that makes the repository, and one that resolves meanwhile, unless many wait."""
+    messages = [(wake.Task.PREPARE_REPOSITORY, build.image_id)]
+    if not is_crowded(Lane.of(build.spec), wake.ENOUGH):
+        messages.append((wake.task_of(build), build.pk))
+    wake.all_after_commit(messages)
+
+
+def refuse_invalid_name(name: str) -> None:
+    if not is_valid_name(name):
+        raise Invalid(f"{name!r} cannot be an image's name.", hint=NAME_RULE, field="name")
+
+
+def describe_image(
+    actor: Actor, image: ManagedImage, description: str, *, workspace: Workspace | None = None
+) -> ManagedImage:
+    """Set what people read about an image, one line; nothing is built. The next build's annotation has it."""
+    require(actor, Action.ALTER_IMAGE, image)
+    require_enabled()
+    with transaction.atomic():
+        locked = ManagedImage.objects.lock(image)
+        before, locked.description = locked.description, description
+        locked.updated_at = timezone.now()
+        locked.save(update_fields=["description", "updated_at"])
+        record_about("image.described", actor, locked, workspace, before=before, after=description)
+    return locked
+
+
+def details_of(image: ManagedImage, supplied: Supplied | None) -> dict[str, Any]:
+    """A new image, as the audit log tells it."""
+    origin = {"copied_from": image.copied_from.name} if image.copied_from else {}
+    brought = {"files": supplied.names} if supplied else {}
+    policy = {"import_policy": image.import_policy} if image.import_policy else {}
+    return {**image.spec.summary(), **origin, **brought, **policy}
 
 
 def refuse_unavailable(spec: ImageSpec) -> None:
@@ -85,7 +125,7 @@ def refuse_unavailable(spec: ImageSpec) -> None:
     if spec.allow_source and (refusal := source_builds_refusal()):
         raise Invalid(refusal, hint="Ask for wheels alone.", field="allow_source")
     try:
-        indexes = Indexes.configured().choose(spec.indexes)
+        indexes = Indexes.from_settings().choose(spec.indexes)
         for item in spec.pip_requirements:
             indexes.place(item)
     except IndexUnknown as error:

@@ -1,6 +1,6 @@
-"""What people do with models: one function a verb, each one transaction with its audit event.
+"""Operations on models, one function each: one transaction with its audit event.
 
-Which image a model runs on is for `images.operations.swaps`.
+`images.operations.swaps` changes the image of a model.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
 
 from images.models import Assignment, AssignmentState, MLModel, PythonVersion
-from images.requirement_files.configured import parse_pip_requirements
+from images.requirement_files.configured import indexes_of, pip_requirements_of, read_typed
+from images.run_time.request import RunRequest
 from ri_platform.errors import Conflict, Invalid, NotFound
 from workspaces.access import Action, Actor, require
 from workspaces.audit import record_about
-from workspaces.guard import locates
+from workspaces.guard import Place
 from workspaces.models import Workspace
 
 
 @dataclass(frozen=True)
 class EditModel:
-    """What people say of a model; `requirements` is text, as in a requirements.txt."""
+    """The fields of a model that users edit; `requirements` is text, as in a requirements.txt.
+
+    `asks` of None leaves what its runs ask for as it is.
+    """
 
     name: str
     description: str
     python_version: str
     requirements: str
+    asks: RunRequest | None = None
 
     def columns(self) -> dict[str, Any]:
         """The row's. Raises `Invalid` for what cannot be taken, `RequirementErrors` naming the lines."""
@@ -41,19 +46,20 @@ class EditModel:
         name = self.name.strip()
         if not name:
             raise Invalid("A model needs a name.", field="name")
-        parsed = parse_pip_requirements(
-            self.requirements, self.python_version, field="requirements"
-        )
+        reading = read_typed(self.requirements, self.python_version)
+        parsed = pip_requirements_of(reading, field="requirements")
         return {
             "name": name,
             "description": self.description,
             "python_version": self.python_version,
             "requirements": self.requirements,
             "pip_requirements": [item.as_json() for item in parsed],
+            "indexes": list(indexes_of(reading)),
+            "allow_prereleases": reading.prereleases,
+            **({} if self.asks is None else {"run_request": self.asks.as_json()}),
         }
 
 
-@locates("model_id", "model")
 def visible_model(actor: Actor, model_id: UUID) -> MLModel:
     """The model, if `actor` sees its workspace. Raises `NotFound`."""
     found = (
@@ -64,6 +70,17 @@ def visible_model(actor: Actor, model_id: UUID) -> MLModel:
     return found
 
 
+def model_in(workspace: Workspace, model_id: UUID) -> MLModel:
+    """A model of this workspace. Raises `NotFound`."""
+    found = MLModel.objects.filter(workspace=workspace, pk=model_id).first()
+    if found is None:
+        raise NotFound(f"{workspace.name} has no such model.")
+    return found
+
+
+MODEL = Place("model_id", "model", UUID, visible_model)
+
+
 def list_models(workspace: Workspace, search: str = "") -> QuerySet[MLModel]:
     """A workspace's models by name; `assignments` hold the current and the waiting one alone."""
     present = Assignment.objects.exclude(state=AssignmentState.PAST).with_image().order_by("state")
@@ -72,13 +89,13 @@ def list_models(workspace: Workspace, search: str = "") -> QuerySet[MLModel]:
 
 
 def create_model(actor: Actor, workspace: Workspace, command: EditModel) -> MLModel:
-    """Make a model, which runs on no image yet. Raises `Invalid`, or `Conflict` if the name is taken."""
+    """Make a model without an image of its own. Raises `Invalid`, or `Conflict` if the name is taken."""
     require(actor, Action.CREATE_MODEL, workspace)
     columns = command.columns()
     try:
         with transaction.atomic():
             model = MLModel.objects.create(workspace=workspace, created_by=actor.user, **columns)
-            record_about("model.created", actor, model, workspace, **said_of(model))
+            record_about("model.created", actor, model, workspace, **model_details(model))
     except IntegrityError as error:
         raise name_taken_error(command.name) from error
     return model
@@ -91,11 +108,11 @@ def edit_model(actor: Actor, model: MLModel, command: EditModel) -> MLModel:
     try:
         with transaction.atomic():
             locked = MLModel.objects.lock(model)
-            before = said_of(locked)
+            before = model_details(locked)
             for column, value in columns.items():
                 setattr(locked, column, value)
             locked.save(update_fields=[*columns, "updated_at"])
-            after = said_of(locked)
+            after = model_details(locked)
             changed = [column for column in after if after[column] != before[column]]
             record_about(
                 "model.edited",
@@ -121,9 +138,9 @@ def remove_model(actor: Actor, model: MLModel) -> None:
         locked.delete()
 
 
-def said_of(model: MLModel) -> dict[str, str]:
-    """What people say of a model, for the audit log."""
-    columns = ("name", "description", "python_version", "requirements")
+def model_details(model: MLModel) -> dict[str, Any]:
+    """A model's editable fields, for the audit log."""
+    columns = ("name", "description", "python_version", "requirements", "run_request")
     return {column: getattr(model, column) for column in columns}
 
 

@@ -1,4 +1,4 @@
-"""Taking images from the instance, and bringing them back as long as that can be done.
+"""Removal of images from the instance, and their restoration within the grace time.
 
 As in `images.operations.images`, each verb is one function: access, lock, change, audit, one transaction.
 """
@@ -39,7 +39,7 @@ def remove_image(
             return
         if typed_name.strip() != image.name and is_used(image):
             raise Invalid(
-                f"Models run on {image.name}.", hint="Type its name to remove it.", field="name"
+                f"{image.name} is in use.", hint="Type its name to remove it.", field="name"
             )
         now = timezone.now()
         image.removed_at, image.removed_by, image.updated_at = now, actor.user, now

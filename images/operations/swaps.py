@@ -1,4 +1,4 @@
-"""Which image a model runs on: swap, swap back, build one that fits, and the swap that waits for a build.
+"""Changes of a model's image: swap, swap back, build a fitting one, and swaps that wait for a build.
 
 A model's image changes at once if it can be pulled. If its first build is still under way and the model has
 something to run on, the swap waits and happens in the transaction that makes the image READY.
@@ -6,6 +6,7 @@ something to run on, the swap waits and happens in the transaction that makes th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -14,8 +15,9 @@ from django.db import transaction
 from images.errors import RegistryError
 from images.models import Assignment, AssignmentState, ImageType, ManagedImage, MLModel
 from images.operations.images import create_image
-from images.operations.ml_models import EditModel, create_model
+from images.operations.ml_models import EditModel, create_model, edit_model
 from images.queries.capabilities import require_enabled
+from images.queries.chosen_images import default_image, own_image
 from images.queries.kept_builds import kept_builds
 from images.registry.reference import parse_reference
 from images.spec import ImageSpec
@@ -70,7 +72,8 @@ def swap_image(actor: Actor, model: MLModel, choice: Choice) -> Assignment:
         present = Assignment.objects.current().filter(model=locked).first()
         if present and present.is_same_image_as(wanted):
             raise Conflict(f"{locked.name} runs on {present.label} already.")
-        waits = present is not None and not wanted.can_be_pulled
+        before = present or default_image(locked.workspace_id)
+        waits = before is not None and not wanted.can_be_pulled
         Assignment.objects.waiting().filter(model=locked).delete()
         wanted.model, wanted.assigned_by = locked, actor.user
         if waits:
@@ -79,8 +82,8 @@ def swap_image(actor: Actor, model: MLModel, choice: Choice) -> Assignment:
             event, details = "model.swap_asked_for", {"image": wanted.label}
         else:
             wanted.begin(present)
-            before = present.label if present else ""
-            event, details = "model.image_swapped", {"before": before, "image": wanted.label}
+            event = "model.image_swapped"
+            details = {"before": before.label if before else "", "image": wanted.label}
         record_about(event, actor, locked, model.workspace, **details)
     return wanted
 
@@ -96,6 +99,46 @@ def create_model_on(
     return model
 
 
+def edit_model_on(
+    actor: Actor, model: MLModel, command: EditModel, choice: Choice | None
+) -> MLModel:
+    """Change a model and its image, both or neither; an image that it runs on already stays.
+
+    Raises as `edit_model` and `swap_image`.
+    """
+    with transaction.atomic():
+        # The image is locked before the model, as in `swap_image`.
+        if choice is not None:
+            present = own_image(model)
+            if present is None or not present.is_same_image_as(check_choice(actor, choice)):
+                swap_image(actor, model, choice)
+        return edit_model(actor, model, command)
+
+
+def swap_to_default(actor: Actor, model: MLModel) -> None:
+    """Have a model run on the default image of its workspace, whichever that is from now on.
+
+    Raises `Conflict` if the workspace has none, or if the model has no image of its own.
+    """
+    require(actor, Action.SWAP_IMAGE, model.workspace)
+    with transaction.atomic():
+        locked = MLModel.objects.lock(model)
+        present, default = own_image(locked), default_image(locked.workspace_id)
+        if default is None:
+            raise Conflict(
+                f"{model.workspace.name} has no default image.",
+                hint="Its administrators choose one in Settings → General.",
+            )
+        if present is None:
+            raise Conflict(f"{locked.name} runs on the default image of its workspace already.")
+        Assignment.objects.waiting().filter(model=locked).delete()
+        present.end()
+        record_about(
+            "model.image_swapped", actor, locked, model.workspace,
+            before=present.label, image=default.label, default=True,
+        )  # fmt: skip
+
+
 def past_choice(model: MLModel, assignment_id: int) -> Choice:
     """The choice of an image of a model's history, to swap back to. Raises `NotFound`."""
     past = model.assignments.filter(pk=assignment_id, state=AssignmentState.PAST).first()
@@ -106,25 +149,42 @@ def past_choice(model: MLModel, assignment_id: int) -> Choice:
     return ManagedChoice(past.image_name, past.build_number)
 
 
-def build_one_that_fits(actor: Actor, model: MLModel, name: str) -> Assignment:
+def build_one_that_fits(
+    actor: Actor,
+    model: MLModel,
+    name: str,
+    *,
+    indexes: Sequence[str] = (),
+    allow_prereleases: bool = False,
+) -> Assignment:
     """Create an image with just the model's requirements, and swap to it when it is READY.
 
+    `indexes` and `allow_prereleases` are taken beside what the requirements' options say.
     Raises as `create_image`, and `Invalid` for a model without requirements.
     """
     require(actor, Action.SWAP_IMAGE, model.workspace)
     with transaction.atomic():
-        image = create_image(actor, name, fitting(model), workspace=model.workspace)
+        spec = fitting_spec(model, indexes, allow_prereleases=allow_prereleases)
+        image = create_image(actor, name, spec, workspace=model.workspace)
         return swap_image(actor, model, ManagedChoice(image.name))
 
 
-def fitting(model: MLModel) -> ImageSpec:
+def fitting_spec(
+    model: MLModel, indexes: Sequence[str] = (), *, allow_prereleases: bool = False
+) -> ImageSpec:
     """The spec of an image that has what a model needs and nothing else. Raises `Invalid`."""
     if not model.needs:
         raise Invalid(
             f"{model.name} has no requirements to build an image from.",
             hint="Say first which libraries it needs.",
         )
-    return ImageSpec(ImageType.ALL, model.python_version, model.needs)
+    return ImageSpec(
+        ImageType.ALL,
+        model.python_version,
+        model.needs,
+        indexes=tuple(dict.fromkeys((*indexes, *model.indexes))),
+        allow_prereleases=allow_prereleases or model.allow_prereleases,
+    )
 
 
 def stop_waiting(actor: Actor, model: MLModel) -> None:

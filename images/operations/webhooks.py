@@ -1,7 +1,7 @@
-"""Webhooks: who wants to know, and the messages to them, written with the change that they tell of.
+"""Operations on webhooks, and the messages to them.
 
-A message is a row of the same transaction as what it is about, so it is sent if and only if that happened;
-`images.jobs.delivery` brings it there. Messages follow the Standard Webhooks specification.
+A message is a row that is written in the transaction of the change it reports, so it exists if and only if
+the change does. `images.jobs.delivery` sends it. Messages follow the Standard Webhooks specification.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def announce(event: ImageEvent, names: Iterable[str], **data: Any) -> None:
         wake.after_commit(wake.Task.DELIVER, delivery.pk)
 
 
-def told(error: DomainError) -> dict[str, str]:
+def describe_error(error: DomainError) -> dict[str, str]:
     """An error as a message tells it."""
     return {"reason": error.code, "message": error.message, "hint": error.hint}
 

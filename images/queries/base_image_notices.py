@@ -1,6 +1,6 @@
-"""What people are told about base images that are not there: being made, failed, or never asked for.
+"""Notices on what keeps images from being built: another instance's mark, base images that are not ready.
 
-Said in three places with the same words: on the pane, under the banner of `make run`, and in the log.
+The pane, the banner of `make run` and the log show the same notices.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from images.catalogue import catalogue
-from images.models import BaseImage, ImageType, PythonVersion
+from images.models import BaseImage, ImageType, Instance, PythonVersion
 from images.models.base_source import Source
+from images.models.instance import WAY_OUT
 from images.models.lease import WorkState
 from ri_platform import announcements
 
@@ -44,14 +45,14 @@ def notices(offered: Iterable[BaseImage], *, administrator: bool) -> list[Notice
     """
     offered = list(offered)
     if not offered:
-        return [missing(administrator)]
+        return [missing_notice(administrator)]
     ready = {kind_of(base) for base in offered if base.is_current}
     found = []
     for base in offered:
         if base.state == WorkState.FAILED:
-            found.append(failed(base, kind_of(base) in ready, administrator))
+            found.append(failure_notice(base, kind_of(base) in ready, administrator))
         elif base.state != WorkState.SUCCEEDED:
-            found.append(being_prepared(base))
+            found.append(preparation_notice(base))
     return found
 
 
@@ -59,7 +60,20 @@ def kind_of(base: BaseImage) -> tuple[str, str]:
     return base.image_type, base.python_version
 
 
-def missing(administrator: bool) -> Notice:
+def instance_notices(*, administrator: bool) -> list[Notice]:
+    """That nothing is built, where the registry carries another instance's mark."""
+    instance = Instance.objects.seen()
+    if not instance.is_refused:
+        return []
+    title = "The registry's repositories may be another instance's"
+    refusal = instance.refusal
+    if not administrator:
+        to_do = "Nothing is built or deleted until an administrator has resolved this."
+        return [Notice(ERROR, title, refusal.message, to_do)]
+    return [Notice(ERROR, title, refusal.message, WAY_OUT, instance.adoption)]
+
+
+def missing_notice(administrator: bool) -> Notice:
     title = "There is no base image to build on"
     if not administrator:
         return Notice(
@@ -75,7 +89,7 @@ def missing(administrator: bool) -> Notice:
     )
 
 
-def being_prepared(base: BaseImage) -> Notice:
+def preparation_notice(base: BaseImage) -> Notice:
     text = (
         f"The base image {name_of(base)} is being prepared. You can create images now; they are built "
         f"as soon as it is ready. {base.error_message}"
@@ -83,7 +97,7 @@ def being_prepared(base: BaseImage) -> Notice:
     return Notice(INFO, "", text.strip())
 
 
-def failed(base: BaseImage, is_ready: bool, administrator: bool) -> Notice:
+def failure_notice(base: BaseImage, is_ready: bool, administrator: bool) -> Notice:
     """Of a version that failed; `is_ready` tells that there is one before it."""
     title = f"The base image {name_of(base)} could not be prepared"
     goes_on = (
@@ -93,12 +107,12 @@ def failed(base: BaseImage, is_ready: bool, administrator: bool) -> Notice:
     if not administrator:
         to_do = "An administrator has to resolve this."
         return Notice(kind, title, base.error_message, f"{goes_on} {to_do}")
-    to_do, command = how_to_try_again(base)
+    to_do, command = retry_instruction(base)
     to_do = " ".join(f"{goes_on} {base.error_hint} {to_do}".split())
     return Notice(kind, title, base.error_message, to_do, command)
 
 
-def how_to_try_again(base: BaseImage) -> tuple[str, str]:
+def retry_instruction(base: BaseImage) -> tuple[str, str]:
     """A sentence, and the command that it ends with, if any."""
     if settings.DEMO:
         return "It is tried again when make run is started again.", ""
@@ -134,7 +148,7 @@ def announce_ready(base: BaseImage) -> None:
 
 def announce_failure(base: BaseImage) -> None:
     """Say why, and what to do, where somebody who runs the instance reads it."""
-    to_do, command = how_to_try_again(base)
+    to_do, command = retry_instruction(base)
     announcements.logger.warning(
         "The base image %s could not be prepared: %s",
         name_of(base),

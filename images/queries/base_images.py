@@ -1,10 +1,11 @@
-"""Base images as forms and answers list them."""
+"""Lists of base images for forms and API answers."""
 
 from __future__ import annotations
 
 from django.contrib.postgres.aggregates import ArrayAgg
 
 from images.models import BaseImage, PythonVersion
+from images.models.base_image import MUSL
 
 
 def newest_python(image_type: str) -> str:
@@ -21,3 +22,15 @@ def base_images_for_form() -> dict[str, list[str]]:
         .order_by("image_type")
     )
     return {row["image_type"]: PythonVersion.newest_first(row["versions"]) for row in rows}
+
+
+def musl_notice() -> str:
+    """What the current base images with musl take, as a sentence; empty where there are none."""
+    found = BaseImage.objects.current().filter(libc=MUSL)
+    named = [f"{base.get_image_type_display()} with Python {base.python_version}" for base in found]
+    if not named:
+        return ""
+    return (
+        f"{', '.join(named)}: this base image has musl instead of glibc, so it takes libraries that have "
+        "musllinux or pure Python wheels, and none that have only manylinux ones or a source distribution."
+    )

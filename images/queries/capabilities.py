@@ -1,4 +1,4 @@
-"""What this installation can build, so that a form refuses early what no worker could do."""
+"""Build capabilities of this installation; forms refuse what no worker could build."""
 
 from __future__ import annotations
 

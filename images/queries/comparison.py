@@ -1,4 +1,4 @@
-"""Two revisions beside each other: of two images, or of one."""
+"""Comparison of two revisions, of one image or of two."""
 
 from __future__ import annotations
 
@@ -57,6 +57,12 @@ class Comparison:
     @cached_property
     def libraries(self) -> Differences:
         return Differences.between(versions_in(self.left), versions_in(self.right))
+
+    @cached_property
+    def run_time(self) -> list[Change]:
+        """The run-time settings that differ, by title."""
+        left, right = (build.spec.run_time.by_title() for build in (self.left, self.right))
+        return differences(left, right)
 
     @cached_property
     def os_packages(self) -> Differences:

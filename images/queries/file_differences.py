@@ -1,4 +1,4 @@
-"""What an alteration changes in the files that an image was asked for with, as a unified diff each."""
+"""Differences between an image's requirement files and an alteration's, one unified diff a file."""
 
 from __future__ import annotations
 

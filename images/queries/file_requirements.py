@@ -1,4 +1,4 @@
-"""Files that people give for an image, read for the Python that it will have."""
+"""Requirements of the files that are given for an image, read for the image's Python version."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def locked_by(image: ManagedImage | Build) -> str:
         return ""
     names = kept.supplied.names
     return next((file.name for file in kept.supplied.files if is_lock(file)), names[0])
+
+
+def chosen_beside_files(image: ManagedImage) -> tuple[tuple[str, ...], bool]:
+    """The indexes, and whether pre-releases are allowed, as far as its files do not say it themselves."""
+    spec, kept = image.spec, image.requirement_files
+    if kept is None:
+        return spec.indexes, spec.allow_prereleases
+    reading = read_supplied(kept.supplied, spec.python_version)
+    return (
+        tuple(name for name in spec.indexes if name not in indexes_of(reading)),
+        spec.allow_prereleases and not reading.prereleases,
+    )
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,17 @@ class FilesRead:
     def indexes(self) -> tuple[str, ...]:
         """The indexes beside the default one that the files' options name."""
         return indexes_of(self.reading)
+
+    @property
+    def allow_prereleases(self) -> bool:
+        """Whether the files' options take pre-releases."""
+        return self.reading.prereleases
+
+    @property
+    def options(self) -> list[str]:
+        """What the files' options say about all libraries, in sentences."""
+        said = [f"Any library may also come from {name}." for name in self.indexes]
+        return [*said, *(["Pre-releases are allowed."] if self.allow_prereleases else [])]
 
     @property
     def refused(self) -> list[Refused]:

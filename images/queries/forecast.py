@@ -1,7 +1,7 @@
-"""How long a build still takes, and how many are before it: from what recent builds were measured at.
+"""Forecast of a build's remaining time and its place in the queue, from the timings of recent builds.
 
-A phase's measure is the time from its beginning to the end of the build, since phases overlap. Medians, and
-rounded generously when they are told: this is a promise of a size, not of a second.
+A phase is measured from its beginning to the end of the build, since phases overlap. Forecasts are medians.
+Pages round them, since builds of one kind differ by seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from images.models import Build, BuildPhase, BuildReason
+from images.models import Build, BuildPhase, BuildReason, Instance
 from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.queries import fair_queue
@@ -66,9 +66,13 @@ class Outlook:
 
 
 class Forecast:
-    """One look at all active builds and the recent ones, for however many are asked about."""
+    """One look at all active builds and the recent ones, for however many are asked about.
 
-    def __init__(self, builds: Sequence[Build], now: datetime) -> None:
+    `refused`: the registry is another instance's, so nothing is built.
+    """
+
+    def __init__(self, builds: Sequence[Build], now: datetime, *, refused: bool = False) -> None:
+        self.refused = refused
         self.active = [build for build in builds if build.is_active]
         self.done = [build for build in builds if build.state == WorkState.SUCCEEDED]
         self.queues = {lane: self.queue(lane) for lane in Lane}
@@ -83,15 +87,15 @@ class Forecast:
         }
         if len(queued) < 2:
             return list(queued.values())
-        waiting = map(fair_queue.of_build, queued.values())
+        waiting = map(fair_queue.waiting_build, queued.values())
         return [
             queued[work.pk]
-            for work in fair_queue.in_turn(waiting, fair_queue.served(lane, (Build,)))
+            for work in fair_queue.order_by_turn(waiting, fair_queue.read_service_record(lane))
         ]
 
     @classmethod
     def read(cls) -> Forecast:
-        """What is active and some of the newest: one query, and two more for each lane with a queue."""
+        """What is active and some of the newest: two queries, and two more for each lane with a queue."""
         builds = Build.objects.select_related("image", "base_image").only(
             "state", "reason", "phase", "timings", "started_at", "finished_at", "spec", "created_at",
             "requested_by_id", "image__created_in_id", "image__repository_ready_at",
@@ -100,7 +104,7 @@ class Forecast:
         active = builds.active().order_by()
         recent = builds.revisions().order_by("-pk")[:RECENT]
         found = sorted(active.union(recent, all=True), key=lambda build: build.pk)
-        return cls(found, timezone.now())
+        return cls(found, timezone.now(), refused=Instance.objects.seen().is_refused)
 
     def by_image(self) -> dict[int, Outlook]:
         """The image's primary key → the outlook of its active build."""
@@ -108,8 +112,12 @@ class Forecast:
 
     def of(self, build: Build) -> Outlook:
         if build.state == WorkState.RUNNING:
-            return Outlook(build, None, self.remaining(build))
-        if build.base_image.state != WorkState.SUCCEEDED or build.image.repository_error:
+            return Outlook(build, None, self.seconds_left(build))
+        if (
+            self.refused
+            or build.base_image.state != WorkState.SUCCEEDED
+            or build.image.repository_error
+        ):
             return Outlook(build, None, None)
         own = self.typical(build)
         if build.image.repository_ready_at is None:
@@ -124,7 +132,7 @@ class Forecast:
             if other.state == WorkState.RUNNING and Lane.of(other.spec) == lane
         ]
         times = [own, *(self.typical(other) for other in before)]
-        times += [self.remaining(other) for other in running]
+        times += [self.seconds_left(other) for other in running]
         known = [seconds for seconds in times[1:] if seconds is not None]
         if own is None or len(known) < len(times) - 1:
             return Outlook(build, len(before), None)
@@ -140,7 +148,7 @@ class Forecast:
             ]
         )
 
-    def remaining(self, build: Build) -> float | None:
+    def seconds_left(self, build: Build) -> float | None:
         """Seconds until a running build is ready, by the phase that it began last."""
         begun = {
             phase: datetime.fromisoformat(t["started_at"]) for phase, t in build.timings.items()

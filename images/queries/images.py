@@ -1,4 +1,4 @@
-"""Reading for lists: search, filters and sorting of the Managed Images pane, at a fixed number of queries."""
+"""Lists of images: search, filters and sorting of the Managed Images pane, with a fixed number of queries."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, QuerySet, Value
-from django.db.models.functions import Coalesce, Concat
+from django.db.models import OuterRef, Value
+from django.db.models.functions import Concat
 
 from images.models import InstalledLibrary, ManagedImage, Status
 from images.models.managed_image import is_valid_name
 from images.queries.capabilities import require_enabled
-from images.queries.keyset import LibraryFilter, filter_images
+from images.queries.keyset import LibraryFilter
+from images.queries.pages import COUNTED, Page, bounded_count, page_in_order
+from images.queries.searching import Found, find_images
 from workspaces.access import Actor
-from workspaces.guard import locates
+from workspaces.guard import Place
 from workspaces.models import User
 
 SORTS = {
     "name": "name",
     "status": "status",
     "base": "python_version",
-    "size": "current_size",
+    "size": "size_bytes",
     "created": "created_at",
     "updated": "updated_at",
 }
 DEFAULT_SORT = "name"
 # More in one address is nobody's wish.
 MAX_LIBRARIES = 10
+PAGE_SIZE = 50
+# What a row of the pane tells. A build's lock alone is fifty kilobytes.
+SHOWN = (
+    "name", "description", "image_type", "python_version", "status", "size_bytes", "created_at", "updated_at",
+    "current_build__manifest_digest", "current_build__library_count",
+    "created_by__username", "created_by__is_active", "created_in__name",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,29 +72,48 @@ class ImageFilter:
         return bool(self.search or self.status or self.libraries)
 
 
-def list_images(user: User, wanted: ImageFilter) -> QuerySet[ManagedImage]:
-    """Images that `user` sees, with `current_size` and `library_count` annotated.
+@dataclass(frozen=True)
+class ImageList:
+    """A page, and how many images the list has: None where that was not counted."""
+
+    page: Page
+    count: int | None
+
+    @property
+    def count_shown(self) -> str:
+        """Exact as far as images are counted, `1,000+` beyond; empty if they were not."""
+        if self.count is None:
+            return ""
+        return f"{self.count:,}" if self.count <= COUNTED else f"{COUNTED:,}+"
+
+
+def list_images(user: User, wanted: ImageFilter, after: str = "", before: str = "") -> ImageList:
+    """A page of the images that `user` sees, with what the pane tells of them.
 
     Search looks at the image's name and at the names of installed libraries.
     """
-    images = filter_images(
-        ManagedImage.objects.visible_to(user), search=wanted.search, status=wanted.status
-    )
-    for library in wanted.libraries:
-        # As in `images.queries.keyset`: an index tells the names of the images that have it.
-        holding = InstalledLibrary.objects.current().filter(**library.conditions)
-        images = images.filter(name__in=holding.order_by().values("current_of"))
+    images = ManagedImage.objects.visible_to(user)
+    if wanted.status:
+        images = images.filter(status=wanted.status)
+    conditions = [library.conditions for library in wanted.libraries]
+    found = find_images(images, wanted.search, conditions)
+    rows = found.images.select_related("current_build", "created_by", "created_in").only(*SHOWN)
     if wanted.libraries:
-        images = images.annotate(installed=installed_of(wanted.libraries))
+        rows = rows.annotate(installed=installed_of(wanted.libraries))
     direction = "-" if wanted.sort.startswith("-") else ""
-    return (
-        images.select_related("current_build", "created_by", "created_in")
-        .annotate(
-            current_size=Coalesce("current_build__size_bytes", 0),
-            library_count=Coalesce("current_build__library_count", 0),
-        )
-        .order_by(direction + SORTS[wanted.sort.removeprefix("-")], "name")
-    )
+    sort = direction + SORTS[wanted.sort.removeprefix("-")]
+    page = page_in_order(rows, sort, PAGE_SIZE, after=after, before=before)
+    return ImageList(page, count_of(found, wanted))
+
+
+def count_of(found: Found, wanted: ImageFilter) -> int | None:
+    """How many images the list has, as far as that is known or counted soon."""
+    if found.more:
+        # To count what is found among many would be to look at each of them.
+        return found.known if (found.known or 0) > COUNTED and not wanted.status else None
+    if found.known is None or wanted.status or not wanted.narrows:
+        return bounded_count(found.images)
+    return found.known
 
 
 def installed_of(libraries: Sequence[LibraryFilter]) -> ArraySubquery:
@@ -102,11 +130,13 @@ def image_named(user: User, name: str) -> ManagedImage:
     return ManagedImage.objects.select_related(*related).named(user, name)
 
 
-@locates("name", "image", str, owned=True)
 def image_of(actor: Actor, name: str) -> ManagedImage:
     """The image that a URL names, for an action that is its owners'. Raises `NotFound`."""
     require_enabled()
     return image_named(actor.user, name)
+
+
+IMAGE = Place("name", "image", str, image_of, owned=True)
 
 
 def copy_name(image: ManagedImage) -> str:

@@ -1,6 +1,6 @@
-"""Lists in pages by keyset: each page costs the same, however far one reads and whatever is added meanwhile.
+"""Keyset pagination: each page costs the same at any depth, and new rows do not shift the pages.
 
-The token is signed and carries the filters, since clients send these with the first page only.
+The page token is signed and carries the filters, since clients send these with the first page only.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.core import signing
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from images.models import InstalledLibrary, ManagedImage
-from images.models.managed_image import ManagedImageQuerySet
-from ri_platform.errors import Invalid
+from images.queries.page_tokens import read_content, sign_content
+from images.queries.searching import find_images
 from workspaces.models import User
 
 # Another one with each change of what a token holds.
@@ -80,35 +79,22 @@ def page_of_images(user: User, wanted: ListFilter, token: str = "", size: int = 
     by_name = (
         ManagedImage.objects.filter(name__in=found[:size])
         .select_related("current_build__base_image", "created_by", "created_in")
+        # Long, and in no answer.
+        .defer("current_build__lock")
         .order_by("name")
     )
     more = len(found) > size
     return Page(list(by_name), page_token(found[size - 1], wanted) if more else token)
 
 
-def filter_images(
-    images: ManagedImageQuerySet, *, search: str = "", status: str = ""
-) -> ManagedImageQuerySet:
-    """Those of this status whose name has what is searched, or with a library whose name begins so."""
-    if status:
-        images = images.filter(status=status)
-    if search:
-        normalized = search.lower().replace("_", "-").replace(".", "-")
-        holding = InstalledLibrary.objects.current().filter(normalized_name__startswith=normalized)
-        images = images.filter(
-            Q(name__icontains=search) | Q(current_build__in=holding.values("build"))
-        )
-    return images
-
-
 def names_after(user: User, wanted: ListFilter, after: str, limit: int) -> list[str]:
     """The images' names in their order; by libraries alone, read from the index of libraries alone."""
     images = ManagedImage.objects.visible_to(user).filter(name__gt=after)
     if wanted.search or wanted.status or not wanted.libraries:
-        images = filter_images(images, search=wanted.search, status=wanted.status)
-        for library in wanted.libraries:
-            holding = InstalledLibrary.objects.current().filter(**library.conditions)
-            images = images.filter(name__in=holding.order_by().values("current_of"))
+        if wanted.status:
+            images = images.filter(status=wanted.status)
+        conditions = [library.conditions for library in wanted.libraries]
+        images = find_images(images, wanted.search, conditions).images
         return list(images.order_by("name").values_list("name", flat=True)[:limit])
     current = InstalledLibrary.objects.current()
     rows = current.filter(current_of__gt=after, **wanted.libraries[0].conditions)
@@ -122,17 +108,10 @@ def names_after(user: User, wanted: ListFilter, after: str, limit: int) -> list[
 
 def page_token(after: str, wanted: ListFilter) -> str:
     libraries = [[item.name, item.version] for item in wanted.libraries]
-    return signing.dumps([after, libraries, wanted.search, wanted.status], salt=SALT)
+    return sign_content([after, libraries, wanted.search, wanted.status], SALT)
 
 
 def read_page_token(token: str) -> tuple[str, ListFilter]:
-    try:
-        after, libraries, search, status = signing.loads(token, salt=SALT)
-    except signing.BadSignature as error:
-        raise Invalid(
-            "The page token is not one that this instance gave out.",
-            hint="Begin with the first page, by an empty token.",
-            field="pageToken",
-        ) from error
+    after, libraries, search, status = read_content(token, SALT)
     found = [LibraryFilter(name, version) for name, version in libraries]
     return after, ListFilter(found, search, status)

@@ -1,14 +1,15 @@
-"""What differs between two sets of libraries, library by library: of locks, or of what is installed."""
+"""Differences between two sets of libraries, of locks or of installed libraries."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
+
+from images.lock_packages import packages_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Change:
 
 def locked_versions(lock: str) -> dict[str, str]:
     """Normalized name → version of a pylock.toml (PEP 751); an empty text locks nothing."""
-    packages = tomllib.loads(lock).get("packages", [])
+    packages = packages_of(lock)
     return {canonicalize_name(package["name"]): package["version"] for package in packages}
 
 

@@ -1,14 +1,14 @@
-"""Where each library in an image came from: asked for, through another library, or with the base image."""
+"""Origins of an image's libraries: a requirement, another library, or the base image."""
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
-from images.attestations import BuiltHere, built_here
+from images.attestations import BuiltHere, find_local_build
+from images.lock_packages import packages_of
 from images.models import Build
 
 
@@ -18,7 +18,8 @@ class Origin:
 
     `through` are the libraries that require it. `known` is false where neither is recorded, as in locks
     of before they told it; `in_base` says that the base image has it at this version. `built` is what is
-    known of a wheel that no index has, since it was built here of a source distribution.
+    known of a wheel that no index has, since it was built here of a source distribution. `notes` are what
+    the build told of it: a yanked release, files that are another library's.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Origin:
     through: tuple[str, ...]
     in_base: bool
     built: BuiltHere | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def known(self) -> bool:
@@ -47,7 +49,8 @@ def origins(build: Build) -> list[Origin]:
             requirement=asked.get(item.normalized_name, ""),
             through=tuple(sorted(through.get(item.normalized_name, ()))),
             in_base=of_base.get(item.normalized_name) == item.version,
-            built=built_here(item, build.lock),
+            built=find_local_build(item, build.lock),
+            notes=tuple(item.notes),
         )
         for item in build.libraries.select_related("built_wheel")
     ]
@@ -56,7 +59,7 @@ def origins(build: Build) -> list[Origin]:
 def required_by(lock: str) -> dict[str, list[str]]:
     """Normalized name → who requires it, from the `dependencies` of a pylock.toml (PEP 751)."""
     found: dict[str, list[str]] = defaultdict(list)
-    for package in tomllib.loads(lock).get("packages", []):
+    for package in packages_of(lock):
         for dependency in package.get("dependencies", []):
             found[canonicalize_name(dependency["name"])].append(canonicalize_name(package["name"]))
     return dict(found)

@@ -1,7 +1,7 @@
-"""Which images already have what somebody asks for: everything of it, or what is missing.
+"""Search for images that meet requirements, with the requirements that they do not meet.
 
-The database narrows by index: of each library asked for, only the distinct versions that are installed
-somewhere are compared as PEP 440 wants it, and images are counted by how many of the requirements they meet.
+An index narrows the search: PEP 440 comparison runs only on the distinct installed versions of each required
+library. Images are then ordered by the number of requirements that they meet.
 """
 
 from __future__ import annotations
@@ -121,12 +121,14 @@ def candidate_images(user: User, wanted: ImageSpec, name: str, limit: int) -> li
     if wanted.image_type:
         images = images.filter(image_type=wanted.image_type)
     if name:
-        images = images.filter(name__icontains=name)
+        # Names are lower-case, and an index has their parts as they are.
+        images = images.filter(name__contains=name.lower())
     if wanted.python_version:
         images = images.filter(python_version=wanted.python_version)
     whole = images.select_related("current_build", "created_by", "created_in")
+    whole = whole.defer("current_build__lock")
     if not wanted.pip_requirements:
-        return list(whole.order_by("current_build__library_count", "name")[:limit])
+        return list(whole.order_by("library_count", "name")[:limit])
     # Counted over the libraries' rows alone; only the best become images.
     best = (
         InstalledLibrary.objects.current()

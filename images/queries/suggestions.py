@@ -1,7 +1,7 @@
-"""What a field suggests while somebody types: images, revisions, libraries and their versions.
+"""Suggestions for text fields: images, revisions, libraries and their versions.
 
-Distinct names among millions of rows are found by skipping through an index, a look-up each (PostgreSQL's
-wiki calls it a loose index scan), and not by reading all rows of a library that is everywhere.
+Distinct names among millions of rows are found by a loose index scan (so named in PostgreSQL's wiki): one
+index look-up a name instead of a read of all rows of a common library.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from images.models import ManagedImage
 from images.models.lease import WorkState
+from images.queries.searching import end_of
 from workspaces.models import User
 
 SUGGESTED = 8
@@ -58,9 +59,7 @@ def libraries(text: str) -> list[str]:
     if pinned:
         return versions(canonicalize_name(name), version.strip())
     beginning = canonicalize_name(name)
-    # Above every name with this beginning, in the order of any locale: names are letters, digits and hyphens.
-    end = beginning + "z" * 40
-    return rows(NAMES, {"from": beginning, "to": end, "limit": SUGGESTED})
+    return rows(NAMES, {"from": beginning, "to": end_of(beginning), "limit": SUGGESTED})
 
 
 def versions(name: str, beginning: str) -> list[str]:
@@ -97,5 +96,5 @@ def images(user: User, text: str, most: int = SUGGESTED) -> list[str]:
         )
         found = [f"{name}:build-{number}" for number in numbers[:MAX_VERSIONS]]
         return [item for item in found if item.startswith(f"{name}:{tag}")][:SUGGESTED]
-    names = visible.filter(name__icontains=name).order_by("name")
+    names = visible.filter(name__contains=name.lower()).order_by("name")
     return list(names.values_list("name", flat=True)[:most])

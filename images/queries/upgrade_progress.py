@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.core.cache import cache
+from django.db.models import Count, Max, Q
 
 from images.models import BaseImage, ManagedImage, Status
+from images.models.lease import WorkState
+
+KEPT_SECONDS = 10
+BASE = ("current_build__base_image__image_type", "current_build__base_image__python_version")
+# Image type, Python version, all images, those behind, those that failed.
+Counts = tuple[str, str, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -25,13 +32,26 @@ class Progress:
 
 
 def progress(current: Iterable[BaseImage]) -> list[Progress]:
-    """For each of the current base images that some of its images are not on yet."""
+    """For each of the current base images that some of its images are not on yet, counted now."""
+    return of_bases(current, count())
+
+
+def progress_lately(current: Iterable[BaseImage]) -> list[Progress]:
+    """As `progress`, counted within the last `KEPT_SECONDS`, since the count reads every image."""
+    superseded = BaseImage.objects.filter(is_current=False, state=WorkState.SUCCEEDED)
+    newest = superseded.aggregate(newest=Max("pk"))["newest"]
+    if newest is None:
+        return []
+    counts = cache.get_or_set(f"upgrade-progress:{newest}", count, KEPT_SECONDS)
+    return of_bases(current, counts or [])
+
+
+def count() -> list[Counts]:
+    """One row for each kind of base image with an image that is behind."""
     kind = Q(removed_at__isnull=True, current_build__isnull=False)
-    counts = (
+    rows = (
         ManagedImage.objects.filter(kind)
-        .values(
-            "current_build__base_image__image_type", "current_build__base_image__python_version"
-        )
+        .values(*BASE)
         .annotate(
             total=Count("pk"),
             behind=Count(
@@ -45,16 +65,15 @@ def progress(current: Iterable[BaseImage]) -> list[Progress]:
             ),
         )
         .filter(behind__gt=0)
+        .values_list(*BASE, "total", "behind", "failed")
     )
+    return [tuple(row) for row in rows]
+
+
+def of_bases(current: Iterable[BaseImage], counts: Iterable[Counts]) -> list[Progress]:
     bases = {(base.image_type, base.python_version): base for base in current}
     return [
-        Progress(bases[key], row["total"], row["behind"], row["failed"])
-        for row in counts
-        if (
-            key := (
-                row["current_build__base_image__image_type"],
-                row["current_build__base_image__python_version"],
-            )
-        )
-        in bases
+        Progress(bases[image_type, python], total, behind, failed)
+        for image_type, python, total, behind, failed in counts
+        if (image_type, python) in bases
     ]

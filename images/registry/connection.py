@@ -33,18 +33,20 @@ def control() -> RepositoryControl:
         settings.AWS_ENDPOINT_URL,
         settings.REGISTRY_URL,
         os.environ.get("AWS_ACCESS_KEY_ID", ""),
+        settings.CALL_SECONDS,
     )
 
 
 @lru_cache(maxsize=4)
 def _control(
-    prefix: str, region: str, endpoint_url: str, registry_url: str, identity: str
+    prefix: str, region: str, endpoint_url: str, registry_url: str, identity: str, seconds: float
 ) -> RepositoryControl:
     return RepositoryControl(
         prefix=prefix,
         region=region,
         endpoint_url=endpoint_url or None,
         registry_override=registry_url,
+        read_seconds=seconds,
     )
 
 
@@ -80,9 +82,15 @@ class TokenSource:
         return Credentials(current.username, current.password)
 
 
+@lru_cache(maxsize=4)
+def token_source(repositories: RepositoryControl) -> TokenSource:
+    """One for each identity of this process: a token serves many builds."""
+    return TokenSource(repositories)
+
+
 def registry_client() -> RegistryClient:
     """The data plane of our registry; every repository name passes the prefix guard."""
-    tokens = TokenSource(control())
+    tokens = token_source(control())
     effective = naming.effective_prefix()
     return RegistryClient(
         tokens.authorization().endpoint,
@@ -90,6 +98,7 @@ def registry_client() -> RegistryClient:
         guard=lambda repository: naming.guard(effective, repository),
         on_answer=count,
         needed=needed_in_ecr,
+        timeout=settings.CALL_SECONDS,
     )
 
 

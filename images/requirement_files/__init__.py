@@ -1,6 +1,6 @@
 """The one reader of requirement files: names and texts in, requirements out.
 
-It knows no database and no web. `read` is all that others need.
+The package knows no database and no web. Other modules call `read`.
 """
 
 from images.requirement_files.archives import files_of_zip

@@ -1,4 +1,4 @@
-"""A model's folder as a zip: the files in it that tell requirements, read within bounds."""
+"""Requirement files in a zip of a model's folder, read within limits of size and number."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """conda's environment.yml, and the conda.yaml and python_env.yaml of an MLflow model.
 
-A conda package is a library of the index where a kept mapping or its own name says so. What is no library of
-Python is told one by one, with what serves on the platform.
+A conda package becomes a library of the index if `conda_names.toml` or its own name says so. Each package
+that is no Python library is reported with its replacement on the platform.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from images.requirement_files.limits import yaml_document
 from images.requirement_files.line import take_requirement
 from images.requirement_files.requirements_txt import logical_lines, read_line
 from images.requirement_files.values import SuppliedFile
-from images.requirement_files.wants import one_python, python_wanted
+from images.requirement_files.wants import note_wanted_python, single_python
 
 NAMES = Path(__file__).with_name("conda_names.toml")
 _SPEC = re.compile(
@@ -98,8 +98,8 @@ def take_conda(draft: Draft, file: SuppliedFile, place: Place, text: str) -> Non
         return
     names = conda_names()
     if name == "python":
-        python_wanted(draft, file, specifier)
-        if version := one_python(specifier):
+        note_wanted_python(draft, file, specifier)
+        if version := single_python(specifier):
             draft.python_versions.setdefault(version, place)
         draft.leave_out(place, text, "Python is chosen for the image.")
     elif name == "pip" and not specifier:
@@ -159,7 +159,7 @@ def read_python_env(draft: Draft, file: SuppliedFile) -> None:
     for key, value in pairs(document):
         place = Place(file.name, value.start_mark.line + 1)
         if key == "python" and isinstance(value, ScalarNode):
-            python_wanted(draft, file, f"=={'.'.join(value.value.split('.')[:2])}.*")
+            note_wanted_python(draft, file, f"=={'.'.join(value.value.split('.')[:2])}.*")
         elif key == "build_dependencies":
             draft.leave_out(
                 place, key, "They are for building alone, which the platform does itself."

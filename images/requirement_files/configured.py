@@ -1,4 +1,4 @@
-"""The reader of requirement files, by this instance's settings: its indexes, and what an image can hold."""
+"""The reader of requirement files with this instance's settings: its indexes and the limits of an image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion
 
@@ -32,8 +31,6 @@ from ri_platform.errors import Invalid
 TYPED = "typed text"
 # Of all files of an image together, which are kept with it; a request takes 2.5 MB.
 MAX_SUPPLIED = 2_000_000
-# A specifier that takes pre-releases and bounds nothing (PEP 440).
-ANY_PRERELEASE = ">=0.dev0"
 _LINUX = re.compile(r"(?:many)?linux\w*_(?:x86_64|aarch64)")
 
 
@@ -45,13 +42,14 @@ def read_files(
     extras: Collection[str] = (),
 ) -> Reading:
     """Read files for an image; without a Python, for the one that they name. Raises `Invalid`."""
+    indexes = Indexes.from_settings().addresses
     try:
         return read(
             files,
             python_version=python_version or None,
             groups=groups,
             extras=extras,
-            indexes=Indexes.configured().addresses,
+            indexes=indexes,
         )
     except ValueError as error:
         raise Invalid(
@@ -70,15 +68,51 @@ def read_supplied(supplied: Supplied, python_version: str = "") -> Reading:
     for file in supplied.files:
         if "\0" in file.text:
             raise Invalid(f"{file.name} is not a text; give the file itself.", field="files")
-    return read_files(
+    reading = read_files(
         supplied.files, python_version, groups=supplied.groups, extras=supplied.extras
+    )
+    return refuse_beside_lock(reading, supplied, python_version)
+
+
+class BesideLock(Refused):
+    """Libraries that are named one by one beside a file that locks everything, so they would be ignored."""
+
+
+class LibrariesBesideLock(RequirementErrors):
+    """Libraries are named one by one beside a complete lock, which installs what it names alone."""
+
+    code = "libraries_beside_lock"
+
+
+def refuse_beside_lock(reading: Reading, supplied: Supplied, python_version: str) -> Reading:
+    """The reading with typed text refused, if it asks for libraries and a lock is why it was not read.
+
+    Other files beside a lock are left out: a project's pyproject.toml lies beside its uv.lock.
+    """
+    ignored = [line for line in reading.left_out if (line.file, line.line) == (TYPED, 0)]
+    typed = [file for file in supplied.files if file.name == TYPED]
+    if not ignored or reading.lock is None:
+        return reading
+    own = read_files(typed, python_version)
+    if not (own.requirements or own.constraints or own.refused):
+        return reading
+    message = (
+        f"{reading.locked} locks all that is installed, so no libraries are taken beside it; "
+        "leave them out, or add them to the lock."
+    )
+    return replace(
+        reading,
+        left_out=tuple(line for line in reading.left_out if line not in ignored),
+        refused=(*reading.refused, BesideLock(TYPED, 0, "", message)),
     )
 
 
 def pip_requirements_of(reading: Reading, *, field: str = "files") -> list[PipRequirement]:
     """The libraries that were read. Raises `RequirementErrors` naming every line that cannot be taken."""
     if problems := refusals(reading):
-        raise RequirementErrors(
+        beside_lock = any(isinstance(problem, BesideLock) for problem in problems)
+        error = LibrariesBesideLock if beside_lock else RequirementErrors
+        raise error(
             [
                 LineProblem(
                     found.line,
@@ -88,24 +122,23 @@ def pip_requirements_of(reading: Reading, *, field: str = "files") -> list[PipRe
                 )
                 for found in problems
             ],
-            field=field,
+            # Typed text is `pip_requirements` in forms and requests.
+            field="pip_requirements" if beside_lock else field,
         )
     usable = hashes_for_linux(reading.lock) if reading.lock else {}
     return [
-        for_image(found, usable.get(found.normalized_name, found.hashes), reading.prereleases)
+        image_requirement(found, usable.get(found.normalized_name, found.hashes))
         for found in reading.requirements
     ]
 
 
-def for_image(found: ReadRequirement, hashes: Collection[str], prereleases: bool) -> PipRequirement:
+def image_requirement(found: ReadRequirement, hashes: Collection[str]) -> PipRequirement:
     """A requirement as images keep it.
 
     That it comes from the default index stands in nearly every file that names one; here the operator's rules
     say so, or a stranger's library of that name would take the place of an internal one.
     """
     kept = found.as_pip_requirement()
-    if prereleases and not kept.is_locked:
-        kept = with_prereleases(found).as_pip_requirement()
     return replace(
         kept,
         index="" if kept.index == DEFAULT_INDEX else kept.index,
@@ -148,8 +181,16 @@ def indexes_of(reading: Reading) -> tuple[str, ...]:
 def parse_pip_requirements(
     text: str, python_version: str = "", *, field: str = "pip_requirements"
 ) -> list[PipRequirement]:
-    """The libraries that a pasted text asks for. Raises `RequirementErrors` naming every offending line."""
-    return pip_requirements_of(read_typed(text, python_version), field=field)
+    """The libraries that a text of libraries alone asks for.
+
+    Raises `RequirementErrors` naming every offending line, and for options that are about all of an image.
+    """
+    reading = read_typed(text, python_version)
+    found = pip_requirements_of(reading, field=field)
+    if reading.prereleases or indexes_of(reading):
+        message = "Name libraries alone here, without options about indexes and pre-releases."
+        raise RequirementErrors([LineProblem(0, "", message)], field=field)
+    return found
 
 
 def read_typed(text: str, python_version: str = "") -> Reading:
@@ -185,12 +226,3 @@ def beyond_an_image(reading: Reading) -> list[Refused]:
         message = f"An image takes at most {MAX_REQUIREMENTS} of these."
         refused.append(Refused(first.file, first.line, str(first), message))
     return refused
-
-
-def with_prereleases(found: ReadRequirement) -> ReadRequirement:
-    """A requirement that takes pre-releases, as pip's `--pre` has it."""
-    if found.specifier and SpecifierSet(found.specifier).prereleases:
-        return found
-    return replace(
-        found, specifier=str(SpecifierSet(found.specifier) & SpecifierSet(ANY_PRERELEASE))
-    )

@@ -1,4 +1,4 @@
-"""What the readers of the formats write into while a set of files is read."""
+"""The mutable result that the readers of the formats fill while a set of files is read."""
 
 from __future__ import annotations
 
@@ -48,17 +48,16 @@ class Draft:
     # The index that `--index-url` names: everything without an index of its own comes from it.
     only_index: str = ""
     prereleases: bool = False
-    prefer_binary: bool = False
     # The first `--require-hashes`.
     require_hashes: Place | None = None
     # Files that another one brings in, or that are read: a name, and whether as constraints.
     included: set[tuple[str, bool]] = field(default_factory=set)
 
     def leave_out(self, place: Place, text: str, reason: str) -> None:
-        self.left_out.append(LeftOut(place.file, place.line, shown(text), reason))
+        self.left_out.append(LeftOut(place.file, place.line, printable_line(text), reason))
 
     def refuse(self, place: Place, text: str, message: str) -> None:
-        self.refused.append(Refused(place.file, place.line, shown(text), message))
+        self.refused.append(Refused(place.file, place.line, printable_line(text), message))
 
     def hint(self, sentence: str) -> None:
         if sentence not in self.hints:
@@ -71,7 +70,7 @@ class Draft:
             offered.extend(str(name) for name in names if str(name) not in offered)
 
 
-def shown(text: str) -> str:
+def printable_line(text: str) -> str:
     """A line as it may be told and kept: one line, of bounded length, without credentials."""
     visible = "".join(
         letter if letter.isprintable() else f"\\u{ord(letter):04x}"

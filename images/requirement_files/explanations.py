@@ -1,4 +1,4 @@
-"""Sentences about what is no requirement: what was probably meant, and what to write instead."""
+"""Messages for lines that are no requirement: the probable intention, and what to write instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of files, told by their names or, for a pasted text, by what stands in them."""
+"""Detection of a file's format by its name, or by the content of a pasted text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from images.requirement_files.requirements_txt import read_requirements_txt
 from images.requirement_files.scripts import read_notebook, read_script
 from images.requirement_files.setup_cfg import read_setup_cfg
 from images.requirement_files.values import SuppliedFile
-from images.requirement_files.wants import python_wanted
+from images.requirement_files.wants import note_wanted_python
 
 
 class Format(Enum):
@@ -100,7 +100,7 @@ def read_constraints(draft: Draft, file: SuppliedFile) -> None:
 
 
 def read_python_version(draft: Draft, file: SuppliedFile) -> None:
-    python_wanted(draft, file, f"=={'.'.join(file.text.strip().split('.')[:2])}.*")
+    note_wanted_python(draft, file, f"=={'.'.join(file.text.strip().split('.')[:2])}.*")
 
 
 def refuse_program(draft: Draft, file: SuppliedFile) -> None:

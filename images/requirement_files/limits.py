@@ -1,4 +1,4 @@
-"""Bounds on what is read, so that a hostile file costs milliseconds."""
+"""Limits of size and number, so that a hostile file costs milliseconds."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ MAX_MERGED = 50
 # tomllib takes time with the square of a dotted key's parts. A wheel's address has about ten dots.
 MAX_DOTS_SQUARED = 400
 # Control characters of binary files.
+TOO_DEEP = (
+    "It is nested too deeply or has a number that is too long; give the file as its tool wrote it."
+)
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 
 
@@ -52,10 +55,7 @@ def toml_tables(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"It is not TOML: {error}.") from error
     except (RecursionError, ValueError) as error:
-        raise ValueError(
-            "It is nested too deeply or has a number that is too long; "
-            "give the file as its tool wrote it."
-        ) from error
+        raise ValueError(TOO_DEEP) from error
 
 
 def json_values(text: str) -> Any:
@@ -65,10 +65,7 @@ def json_values(text: str) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(f"It is not JSON: {error.msg} in line {error.lineno}.") from error
     except (RecursionError, ValueError) as error:
-        raise ValueError(
-            "It is nested too deeply or has a number that is too long; "
-            "give the file as its tool wrote it."
-        ) from error
+        raise ValueError(TOO_DEEP) from error
 
 
 def yaml_document(text: str) -> Node | None:

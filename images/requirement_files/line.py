@@ -1,4 +1,4 @@
-"""One requirement in PEP 508's form, from whichever file it is."""
+"""The reader of one requirement in the notation of PEP 508, for all formats."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def take_requirement(
 ) -> None:
     """Write into the draft what becomes of one requirement; `extras` are those that its marker may name."""
     try:
-        wanted = parsed(text)
+        wanted = parse_requirement(text)
         if wanted.marker and not holds(draft, wanted.marker, extras):
             draft.leave_out(place, text, left_out_by_marker(draft, wanted.marker))
             return
@@ -52,7 +52,7 @@ def take_requirement(
             )
         specifier, url = str(wanted.specifier), ""
         if wanted.url:
-            specifier, url, hashes = of_url(draft, wanted.name, wanted.url, hashes)
+            specifier, url, hashes = read_url(draft, wanted.name, wanted.url, hashes)
     except ValueError as error:
         draft.refuse(place, text, str(error))
         return
@@ -88,7 +88,7 @@ def left_out_by_marker(draft: Draft, marker: Marker | str) -> str:
     return f"Its marker does not hold for Python {target.python_version} on {target.machine}: {marker}."
 
 
-def parsed(text: str) -> Requirement:
+def parse_requirement(text: str) -> Requirement:
     """Raises `ValueError` with a sentence that says what to write instead."""
     if len(text) > MAX_REQUIREMENT or text.count("(") > MAX_PARENTHESES:
         raise ValueError(
@@ -123,7 +123,7 @@ def is_version(text: str) -> bool:
     return True
 
 
-def of_url(
+def read_url(
     draft: Draft, name: str, url: str, hashes: Sequence[str]
 ) -> tuple[str, str, Sequence[str]]:
     """Specifier, address and hashes of `name @ url`. Raises `ValueError` with a sentence."""

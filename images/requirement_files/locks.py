@@ -1,4 +1,4 @@
-"""What the readers of locks share: entries that hold for the image, written as pinned requirements."""
+"""Shared functions of the lock readers: entries that apply to the image become pinned requirements."""
 
 from __future__ import annotations
 

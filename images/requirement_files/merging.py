@@ -1,4 +1,4 @@
-"""Several lines about one library become one requirement, as pip and uv see them."""
+"""Merging of several lines about one library into one requirement, as pip and uv do."""
 
 from __future__ import annotations
 

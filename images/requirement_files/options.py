@@ -89,7 +89,8 @@ def apply_releases(draft: Draft, place: Place, line: str, options: optparse.Valu
     elif control and (control.all_releases or control.only_final):
         raise ValueError("Pre-releases are taken of all libraries or none; write --pre or nothing.")
     if options.prefer_binary:
-        draft.prefer_binary = True
+        reason = "Wheels are always preferred: older versions with one are tried before any source build."
+        draft.leave_out(place, line, reason)
     if options.require_hashes:
         draft.require_hashes = place
     formats = options.format_control

@@ -1,4 +1,4 @@
-"""Pipfile.lock: JSON, with hashes and no names of files."""
+"""Reader of Pipfile.lock, which is JSON with hashes and without file names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from images.requirement_files.limits import json_values
 from images.requirement_files.locks import LockDraft, holds, locked_file
 from images.requirement_files.positions import line_of
 from images.requirement_files.values import LockedPackage, SuppliedFile
-from images.requirement_files.wants import python_wanted, table, texts
+from images.requirement_files.wants import note_wanted_python, table, texts
 
 
 def read_pipfile_lock(draft: Draft, file: SuppliedFile) -> None:
@@ -24,7 +24,7 @@ def read_pipfile_lock(draft: Draft, file: SuppliedFile) -> None:
     requires = table(meta, "requires")
     python = requires.get("python_full_version") or requires.get("python_version")
     if isinstance(python, str):
-        python_wanted(draft, file, f"=={'.'.join(python.split('.')[:2])}.*")
+        note_wanted_python(draft, file, f"=={'.'.join(python.split('.')[:2])}.*")
     addresses = {
         str(source.get("name")): str(source.get("url", ""))
         for source in meta.get("sources") or ()

@@ -1,4 +1,4 @@
-"""Poetry's tables in pyproject.toml, whose constraints poetry-core understands."""
+"""Reader of Poetry's tables in pyproject.toml; poetry-core parses their constraints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""poetry.lock and pdm.lock: one list of packages each, with groups and markers."""
+"""Reader of poetry.lock and pdm.lock: a list of packages with groups and markers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from images.requirement_files.limits import toml_tables
 from images.requirement_files.locks import LockDraft, holds, locked_files, packages_of
 from images.requirement_files.positions import line_of
 from images.requirement_files.values import LockedPackage, SuppliedFile
-from images.requirement_files.wants import python_wanted, table, texts
+from images.requirement_files.wants import note_wanted_python, table, texts
 
 
 def read_poetry_lock(draft: Draft, file: SuppliedFile) -> None:
@@ -168,7 +168,7 @@ def read_pdm_lock(draft: Draft, file: SuppliedFile) -> None:
     draft.offer(groups=[group for group in texts(metadata, "groups") if group != "default"])
     for target in metadata.get("targets") or ():
         if isinstance(target, dict) and len(metadata["targets"]) == 1:
-            python_wanted(draft, file, target.get("requires_python"))
+            note_wanted_python(draft, file, target.get("requires_python"))
     groups = {"default", *draft.rules.groups, *draft.rules.extras}
     made = LockDraft(draft, file)
     for entry in packages:

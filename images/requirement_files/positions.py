@@ -1,4 +1,4 @@
-"""Lines of values in files whose parsers tell none."""
+"""Line numbers of values in files whose parsers report none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pylock.toml (PEP 751), by `packaging`; and uv.lock, which uv itself turns into one."""
+"""Reader of pylock.toml (PEP 751) with `packaging`, and of uv.lock, which uv exports to pylock.toml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from images.requirement_files.limits import toml_tables
 from images.requirement_files.locks import LockDraft, locked_file, packages_of
 from images.requirement_files.positions import line_of
 from images.requirement_files.values import LockedPackage, SuppliedFile
-from images.requirement_files.wants import python_wanted, table
+from images.requirement_files.wants import note_wanted_python, table
 
 # uv takes 30 ms for a lock of 400 libraries.
 MAX_SECONDS = 10
@@ -42,7 +42,7 @@ def parsed_pylock(text: str) -> Pylock:
 def take_packages(draft: Draft, file: SuppliedFile, lock: Pylock, groups: Collection[str]) -> None:
     made = LockDraft(draft, file)
     if lock.requires_python:
-        python_wanted(draft, file, str(lock.requires_python))
+        note_wanted_python(draft, file, str(lock.requires_python))
     if lock.environments and not any(draft.target.holds(only) for only in lock.environments):
         target = f"Python {draft.target.python_version} on {draft.target.machine}"
         message = f"The lock is for other machines or Pythons than {target}; make one for it."

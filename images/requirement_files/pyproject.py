@@ -1,4 +1,4 @@
-"""pyproject.toml: the standard's tables, dependency groups (PEP 735), and those of poetry, hatch and uv."""
+"""Reader of pyproject.toml: PEP 621, dependency groups (PEP 735), and tables of poetry, hatch and uv."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from images.requirement_files.poetry import read_poetry
 from images.requirement_files.positions import line_of
 from images.requirement_files.requirements_txt import file_of_path, read_requirements_txt
 from images.requirement_files.values import SuppliedFile
-from images.requirement_files.wants import python_wanted, table, texts
+from images.requirement_files.wants import note_wanted_python, table, texts
 
 
 def read_pyproject(draft: Draft, file: SuppliedFile) -> None:
@@ -103,7 +103,7 @@ class IndexesOfSources:
 def read_project(
     draft: Draft, file: SuppliedFile, project: Mapping[str, Any], sources: IndexesOfSources
 ) -> None:
-    python_wanted(draft, file, project.get("requires-python"))
+    note_wanted_python(draft, file, project.get("requires-python"))
     sources.take(texts(project, "dependencies"))
     optional: dict[str, list[str]] = {
         canonicalize_name(str(extra)): texts(table(project, "optional-dependencies"), str(extra))

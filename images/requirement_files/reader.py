@@ -1,4 +1,4 @@
-"""Reads files as people have them: `read` is the one way from text to requirements."""
+"""`read`, which turns the texts of requirement files into requirements."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def read(
         groups=frozenset(groups),
         extras=frozenset(extras),
     )
-    draft = drafted(files, Target(python_version or DEFAULT_PYTHON, machine), rules)
+    draft = draft_files(files, Target(python_version or DEFAULT_PYTHON, machine), rules)
     said = single_python(draft)
     if python_version is None and said and said != DEFAULT_PYTHON:
         # The file chose the Python, so its markers are decided by that.
-        draft = drafted(files, Target(said, machine), rules)
-    return finished(draft)
+        draft = draft_files(files, Target(said, machine), rules)
+    return finish_reading(draft)
 
 
-def drafted(files: Sequence[SuppliedFile], target: Target, rules: Rules) -> Draft:
-    draft = Draft(target, rules, {file.name: without_mark(file) for file in files})
+def draft_files(files: Sequence[SuppliedFile], target: Target, rules: Rules) -> Draft:
+    draft = Draft(target, rules, {file.name: strip_byte_order_mark(file) for file in files})
     if len(files) > MAX_FILES or len(draft.files) < len(files):
         message = f"At most {MAX_FILES} files are read at once, each of another name."
         draft.refuse(Place("", 0), "", message)
@@ -98,7 +98,7 @@ def kinds_of(draft: Draft) -> dict[str, Format]:
     return kinds
 
 
-def without_mark(file: SuppliedFile) -> SuppliedFile:
+def strip_byte_order_mark(file: SuppliedFile) -> SuppliedFile:
     """The file without a byte order mark, which editors write and pip drops."""
     return SuppliedFile(file.name, file.text.removeprefix("\ufeff"))
 
@@ -130,7 +130,7 @@ def single_python(draft: Draft) -> str | None:
     return next(iter(draft.python_versions)) if len(draft.python_versions) == 1 else None
 
 
-def finished(draft: Draft) -> Reading:
+def finish_reading(draft: Draft) -> Reading:
     """What the draft came to, merged and checked as a whole."""
     # Beside others it is one of several, from which libraries come by the operator's order.
     if draft.only_index and draft.indexes == [draft.only_index]:
@@ -158,7 +158,6 @@ def finished(draft: Draft) -> Reading:
         extras=tuple(draft.extras),
         indexes=tuple(draft.indexes),
         prereleases=draft.prereleases,
-        prefer_binary=draft.prefer_binary,
     )
 
 

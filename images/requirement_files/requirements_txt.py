@@ -1,7 +1,7 @@
-"""requirements.txt, by pip's own parser.
+"""Reader of requirements.txt with pip's own parser.
 
-pip documents the file by what it does, so its functions join the lines, drop the comments and read the
-options. What opens files and fills in variables of the environment is left out: both would be the server's.
+No standard describes the format, so pip's functions join the lines, drop the comments and read the options.
+The functions that open files or fill in environment variables are not used: both would be the server's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requirements within programs: PEP 723's block, and `%pip install` in notebooks."""
+"""Reader of requirements in programs: the block of PEP 723, and `%pip install` in notebooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from images.requirement_files.line import take_requirement
 from images.requirement_files.positions import line_of
 from images.requirement_files.requirements_txt import read_line
 from images.requirement_files.values import SuppliedFile
-from images.requirement_files.wants import python_wanted, texts
+from images.requirement_files.wants import note_wanted_python, texts
 
 _INSTALL = re.compile(
     r"^\s*(?:[%!]\s*)(?:uv\s+)?(?:(?:\S*python3?|\{sys\.executable\})\s+-m\s+)?pip3?\s+install\s+(.+)$"
@@ -33,7 +33,7 @@ _LINE_OPTIONS = {
 def read_script(draft: Draft, file: SuppliedFile) -> None:
     """Write a script's inline metadata (PEP 723) into the draft."""
     tables = toml_tables(metadata_block(file.text))
-    python_wanted(draft, file, tables.get("requires-python"))
+    note_wanted_python(draft, file, tables.get("requires-python"))
     for wanted in texts(tables, "dependencies"):
         take_requirement(draft, wanted, Place(file.name, line_of(file.text, wanted)))
 

@@ -1,4 +1,4 @@
-"""setup.cfg: the requirements that setuptools reads of it."""
+"""Reader of setup.cfg: the requirements that setuptools reads from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from images.requirement_files.line import take_requirement
 from images.requirement_files.positions import line_of
 from images.requirement_files.requirements_txt import file_of_path, read_requirements_txt
 from images.requirement_files.values import SuppliedFile
-from images.requirement_files.wants import python_wanted
+from images.requirement_files.wants import note_wanted_python
 
 
 def read_setup_cfg(draft: Draft, file: SuppliedFile) -> None:
@@ -22,7 +22,7 @@ def read_setup_cfg(draft: Draft, file: SuppliedFile) -> None:
         raise ValueError(f"It is no setup.cfg: {str(error).splitlines()[0]}.") from error
     if not parser.has_section("options"):
         raise ValueError("It has no [options] with install_requires; give pyproject.toml instead.")
-    python_wanted(draft, file, parser.get("options", "python_requires", fallback=None))
+    note_wanted_python(draft, file, parser.get("options", "python_requires", fallback=None))
     take_all(draft, file, parser.get("options", "install_requires", fallback=""))
     if parser.has_section("options.extras_require"):
         draft.offer(extras=parser.options("options.extras_require"))

@@ -1,4 +1,4 @@
-"""The image that requirements are for: markers are decided by it, never by the machine that reads them."""
+"""The image that requirements are for. Its Python and machine decide markers, never those of the server."""
 
 from __future__ import annotations
 

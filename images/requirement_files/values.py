@@ -1,4 +1,4 @@
-"""What goes into the reader and what comes out: plain values."""
+"""Input and output of the reader: supplied files, requirements, refused lines."""
 
 from __future__ import annotations
 
@@ -145,9 +145,8 @@ class Reading:
     extras: tuple[str, ...] = ()
     # Names of configured indexes that options of the files name.
     indexes: tuple[str, ...] = ()
-    # Of the options `--pre` and `--prefer-binary`.
+    # The option `--pre`.
     prereleases: bool = False
-    prefer_binary: bool = False
 
     @property
     def locked(self) -> str | None:

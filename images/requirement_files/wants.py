@@ -1,4 +1,4 @@
-"""Small readings that several formats share: tables of TOML, and the Python that a file asks for."""
+"""Shared functions of the readers: TOML tables, and the Python version that a file asks for."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def texts(tables: Mapping[str, Any], name: str) -> list[str]:
     return found
 
 
-def python_wanted(draft: Draft, file: SuppliedFile, specifier: object) -> None:
+def note_wanted_python(draft: Draft, file: SuppliedFile, specifier: object) -> None:
     """Note the one Python that a specifier leaves, and refuse one that leaves out the image's."""
     if not isinstance(specifier, str) or not specifier:
         return
@@ -48,7 +48,7 @@ def python_wanted(draft: Draft, file: SuppliedFile, specifier: object) -> None:
                 f"It is for Python {specifier}, and the image has {python}; choose another Python."
             )
             draft.refuse(place, specifier, message)
-        only = one_python(specifier)
+        only = single_python(specifier)
     except ValueError as error:
         draft.refuse(place, specifier, str(error))
         return
@@ -56,7 +56,7 @@ def python_wanted(draft: Draft, file: SuppliedFile, specifier: object) -> None:
         draft.python_versions.setdefault(only, place)
 
 
-def one_python(specifier: str) -> str | None:
+def single_python(specifier: str) -> str | None:
     """`3.11` of `3.11.7`, `==3.11.*` or `~=3.11.0`; None if a specifier leaves several."""
     try:
         wanted = list(SpecifierSet(specifier))

@@ -1,4 +1,4 @@
-"""Alterations: the form, what one would change, and its build."""
+"""Pages of alterations: the form, the preview of its changes, and the start of its build."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from images.models import ManagedImage
 from images.models.lease import WorkState
 from images.operations import alterations
 from images.queries.file_differences import file_differences
-from images.queries.library_changes import changes
+from images.queries.images import IMAGE
+from images.queries.library_changes import changes, differences
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
@@ -20,7 +21,7 @@ from workspaces.guard import needs
 from workspaces.models import Workspace
 
 
-@needs(Action.ALTER_IMAGE)
+@needs(Action.ALTER_IMAGE, of=IMAGE)
 @require_http_methods(["GET", "POST"])
 def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> HttpResponse:
     """What the image is to contain instead; the next page shows what that changes."""
@@ -54,7 +55,19 @@ def alter(request: HttpRequest, workspace: Workspace, image: ManagedImage) -> Ht
     return render_form(request, "images/alter.html", context)
 
 
-@needs(Action.ALTER_IMAGE)
+@needs(Action.ALTER_IMAGE, of=IMAGE)
+@require_POST
+def add_missing_packages(
+    request: HttpRequest, workspace: Workspace, image: ManagedImage
+) -> HttpResponse:
+    """Propose the OS packages whose native libraries the image lacks; the next page shows what changes."""
+    proposed = alterations.propose_missing_packages(Actor.of(request), image, workspace=workspace)
+    return redirect(
+        "alteration", workspace_id=workspace.pk, name=image.name, alteration_id=proposed.pk
+    )
+
+
+@needs(Action.ALTER_IMAGE, of=IMAGE)
 @require_GET
 def alteration(
     request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int
@@ -71,6 +84,9 @@ def alteration(
         "alteration": proposed,
         "changes": changes(current.lock if current else "", proposed.lock) if resolved else [],
         "file_differences": file_differences(proposed) if resolved else [],
+        "settings_changes": differences(
+            proposed.image.spec.run_time.by_title(), proposed.spec.run_time.by_title()
+        ),
         "resolved": resolved,
         "failed": proposed.state == WorkState.FAILED,
         "poll": proposed.is_active,
@@ -78,7 +94,7 @@ def alteration(
     return page_or_part(request, "images/alteration.html", "images/_alteration.html", context)
 
 
-@needs(Action.ALTER_IMAGE)
+@needs(Action.ALTER_IMAGE, of=IMAGE)
 @require_POST
 def build_alteration(
     request: HttpRequest, workspace: Workspace, image: ManagedImage, alteration_id: int

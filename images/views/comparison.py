@@ -1,4 +1,4 @@
-"""Comparing two images, or two revisions of one."""
+"""The page that compares two images, or two revisions of one."""
 
 from __future__ import annotations
 

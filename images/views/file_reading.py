@@ -1,4 +1,4 @@
-"""What a form's text and files ask for, told while they are given; nothing is kept."""
+"""The preview of a form's text and files while they are entered; nothing is stored."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ def read_files(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """The table of what was read; after an upload also the files as texts, which are posted from then on."""
     of_model = "requirements" in request.POST
     form_class = ModelForm if of_model else SpecForm
+    form = form_class(request.POST, request.FILES).checked()
     context = {
-        "form": form_class(request.POST, request.FILES).checked(),
+        "form": form,
+        # What somebody ticks meanwhile is not swapped from under them.
+        "sources_changed": isinstance(form, SpecForm)
+        and form.said_before(request.POST) != form.said,
         "of_model": of_model,
         "uploaded": bool(request.FILES),
     }

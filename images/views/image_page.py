@@ -1,38 +1,73 @@
-"""An image's page: a head that is the same on every tab, and the tabs, each an address of its own."""
+"""An image's page: a header and tabs, each tab with its own URL."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_GET
 
 from images.errors import NoWheel
-from images.models import Assignment, Build, ManagedImage
+from images.models import Assignment, Build, ImportCheck, Instance, ManagedImage
 from images.models.lease import WorkState
 from images.queries import capabilities, progress
-from images.queries.capabilities import source_builds_refusal
+from images.queries.capabilities import os_packages_refusal, source_builds_refusal
 from images.queries.comparison import Comparison, versions_by_number
+from images.queries.drifts import DriftNotice, drift_of
 from images.queries.file_requirements import locked_by
 from images.queries.forecast import Forecast
 from images.queries.images import image_named
+from images.queries.import_checks import current_check, policy_choices, policy_of
 from images.queries.library_changes import Change, differences
 from images.queries.library_origins import origins
+from images.queries.missing_libraries import (
+    MissingNative,
+    is_awaited,
+    missing_natives,
+    packages_to_add,
+)
+from images.queries.moving_tags import channels_of, moving_tags, taggable_builds
+from images.queries.pull_ways import Pull
 from images.queries.usage import use_of
-from images.references import pull_reference
+from images.references import effective_prefix, tag_reference
 from images.views.polling import page_or_part
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
-from workspaces.access import TABLE, Action, Actor, Permissions
+from workspaces.access import TABLE, Action, Actor, Permissions, allows
 from workspaces.guard import needs
 from workspaces.models import Workspace
 
 PAGE_SIZE = 20
 MODELS_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class MissingLibraries:
+    """The native libraries that an image lacks, and the OS packages that would bring them.
+
+    `refusal` is the reason why these cannot be added, as a sentence. `is_awaited`: they are being looked up.
+    """
+
+    libraries: list[MissingNative]
+    packages: list[str]
+    refusal: str = ""
+    is_awaited: bool = False
+
+    @classmethod
+    def of(cls, image: ManagedImage) -> Self:
+        build = image.current_build
+        libraries = missing_natives(build)
+        packages = packages_to_add(libraries)
+        if build is None or not libraries:
+            return cls([], [])
+        if not packages:
+            return cls(libraries, [], is_awaited=is_awaited(build.base_image))
+        return cls(libraries, packages, refusal=os_packages_refusal())
 
 
 @dataclass(frozen=True)
@@ -66,10 +101,38 @@ def overview(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespo
         "requirements": image.spec.pip_requirements,
         "locked": image.spec.is_locked,
         "locked_by": locked_by(image),
-        "reference": pull_reference(image, current) if current else "",
+        "policy": policy_of(image),
+        "policies": policy_choices(),
+        "run_time": image.spec.run_time.by_group(),
+        **(pull_context(request, image, current) if current else {}),
         "original": original if original and original.removed_at is None else None,
     }
     return tab_page(request, workspace, image, "overview", context, log_of=latest)
+
+
+@require_GET
+@needs(Action.SEE_WORKSPACES)
+def in_some_workspace(request: HttpRequest, name: str) -> HttpResponse:
+    """The address that an image tells as its source: its page in a workspace that the reader sees.
+
+    Images belong to no workspace. The one that it was created in comes first.
+    """
+    actor = Actor.of(request)
+    image = ManagedImage.objects.named(actor.user, name)
+    seen = Workspace.objects.visible_to(actor).order_by("name")
+    own = seen.filter(pk=image.created_in.pk).first() if image.created_in else None
+    workspace = own or seen.first()
+    # Images are shown in workspaces; that page says what to do without one.
+    return redirect("image", workspace.pk, image.name) if workspace else redirect("workspaces")
+
+
+def pull_context(request: HttpRequest, image: ManagedImage, current: Build) -> dict[str, Any]:
+    """The ways to pull the image, and the one that `?pull=` names, else the first."""
+    instance = request.build_absolute_uri("/").rstrip("/")
+    ways = Pull(image, current, instance).ways()
+    wanted = request.GET.get("pull", "")
+    chosen = next((way for way in ways if way.key == wanted), ways[0])
+    return {"ways": ways, "way": chosen, "prefix": effective_prefix()}
 
 
 @require_GET
@@ -91,6 +154,7 @@ def builds(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
     rows = image.builds.select_related("requested_by").defer("lock")
     context = {
         "build": chosen,
+        "lacking": [] if chosen == image.current_build else missing_natives(chosen),
         "steps": progress.steps(chosen),
         "page": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
     }
@@ -113,12 +177,32 @@ def revisions(request: HttpRequest, workspace: Workspace, name: str) -> HttpResp
         "page": page,
         "revisions": [found[number] for number in page],
         "numbers": numbers,
+        **tag_context(request, image),
         "changes": changes_by_number(image, list(page), numbers),
         "before": before,
         "after": after,
         "comparison": Comparison(found[before], found[after]) if 0 < before != after else None,
     }
     return tab_page(request, workspace, image, "revisions", context)
+
+
+def tags_shown(image: ManagedImage) -> dict[str, Any]:
+    """The moving tags, the build that `stable` is at, and the reference by the first of them."""
+    tags = moving_tags(image)
+    return {
+        "tags": tags,
+        "stable": next((tag.build for tag in tags if tag.name == "stable"), None),
+        "by_tag": tag_reference(image, tags[0].name) if tags else "",
+    }
+
+
+def tag_context(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
+    """What is offered to who may move the tags."""
+    offered = image.tags_may_move and allows(Actor.of(request), Action.SET_CHANNEL, image)
+    return {
+        "channels": channels_of(image) if offered else [],
+        "kept": taggable_builds(image) if offered else set(),
+    }
 
 
 @require_GET
@@ -140,37 +224,50 @@ def tab_page(
     log_of: Build | None = None,
 ) -> HttpResponse:
     """The page with this tab open; polled as long as the image may change by itself."""
-    latest = latest_build(image)
+    latest, check = latest_build(image), current_check(image)
     may = Permissions(Actor.of(request))
     may_alter = may.allow(Action.ALTER_IMAGE, image)
+    missing = MissingLibraries.of(image)
+    drift = drift_of(image.current_build)
     shared = {
         "workspace": workspace,
         "section": "settings",
         "pane": "images",
         "image": image,
         "current": image.current_build,
+        **tags_shown(image),
         "latest": latest,
         "tabs": TABS,
         "tab": tab,
         "tab_template": f"images/tabs/{tab}.html",
         "counts": counts(image),
-        "waiting": progress.waiting_for(image, latest),
+        "waiting": progress.waiting_for(image, latest, Instance.objects.seen())
+        if latest.is_active
+        else "",
         "outlook": Forecast.read().by_image().get(image.pk) if latest.is_active else None,
         "may_remove": may.allow(Action.REMOVE_IMAGE),
         "may_alter": may_alter,
         "may_rebuild": may.allow(Action.REBUILD_IMAGE, image),
         "may_roll_back": may.allow(Action.ROLL_BACK_IMAGE, image),
         "may_cancel": may.allow(Action.CANCEL_BUILD, image),
-        "alterable": {image.pk} if may_alter else set(),
         "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
         "source_builds": may.allow(Action.BUILD_FROM_SOURCE, image)
         and offers_source(image, latest),
-        "poll": not image.is_settled,
+        "check": check,
+        "may_check_imports": may.allow(Action.CHECK_IMPORTS, image),
+        "missing": missing,
+        "drift": drift,
+        "poll": not image.is_settled or missing.is_awaited or is_moving(drift, check),
     }
     # A poll keeps the log that is on the page, which grows by itself.
     if log_of is not None and not wants_fragment(request):
         shared["log"] = "".join(chunk.text for chunk in log_of.log_chunks.all())
     return page_or_part(request, "images/image.html", "images/_image.html", {**shared, **context})
+
+
+def is_moving(drift: DriftNotice | None, check: ImportCheck | None) -> bool:
+    """Whether the platform is at something beside a build."""
+    return (drift is not None and not drift.is_hopeless) or (check is not None and check.is_active)
 
 
 def shown_image(request: HttpRequest, name: str) -> ManagedImage:

@@ -10,11 +10,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images.forms.images import ModelForm
-from images.models import Assignment, AssignmentState, MLModel
+from images.models import Assignment, AssignmentState, ChosenImage, MLModel
 from images.operations import ml_models
-from images.operations.runtime_image import Usability, pulled_build, resolved, usability
+from images.operations.ml_models import MODEL
+from images.operations.runtime_image import Usability, pulled_build, resolve_chosen, usability
 from images.queries import progress
 from images.queries.base_images import newest_python
+from images.queries.chosen_images import default_image
+from images.queries.drifts import drift_of, drifts_by_build
 from images.queries.matching import requirements_on_build
 from images.views.polling import page_or_part
 from ri_platform.confirm import confirm
@@ -35,16 +38,26 @@ def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     search = request.GET.get("q", "").strip()[:120]
     found = ml_models.list_models(workspace, search)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    default = default_image(workspace.pk)
     rows = [
         (model, [(assignment, usability(assignment)) for assignment in model.assignments.all()])
         for model in page.object_list
     ]
+    pulled = {
+        assignment.pk: pulled_build(assignment) for _, present in rows for assignment, _ in present
+    }
+    drifts = drifts_by_build(build.pk for build in pulled.values() if build)
     context = {
         "workspace": workspace,
         "section": "models",
+        "drifts": {
+            key: drifts[build.pk] for key, build in pulled.items() if build and build.pk in drifts
+        },
         "search": search,
         "page": page,
         "rows": rows,
+        "default": default,
+        "default_standing": usability(default) if default else None,
         "may_create": allows(actor, Action.CREATE_MODEL, workspace),
         "refusal": TABLE[Action.CREATE_MODEL].refusal,
         "poll": any(
@@ -73,32 +86,39 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             add_refusal(form, error)
         else:
             # A model without an image is of no use yet.
-            return redirect("swap", workspace_id=workspace.pk, model_id=model.pk)
+            page = "model" if default_image(workspace.pk) else "swap"
+            return redirect(page, workspace_id=workspace.pk, model_id=model.pk)
     context = {"workspace": workspace, "section": "models", "form": form}
     return render_form(request, "ml_models/new.html", context)
 
 
 @require_GET
-@needs(Action.SEE_MODELS)
+@needs(Action.SEE_MODELS, of=MODEL)
 def detail(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     actor = Actor.of(request)
     history = list(Assignment.objects.with_image().filter(model=model)[: HISTORY + 2])
     current = next((item for item in history if item.state == AssignmentState.CURRENT), None)
     waiting = next((item for item in history if item.state == AssignmentState.WAITING), None)
-    stands = usability(current) if current else None
-    build = pulled_build(current) if current else None
+    default = default_image(workspace.pk)
+    runs_on = current or default
+    stands = usability(runs_on) if runs_on else None
+    build = pulled_build(runs_on) if runs_on else None
     context = {
         "workspace": workspace,
         "section": "models",
         "model": model,
         "current": current,
+        "default": default,
+        "runs_on": runs_on,
+        "asks": (model.asks.over(default.asks) if default else model.asks).by_title(),
         "waiting": waiting,
         "waiting_build": newest_build(
-            waiting or (current if stands == Usability.BUILDING else None)
+            waiting or (runs_on if stands == Usability.BUILDING else None)
         ),
         "standing": stands,
         "build": build,
-        "resolved": resolved(current) if current and stands == Usability.USABLE else None,
+        "drift": drift_of(build),
+        "resolved": resolve_chosen(runs_on) if runs_on and stands == Usability.USABLE else None,
         "requirements": requirements_on_build(model, build),
         "history": [item for item in history if item.state == AssignmentState.PAST][:HISTORY],
         "may_swap": allows(actor, Action.SWAP_IMAGE, workspace),
@@ -109,16 +129,16 @@ def detail(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
     return page_or_part(request, "ml_models/model.html", "ml_models/_model.html", context)
 
 
-def newest_build(assignment: Assignment | None) -> tuple[object, list[progress.Step]] | None:
+def newest_build(chosen: ChosenImage | None) -> tuple[object, list[progress.Step]] | None:
     """The build that a model waits for, with its steps."""
-    if assignment is None or assignment.image is None:
+    if chosen is None or chosen.image is None:
         return None
-    build = assignment.image.builds.select_related("base_image").first()
+    build = chosen.image.builds.select_related("base_image").first()
     return (build, progress.steps(build)) if build else None
 
 
 @require_http_methods(["GET", "POST"])
-@needs(Action.EDIT_MODEL)
+@needs(Action.EDIT_MODEL, of=MODEL)
 def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     initial = {
         field: getattr(model, field)
@@ -140,7 +160,7 @@ def edit(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
 
 
 @require_http_methods(["GET", "POST"])
-@needs(Action.REMOVE_MODEL)
+@needs(Action.REMOVE_MODEL, of=MODEL)
 def remove(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     if request.method == "POST":
         ml_models.remove_model(Actor.of(request), model)

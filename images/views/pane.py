@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
+from collections.abc import Mapping
+from functools import partial
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images.forms.images import NewImageForm, copy_initial, kept_files
-from images.models import BaseImage, ManagedImage, Status
+from images.models import BaseImage, ImportCheck, ManagedImage, Status
 from images.operations.images import create_image
 from images.queries import capabilities, suggestions, upgrade_progress
-from images.queries.base_image_notices import notices
+from images.queries.base_image_notices import instance_notices, notices
+from images.queries.drifts import DriftNotice, drifts_by_build
 from images.queries.forecast import Forecast
 from images.queries.images import ImageFilter, image_named, list_images
+from images.queries.import_checks import current_checks
 from images.queries.matching import Match, match_images
+from images.views.image_rows import rows_of
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
-from workspaces.access import TABLE, Action, Actor, Permissions
+from workspaces.access import Action, Actor, Permissions
 from workspaces.guard import needs
 from workspaces.models import Workspace
-
-PAGE_SIZE = 50
 
 
 @require_GET
@@ -36,36 +39,60 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         request.GET.get("sort", "name"),
         request.GET.getlist("library"),
     )
-    page = Paginator(list_images(actor.user, wanted), PAGE_SIZE).get_page(request.GET.get("page"))
-    images = list(page.object_list)
+    place = {side: request.GET.get(side, "") for side in ("after", "before")}
+    found = list_images(actor.user, wanted, **place)
+    images = list(found.page.images)
     permissions = Permissions(actor)
     may_remove = permissions.allow(Action.REMOVE_IMAGE)
     gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
     removing = [image for image in gone if not image.is_restorable]
     offered = list(BaseImage.objects.offered())
     unsettled = [base for base in offered if not base.is_settled]
+    checks = current_checks(images)
+    drifts = drifts_by_build(image.current_build_id for image in images)
     context = {
         "workspace": workspace,
         "section": "settings",
         "pane": "images",
-        "page": page,
+        "found": found,
         "images": images,
         "wanted": wanted,
         "statuses": Status.choices,
         "chips": chips(wanted),
-        "outlooks": Forecast.read().by_image() if any(map(is_active, images)) else {},
+        "rows": rows_of(
+            images,
+            workspace,
+            may_alter=partial(permissions.allow, Action.ALTER_IMAGE),
+            may_remove=may_remove,
+            checks=checks,
+            drifts=drifts,
+            outlooks=Forecast.read().by_image() if any(map(is_active, images)) else {},
+        ),
         "removing": removing,
         "removed": [image for image in gone if image.is_restorable],
-        "base_notices": notices(offered, administrator=may_remove),
-        "upgrading": upgrade_progress.progress([b for b in offered if b.is_current])
+        "base_notices": [
+            *instance_notices(administrator=may_remove),
+            *notices(offered, administrator=may_remove),
+        ],
+        "upgrading": upgrade_progress.progress_lately([b for b in offered if b.is_current])
         if may_remove
         else [],
-        "may_remove": may_remove,
-        "alterable": {image.pk for image in images if permissions.allow(Action.ALTER_IMAGE, image)},
-        "refusal": TABLE[Action.REMOVE_IMAGE].refusal,
-        "poll": bool(unsettled or removing) or any(not image.is_settled for image in images),
+        "poll": bool(unsettled or removing) or is_moving(images, checks, drifts),
     }
     return page_or_part(request, "images/pane.html", "images/_list.html", context)
+
+
+def is_moving(
+    images: list[ManagedImage],
+    checks: Mapping[int, ImportCheck],
+    drifts: Mapping[int, DriftNotice],
+) -> bool:
+    """Whether a row will change by itself."""
+    return (
+        any(not image.is_settled for image in images)
+        or any(check.is_active for check in checks.values())
+        or any(drift.is_moving for drift in drifts.values())
+    )
 
 
 def chips(wanted: ImageFilter) -> list[tuple[str, list[str]]]:
@@ -106,6 +133,8 @@ def new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             image = create_image(
                 actor, form.cleaned_data["name"], form.spec_beside(copied),
                 workspace=workspace, copied_from=copied, supplied=form.supply,
+                description=form.cleaned_data["description"],
+                import_policy=form.cleaned_data["import_policy"],
             )  # fmt: skip
         except DomainError as error:
             add_refusal(form, error)

@@ -1,7 +1,7 @@
-"""Answering with a page or with the part of it that changes.
+"""Answers with a page or with the part of it that changes.
 
-Each address has one template; an HTMX request for a part of it gets that part, and 204 when what the
-page shows is still what there is, so that polling changes nothing on screen.
+Each URL has one template. An HTMX request for a part gets that part, or 204 if the page already shows the
+present state, so that a poll without changes leaves the screen as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Organization settings → Image Registry: whether it works, as its workers have seen it."""
+"""The page Organization settings → Image Registry: the state that the workers report."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from images.models import AwsContact, BaseImage, BuildHost, ManagedImage
+from images.models import (
+    AwsContact,
+    BaseImage,
+    BuildHost,
+    Instance,
+    ManagedImage,
+    UnknownRepository,
+)
 from images.models.contact import Identity
+from images.queries.drifts import last_verifications, open_drifts
 from images.references import effective_prefix
 from workspaces.access import Action
 from workspaces.guard import needs
+
+DRIFTS_SHOWN = 100
 
 
 @require_GET
 @needs(Action.SEE_ORGANIZATION)
 def registry_status(request: HttpRequest) -> HttpResponse:
+    verifying, verified = last_verifications()
     contacts = {contact.identity: contact for contact in AwsContact.objects.all()}
     context = {
         "section": "organization",
@@ -24,10 +35,15 @@ def registry_status(request: HttpRequest) -> HttpResponse:
         "enabled": settings.IMAGE_REGISTRY_ENABLED,
         "external_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
         "prefix": effective_prefix(),
+        "instance": Instance.objects.seen(),
         "region": settings.AWS_REGION,
         "identities": [(label, contacts.get(value)) for value, label in Identity.choices],
         "hosts": BuildHost.objects.alive().order_by("name", "queue"),
         "bases": BaseImage.objects.current().order_by("image_type", "python_version"),
+        "verifying": verifying,
+        "verified": verified,
+        "drifts": open_drifts(DRIFTS_SHOWN),
+        "unknown": UnknownRepository.objects.open()[:DRIFTS_SHOWN],
         "image_count": ManagedImage.objects.existing().count(),
     }
     return render(request, "organization/registry.html", context)

@@ -1,4 +1,4 @@
-"""Removal of an image, its restoration, and its deletion for good."""
+"""Removal of an image, its restoration, and its permanent deletion."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from images.operations import removal
 from images.queries import capabilities
 from images.queries.images import image_named
 from images.queries.usage import use_of
-from ri_platform.confirm import confirm
 from ri_platform.errors import Invalid
 from workspaces.access import Action, Actor
 from workspaces.guard import needs
 from workspaces.models import Workspace
+from workspaces.views.confirm import confirm_in_pane
 
 
 @needs(Action.REMOVE_IMAGE)
@@ -38,23 +37,18 @@ def remove(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
             return redirect("images", workspace_id=workspace.pk)
     image = image_named(actor.user, name)
     use = use_of(image, actor)
-    return confirm(
+    return confirm_in_pane(
         request,
+        workspace,
+        "images",
         title="Remove this image?",
         verb="Remove image",
         words="images/_remove_words.html",
-        back=reverse("images", args=[workspace.pk]),
-        layout="layouts/settings.html",
-        context={
-            "workspace": workspace,
-            "section": "settings",
-            "pane": "images",
-            "image": image,
-            "use": use,
-            "grace": settings.REMOVAL_GRACE,
-        },
         typed=image.name if use else "",
         error=error,
+        image=image,
+        use=use,
+        grace=settings.REMOVAL_GRACE,
     )
 
 
@@ -75,12 +69,12 @@ def delete(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         removal.delete_image(actor, name, workspace=workspace)
         messages.success(request, f"The managed image {name} is being deleted.")
         return redirect("images", workspace_id=workspace.pk)
-    return confirm(
+    return confirm_in_pane(
         request,
+        workspace,
+        "images",
         title="Delete this image for good?",
         verb="Delete image",
         words="images/_delete_words.html",
-        back=reverse("images", args=[workspace.pk]),
-        layout="layouts/settings.html",
-        context={"workspace": workspace, "section": "settings", "pane": "images", "name": name},
+        name=name,
     )

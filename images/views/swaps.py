@@ -1,4 +1,4 @@
-"""Swapping a model's image: the picker, what a choice changes, and the swap itself."""
+"""Pages that swap a model's image: the picker, the preview of a choice, and the swap."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from images.forms.images import ExternalImageForm, FittingImageForm
-from images.models import Assignment, AssignmentState, Build, ManagedImage, MLModel, managed_image
+from images.models import AssignmentState, Build, ManagedImage, MLModel, managed_image
 from images.operations import swaps
+from images.operations.ml_models import MODEL
 from images.operations.runtime_image import pulled_build
 from images.operations.swaps import Choice, ExternalChoice, ManagedChoice
+from images.queries.chosen_images import default_image, image_to_run_on, own_image
 from images.queries.comparison import versions_in
 from images.queries.images import image_named
 from images.queries.kept_builds import kept_builds
@@ -31,7 +33,7 @@ BUILDS = 20
 
 
 @require_GET
-@needs(Action.SWAP_IMAGE)
+@needs(Action.SWAP_IMAGE, of=MODEL)
 def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     """Images by how well they have what the model needs."""
     search = request.GET.get("q", "").strip()[:128]
@@ -44,7 +46,9 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
         **common(workspace, model),
         "search": search,
         "matches": found[:SHOWN],
-        "present": current_of(model),
+        "present": image_to_run_on(model),
+        "own": own_image(model),
+        "default": default_image(workspace.pk),
         "more": len(found) > SHOWN,
         "external_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
     }
@@ -52,8 +56,10 @@ def picker(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRe
 
 
 @require_http_methods(["GET", "POST"])
-@needs(Action.SWAP_IMAGE)
-def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: str) -> HttpResponse:
+@needs(Action.SWAP_IMAGE, of=MODEL)
+def swap_to_managed_image(
+    request: HttpRequest, workspace: Workspace, model: MLModel, name: str
+) -> HttpResponse:
     """What changes with a managed image, or with one build of it; and *Swap image*."""
     if request.method == "POST":
         return swap_and_redirect(
@@ -61,7 +67,7 @@ def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: st
         )
     image = image_named(Actor.of(request).user, name)
     pinned = chosen_build(image, request.GET.get("build", ""))
-    present = current_of(model)
+    present = image_to_run_on(model)
     before = pulled_build(present) if present else None
     after = pinned or image.current_build
     context = {
@@ -79,8 +85,10 @@ def managed(request: HttpRequest, workspace: Workspace, model: MLModel, name: st
 
 
 @require_http_methods(["GET", "POST"])
-@needs(Action.SWAP_IMAGE)
-def external(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+@needs(Action.SWAP_IMAGE, of=MODEL)
+def swap_to_external_image(
+    request: HttpRequest, workspace: Workspace, model: MLModel
+) -> HttpResponse:
     if not settings.ALLOW_EXTERNAL_CUSTOM_IMAGES:
         raise swaps.ExternalImagesNotAllowed
     form = ExternalImageForm(request.POST or None)
@@ -95,13 +103,20 @@ def external(request: HttpRequest, workspace: Workspace, model: MLModel) -> Http
 
 
 @require_http_methods(["GET", "POST"])
-@needs(Action.SWAP_IMAGE)
+@needs(Action.SWAP_IMAGE, of=MODEL)
 def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     """*Build one that fits*: an image with just what the model needs, swapped to when it is READY."""
-    form = FittingImageForm(request.POST or None, initial={"name": suggested_name(model)})
+    initial = {"name": suggested_name(model)}
+    form = FittingImageForm(request.POST or None, model=model, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            made = swaps.build_one_that_fits(Actor.of(request), model, form.cleaned_data["name"])
+            made = swaps.build_one_that_fits(
+                Actor.of(request),
+                model,
+                form.cleaned_data["name"],
+                indexes=form.wanted_indexes,
+                allow_prereleases=form.wants_prereleases,
+            )
         except DomainError as error:
             add_refusal(form, error)
         else:
@@ -115,7 +130,7 @@ def build(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpRes
     return render_form(request, "ml_models/swap_build.html", context)
 
 
-@needs(Action.SWAP_IMAGE)
+@needs(Action.SWAP_IMAGE, of=MODEL)
 @require_POST
 def back(
     request: HttpRequest, workspace: Workspace, model: MLModel, assignment_id: int
@@ -123,7 +138,15 @@ def back(
     return swap_and_redirect(request, model, swaps.past_choice(model, assignment_id))
 
 
-@needs(Action.SWAP_IMAGE)
+@needs(Action.SWAP_IMAGE, of=MODEL)
+@require_POST
+def to_default(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
+    swaps.swap_to_default(Actor.of(request), model)
+    messages.success(request, f"{model.name} runs on the default image of {workspace.name} now.")
+    return redirect("model", workspace_id=workspace.pk, model_id=model.pk)
+
+
+@needs(Action.SWAP_IMAGE, of=MODEL)
 @require_POST
 def stop(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResponse:
     swaps.stop_waiting(Actor.of(request), model)
@@ -136,10 +159,6 @@ def stop(request: HttpRequest, workspace: Workspace, model: MLModel) -> HttpResp
 
 def common(workspace: Workspace, model: MLModel) -> dict[str, object]:
     return {"workspace": workspace, "section": "models", "model": model}
-
-
-def current_of(model: MLModel) -> Assignment | None:
-    return Assignment.objects.current().with_image().filter(model=model).first()
 
 
 def swap_and_redirect(request: HttpRequest, model: MLModel, choice: Choice) -> HttpResponse:

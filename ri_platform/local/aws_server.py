@@ -1,9 +1,10 @@
 """The local AWS: ministack with IAM on control and data plane, and a registry that keeps its blobs as files.
 
 ministack itself writes its state only when it ends, as one JSON document for each service, with a copy of a
-blob for every repository that holds it. Here a blob is a file named by its hash, written once, and the small
-rest is saved with each change, so that neither a restart nor a `kill -9` loses an image. The supervisor runs
-this module as a child process, configured by ministack's environment variables.
+blob for every repository that holds it. Here a blob is a file named by its hash, written once, and a change
+of a repository is a line of a journal (`ri_platform.local.registry_journal`). The small rest is saved with
+each change, so neither a restart nor a `kill -9` loses an image. The supervisor runs this module as a child
+process, configured by ministack's environment variables.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 from ministack import app as ministack
 from ministack.core import persistence
 
+from ri_platform.local.put_quota import keep_quota
 from ri_platform.local.registry_access import enforce_on_registry
+from ri_platform.local.registry_journal import SERVICE, keep_journal
 
 # A shorter value costs less inside the JSON document than a file would.
 FILE_FROM_BYTES = 4096
@@ -77,13 +80,12 @@ def keep_blobs_as_files(folder: Path) -> None:
     persistence._json_object_hook = decode
 
 
-def saving(inner: Channel) -> Channel:
-    """An ASGI application that has saved what a request changed before it answers."""
+def save_before_answer(inner: Channel) -> Channel:
+    """An ASGI application that has saved what a request changed before it answers; ECR has its journal."""
 
     async def application(scope: Scope, receive: Channel, send: Channel) -> None:
-        # An upload's parts are not lasting; its manifest is, and comes last.
         lasting = scope["type"] == "http" and scope["method"] in ("POST", "PUT", "DELETE")
-        if not lasting or "/blobs/" in scope["path"]:
+        if not lasting or is_of_registry(scope):
             await inner(scope, receive, send)
             return
         answer: list[Any] = []
@@ -93,8 +95,7 @@ def saving(inner: Channel) -> Channel:
 
         await inner(scope, receive, hold)
         services = ministack._build_persistence_save_dict()
-        if scope["path"].startswith("/v2/"):
-            services = {"ecr": services["ecr"]}
+        services.pop(SERVICE, None)
         persistence.save_all(services)
         for message in answer:
             await send(message)
@@ -102,11 +103,19 @@ def saving(inner: Channel) -> Channel:
     return application
 
 
+def is_of_registry(scope: Scope) -> bool:
+    """Whether a request is of ECR: of its API, or of the registry."""
+    path, target = str(scope["path"]), dict(scope["headers"]).get(b"x-amz-target", b"")
+    return path.startswith("/v2/") or bool(target.startswith(b"AmazonEC2ContainerRegistry"))
+
+
 def main() -> None:
     state = Path(os.environ["STATE_DIR"])
     keep_blobs_as_files(state / "blobs")
     enforce_on_registry(state)
-    ministack.app = saving(ministack.app)
+    keep_journal(state / "registry-journal.jsonl")
+    keep_quota()
+    ministack.app = save_before_answer(ministack.app)
     ministack.main()
 
 

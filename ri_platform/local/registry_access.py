@@ -17,6 +17,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,12 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.core.router import extract_access_key_id
 from ministack.services import ecr
 
+from ri_platform.local.registry_deletion import forget_deleted
+
 TOKEN_SECONDS = 12 * 60 * 60
 READ = ("GET", "HEAD")
+# The tags of a repository that may move, as CreateRepository gets them.
+FILTERS = "imageTagMutabilityExclusionFilters"
 
 Headers = Mapping[str, str]
 Query = dict[str, list[str]]
@@ -110,6 +115,12 @@ class RegistryAccess:
                 self._settings[asked["name"]] = asked["value"]
             return as_json({"name": asked["name"], "value": self._settings.get(asked["name"], "")})
         answer: Answer = await _control_plane(method, path, headers, body, query)
+        if action == "CreateRepository" and answer[0] == 200:
+            # ministack does not keep the filters.
+            asked = json.loads(body)
+            ecr._repositories[asked["repositoryName"]][FILTERS] = asked.get(FILTERS, [])
+        if action in ("DeleteRepository", "BatchDeleteImage") and answer[0] == 200:
+            forget_deleted(action, json.loads(body))
         return answer
 
     async def data_plane(
@@ -118,12 +129,14 @@ class RegistryAccess:
         """`/v2/`, with the token's identity and its IAM policies."""
         try:
             holder = self._tokens.holder(headers.get("authorization", ""))
-            verb, name, _ = ecr._parse_v2_path(path) or ("", "", "")
+            verb, name, reference = ecr._parse_v2_path(path) or ("", "", "")
             if action := action_of(method, verb):
-                if refusal := denied(holder, action, name):
+                if refusal := find_refusal(holder, action, name):
                     return refusal
             elif verb != "ping":
                 return error(405, "UNSUPPORTED", "ECR does not support this request.")
+            if (method, verb) == ("PUT", "manifest") and is_kept(name, reference, body):
+                return error(400, "TAG_INVALID", f"tag '{reference}' is immutable")
             if method == "POST" and "mount" in query and not self._may_mount(holder, query):
                 # As the specification allows, an upload begins instead.
                 query = {}
@@ -141,7 +154,21 @@ class RegistryAccess:
         """A mount needs the privilege to pull from the other repository."""
         source = query.get("from", [""])[0]
         enabled = self._settings["BLOB_MOUNTING"] == "ENABLED"
-        return enabled and denied(holder, "ecr:GetDownloadUrlForLayer", source) is None
+        return enabled and find_refusal(holder, "ecr:GetDownloadUrlForLayer", source) is None
+
+
+def is_kept(repository: str, tag: str, manifest: bytes) -> bool:
+    """Whether a tag of a repository that excludes some from immutability is none of these, and is taken."""
+    found = ecr._repositories.get(repository, {})
+    if found.get("imageTagMutability") != "IMMUTABLE_WITH_EXCLUSION":
+        return False
+    if any(fnmatchcase(tag, item["filter"]) for item in found.get(FILTERS, [])):
+        return False
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    return any(
+        tag in image.get("imageTags", []) and image.get("imageDigest") != digest
+        for image in ecr._images.get(repository, [])
+    )
 
 
 def action_of(method: str, verb: str) -> str:
@@ -162,7 +189,7 @@ def action_of(method: str, verb: str) -> str:
     return actions.get((method, verb), "")
 
 
-def denied(access_key_id: str, action: str, repository: str) -> Answer | None:
+def find_refusal(access_key_id: str, action: str, repository: str) -> Answer | None:
     """IAM's refusal, or None. Raises `TokenExpired` if the token's session has expired."""
     arn = f"arn:aws:ecr:{get_region()}:{get_account_id()}:repository/{repository}"
     found = enforce(access_key_id, action, "ecr", get_region(), resource_arn=arn)

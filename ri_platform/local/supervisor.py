@@ -1,4 +1,4 @@
-"""A supervisor of a few child processes. They share one log, and all end when one ends or on a signal.
+"""A supervisor of a few services. They share one log; what ends is started again, and all end on a signal.
 
 Unlike a Procfile runner it starts in stages: a child can start after another answers, with an environment
 that is known only then.
@@ -6,32 +6,22 @@ that is known only then.
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import ctypes
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# The next start resumes an interrupted build, so the shutdown does not wait for builds.
+from ri_platform.local.child import Child, end_with_parent, send_signal
+from ri_platform.local.restarts import GivenUp, Restarts, Service
+
+# Workers hand their builds over in less (`RI_STOP_SECONDS` of `make run`), and the next start resumes them.
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.2
-PR_SET_PDEATHSIG = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass
-class Child:
-    name: str
-    process: subprocess.Popen[bytes]
-    last_lines: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=15))
 
 
 class Stopped(Exception):
@@ -39,14 +29,21 @@ class Stopped(Exception):
 
 
 class Supervisor:
-    """Starts children, copies their output to one log, and ends them all.
+    """Starts children, copies their output to one log, keeps them running, and ends them all.
 
-    Each line is also handed to `hear`, in a thread of the child's own.
+    Each line is also handed to `hear`, in a thread of the child's own. `tell` is given a sentence when
+    a service ended and is to be started again.
     """
 
-    def __init__(self, log: Path, hear: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        log: Path,
+        hear: Callable[[str], None] = lambda line: None,
+        tell: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
         self._children: list[Child] = []
-        self._hear = hear
+        self._services: list[Service] = []
+        self._hear, self._tell = hear, tell
         self._log = log.open("a", buffering=1, encoding="utf-8")
         self._lock = threading.Lock()
         self._told_to_stop = threading.Event()
@@ -62,20 +59,15 @@ class Supervisor:
         return self._told_to_stop.is_set()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
-        """Start a child in a session of its own, so that Ctrl-C reaches the supervisor alone."""
-        process = subprocess.Popen(
-            list(command),
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-        )
-        child = Child(name, process)
+        """Start a child, which `keep_up` keeps running."""
+        child = Child(name, command, environment, self._copy)
         self._children.append(child)
-        threading.Thread(target=self._copy, args=(child,), daemon=True).start()
+        self._services.append(child)
         return child
+
+    def watch(self, service: Service) -> None:
+        """Have `keep_up` keep a service running that is no child, and that its owner stops."""
+        self._services.append(service)
 
     def run(
         self, command: Sequence[str], environment: Mapping[str, str]
@@ -102,46 +94,46 @@ class Supervisor:
             raise Stopped
         return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
 
-    def wait(self, poll: float = POLL_SECONDS) -> Child | None:
-        """Wait for a stop signal (returns None) or the end of a child (returns it)."""
+    def keep_up(self, poll: float = POLL_SECONDS) -> GivenUp | None:
+        """Start again what ends, until a stop signal (returns None) or until a service cannot stay up."""
+        kept = [Restarts(service, self._report) for service in self._services]
         while not self._told_to_stop.wait(poll):
-            for child in self._children:
-                if child.process.poll() is not None:
-                    return child
+            for service in kept:
+                if given_up := service.look():
+                    return given_up
         return None
 
     def stop(self) -> None:
         """End the children in reverse order; a child that does not end within seconds is killed."""
         self._end([child.process for child in reversed(self._children)])
         self._children.clear()
+        self._services.clear()
 
     def _end(self, processes: Sequence[subprocess.Popen[Any]]) -> None:
         for process in processes:
-            self._signal(process, signal.SIGTERM)
+            send_signal(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         for process in processes:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._signal(process, signal.SIGKILL)
+                send_signal(process, signal.SIGKILL)
                 process.wait()
             # Processes that it left in its session.
-            self._signal(process, signal.SIGKILL)
+            send_signal(process, signal.SIGKILL)
 
-    @staticmethod
-    def _signal(process: subprocess.Popen[Any], number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    def _copy(self, child: Child, line: str) -> None:
+        # The log first: who reads of something in the terminal finds it there.
+        self._write(child.name, line)
+        self._hear(line)
 
-    def _copy(self, child: Child) -> None:
-        assert child.process.stdout is not None
-        for raw in child.process.stdout:
-            line = raw.decode("utf-8", "replace").rstrip()
-            child.last_lines.append(line)
-            # The log first: who reads of something in the terminal finds it there.
-            with self._lock:
-                self._log.write(f"{time.strftime('%H:%M:%S')} {child.name:<9}│ {line}\n")
-            self._hear(line)
+    def _report(self, sentence: str) -> None:
+        self._write("make run", sentence)
+        self._tell(sentence)
+
+    def _write(self, name: str, line: str) -> None:
+        with self._lock:
+            self._log.write(f"{time.strftime('%H:%M:%S')} {name:<9}│ {line}\n")
 
 
 @contextlib.contextmanager
@@ -155,9 +147,3 @@ def out_of_reach_of_the_terminal() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def end_with_parent() -> None:
-    """Linux: have the kernel end this child should its supervisor be killed (prctl(2))."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ri_platform.announcements import announced
+from ri_platform.announcements import find_announcement
 
 
 class Terminal:
@@ -44,8 +44,11 @@ class Terminal:
 
     def hear(self, line: str) -> None:
         """Show a child's log line below the banner if it is an announcement."""
-        if not (news := announced(line)):
-            return
+        if news := find_announcement(line):
+            self.tell(news)
+
+    def tell(self, news: str) -> None:
+        """Show a sentence below the banner."""
         with self._lock:
             if self._waiting is None:
                 print(f"  {news}", flush=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any, Protocol
 
 from django import template
@@ -38,10 +39,17 @@ SYSTEMS = (
 @register.simple_tag
 def ago(moment: datetime) -> SafeString:
     """A relative time; the exact one on hover and for machines."""
-    seconds = (timezone.now() - moment).total_seconds()
-    words = "just now" if seconds < 60 else f"{timesince(moment, depth=1)} ago"
-    exact = timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
-    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
+    now = timezone.now()
+    is_new = (now - moment).total_seconds() < 60
+    words = "just now" if is_new else f"{timesince(moment, now, depth=1)} ago"
+    return SafeString(time_tag(moment, timezone.get_current_timezone()).replace("WORDS", words))
+
+
+@lru_cache(maxsize=4096)
+def time_tag(moment: datetime, zone: tzinfo) -> str:
+    """The tag around WORDS; lists show the same moments again and again."""
+    exact = timezone.localtime(moment, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return format_html('<time datetime="{}" title="{}">WORDS</time>', moment.isoformat(), exact)
 
 
 @register.filter
@@ -52,7 +60,7 @@ def get(mapping: Mapping[Any, Any], key: Any) -> Any:
 
 @register.simple_tag
 def took(work: Timed) -> str:
-    """How long finished work took from its start."""
+    """The duration of finished work."""
     if not (work.started_at and work.finished_at):
         return ""
     return seconds((work.finished_at - work.started_at).total_seconds())
@@ -60,7 +68,7 @@ def took(work: Timed) -> str:
 
 @register.filter
 def browser(agent: str) -> str:
-    """What a browser calls itself, for the eye: `Firefox on Windows`."""
+    """A browser's name and system from its User-Agent header: `Firefox on Windows`."""
     program = next((name for sign, name in PROGRAMS if sign in agent), "Another program")
     system = next((name for sign, name in SYSTEMS if sign in agent), "")
     return f"{program} on {system}" if system else program

@@ -19,6 +19,7 @@ from ri_platform_sdk.errors import (
     WaitTimeout,
 )
 from ri_platform_sdk.files import RequirementFile
+from ri_platform_sdk.ml_models import DefaultImage, MissingModule, Model, ModelImage
 from ri_platform_sdk.models import (
     Alteration,
     AuditEvent,
@@ -32,14 +33,14 @@ from ri_platform_sdk.models import (
     Library,
     Match,
     Missing,
-    Model,
-    ModelImage,
+    MissingLibrary,
     Owner,
     RemovedImage,
     Revision,
     Step,
 )
 from ri_platform_sdk.readings import FileLine, Reading, ReadRequirement
+from ri_platform_sdk.running import ImportCheck, ImportFailure, RunTime
 
 try:
     __version__ = version("ri-platform-sdk")
@@ -59,17 +60,22 @@ __all__ = [
     "Comparison",
     "Conflict",
     "ConnectionFailed",
+    "DefaultImage",
     "Environment",
     "FileLine",
     "Forbidden",
     "Identity",
     "Image",
+    "ImportCheck",
+    "ImportFailure",
     "Instance",
     "InvalidRequest",
     "LeftOutLibrary",
     "Library",
     "Match",
     "Missing",
+    "MissingLibrary",
+    "MissingModule",
     "Model",
     "ModelImage",
     "NotFound",
@@ -80,6 +86,7 @@ __all__ = [
     "RemovedImage",
     "RequirementFile",
     "Revision",
+    "RunTime",
     "Snapshot",
     "Step",
     "TooManyRequests",

@@ -11,9 +11,9 @@ from ri_platform_sdk import calls
 from ri_platform_sdk.environment import Selection, Snapshot, read_environment, spec_of_environment
 from ri_platform_sdk.errors import NotFound, WaitTimeout
 from ri_platform_sdk.files import Files
-from ri_platform_sdk.methods.alterations import resolved
+from ri_platform_sdk.methods.alterations import require_resolved
 from ri_platform_sdk.methods.asynchronous import AsyncInstanceMethods
-from ri_platform_sdk.methods.builds import BUILDS_PAGE, finished, latest_number
+from ri_platform_sdk.methods.builds import BUILDS_PAGE, latest_number, require_success
 from ri_platform_sdk.methods.sender import POLL_SECONDS
 from ri_platform_sdk.models import (
     Alteration,
@@ -25,6 +25,7 @@ from ri_platform_sdk.models import (
 )
 from ri_platform_sdk.readings import Reading
 from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.running import RunTime
 from ri_platform_sdk.specs import Spec
 from ri_platform_sdk.transport import AsyncTransport
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 
 class AsyncClient(AsyncInstanceMethods):
-    """As `Client`, for asyncio. It shows no progress bar; `on_update` tells how a build goes on.
+    """The client for asyncio. It shows no progress bar; `on_update` receives the state of a build.
 
     Example:
         >>> async def main():
@@ -68,13 +69,17 @@ class AsyncClient(AsyncInstanceMethods):
         extras: Iterable[str] | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool = False,
+        allow_prereleases: bool = False,
+        import_policy: str = "",
+        run_time: RunTime | None = None,
+        description: str = "",
     ) -> Image:
         """See `Client.create_managed_image`."""
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source, indexes,
+            allow_source, indexes, allow_prereleases, run_time,
         )  # fmt: skip
-        return await self.send(calls.create(name, spec))
+        return await self.send(calls.create(name, spec, import_policy, description))
 
     async def update_managed_image(
         self,
@@ -89,13 +94,19 @@ class AsyncClient(AsyncInstanceMethods):
         extras: Iterable[str] | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
+        allow_prereleases: bool | None = None,
+        run_time: RunTime | None = None,
     ) -> Image:
         """See `Client.update_managed_image`."""
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source, indexes,
+            allow_source, indexes, allow_prereleases, run_time,
         )  # fmt: skip
         return await self.send(calls.update(name, spec))
+
+    async def describe_managed_image(self, name: str, description: str) -> Image:
+        """See `Client.describe_managed_image`."""
+        return await self.send(calls.describe(name, description))
 
     async def get_managed_image(self, name: str) -> Image:
         """See `Client.get_managed_image`."""
@@ -166,6 +177,7 @@ class AsyncClient(AsyncInstanceMethods):
         image_type: str | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool = False,
+        allow_prereleases: bool = False,
         tell: bool = True,
     ) -> Snapshot:
         """See `Client.create_from_environment`."""
@@ -173,8 +185,9 @@ class AsyncClient(AsyncInstanceMethods):
         if tell:
             environment.tell()
         spec = spec_of_environment(
-            environment, python_version, package_requirements, image_type, allow_source, indexes
-        )
+            environment, python_version, package_requirements, image_type, allow_source, indexes,
+            allow_prereleases,
+        )  # fmt: skip
         return Snapshot(await self.send(calls.create(name, spec)), environment)
 
     async def delete_managed_image(self, name: str) -> None:
@@ -195,7 +208,7 @@ class AsyncClient(AsyncInstanceMethods):
             if on_update is not None:
                 on_update(image)
             if not image.is_building:
-                return finished(image)
+                return require_success(image)
             if timeout is not None and time.monotonic() - begun > timeout:
                 raise WaitTimeout(f"{name} is still being built after {timeout:.0f} seconds.")
             await asyncio.sleep(POLL_SECONDS)
@@ -208,9 +221,21 @@ class AsyncClient(AsyncInstanceMethods):
         """See `Client.cancel_build`."""
         return await self.send(calls.verb(name, "cancel"))
 
+    async def check_imports(self, name: str) -> Image:
+        """See `Client.check_imports`."""
+        return await self.send(calls.verb(name, "checkImports"))
+
+    async def set_import_policy(self, name: str, policy: str) -> Image:
+        """See `Client.set_import_policy`."""
+        return await self.send(calls.set_import_policy(name, policy))
+
     async def roll_back_managed_image(self, name: str, build: int) -> Image:
         """See `Client.roll_back_managed_image`."""
         return await self.send(calls.roll_back(name, build))
+
+    async def set_channel(self, name: str, channel: str, build: int) -> Image:
+        """See `Client.set_channel`."""
+        return await self.send(calls.set_channel(name, channel, build))
 
     async def list_builds(self, name: str) -> tuple[Build, ...]:
         """See `Client.list_builds`."""
@@ -255,11 +280,13 @@ class AsyncClient(AsyncInstanceMethods):
         extras: Iterable[str] | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
+        allow_prereleases: bool | None = None,
+        run_time: RunTime | None = None,
     ) -> Alteration:
         """See `Client.preview_alteration`."""
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source, indexes,
+            allow_source, indexes, allow_prereleases, run_time,
         )  # fmt: skip
         return await self.send(calls.preview(name, spec))
 
@@ -275,7 +302,7 @@ class AsyncClient(AsyncInstanceMethods):
         while True:
             alteration = await self.get_alteration(name, alteration_id)
             if alteration.state not in ("queued", "running"):
-                return resolved(alteration)
+                return require_resolved(alteration)
             if timeout is not None and time.monotonic() - begun > timeout:
                 raise WaitTimeout(f"The alteration is not resolved after {timeout:.0f} seconds.")
             await asyncio.sleep(POLL_SECONDS)
@@ -290,7 +317,7 @@ class AsyncClient(AsyncInstanceMethods):
 
     async def list_removed_images(self) -> AsyncIterator[RemovedImage]:
         """See `Client.list_removed_images`."""
-        async for image in self._pages(lambda token: calls.removed(token, 100)):
+        async for image in self._pages(lambda token: calls.removed_images(token, 100)):
             yield image
 
     async def compare_managed_images(self, left: str, right: str) -> Comparison:

@@ -1,10 +1,11 @@
-"""How the server's answers are read: JSON in camelCase to the dataclasses of `models`."""
+"""Conversion of the server's answers, JSON in camelCase, to the dataclasses of `models`."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from ri_platform_sdk.ml_models import DefaultImage, MissingModule, Model, ModelImage
 from ri_platform_sdk.models import (
     Alteration,
     AuditEvent,
@@ -18,13 +19,13 @@ from ri_platform_sdk.models import (
     Library,
     Match,
     Missing,
-    Model,
-    ModelImage,
+    MissingLibrary,
     Owner,
     RemovedImage,
     Revision,
     Step,
 )
+from ri_platform_sdk.running import ImportCheck, ImportFailure, RunTime
 
 
 def time_of(text: str | None) -> datetime | None:
@@ -36,6 +37,19 @@ def required_time(text: str) -> datetime:
     found = time_of(text)
     assert found is not None
     return found
+
+
+def missing_of(body: dict[str, Any]) -> tuple[MissingLibrary, ...]:
+    return tuple(
+        MissingLibrary(
+            soname=item["soname"],
+            versions=tuple(item["versions"]),
+            needed_by=item["neededBy"],
+            requirement=item["requirement"],
+            packages=tuple(item["packages"]),
+        )
+        for item in body.get("missingLibraries", ())
+    )
 
 
 def build_of(body: dict[str, Any]) -> Build:
@@ -55,6 +69,7 @@ def build_of(body: dict[str, Any]) -> Build:
         error_reason=error.get("reason", ""),
         error_message=error.get("message", ""),
         error_hint=error.get("hint", ""),
+        missing_libraries=missing_of(body),
     )
 
 
@@ -66,6 +81,17 @@ def packages_of(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(
         "=".join(filter(None, (item["name"], item["versionSpecifier"])))
         for item in body["packageRequirements"]
+    )
+
+
+def run_time_of(body: dict[str, Any]) -> RunTime:
+    found = body.get("runTime") or {}
+    return RunTime(
+        env=dict(found.get("env", {})),
+        working_dir=found.get("workingDir", ""),
+        user=found.get("user", ""),
+        entrypoint=tuple(found.get("entrypoint", ())),
+        labels=dict(found.get("labels", {})),
     )
 
 
@@ -90,6 +116,30 @@ def image_of(body: dict[str, Any]) -> Image:
         owner=Owner(owner.get("user", ""), owner.get("workspace", "")),
         indexes=tuple(body.get("indexes", ())),
         locked_by=body.get("lockedBy") or "",
+        run_time=run_time_of(body),
+        description=body.get("description") or "",
+        tags={tag["name"]: tag["build"] for tag in body.get("tags", ())},
+        allow_prereleases=body.get("allowPrereleases", False),
+        missing_libraries=missing_of(body),
+        libc=body.get("libc") or "",
+        import_policy=body.get("importPolicy") or "",
+        import_check=import_check_of(body.get("importCheck")),
+    )
+
+
+def import_check_of(body: dict[str, Any] | None) -> ImportCheck | None:
+    if not body:
+        return None
+    return ImportCheck(
+        status=body["status"],
+        tried=body["tried"],
+        failed=tuple(
+            ImportFailure(item["module"], item["requirement"], item["message"], item["hint"])
+            for item in body["failed"]
+        ),
+        conflicts=tuple(item["message"] for item in body["conflicts"]),
+        seconds=body.get("seconds"),
+        message=body["message"],
     )
 
 
@@ -100,13 +150,13 @@ def model_of(body: dict[str, Any]) -> Model:
         description=body["description"],
         python_version=body["pythonVersion"],
         requirements=body["requirements"],
-        image=assigned(body.get("image")),
-        next_image=assigned(body.get("nextImage")),
+        image=assigned_name(body.get("image")),
+        next_image=assigned_name(body.get("nextImage")),
     )
 
 
-def assigned(body: dict[str, Any] | None) -> str:
-    """What people call an assignment's image: its name, with the build if it is pinned, or its reference."""
+def assigned_name(body: dict[str, Any] | None) -> str:
+    """The name of an assignment's image with the build if it is pinned, or an external reference."""
     if not body:
         return ""
     if "customImage" in body:
@@ -122,7 +172,29 @@ def model_image_of(body: dict[str, Any]) -> ModelImage:
         pull_secret=(body.get("pullSecret") or {}).get("name", ""),
         image=body.get("managedImageName", ""),
         build=body.get("build"),
+        repository=body["repoUri"],
+        tag=body.get("tag", ""),
+        source=body.get("source", ""),
     )
+
+
+def missing_module_of(body: dict[str, Any]) -> MissingModule:
+    found = body["missing"]
+    alteration = found.get("alteration")
+    return MissingModule(
+        module=found["module"],
+        requirement=found["requirement"],
+        hint=found["hint"],
+        installed=found["installed"],
+        images=tuple(item["managedImageName"] for item in found["images"]),
+        alteration=alteration_of(alteration) if alteration else None,
+        alteration_refusal=found["alterationRefusal"],
+    )
+
+
+def default_image_of(body: dict[str, Any]) -> DefaultImage:
+    found = body["defaultImage"]
+    return DefaultImage(assigned_name(found), found["standing"], required_time(found["updateTime"]))
 
 
 def match_of(body: dict[str, Any]) -> Match:
@@ -173,6 +245,7 @@ def alteration_of(body: dict[str, Any]) -> Alteration:
         error_reason=error.get("reason", ""),
         error_message=error.get("message", ""),
         error_hint=error.get("hint", ""),
+        run_time=run_time_of(body),
     )
 
 
@@ -186,6 +259,7 @@ def revision_of(body: dict[str, Any]) -> Revision:
         size_bytes=body["sizeBytes"],
         requirements=requirements_of(body),
         package_requirements=packages_of(body),
+        run_time=run_time_of(body),
     )
 
 

@@ -1,4 +1,4 @@
-"""Each call as data: what to ask, and how to read the answer. Both clients send these; neither knows more."""
+"""Each call as data: the request, and the function that reads the answer. Both clients send these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from ri_platform_sdk import answers, models
+from ri_platform_sdk import answers, ml_models, models
 from ri_platform_sdk.files import Files
 from ri_platform_sdk.readings import Reading, reading_of
 from ri_platform_sdk.specs import Spec
@@ -33,36 +33,44 @@ def path_of(name: str, rest: str = "") -> str:
     return f"/v1/images/{quote(name, safe='')}{rest}"
 
 
-def one_image(body: Any) -> models.Image:
+def read_image(body: Any) -> models.Image:
     return answers.image_of(body["image"])
 
 
-def create(name: str, spec: Spec) -> Call[models.Image]:
-    return Call("POST", "/v1/images", one_image, {"name": name, **spec.body()})
+def create(
+    name: str, spec: Spec, import_policy: str = "", description: str = ""
+) -> Call[models.Image]:
+    policy = {"importPolicy": import_policy} if import_policy else {}
+    said = {"description": description} if description else {}
+    return Call("POST", "/v1/images", read_image, {"name": name, **said, **spec.body(), **policy})
+
+
+def describe(name: str, description: str) -> Call[models.Image]:
+    return verb(name, "describe", {"description": description})
 
 
 def update(name: str, spec: Spec) -> Call[models.Image]:
-    return Call("PATCH", path_of(name), one_image, spec.body())
+    return Call("PATCH", path_of(name), read_image, spec.body())
 
 
 def preview(name: str, spec: Spec) -> Call[models.Alteration]:
-    return Call("POST", path_of(name, ":preview"), one_alteration, spec.body())
+    return Call("POST", path_of(name, ":preview"), read_alteration, spec.body())
 
 
-def one_alteration(body: Any) -> models.Alteration:
+def read_alteration(body: Any) -> models.Alteration:
     return answers.alteration_of(body["alteration"])
 
 
 def alteration(name: str, number: int) -> Call[models.Alteration]:
-    return Call("GET", path_of(name, f"/alterations/{number}"), one_alteration, safe=True)
+    return Call("GET", path_of(name, f"/alterations/{number}"), read_alteration, safe=True)
 
 
 def build_alteration(name: str, number: int) -> Call[models.Image]:
-    return Call("POST", path_of(name, f"/alterations/{number}:build"), one_image)
+    return Call("POST", path_of(name, f"/alterations/{number}:build"), read_image)
 
 
 def get(name: str) -> Call[models.Image]:
-    return Call("GET", path_of(name), one_image, safe=True)
+    return Call("GET", path_of(name), read_image, safe=True)
 
 
 def delete(name: str) -> Call[None]:
@@ -70,11 +78,20 @@ def delete(name: str) -> Call[None]:
 
 
 def verb(name: str, what: str, body: dict[str, Any] | None = None) -> Call[models.Image]:
-    return Call("POST", path_of(name, f":{what}"), one_image, body)
+    return Call("POST", path_of(name, f":{what}"), read_image, body)
 
 
 def roll_back(name: str, build: int) -> Call[models.Image]:
     return verb(name, "rollBack", {"build": build})
+
+
+def set_channel(name: str, channel: str, build: int) -> Call[models.Image]:
+    path = path_of(name, f"/channels/{quote(channel, safe='')}")
+    return Call("PUT", path, read_image, {"build": build})
+
+
+def set_import_policy(name: str, policy: str) -> Call[models.Image]:
+    return verb(name, "setImportPolicy", {"importPolicy": policy})
 
 
 def page(
@@ -117,28 +134,66 @@ def read_requirements(
     return Call("POST", "/v1/requirements:read", reading_of, spec.body(), safe=True)
 
 
-def list_models(workspace_id: str) -> Call[tuple[models.Model, ...]]:
-    def read(answer: Any) -> tuple[models.Model, ...]:
+def list_models(workspace_id: str) -> Call[tuple[ml_models.Model, ...]]:
+    def read(answer: Any) -> tuple[ml_models.Model, ...]:
         return tuple(answers.model_of(item) for item in answer["models"])
 
-    path = f"/v1/workspace/{quote(str(workspace_id), safe='')}/models"
-    return Call("GET", path, read, safe=True)
+    return Call("GET", workspace_path(workspace_id, "/models"), read, safe=True)
 
 
-def swap_model_image(model_id: str, name: str, build: int | None) -> Call[models.Model]:
-    body: dict[str, Any] = {"managedImageName": name}
-    if build is not None:
-        body["build"] = build
-    return Call(
-        "PUT",
-        model_path(model_id, "/image"),
-        lambda answer: answers.model_of(answer["model"]),
-        body,
-    )
+def workspace_path(workspace_id: str, rest: str) -> str:
+    return f"/v1/workspace/{quote(str(workspace_id), safe='')}{rest}"
 
 
-def resolve_model_image(model_id: str) -> Call[models.ModelImage]:
+def default_image(workspace_id: str) -> Call[ml_models.DefaultImage]:
+    path = workspace_path(workspace_id, "/default-image")
+    return Call("GET", path, answers.default_image_of, safe=True)
+
+
+def set_default_image(
+    workspace_id: str, name: str, build: int | None
+) -> Call[ml_models.DefaultImage]:
+    path = workspace_path(workspace_id, "/default-image")
+    body = {"runTimeInfo": {"customImage": managed_choice(name, build)}}
+    return Call("PUT", path, answers.default_image_of, body)
+
+
+def clear_default_image(workspace_id: str) -> Call[None]:
+    return Call("DELETE", workspace_path(workspace_id, "/default-image"), lambda body: None)
+
+
+def resolve_workspace_image(workspace_id: str, model_id: str | None) -> Call[ml_models.ModelImage]:
+    path = f"/v1/workspaces/{quote(str(workspace_id), safe='')}/image"
+    query = {"model": str(model_id)} if model_id else None
+    return Call("GET", path, answers.model_image_of, query=query, safe=True)
+
+
+def managed_choice(name: str, build: int | None) -> dict[str, Any]:
+    """A managed image, pinned to a build if one is given."""
+    return {"managedImageName": name} | ({} if build is None else {"build": build})
+
+
+def swap_model_image(model_id: str, name: str, build: int | None) -> Call[ml_models.Model]:
+    return Call("PUT", model_path(model_id, "/image"), read_model, managed_choice(name, build))
+
+
+def swap_model_to_default(model_id: str) -> Call[ml_models.Model]:
+    return Call("DELETE", model_path(model_id, "/image"), read_model)
+
+
+def read_model(answer: Any) -> ml_models.Model:
+    return answers.model_of(answer["model"])
+
+
+def resolve_model_image(model_id: str) -> Call[ml_models.ModelImage]:
     return Call("GET", model_path(model_id, "/image"), answers.model_image_of, safe=True)
+
+
+def explain_missing_module(
+    model_id: str, module: str, propose: bool
+) -> Call[ml_models.MissingModule]:
+    body = {"module": module, "propose": propose}
+    return Call("POST", model_path(model_id, "/image:missing"), answers.missing_module_of, body)
 
 
 def model_path(model_id: str, rest: str) -> str:
@@ -147,11 +202,11 @@ def model_path(model_id: str, rest: str) -> str:
 
 def builds(name: str, token: str, size: int) -> Call[models.Page[models.Build]]:
     read = page_reader("builds", answers.build_of)
-    return Call("GET", path_of(name, "/builds"), read, query=paged(token, size), safe=True)
+    return Call("GET", path_of(name, "/builds"), read, query=page_query(token, size), safe=True)
 
 
 def page_reader(key: str, read: Callable[[Any], T]) -> Callable[[Any], models.Page[T]]:
-    """How a page is read whose items stand under `key`."""
+    """A function that reads a page whose items are under `key`."""
 
     def read_page(answer: Any) -> models.Page[T]:
         return models.Page(tuple(read(item) for item in answer[key]), answer["nextPageToken"])
@@ -159,7 +214,7 @@ def page_reader(key: str, read: Callable[[Any], T]) -> Callable[[Any], models.Pa
     return read_page
 
 
-def paged(token: str, size: int) -> dict[str, Any]:
+def page_query(token: str, size: int) -> dict[str, Any]:
     return {"pageToken": token, "pageSize": size} if token else {"pageSize": size}
 
 
@@ -172,18 +227,18 @@ def log(name: str, number: int, after: int) -> Call[models.LogPiece]:
 
 
 def lock(name: str, build: int | None) -> Call[str]:
-    return Call("GET", path_of(name, "/lock"), str, query=of_build(build), safe=True, text=True)
+    return Call("GET", path_of(name, "/lock"), str, query=build_query(build), safe=True, text=True)
 
 
 def sbom(name: str, build: int | None) -> Call[dict[str, Any]]:
-    return Call("GET", path_of(name, "/sbom"), dict, query=of_build(build), safe=True)
+    return Call("GET", path_of(name, "/sbom"), dict, query=build_query(build), safe=True)
 
 
 def provenance(name: str, build: int | None) -> Call[dict[str, Any]]:
-    return Call("GET", path_of(name, "/provenance"), dict, query=of_build(build), safe=True)
+    return Call("GET", path_of(name, "/provenance"), dict, query=build_query(build), safe=True)
 
 
-def of_build(number: int | None) -> dict[str, Any] | None:
+def build_query(number: int | None) -> dict[str, Any] | None:
     return None if number is None else {"build": number}
 
 
@@ -192,9 +247,9 @@ def compare(left: str, right: str) -> Call[models.Comparison]:
     return Call("GET", "/v1/images:compare", answers.comparison_of, query=query, safe=True)
 
 
-def removed(token: str, size: int) -> Call[models.Page[models.RemovedImage]]:
+def removed_images(token: str, size: int) -> Call[models.Page[models.RemovedImage]]:
     read = page_reader("images", answers.removed_of)
-    return Call("GET", "/v1/images:removed", read, query=paged(token, size), safe=True)
+    return Call("GET", "/v1/images:removed", read, query=page_query(token, size), safe=True)
 
 
 def restore(name: str) -> Call[models.Image]:
@@ -207,7 +262,7 @@ def audit_events(
     """`filters` are by the API's names; empty ones count as none."""
     given = {name: str(value) for name, value in filters.items() if value}
     read = page_reader("events", answers.audit_event_of)
-    return Call("GET", "/v1/audit-events", read, query=given | paged(token, size), safe=True)
+    return Call("GET", "/v1/audit-events", read, query=given | page_query(token, size), safe=True)
 
 
 def base_images(everything: bool) -> Call[tuple[models.Image, ...]]:

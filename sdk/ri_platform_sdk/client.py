@@ -1,4 +1,4 @@
-"""The client: one method for each thing that can be done with managed images."""
+"""The client, with a method for each operation on managed images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installed distributions, and which of them others need."""
+"""Installed distributions and the dependencies between them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Distribution:
         return canonicalize_name(self.name)
 
     def needs(self, extras: Iterable[str]) -> list[Requirement]:
-        """What it needs with these extras of its own."""
+        """The distribution's dependencies with these extras."""
         return [
             wanted
             for wanted in self.requires
@@ -66,7 +66,7 @@ def readable(texts: Iterable[str]) -> Iterable[Requirement]:
 
 
 def origin_of(item: Mapping[str, Any]) -> str:
-    """How a distribution was installed if not from an index (PEP 610), to follow `It was`."""
+    """The origin of a distribution that is not from an index (PEP 610), in words that follow `It was`."""
     direct = item["directUrl"]
     if not isinstance(direct, dict):
         return "installed in place from a source folder" if item["inProject"] else ""
@@ -83,7 +83,7 @@ def origin_of(item: Mapping[str, Any]) -> str:
 
 
 def edges(found: Iterable[Distribution]) -> dict[str, frozenset[str]]:
-    """What each distribution needs of the others, with the extras by which they name each other."""
+    """The dependencies of each distribution on the others, with the extras by which they name each other."""
     items = {item.key: item for item in found}
     extras: dict[str, frozenset[str]] = dict.fromkeys(items, frozenset())
     needs: dict[str, frozenset[str]] = {}
@@ -106,21 +106,21 @@ def needed_by(found: Iterable[Distribution], key: str) -> list[str]:
 
 
 def top_level(found: Iterable[Distribution]) -> frozenset[str]:
-    """Those that were asked for by name, and those that no other one brings."""
+    """The distributions that were installed by name or that no other one depends on."""
     items = {item.key: item for item in found}
     needs = edges(items.values())
     needed = {other for key, others in needs.items() for other in others if other != key}
     roots = [key for key, item in items.items() if item.requested or key not in needed]
-    covered = reached(roots, needs)
+    covered = find_reachable(roots, needs)
     for key in items:
         # Of those that need each other in a circle, one brings the rest.
         if key not in covered:
             roots.append(key)
-            covered |= reached([key], needs)
+            covered |= find_reachable([key], needs)
     return frozenset(roots)
 
 
-def reached(starts: Iterable[str], needs: Mapping[str, frozenset[str]]) -> set[str]:
+def find_reachable(starts: Iterable[str], needs: Mapping[str, frozenset[str]]) -> set[str]:
     seen: set[str] = set()
     waiting = list(starts)
     while waiting:

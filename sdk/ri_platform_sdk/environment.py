@@ -1,4 +1,4 @@
-"""What of an interpreter's libraries goes into an image, and what is left out and why."""
+"""The choice of an interpreter's libraries for an image, with a reason for each that is left out."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LeftOutLibrary:
 
 @dataclass(frozen=True)
 class Environment:
-    """What is installed in an interpreter, as an image can have it.
+    """The libraries of an interpreter that an image can have.
 
     `requirements` are pinned, such as `numpy==2.4.6`. `others` are libraries that are installed and were not
     selected: those that the selected ones need come into the image in versions that fit.
@@ -64,8 +64,8 @@ class Environment:
         lines += [f"# Left out: {item.name} {item.version}." for item in self.left_out]
         return RequirementFile(FILE_NAME, "\n".join([*lines, *self.requirements, ""]))
 
-    def told(self) -> list[str]:
-        """What is left out, a sentence each."""
+    def omission_sentences(self) -> list[str]:
+        """A sentence for each library that is left out."""
         told = [f"Left out: {item}" for item in self.left_out]
         if self.others:
             told.append(
@@ -75,7 +75,7 @@ class Environment:
 
     def tell(self) -> None:
         """Say on the standard error what is left out."""
-        for sentence in self.told():
+        for sentence in self.omission_sentences():
             print(sentence, file=sys.stderr)
 
 
@@ -94,6 +94,7 @@ def spec_of_environment(
     image_type: str | None,
     allow_source: bool,
     indexes: Iterable[str] | None,
+    allow_prereleases: bool = False,
 ) -> Spec:
     """An image of the environment, for its Python unless another is given."""
     return Spec(
@@ -103,6 +104,7 @@ def spec_of_environment(
         files=[environment.as_file()],
         allow_source=allow_source,
         indexes=indexes,
+        allow_prereleases=allow_prereleases,
     )
 
 
@@ -113,7 +115,7 @@ def read_environment(
     without: Iterable[str] = (),
     strict: bool = False,
 ) -> Environment:
-    """What is installed in this interpreter, or in the one at the path `interpreter`.
+    """Return the libraries of this interpreter, or of the one at the path `interpreter`.
 
     `top-level` takes what was asked for by name or is needed by nothing else, `imported` what this program
     or notebook refers to, `freeze` everything. Libraries `without` are left out. With `strict`, what comes
@@ -152,22 +154,22 @@ def environment_of(
     chosen = [item for item in found if item.key in wanted - reasons.keys()]
     if not chosen:
         raise InvalidRequest("Nothing that is installed can go into an image.")
-    # Of what nothing was imported, nothing needs to be told.
+    # A selection of imported libraries reports only those.
     of_interest = wanted if selection == "imported" else reasons.keys()
     left_out = [item for item in found if item.key in reasons and item.key in of_interest]
-    told_of = {item.key for item in (*chosen, *left_out)}
+    named = {item.key for item in (*chosen, *left_out)}
     return Environment(
         python_version=python,
         requirements=tuple(f"{item.name}=={item.version}" for item in chosen),
         left_out=tuple(
             LeftOutLibrary(item.name, item.version, reasons[item.key]) for item in left_out
         ),
-        others=tuple(item.name for item in found if item.key not in told_of),
+        others=tuple(item.name for item in found if item.key not in named),
     )
 
 
 def reasons_to_leave_out(found: list[Distribution], unwanted: frozenset[str]) -> dict[str, str]:
-    """Why libraries cannot go into an image as they are, each to follow the library's name."""
+    """The reasons why libraries cannot go into an image, in words that follow the library's name."""
     told = {}
     for item in found:
         if item.key in unwanted:
@@ -196,7 +198,7 @@ def wanted_of(found: list[Distribution], selection: Selection) -> frozenset[str]
         # What a project in a source folder needs is needed still. What is left out for another reason takes
         # along what it alone needs.
         return top_level(item for item in found if not is_foreign(item))
-    wanted = imported(vars(sys.modules["__main__"]))
+    wanted = imported_distributions(vars(sys.modules["__main__"]))
     needs = edges(found)
     return wanted.union(
         *(needs[item.key] for item in found if item.key in wanted and is_foreign(item))
@@ -211,7 +213,7 @@ def is_version(text: str) -> bool:
     return True
 
 
-def imported(names: dict[str, Any]) -> frozenset[str]:
+def imported_distributions(names: dict[str, Any]) -> frozenset[str]:
     """The distributions of the modules that a namespace refers to, by itself or by what is of them."""
     modules = set()
     for name, value in names.items():
@@ -232,7 +234,7 @@ def imported(names: dict[str, Any]) -> frozenset[str]:
 
 
 def inventory_of(interpreter: str) -> dict[str, Any]:
-    """What another interpreter tells of itself. Raises `InvalidRequest`."""
+    """The inventory of another interpreter. Raises `InvalidRequest`."""
     command = [interpreter, str(Path(installed.__file__))]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)

@@ -1,4 +1,4 @@
-"""What can go wrong, each with the server's own sentence."""
+"""The exceptions of the client, each with the server's message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirement files as people have them. Only the server reads what stands in them."""
+"""Requirement files as they are sent to the server, which alone parses them."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def add_with_includes(path: Path, texts: dict[Path, str]) -> None:
         return
     texts[path] = text_of(path)
     if path.suffix in _INCLUDABLE:
-        for named in included(texts[path]):
+        for named in included_files(texts[path]):
             found = absolute(path.parent / named)
             if found.suffix in _INCLUDABLE and found.is_file():
                 add_with_includes(found, texts)
 
 
-def included(text: str) -> Iterator[str]:
+def included_files(text: str) -> Iterator[str]:
     """The files that a requirements.txt names; the server asks for those that are not there."""
     for found in _INCLUDE.finditer(text):
         yield found[1].strip("\"'")

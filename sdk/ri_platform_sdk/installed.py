@@ -23,14 +23,16 @@ def inventory() -> dict[str, Any]:
         name = item.metadata["Name"]
         if name:
             # The first on the path is the one that is imported.
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), described(name, item))
+            found.setdefault(
+                re.sub(r"[-_.]+", "-", name).lower(), describe_distribution(name, item)
+            )
     return {
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "distributions": [found[key] for key in sorted(found)],
     }
 
 
-def described(name: str, item: metadata.Distribution) -> dict[str, object]:
+def describe_distribution(name: str, item: metadata.Distribution) -> dict[str, object]:
     return {
         "name": name,
         "version": item.version or "",
@@ -38,7 +40,7 @@ def described(name: str, item: metadata.Distribution) -> dict[str, object]:
         "installer": (item.read_text("INSTALLER") or "").strip(),
         "requested": item.read_text("REQUESTED") is not None,
         "directUrl": direct_url(item),
-        "inProject": in_project(item),
+        "inProject": is_in_project(item),
     }
 
 
@@ -50,7 +52,7 @@ def direct_url(item: metadata.Distribution) -> object:
         return {}
 
 
-def in_project(item: metadata.Distribution) -> bool:
+def is_in_project(item: metadata.Distribution) -> bool:
     """Whether it is a source folder on the path, as `setup.py develop` and a notebook beside it have it."""
     if item.read_text("RECORD") is not None:
         return False

@@ -1,10 +1,13 @@
-"""What the server tells, as frozen dataclasses. Fields that a newer server adds are ignored."""
+"""The server's answers as frozen dataclasses. Fields that a newer server adds are ignored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+
+from ri_platform_sdk.running import UNSET, ImportCheck, RunTime
 
 T = TypeVar("T")
 
@@ -27,8 +30,32 @@ class Step:
 
 
 @dataclass(frozen=True)
+class MissingLibrary:
+    """A native library that an image needs and does not have, such as `libGL.so.1`.
+
+    `versions` are versions of its symbols, if it is there but too old. `needed_by` is the path of a file that
+    cannot be loaded, `requirement` the library that brought it, and `packages` are OS packages that have the
+    native library, the likeliest first.
+    """
+
+    soname: str
+    versions: tuple[str, ...]
+    needed_by: str
+    requirement: str
+    packages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        versions = f" with {', '.join(self.versions)}" if self.versions else ""
+        package = f"; add the OS package {self.packages[0]}" if self.packages else ""
+        return f"{self.requirement} needs {self.soname}{versions}{package}"
+
+
+@dataclass(frozen=True)
 class Build:
-    """One attempt to build an image. Sizes are in bytes, compressed; times are aware datetimes."""
+    """One attempt to build an image. Sizes are in bytes, compressed; times are aware datetimes.
+
+    `missing_libraries` are the native libraries that its image lacks.
+    """
 
     number: int
     state: str
@@ -44,6 +71,7 @@ class Build:
     error_reason: str
     error_message: str
     error_hint: str
+    missing_libraries: tuple[MissingLibrary, ...] = ()
 
     @property
     def is_active(self) -> bool:
@@ -53,7 +81,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who may change an image, beside Organization Administrators.
+    """The account that may change an image, beside Organization Administrators.
 
     That is its creator, `user`, and the members of the workspace that it was created in; each is empty if it
     is gone.
@@ -73,9 +101,12 @@ class Image:
 
     `status` is `BUILDING_FIRST_TIME`, `REBUILDING`, `READY`, `FAILED` or `OUTDATED`. `digest`,
     `pull_reference` and `libraries` tell of its current build; `pull_reference` names that by digest, so it
-    always pulls the same image. `indexes` are the explicit indexes from which any of its libraries may come.
-    `locked_by` is the file that is its complete lock. It and `latest_build` are known where one image was
-    asked for.
+    always pulls the same image. `indexes` are the explicit indexes from which any of its libraries may come,
+    `allow_prereleases` says whether pre-releases count as releases. `libc` is the base image's C library,
+    `glibc 2.36`, for which wheels are chosen. `locked_by` is the file that is its complete lock,
+    `missing_libraries` are the native libraries that its current build lacks, `tags` has the builds that
+    `latest` and channels point at. They and `latest_build` are known where one image was asked for.
+    `import_check` tells whether its libraries can be imported; None if that was never tried.
     """
 
     name: str
@@ -96,6 +127,14 @@ class Image:
     owner: Owner = Owner()
     indexes: tuple[str, ...] = ()
     locked_by: str = ""
+    allow_prereleases: bool = False
+    missing_libraries: tuple[MissingLibrary, ...] = ()
+    libc: str = ""
+    import_policy: str = ""
+    import_check: ImportCheck | None = None
+    run_time: RunTime = UNSET
+    description: str = ""
+    tags: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_ready(self) -> bool:
@@ -127,34 +166,6 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A model in a workspace. `image` is what it runs on, `next_image` what it waits for, each as people call
-    it; empty where there is none.
-    """
-
-    id: str
-    name: str
-    description: str
-    python_version: str
-    requirements: str
-    image: str
-    next_image: str
-
-
-@dataclass(frozen=True)
-class ModelImage:
-    """What to pull to run a model. `digest` is empty for an external image that is referred to by tag;
-    `image` and `build` are of a managed image, `pull_secret` of an external one.
-    """
-
-    reference: str
-    digest: str
-    pull_secret: str
-    image: str
-    build: int | None
-
-
-@dataclass(frozen=True)
 class LogPiece:
     """A piece of a build's log; ask for more after `offset` until `done`."""
 
@@ -165,7 +176,7 @@ class LogPiece:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks: the token's user, and what the token is. `role` is of the account, not of the workspace."""
+    """The token and its account. `role` is the account's, not that in the workspace."""
 
     user_name: str
     email: str
@@ -199,7 +210,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs between two sets of libraries or packages; `same` counts what does not."""
+    """The differences between two sets of libraries or packages; `same` counts the equal ones."""
 
     added: tuple[Change, ...]
     removed: tuple[Change, ...]
@@ -225,6 +236,7 @@ class Alteration:
     error_reason: str
     error_message: str
     error_hint: str
+    run_time: RunTime = UNSET
 
 
 @dataclass(frozen=True)
@@ -239,6 +251,7 @@ class Revision:
     size_bytes: int
     requirements: tuple[str, ...]
     package_requirements: tuple[str, ...]
+    run_time: RunTime = UNSET
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A line on the terminal while a build is waited for: its phase, how far it is, and the time."""
+"""A line on the terminal during a wait for a build: its phase, its progress, and the time."""
 
 from __future__ import annotations
 

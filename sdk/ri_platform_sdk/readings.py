@@ -1,4 +1,4 @@
-"""What the server reads in requirement files: what became of each line."""
+"""The server's reading of requirement files: the result for each line."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ class FileLine:
 
 @dataclass(frozen=True)
 class Reading:
-    """What files ask for.
+    """The requirements of files.
 
     `constraints` bound libraries that others bring. Of `refused` the first ten are told, and `refused_more`
     is how many more there are. `locked` is the file that is a complete lock, `python_version` the one Python
     that the files name, each empty if there is none. `groups` and `extras` are those that one may choose.
+    `indexes` and `allow_prereleases` are what options of the files say about all libraries.
     """
 
     requirements: tuple[ReadRequirement, ...]
@@ -51,6 +52,8 @@ class Reading:
     locked: str
     groups: tuple[str, ...]
     extras: tuple[str, ...]
+    indexes: tuple[str, ...] = ()
+    allow_prereleases: bool = False
 
 
 def reading_of(body: dict[str, Any]) -> Reading:
@@ -65,6 +68,8 @@ def reading_of(body: dict[str, Any]) -> Reading:
         locked=body["locked"],
         groups=tuple(body["groups"]),
         extras=tuple(body["extras"]),
+        indexes=tuple(body.get("indexes", ())),
+        allow_prereleases=body.get("allowPrereleases", False),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
@@ -11,10 +12,10 @@ from packaging.requirements import Requirement as Parsed
 from ri_platform_sdk.errors import InvalidRequest
 
 Pair = tuple[str, str]
-Requirements = Iterable[str | Pair | Mapping[str, str]]
+Requirements = Iterable[str | Pair | Mapping[str, Any]]
 
 
-def wire_requirements(given: Requirements) -> list[dict[str, str]]:
+def wire_requirements(given: Requirements) -> list[dict[str, Any]]:
     """Requirements as the API takes them. Raises `InvalidRequest` for what is no requirement."""
     if isinstance(given, os.PathLike):
         raise InvalidRequest(f"{given} is a file; give it as files=[…].")
@@ -23,7 +24,7 @@ def wire_requirements(given: Requirements) -> list[dict[str, str]]:
     return [wire_requirement(item) for item in given]
 
 
-def wire_requirement(item: str | Pair | Mapping[str, str]) -> dict[str, str]:
+def wire_requirement(item: str | Pair | Mapping[str, Any]) -> dict[str, Any]:
     """One requirement: `"numpy>=2"`, `("numpy", ">=2")`, or what `Client.pip_requirement` gives."""
     if isinstance(item, str):
         try:
@@ -40,11 +41,11 @@ def wire_requirement(item: str | Pair | Mapping[str, str]) -> dict[str, str]:
         return {"name": parsed.name + extras, "versionSpecifier": str(parsed.specifier)}
     if isinstance(item, tuple):
         return {"name": item[0], "versionSpecifier": item[1]}
-    index = {"index": item["index"]} if item.get("index") else {}
-    return {"name": item["name"], "versionSpecifier": item.get("versionSpecifier", ""), **index}
+    rest = {key: item[key] for key in ("index", "hashes") if item.get(key)}
+    return {"name": item["name"], "versionSpecifier": item.get("versionSpecifier", ""), **rest}
 
 
-def wire_packages(given: Iterable[str | Pair | Mapping[str, str]]) -> list[dict[str, str]]:
+def wire_packages(given: Iterable[str | Pair | Mapping[str, str]]) -> list[dict[str, Any]]:
     """OS packages as the API takes them: `"libgomp1"`, `"curl=7.88"`, or a pair."""
     found = []
     for item in given:

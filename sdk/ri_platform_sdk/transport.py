@@ -1,4 +1,4 @@
-"""Sending calls, with retries. What may be sent again is decided here, for both clients alike."""
+"""Sending of calls with retries. Both clients decide here whether a call may be repeated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def base_url(domain: str) -> str:
 
 
 def options(domain: str, api_key: str, timeout: float) -> dict[str, Any]:
-    """What both clients are made with. Raises `InvalidRequest` for a token that no header can carry."""
+    """The options of both HTTP clients. Raises `InvalidRequest` for a token that no header can carry."""
     if not api_key.isascii() or not api_key.isprintable():
         raise InvalidRequest("The API access token holds characters that no token has.")
     headers = {"rime-api-key": api_key, "User-Agent": "ri-platform-sdk"}
@@ -109,7 +109,7 @@ class Transport:
 
 
 class AsyncTransport:
-    """As `Transport`, without blocking the event loop."""
+    """The transport for asyncio, which does not block the event loop."""
 
     def __init__(
         self, domain: str, api_key: str, timeout: float, *, attempts: int = ATTEMPTS

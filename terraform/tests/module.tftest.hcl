@@ -60,6 +60,7 @@ run "as_the_document_shows_it" {
       RI_IMAGE_REGISTRY_ENABLE        = "true"
       RI_ALLOW_EXTERNAL_CUSTOM_IMAGES = "true"
       RI_REPOSITORY_PREFIX            = "rime-managed-images"
+      RI_REPOSITORY_SEGMENT           = ""
       RI_AWS_REGION                   = "eu-west-1"
       RI_REGISTRY_HOST                = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
     }
@@ -163,6 +164,48 @@ run "another_partition" {
     condition     = output.registry_host == "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
     error_message = "The registry's host is the partition's."
   }
+}
+
+run "a_segment_of_its_own" {
+  variables {
+    image_registry_config = { repository_segment = "a" }
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in aws_iam_policy.identity :
+      jsondecode(policy.policy).Statement[0].Resource == "arn:aws:ecr:eu-west-1:123456789012:repository/rime-managed-images/a/*"
+    ])
+    error_message = "The actions are for the instance's own segment alone."
+  }
+  assert {
+    condition     = output.environment["RI_REPOSITORY_PREFIX"] == "rime-managed-images" && output.environment["RI_REPOSITORY_SEGMENT"] == "a"
+    error_message = "The platform must know of the segment."
+  }
+}
+
+run "a_segment_of_two_words" {
+  command = plan
+  variables {
+    image_registry_config = { repository_segment = "a/b" }
+  }
+  expect_failures = [var.image_registry_config]
+}
+
+run "a_reserved_segment" {
+  command = plan
+  variables {
+    image_registry_config = { repository_segment = "base" }
+  }
+  expect_failures = [var.image_registry_config]
+}
+
+run "the_former_name_of_the_prefix" {
+  command = plan
+  variables {
+    image_registry_config = { repo_base_name = "team" }
+  }
+  expect_failures = [var.image_registry_config]
 }
 
 run "a_prefix_that_ecr_would_refuse" {

@@ -1,4 +1,4 @@
-"""The public client as its users run it: unmodified, in a process and an environment of its own."""
+"""The public clients as their users run them: unmodified, in a process and an environment of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from tests import environments
 
-LOCKS = sorted((environments.ROOT / "requirements" / "clients").glob("rime-sdk-*.lock"))
+CLIENTS = list(environments.client_pins())
+NEWEST = [client for client in CLIENTS if client.startswith("rime-sdk")][-1]
 
 
 class Raised(Exception):
@@ -17,12 +18,12 @@ class Raised(Exception):
 
 
 class PublicClient:
-    """A Python with the client of one lock; what is run in it stays, as at a prompt."""
+    """A Python with one client, such as `rime-sdk 2.13.2`; what is run in it stays, as at a prompt."""
 
-    def __init__(self, lock: Path) -> None:
+    def __init__(self, client: str) -> None:
         script = Path(__file__).with_name("session.py")
         self._process = subprocess.Popen(
-            [environments.interpreter(lock), "-I", script],
+            [environments.interpreter(), "-I", script, environments.unpacked(client)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

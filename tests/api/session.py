@@ -1,7 +1,8 @@
 """Runs in the environment of a public client, which has nothing of ours: lines of Python, each answered.
 
-Every line of the standard input is a JSON object with `code` and the `names` that it may use. It runs as
-at Python's prompt: names stay, and the value of a last expression is the answer, in JSON.
+Its argument is the folder with the client's modules. Every line of the standard input is a JSON object with
+`code` and the `names` that it may use. It runs as at Python's prompt: names stay, and the value of a last
+expression is the answer, in JSON.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def evaluate(code: str, names: dict[str, Any]) -> Any:
 
 
 def main() -> None:
+    sys.path.insert(0, sys.argv[1])
     warnings.simplefilter("ignore")
     names: dict[str, Any] = {}
     answers = sys.stdout

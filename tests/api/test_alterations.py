@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from images.models import Alteration, BaseImage
 from images.models.lease import WorkState
 from tests import factories
 from tests.api.ask import Ask
 from tests.cast import Cast
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_preview_builds_nothing_until_it_is_said_so(

@@ -35,6 +35,7 @@ def elsewhere(cast: Cast) -> MLModel:
     return factories.make_model(cast.other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["member", "manager", "support", "admin"])
 def test_a_token_neither_sees_nor_changes_another_workspace(
     who: str, cast: Cast, elsewhere: MLModel, base: BaseImage

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 from django.urls import reverse
 
-from images.models import AwsContact, BaseImage, BuildHost, ManagedImage, Status
+from images.models import AwsContact, BaseImage, BuildHost, InstalledLibrary, ManagedImage, Status
 from images.models.contact import Identity
+from images.models.instance import MarkState
 from images.operations import removal
 from tests import factories
 from tests.api.ask import Ask
@@ -91,7 +93,10 @@ def test_suggestions_are_the_consoles(ask: Ask, cast: Cast, base: BaseImage) -> 
 
 def test_libraries_say_where_they_come_from(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base, libraries={"numpy": "2.4.6", "six": "1.17"})
+    note = "six 1.17 was yanked from its index, without a reason."
+    InstalledLibrary.objects.filter(name="six").update(notes=[note])
     found = ask(cast.viewer, "GET", "/v1/images/churn/libraries").json()
+    assert [item["notes"] for item in found["libraries"]] == [[], [note]]
     assert found["build"] == 1
     assert [(item["name"], item["requirement"]) for item in found["libraries"]] == [
         ("numpy", "numpy>=2"),
@@ -170,6 +175,7 @@ def test_source_builds_are_agreed_to(ask: Ask, cast: Cast, base: BaseImage) -> N
 
 def test_the_state_of_the_registry_is_told(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base)
+    factories.make_instance(MarkState.FOREIGN, marked_by=str(uuid.UUID(int=1)))
     BuildHost.objects.create(name="able")
     AwsContact.objects.create(
         identity=Identity.BUILD_JOBS, tried_at=base.created_at, problem="It cannot be reached."
@@ -177,11 +183,16 @@ def test_the_state_of_the_registry_is_told(ask: Ask, cast: Cast, base: BaseImage
     found = ask(cast.admin, "GET", "/v1/image-registry").json()
     assert (found["enabled"], found["repositoryPrefix"]) == (True, "rime-managed-images")
     assert found["imageCount"] == 1
+    assert (found["mark"], found["markedBy"]) == ("foreign", str(uuid.UUID(int=1)))
     assert {item["identity"]: item["working"] for item in found["contacts"]} == {
         "registry": False,
         "builds": False,
     }
     assert found["buildHosts"][0]["name"] == "able"
+    AwsContact.objects.update(problem="", succeeded_at=base.created_at)
+    _, builds = ask(cast.admin, "GET", "/v1/image-registry").json()["contacts"]
+    assert builds["working"] is True
+    assert builds["successTime"] == builds["attemptTime"]
     assert found["upgrades"] == []
     json.dumps(found)
 

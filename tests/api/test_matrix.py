@@ -19,6 +19,8 @@ from tests.cast import Cast
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.models import User, WorkspaceRole
 
+pytestmark = pytest.mark.slow
+
 VIEWS = {view.__name__ for _, _, view in ENDPOINTS}
 
 
@@ -90,7 +92,10 @@ def test_each_role_gets_what_the_table_says(
                 assignment_id=1,
                 customer_name="instance",
                 limit="LICENSE_LIMIT_EXPIRATION",
+                feature="LICENSE_FEATURE_FIREWALL",
+                job_id=image.builds.get().pk,
                 alteration_id=factories.make_alteration(image).pk,
+                channel="stable",
             )
             if path == "/v1/images:compare":
                 address += f"?left={image.name}&right={image.name}"
@@ -102,6 +107,7 @@ def test_each_role_gets_what_the_table_says(
                 "userIds": [somebody.pk],
                 "role": "viewer" if "workspace" in path else "basic",
                 "managedImageName": image.name,
+                "importPolicy": "refuse",
                 "runTimeInfo": {"customImage": {"managedImageName": image.name}},
             }
             body = json.dumps(fitting) if shape == "fitting" else "{"

@@ -47,7 +47,10 @@ def test_a_managed_image_is_answered_by_digest(
     assert answer == {
         "reference": "123456789012.dkr.ecr.us-east-1.amazonaws.com/rime-managed-images/churn"
         f"@{image.current_build.manifest_digest}",
+        "repoUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/rime-managed-images/churn",
         "digest": image.current_build.manifest_digest,
+        "tag": "build-1",
+        "source": "MODEL",
         "managedImageName": "churn",
         "build": 1,
     }
@@ -72,7 +75,9 @@ def test_an_external_image_is_answered_as_it_is_with_its_pull_secret(
     swaps.swap_image(Actor(cast.member), model, choice)
     assert resolved(ask, cast, model).json() == {
         "reference": choice.reference,
+        "repoUri": "registry.example.com/churn",
         "digest": digest,
+        "source": "MODEL",
         "pullSecret": {"name": "team-registry"},
     }
 
@@ -121,12 +126,14 @@ def test_it_reads_the_same_few_rows_however_much_there_is(
     django_assert_num_queries: Any,
 ) -> None:
     resolved(ask, cast, model)
-    with django_assert_num_queries(4):  # the token, the model, whether it is visible, the image
+    with django_assert_num_queries(
+        5
+    ):  # the token, the model, whether it is visible, its image, the default
         resolved(ask, cast, model)
     for number in range(2, 30):
         factories.make_build(image, base, Status.READY, number=number)
         factories.make_model(cast.workspace, image=image)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         resolved(ask, cast, model)
 
 

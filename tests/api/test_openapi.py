@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from images.models import BaseImage, BuildHost
@@ -18,14 +20,40 @@ from tests import factories
 from tests.api.ask import Ask
 from tests.cast import Cast
 
-DOCUMENT: dict[str, Any] = Client().get("/api/openapi.json").json()
-SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
-OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    operation["operationId"]: (method.upper(), path, operation)
-    for path, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-}
-WITH_BODIES = [name for name, (_, _, told) in OPERATIONS.items() if "requestBody" in told]
+pytestmark = pytest.mark.slow
+
+# Made when the module is used, not when it is collected, for it takes a second and more.
+DOCUMENT: dict[str, Any] = {}
+SCHEMAS: dict[str, Any] = {}
+OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _document() -> None:
+    DOCUMENT.update(Client().get("/api/openapi.json").json())
+    SCHEMAS.update(DOCUMENT["components"]["schemas"])
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            OPERATIONS[operation["operationId"]] = (method.upper(), path, operation)
+
+
+def names_with_bodies() -> list[str]:
+    return [name for name, (_, _, told) in OPERATIONS.items() if "requestBody" in told]
+
+
+@pytest.fixture
+def ask_again(ask: Ask, cast: Cast) -> Ask:
+    """`ask`, whose token is there before anything is undone."""
+    ask(cast.admin, "GET", "/v1/users/me")
+    return ask
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What a block does to the database is taken back, so that the next one finds what this one found."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def body_of(name: str) -> dict[str, Any]:
@@ -51,11 +79,11 @@ def texts_in(schema: dict[str, Any], path: tuple[Any, ...] = ()) -> Iterator[tup
         yield path, found
 
 
-TEXTS = [
-    pytest.param(name, path, schema, id=f"{name} {'.'.join(map(str, path))}")
-    for name in WITH_BODIES
-    for path, schema in texts_in(body_of(name)["schema"])
-]
+def texts() -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """(operation, path, schema) of each free text of each body."""
+    for name in names_with_bodies():
+        for path, schema in texts_in(body_of(name)["schema"]):
+            yield name, path, schema
 
 
 def sent(
@@ -84,9 +112,13 @@ def with_value(body: Any, path: tuple[Any, ...], value: Any) -> Any:
     return {**(body or {}), first: with_value((body or {}).get(first), rest, value)}
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_has_a_name_words_and_examples(name: str) -> None:
-    _, _, told = OPERATIONS[name]
+def test_an_operation_has_a_name_words_and_examples(subtests: pytest.Subtests) -> None:
+    for name, (_, _, told) in OPERATIONS.items():
+        with subtests.test(name):
+            assert_has_a_name_words_and_examples(name, told)
+
+
+def assert_has_a_name_words_and_examples(name: str, told: dict[str, Any]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name)
     assert told["summary"]
     assert told["summary"] != name.title().replace("_", " ")
@@ -118,11 +150,12 @@ def test_names_of_operations_are_unique_and_those_of_the_views() -> None:
     assert set(counted) == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_and_its_fields_are_described(name: str) -> None:
-    assert SCHEMAS[name]["description"].endswith(".")
-    for field, schema in SCHEMAS[name].get("properties", {}).items():
-        assert schema["description"].strip().endswith("."), field
+def test_a_schema_and_its_fields_are_described(subtests: pytest.Subtests) -> None:
+    for name, schema in SCHEMAS.items():
+        with subtests.test(name):
+            assert schema["description"].endswith(".")
+            for field, part in schema.get("properties", {}).items():
+                assert part["description"].strip().endswith("."), field
 
 
 def test_tags_servers_and_errors_are_told() -> None:
@@ -156,58 +189,67 @@ def test_errors_are_documented_where_they_occur() -> None:
     assert statuses("remove_image") == {"400", "401", "403", "404", "409", "429", "503"}
 
 
-@pytest.mark.parametrize("name", WITH_BODIES)
-def test_an_example_is_taken_as_it_stands(name: str, ask: Ask, cast: Cast, base: BaseImage) -> None:
+def test_an_example_is_taken_as_it_stands(
+    subtests: pytest.Subtests, ask_again: Ask, cast: Cast, base: BaseImage
+) -> None:
     BuildHost.objects.create(name="able")
     factories.make_image("churn", base=base)
-    status, details = sent(ask, cast, name)
-    # It may meet nothing by its name, or find a name taken; but its shape and its values are good.
-    assert status in (200, 404, 409), details
+    for name in names_with_bodies():
+        with subtests.test(name), undone():
+            status, details = sent(ask_again, cast, name)
+            # It may meet nothing by its name, or find a name taken; but its shape and its values are good.
+            assert status in (200, 404, 409), details
 
 
 # --- limits -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "parameter"),
-    [
-        pytest.param(name, parameter, id=f"{name} {parameter['name']}")
-        for name, (_, _, told) in OPERATIONS.items()
-        for parameter in told["parameters"]
-        if parameter["in"] == "query"
-    ],
-)
-def test_a_query_parameter_has_limits(name: str, parameter: dict[str, Any]) -> None:
-    schema = resolved(parameter["schema"])
+def test_a_query_parameter_has_limits(subtests: pytest.Subtests) -> None:
+    for name, (_, _, told) in OPERATIONS.items():
+        for parameter in told["parameters"]:
+            if parameter["in"] == "query":
+                with subtests.test(f"{name} {parameter['name']}"):
+                    assert_has_limits(resolved(parameter["schema"]))
+
+
+def assert_has_limits(schema: dict[str, Any]) -> None:
     if schema.get("type") == "string":
         assert schema.keys() & {"maxLength", "format", "enum"}
+    elif schema["type"] == "array":
+        assert "maxItems" in schema
+        assert_has_limits(resolved(schema["items"]))
     elif schema["type"] != "boolean":
         assert schema["type"] == "integer"
         assert {"minimum", "maximum"} <= schema.keys()
 
 
-@pytest.mark.parametrize(("name", "path", "schema"), TEXTS)
 def test_a_text_takes_what_its_column_takes_and_no_control_characters(
-    name: str, path: tuple[Any, ...], schema: dict[str, Any], ask: Ask, cast: Cast, base: BaseImage
+    subtests: pytest.Subtests, ask_again: Ask, cast: Cast, base: BaseImage
 ) -> None:
     """At its limit it is stored, or refused in a sentence; what is beyond is refused by the field's name."""
     factories.make_image("churn", base=base)
-    most = schema["maxLength"]
-    status, _ = sent(ask, cast, name, (path, "a" * most))
-    assert status < 500
-    refused = ["a" * (most + 1)]
-    if schema.get("pattern") == ONE_LINE:
-        refused += [f"a{character}b" for character in "\t\r\n\0\x7f\x85\u2028\u202e"]
-    for value in refused:
-        status, details = sent(ask, cast, name, (path, value))
-        assert (status, details[0]["reason"]) == (400, "invalid_request"), value
-        field = ".".join(map(str, path)).replace(".0", "[0]")
-        assert field in [detail["field"] for detail in details]
+    for name, path, schema in texts():
+        with subtests.test(f"{name} {path}"), undone():
+            most = schema["maxLength"]
+            status, _ = sent(ask_again, cast, name, (path, "a" * most))
+            assert status < 500
+            refused = ["a" * (most + 1)]
+            if schema.get("pattern") == ONE_LINE:
+                refused += [f"a{character}b" for character in "\t\r\n\0\x7f\x85\u2028\u202e"]
+            for value in refused:
+                assert_refused(*sent(ask_again, cast, name, (path, value)), path, value)
+
+
+def assert_refused(
+    status: int, details: list[dict[str, str]], path: tuple[Any, ...], value: str
+) -> None:
+    assert (status, details[0]["reason"]) == (400, "invalid_request"), value
+    field = ".".join(map(str, path)).replace(".0", "[0]")
+    assert field in [detail["field"] for detail in details]
 
 
 def test_every_text_of_one_line_says_so() -> None:
     several = {"description", "requirements", "text"}
-    for param in TEXTS:
-        path, schema = param.values[1], param.values[2]
-        if path[-1] not in {*several, "pageToken"}:  # type: ignore[index]
-            assert schema.get("pattern") == ONE_LINE, param.id  # type: ignore[union-attr]
+    for name, path, schema in texts():
+        if path[-1] not in {*several, "pageToken"}:
+            assert schema.get("pattern") == ONE_LINE, f"{name} {path}"

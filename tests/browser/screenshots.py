@@ -6,9 +6,8 @@ Not collected by `make test` (its name does not start with `test_`). The picture
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,31 +18,29 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from images.building.locks.annotations import with_annotations
 from images.jobs import upgrades
-from images.jobs.journal import Journal
 from images.models import (
-    Alteration,
     BaseImage,
     Build,
-    BuildHost,
-    BuildPhase,
     BuiltWheel,
     InstalledLibrary,
     ManagedImage,
-    MLModel,
-    RequirementFiles,
     Status,
 )
+from images.models.instance import MarkState
 from images.models.lease import WorkState
 from images.operations import removal, swaps
-from images.requirement_files import Supplied, SuppliedFile
+from images.operations.default_image import set_default_image
 from images.requirements import PipRequirement
+from images.run_time.request import RunRequest
+from ri_platform.local.services import free_port
 from tests import factories
+from tests.browser.furnished import PROJECT, changed_files, furnish, furnish_models
 from tests.browser.pages import DESKTOP, PHONE, drop_files
 from tests.cast import Cast
+from tests.web_process import web_process
 from workspaces.access import Actor
-from workspaces.models import User, Workspace
+from workspaces.models import PasswordMail, User
 
 FOLDER = Path("test-results/screenshots")
 LOOKS = {
@@ -53,18 +50,6 @@ LOOKS = {
 }
 
 
-PROJECT = """\
-[project]
-name = "credit-scoring"
-requires-python = ">=3.11"
-dependencies = ["numpy>=2", "pandas", "tomli; python_version < '3.11'"]
-[project.optional-dependencies]
-serve = ["flask"]
-[dependency-groups]
-dev = ["pytest"]
-"""
-
-
 @dataclass(frozen=True)
 class Camera:
     """Opens pages in one look, and takes pictures named by it."""
@@ -72,9 +57,9 @@ class Camera:
     look: str
     new_page: Callable[..., Page]
 
-    def open(self, user: User | None) -> Page:
+    def open(self, user: User | None, **options: object) -> Page:
         viewport, scheme = LOOKS[self.look]
-        return self.new_page(user, viewport=viewport, color_scheme=scheme)
+        return self.new_page(user, viewport=viewport, color_scheme=scheme, **options)
 
     def shoot(self, page: Page, name: str, whole: bool = True) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
@@ -84,121 +69,6 @@ class Camera:
 @pytest.fixture(params=list(LOOKS))
 def camera(request: pytest.FixtureRequest, new_page: Callable[..., Page]) -> Camera:
     return Camera(request.param, new_page)
-
-
-def furnish(cast: Cast, base: BaseImage) -> None:
-    """Images of every status, as an instance in use has them."""
-    Workspace.objects.filter(pk=cast.workspace.pk).update(
-        description="Models that price and serve consumer credit."
-    )
-    Workspace.objects.filter(pk=cast.other.pk).update(name="Fraud detection")
-    libraries = {
-        "numpy": "2.4.6", "pandas": "3.0.1", "scikit-learn": "1.9.0", "scipy": "1.18.0",
-        "joblib": "1.6.1", "threadpoolctl": "3.7.0", "python-dateutil": "2.9.0", "six": "1.17.0",
-    }  # fmt: skip
-    rows: list[tuple[str, Status, User, int]] = [
-        ("churn-xgboost", Status.READY, cast.member, 214_000_000),
-        ("credit-scoring", Status.READY, cast.manager, 181_000_000),
-        ("embeddings-small", Status.OUTDATED, cast.admin, 912_000_000),
-        ("fraud-graph", Status.FAILED, cast.member, 0),
-        ("nightly-features", Status.REBUILDING, cast.viewer, 143_000_000),
-        ("pricing-lightgbm", Status.BUILDING_FIRST_TIME, cast.member, 0),
-        ("tabular-baseline", Status.READY, cast.support, 96_400_000),
-    ]
-    now = timezone.now()
-    for age, (name, status, user, size) in enumerate(rows):
-        image = factories.make_image(
-            name, base=base, status=status, libraries=libraries, created_by=user,
-            created_in=cast.workspace if age % 2 else cast.other, size_bytes=size,
-        )  # fmt: skip
-        image.pip_requirements = [
-            {"name": "numpy", "extras": [], "specifier": ">=2"},
-            {"name": "pandas", "extras": [], "specifier": ""},
-            {"name": "scikit-learn", "extras": [], "specifier": "==1.9.*"},
-        ]
-        image.updated_at = now - timedelta(hours=5 * age, minutes=3)
-        image.created_at = now - timedelta(days=age)
-        image.save()
-    done = Build.objects.get(image__name="credit-scoring")
-    taken = {"resolve": 0.5, "fetch": 0.6, "layers": 7.1, "push": 6.5, "verify": 0.1}
-    done.timings = {
-        phase: {"started_at": now.isoformat(), "seconds": s} for phase, s in taken.items()
-    }
-    done.started_at = done.finished_at = now - timedelta(hours=5)
-    done.requested_by = cast.manager
-    done.save()
-    BuildHost.objects.create(name="builds-1")
-    BuildHost.objects.create(name="builds-1", queue="sources")
-    BuildHost.objects.create(
-        name="builds-2",
-        os_packages_problem="bubblewrap may not make namespaces here, which OS packages need. "
-        "Allow unprivileged user namespaces for this worker, as docs/deployment.md tells.",
-    )
-    failed = Build.objects.get(image__name="fraud-graph")
-    failed.error_code = "no_wheel"
-    failed.error_message = (
-        "Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2, "
-        "your requirements are unsatisfiable."
-    )
-    failed.error_hint = (
-        "Choose a version that has a wheel for Python 3.11, or another Python version."
-    )
-    failed.save()
-    running = Build.objects.claim(
-        Build.objects.get(image__name="pricing-lightgbm").pk, seconds=3600
-    )
-    assert running is not None
-    journal = Journal(running)
-    with journal.phase(BuildPhase.RESOLVE):
-        for name, version in libraries.items():
-            journal.line(f"{name} {version}")
-    journal.line("numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.whl (16,912,004 bytes)")
-    journal.flush()
-    timings = {**running.timings, "fetch": {"started_at": now.isoformat(), "seconds": None}}
-    Build.objects.filter(pk=running.pk).update(phase="fetch", timings=timings)
-    removed = factories.make_image("gone-model", base=base)
-    ManagedImage.objects.filter(pk=removed.pk).update(
-        removed_at=now,
-        deletion_due_at=now,
-        repository_error="AWS refused ecr:DeleteRepository (AccessDeniedException). "
-        "An operator must allow ecr:DeleteRepository for this worker's role, as documented.",
-    )
-    older = factories.make_base_image(
-        python_version="3.13", is_current=False, state=WorkState.SUCCEEDED
-    )
-    factories.make_base_image(python_version="3.13", platform_version="2026.11.23")
-    for number in range(3):
-        behind = factories.make_image(f"older-{number}", base=older)
-        ManagedImage.objects.filter(pk=behind.pk).update(status=Status.OUTDATED)
-    add_revision(cast, base, libraries)
-    factories.make_base_image(
-        image_type="nlp", state=WorkState.RUNNING, manifest_digest="", interpreter="",
-        lease_expires_at=now + timedelta(hours=1),
-    )  # fmt: skip
-
-
-def add_revision(cast: Cast, base: BaseImage, before: dict[str, str]) -> None:
-    """A second revision of credit-scoring, whose lock tells who asked for what."""
-    ready = ManagedImage.objects.get(name="credit-scoring")
-    after = {**before, "numpy": "2.5.0", "narwhals": "2.29.0"}
-    del after["six"]
-    lock = with_annotations(
-        factories.lock_of(**after),
-        {
-            "pandas": ["numpy", "python-dateutil"],
-            "scikit-learn": ["joblib", "narwhals", "numpy", "scipy", "threadpoolctl"],
-            "scipy": ["numpy"],
-        },
-    )
-    build = factories.make_build(
-        ready, base, Status.READY, number=2, reason="alter", requested_by=cast.member, lock=lock,
-        library_count=len(after), size_bytes=184_000_000, pushed_bytes=17_300_000,
-        started_at=timezone.now() - timedelta(seconds=42), finished_at=timezone.now(),
-    )  # fmt: skip
-    build.log_chunks.create(offset=0, text="Resolved to 9 libraries\nnumpy 2.5.0\n")
-    InstalledLibrary.objects.filter(build__image=ready).update(current_of=None)
-    InstalledLibrary.objects.bulk_create(factories.libraries_of(build, after, ready.name))
-    ManagedImage.objects.filter(pk=ready.pk).update(current_build=build)
 
 
 def test_pictures_of_an_image_of_others(camera: Camera, cast: Cast, base: BaseImage) -> None:
@@ -227,21 +97,21 @@ def test_pictures_of_an_image_of_others(camera: Camera, cast: Cast, base: BaseIm
     camera.shoot(page, "others-menu", whole=False)
 
 
-def changed_files(image: ManagedImage) -> Alteration:
-    """An alteration of an image that was asked for with a file, which it changes."""
-    before, after = (
-        RequirementFiles.objects.create(
-            image=image,
-            content=Supplied((SuppliedFile("pyproject.toml", text),), ("dev",)).as_json(),
-        )
-        for text in (PROJECT, PROJECT.replace("numpy>=2", "numpy>=2.5"))
-    )
-    image.builds.update(requirement_files=before)
-    proposed = factories.make_alteration(
-        image, lock=factories.lock_of(numpy="2.5.0", pandas="2.3.3", polars="1.9")
-    )
-    Alteration.objects.filter(pk=proposed.pk).update(requirement_files=after)
-    return proposed
+def test_pictures_of_another_instances_mark(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    """What those who run the instance see, and everybody else, while nothing is built."""
+    waiting = factories.make_image("waiting", base=base, status=Status.BUILDING_FIRST_TIME)
+    factories.make_instance(MarkState.FOREIGN, marked_by=str(factories.INSTANCE_ID))
+    pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
+    for name, user, path in (
+        ("refused-pane", cast.admin, pane),
+        ("refused-pane-viewer", cast.viewer, pane),
+        ("refused-image", cast.admin, f"{pane}/image/{waiting.name}"),
+        ("refused-registry", cast.admin, "/organization/registry"),
+    ):
+        page = camera.open(user)
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        camera.shoot(page, name)
 
 
 def account_pages(cast: Cast, page: Page, shoot: Callable[[str], None]) -> None:
@@ -375,35 +245,6 @@ def test_pictures(camera: Camera, cast: Cast, base: BaseImage) -> None:
     camera.shoot(stranger, "signin", whole=False)
 
 
-def furnish_models(cast: Cast) -> MLModel:
-    """Models in every state that their list can show; returns one with a history."""
-    images = {image.name: image for image in ManagedImage.objects.existing()}
-    needs = [
-        {"name": "numpy", "extras": [], "specifier": ">=2"},
-        {"name": "pandas", "extras": [], "specifier": ">=3"},
-        {"name": "lightgbm", "extras": [], "specifier": "==4.6.*"},
-        {"name": "six", "extras": [], "specifier": "<1.17"},
-    ]
-    churn = factories.make_model(
-        cast.workspace, image=images["churn-xgboost"], name="Churn", pip_requirements=needs,
-        description="Who leaves within ninety days.", last_used_at=timezone.now(),
-    )  # fmt: skip
-    factories.make_model(cast.workspace, image=images["pricing-lightgbm"], name="Pricing")
-    factories.make_model(cast.workspace, image=images["fraud-graph"], name="Fraud graph")
-    factories.make_model(cast.workspace, name="Segments")
-    gone = factories.make_model(cast.workspace, name="Old scoring")
-    now = timezone.now()
-    gone.assignments.create(image_name="scoring-2024", state="current", began_at=now)
-    outside = factories.make_model(cast.workspace, name="Vendor model")
-    outside.assignments.create(
-        external_reference="registry.example.com/vendor/scoring:4.2", pull_secret="vendor",
-        state="current", began_at=now,
-    )  # fmt: skip
-    swaps.swap_image(Actor(cast.member), churn, swaps.ManagedChoice("credit-scoring"))
-    swaps.build_one_that_fits(Actor(cast.member), churn, "churn")
-    return churn
-
-
 def test_pictures_of_models(camera: Camera, cast: Cast, base: BaseImage) -> None:
     page = camera.open(cast.admin)
     # These pages poll, so the network never rests.
@@ -523,3 +364,81 @@ def test_pictures_of_refusals(camera: Camera, cast: Cast, base: BaseImage) -> No
     page.get_by_role("button", name="Create image").click()
     page.get_by_role("alert").wait_for()
     camera.shoot(page, "new-many-errors")
+
+
+def test_pictures_of_default_images(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    furnish(cast, base)
+    factories.make_model(cast.workspace, name="Segments")
+    factories.make_image("with-all", base=base, libraries={"numpy": "2.4.6", "xgboost": "3.2.0"})
+    page = camera.open(cast.admin)
+    workspace = f"/workspaces/{cast.workspace.pk}"
+    page.goto(f"{workspace}/settings")
+    camera.shoot(page, "default-image-none")
+    asks = RunRequest(ram_megabytes=4096, cpu_millicores=1500, random_seed=42)
+    choice = swaps.ManagedChoice("churn-xgboost")
+    set_default_image(Actor(cast.manager), cast.workspace, choice, asks)
+    model = factories.make_model(cast.workspace, name="Churn")
+    own = ManagedImage.objects.get(name="credit-scoring")
+    factories.make_model(cast.workspace, name="Scoring", image=own)
+    image = f"{workspace}/settings/managed-images/image/churn-xgboost"
+    for path, name in (
+        (f"{workspace}/settings", "default-image"),
+        (f"{workspace}/settings/default-image", "default-image-choose"),
+        (f"{workspace}/models", "models-on-default"),
+        (f"{workspace}/models/{model.pk}", "model-on-default"),
+        (f"{workspace}/models/{model.pk}/swap", "swap-from-default"),
+        (f"{workspace}/models/{model.pk}/missing?module=xgboost", "missing-module"),
+        (f"{workspace}/models/{model.pk}/missing?module=numpy", "missing-module-installed"),
+        (f"{workspace}/models/{model.pk}/missing?module=%3F", "missing-module-refused"),
+        (f"{image}/models", "image-default-of"),
+        (f"{image}/remove", "remove-default-image"),
+    ):
+        page.goto(path)
+        camera.shoot(page, name)
+    page.goto(f"{workspace}/settings/default-image")
+    page.get_by_label("Managed image").fill("absent")
+    page.get_by_role("button", name="Use as default").click()
+    page.get_by_role("alert").wait_for()
+    camera.shoot(page, "default-image-refused")
+    viewer = camera.open(cast.viewer)
+    viewer.goto(f"{workspace}/settings")
+    camera.shoot(viewer, "default-image-viewer")
+
+
+@pytest.fixture(scope="module")
+def mailing(django_db_setup: None) -> Iterator[str]:
+    """The address of a web process that has a mail server."""
+    mail = {"EMAIL_URL": "smtp://127.0.0.1:9", "RI_EMAIL_FROM": "platform@example.org"}
+    with web_process(free_port(), **mail) as address:
+        yield address
+
+
+def test_pictures_of_mail(camera: Camera, cast: Cast, mailing: str) -> None:
+    User.objects.filter(pk=cast.member.pk).update(email="member@example.org")
+    page = camera.open(cast.admin, base_url=mailing)
+    account = f"/organization/members/{cast.member.pk}"
+    page.goto(f"{account}/reset-password")
+    camera.shoot(page, "mail-reset")
+    page.goto("/organization/members/new")
+    camera.shoot(page, "mail-create-account")
+    mail = PasswordMail.objects.create(user=cast.member, to="member@example.org", console="")
+    for state, error in (
+        ("waiting", ""),
+        ("waiting", "The mail server cannot be reached: Connection refused."),
+        ("failed", "The mail server refused the address (550)."),
+        ("sent", ""),
+    ):
+        PasswordMail.objects.filter(pk=mail.pk).update(
+            state=state, error=error, sent_at=timezone.now()
+        )
+        page.goto(f"{account}/mail")
+        camera.shoot(page, f"mail-{state}{'-again' if error else ''}")
+    stranger = camera.open(None, base_url=mailing)
+    stranger.goto("/signin")
+    camera.shoot(stranger, "mail-signin")
+    stranger.get_by_role("link", name="Forgot your password?").click()
+    camera.shoot(stranger, "mail-forgot")
+    stranger.get_by_label("Username or e-mail address").fill("member")
+    stranger.get_by_role("button", name="Send me a link").click()
+    stranger.get_by_role("status").wait_for()
+    camera.shoot(stranger, "mail-forgot-sent")

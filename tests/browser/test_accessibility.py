@@ -1,5 +1,8 @@
 """axe finds nothing on any page, in light and dark, on a desktop and a phone.
 
+`make test` looks at each size and each scheme once, and `make test-long` at both schemes in both sizes, as a
+reader, too.
+
 The pages come from the resolver, so a new one is looked at without anybody thinking of it; what only some
 state of things shows is added below.
 """
@@ -7,44 +10,60 @@ state of things shows is added below.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from django.contrib.auth.hashers import make_password
 from playwright.sync_api import Page
 
 from images.models import BaseImage, ManagedImage
 from images.models.lease import WorkState
+from ri_platform.local.services import free_port
 from tests import factories
+from tests.browser.furnished import PROJECT, changed_files, furnish
 from tests.browser.pages import DESKTOP, PHONE, drop_files
-from tests.browser.screenshots import PROJECT, changed_files, furnish
 from tests.cast import Cast
+from tests.requirement_options import TORCH, VARIABLES
 from tests.routes import ROUTES, address_of
+from tests.web_process import web_process
 from workspaces.models import User
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PASSWORD = "correct horse battery staple"
-AXE = Axe()
+# What passed is not sent: it is most of what axe has to say.
+VIOLATIONS = """async options =>
+  (await axe.run({ ...options, resultTypes: ["violations"] })).violations"""
 
 
-def findings(page: Page) -> Iterator[str]:
-    """What axe finds on the page as it is, in every look, one line each."""
-    for look, size in (("desktop", DESKTOP), ("phone", PHONE)):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.locator(f"html[data-bs-theme={scheme}]").wait_for(state="attached")
-            # The dark scheme changes colours alone; all other rules say what they said of the light one.
-            options = {"runOnly": ["color-contrast"]} if scheme == "dark" else None
-            for violation in AXE.run(page, options=options).response["violations"]:
-                for node in violation["nodes"]:
-                    said = json.dumps(node.get("any") or node.get("all") or node.get("none"))[:300]
-                    yield f"{page.url} {look} {scheme}: {violation['id']} {node['html'][:160]} {said}"
+Look = tuple[str, Literal["light", "dark"]]
+SIZES = {"desktop": DESKTOP, "phone": PHONE}
+TWO: list[Look] = [("desktop", "light"), ("phone", "dark")]
+EVERY: list[Look] = [
+    ("desktop", "light"), ("desktop", "dark"), ("phone", "light"), ("phone", "dark"),
+]  # fmt: skip
+
+
+def findings(page: Page, looks: Sequence[Look] = TWO) -> Iterator[str]:
+    """What axe finds on the page as it is, in these looks, one line each."""
+    page.evaluate(AXE_SCRIPT)
+    seen = set()
+    for size, scheme in looks:
+        page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.locator(f"html[data-bs-theme={scheme}]").wait_for(state="attached")
+        # A scheme changes colours alone; all other rules say what they said of the same size in the other.
+        options = {"runOnly": ["color-contrast"]} if size in seen else {}
+        seen.add(size)
+        for violation in page.evaluate(VIOLATIONS, options):
+            for node in violation["nodes"]:
+                said = json.dumps(node.get("any") or node.get("all") or node.get("none"))[:300]
+                yield f"{page.url} {size} {scheme}: {violation['id']} {node['html'][:160]} {said}"
 
 
 @pytest.fixture
@@ -57,9 +76,21 @@ def furnished(cast: Cast, base: BaseImage) -> ManagedImage:
     return ManagedImage.objects.get(name="credit-scoring")
 
 
-@pytest.mark.parametrize("who", ["admin", "viewer", "nobody"])
+@pytest.mark.parametrize(
+    ("who", "looks"),
+    [
+        pytest.param("admin", TWO, id="admin"),
+        pytest.param("nobody", EVERY, id="nobody"),
+        pytest.param("admin", EVERY, id="admin-every-look", marks=pytest.mark.long),
+        pytest.param("viewer", EVERY, id="viewer-every-look", marks=pytest.mark.long),
+    ],
+)
 def test_no_page_has_a_finding(
-    who: str, new_page: Callable[..., Page], cast: Cast, furnished: ManagedImage
+    who: str,
+    looks: list[Look],
+    new_page: Callable[..., Page],
+    cast: Cast,
+    furnished: ManagedImage,
 ) -> None:
     person = getattr(cast, who, None)
     if person is not None:
@@ -84,7 +115,7 @@ def test_no_page_has_a_finding(
         seen.add(what)
         page.goto(address)
         assert person is None or "/signin" not in page.url or ending.startswith("/signin")
-        found += findings(page)
+        found += findings(page, looks)
     assert not found, "\n".join(found)
     assert len(seen) > {"admin": 30, "viewer": 20, "nobody": 1}[who], seen
 
@@ -150,6 +181,33 @@ def test_no_state_of_a_page_has_a_finding(
     assert not found, "\n".join(found)
 
 
+def test_no_form_with_indexes_and_what_was_read_has_a_finding(
+    new_page: Callable[..., Page], cast: Cast, furnished: ManagedImage
+) -> None:
+    page, found = new_page(cast.admin), list[str]()
+    model = factories.make_model(cast.workspace, requirements="six")
+    # Everything at once: taken, left out, refused, and options about all libraries.
+    text = f"--pre\n--extra-index-url {TORCH}\nsix\nscipy=1.14\ntomli; python_version < '3'\n"
+    images = "settings/managed-images"
+    with web_process(free_port(), **VARIABLES) as address:
+        workspace = f"{address}/workspaces/{cast.workspace.pk}"
+        for path, field in (
+            (f"{images}/new", "Libraries"),
+            (f"{images}/image/{furnished.name}/alter", "Libraries"),
+            ("models/new", "Requirements"),
+        ):
+            page.goto(f"{workspace}/{path}")
+            page.get_by_label(field).first.fill(text)
+            page.get_by_role("region", name="What was read").wait_for()
+            page.get_by_text("Any library may also come from pytorch-cpu.").wait_for()
+            page.locator("summary", has_text="Left out").click()
+            found += findings(page)
+        page.goto(f"{workspace}/models/{model.pk}/swap/build")
+        page.get_by_label("pytorch-cpu").wait_for()
+        found += findings(page)
+    assert not found, "\n".join(found)
+
+
 def test_no_notice_of_a_base_image_or_a_discarded_wheel_has_a_finding(
     new_page: Callable[..., Page], cast: Cast
 ) -> None:
@@ -168,6 +226,17 @@ def test_no_notice_of_a_base_image_or_a_discarded_wheel_has_a_finding(
         page.goto(path)
         page.locator(".notice").wait_for()
         found += findings(page)
+    assert not found, "\n".join(found)
+
+
+def test_no_notice_of_a_missing_native_library_has_a_finding(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    factories.make_lacking_image("blind", base=base)
+    page = new_page(cast.admin)
+    page.goto(f"/workspaces/{cast.workspace.pk}/settings/managed-images/image/blind")
+    page.get_by_role("button", name="Add libgl1").wait_for()
+    found = list(findings(page))
     assert not found, "\n".join(found)
 
 

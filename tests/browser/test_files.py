@@ -8,19 +8,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from images.models import BaseImage, ManagedImage, MLModel
+from ri_platform.local.services import free_port
 from tests import factories
 from tests.browser.pages import DROP, PHONE, drop_files
 from tests.cast import Cast
+from tests.factories import PYPROJECT
+from tests.requirement_options import TORCH, VARIABLES
+from tests.web_process import web_process
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-PROJECT = """\
-[project]
-name = "churn"
-dependencies = ["numpy>=2", "tomli; python_version < '3.11'"]
-[dependency-groups]
-dev = ["pytest"]
-"""
 
 
 def new_image(cast: Cast) -> str:
@@ -36,7 +32,7 @@ def test_a_dropped_file_is_read_at_once_and_its_groups_are_chosen(
     page.get_by_label("Libraries").fill("six\n")
     said = page.get_by_role("status").filter(has_text="for Python")
     expect(said).to_have_text("1 library for Python 3.11.")
-    drop_files(page, ("pyproject.toml", PROJECT))
+    drop_files(page, ("pyproject.toml", PYPROJECT))
     table = page.get_by_role("region", name="What was read")
     expect(table).to_contain_text("numpy")
     expect(table).to_contain_text("pyproject.toml, line 3")
@@ -52,7 +48,7 @@ def test_a_dropped_file_is_read_at_once_and_its_groups_are_chosen(
     image = ManagedImage.objects.get(name="churn")
     assert sorted(map(str, image.spec.pip_requirements)) == ["numpy>=2", "pytest", "six"]
     assert image.requirement_files is not None
-    assert image.requirement_files.supplied.files[1].text == PROJECT
+    assert image.requirement_files.supplied.files[1].text == PYPROJECT
 
 
 def test_a_file_is_edited_where_it_was_dropped(
@@ -110,3 +106,32 @@ def test_a_file_dropped_on_a_models_form_stands_in_its_field(
     page.get_by_role("button", name="Create model").click()
     expect(page.get_by_role("heading", name="Churn")).to_be_visible()
     assert MLModel.objects.get().requirements == "scipy==1.14\r\nsix\r\n"
+
+
+def test_an_index_that_a_file_names_is_ticked_and_what_was_ticked_stays(
+    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+) -> None:
+    page = new_page(cast.member)
+    explicit = {"RI_PACKAGE_EXPLICIT_INDEXES": "pytorch-cpu,internal"}
+    with web_process(free_port(), **{**VARIABLES, **explicit}) as address:
+        choose_and_name_indexes(page, address + new_image(cast))
+    assert ManagedImage.objects.get(name="churn").spec.indexes == ("internal",)
+
+
+def choose_and_name_indexes(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_label("Name").fill("churn")
+    chosen, named = page.get_by_label("internal"), page.get_by_label("pytorch-cpu")
+    chosen.check()
+    page.get_by_label("Libraries").fill(f"--pre\n--extra-index-url {TORCH}\nsix\n")
+    expect(named).to_be_checked()
+    expect(named).to_be_disabled()
+    expect(page.get_by_label("Allow pre-releases")).to_be_checked()
+    expect(chosen).to_be_checked()
+    page.get_by_label("Libraries").fill("six\n")
+    expect(named).to_be_enabled()
+    expect(named).not_to_be_checked()
+    expect(page.get_by_label("Allow pre-releases")).not_to_be_checked()
+    expect(chosen).to_be_checked()
+    page.get_by_role("button", name="Create image").click()
+    expect(page.get_by_role("heading", name="churn")).to_be_visible()

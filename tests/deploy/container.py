@@ -7,10 +7,13 @@ mounted for reading only, and the user is the image's own, without any capabilit
 from __future__ import annotations
 
 import json
+import os
+import re
 import resource
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +28,8 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 WRITABLE = ("/tmp", "/var/lib/ri-platform")
 CACHE, SECRETS = "/var/cache/ri-platform", "/run/secrets"
 HOSTS_OWN = ("/etc/resolv.conf", "/etc/hosts", AUTHORITIES)
+# Where files are kept in memory, and how much of it has to be free.
+MEMORY, ROOM = "/dev/shm", 4_000_000_000
 # Its socket alone, for the folder that it lies in may be closed to the image's user.
 POSTGRES_SOCKET = "/run/postgresql/.s.PGSQL.5432"
 
@@ -71,9 +76,36 @@ class Image:
         return {**own, **variables}
 
 
+def in_memory(folder: Path) -> Path:
+    """A folder in memory, if there is plenty; else `folder`.
+
+    An image is tens of thousands of small files, which are written two or three times and then deleted.
+    """
+    try:
+        place = os.statvfs(MEMORY)
+        free = re.search(r"^MemAvailable: +([0-9]+) kB", Path("/proc/meminfo").read_text(), re.M)
+    except OSError:
+        return folder
+    room = min(place.f_bavail * place.f_frsize, int(free[1]) * 1024 if free else 0)
+    if room < ROOM or place.f_flag & os.ST_NOEXEC:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="ri-image-", dir=MEMORY))
+
+
+def download_caches() -> list[str]:
+    """Mounts of what `make install` has fetched already; nothing of it stays in the image."""
+    home = Path.home()
+    return [
+        f"--volume={home / folder}:/root/{folder}"
+        for folder in (".cache/uv", ".cache/pip")
+        if (home / folder).is_dir()
+    ]
+
+
 @contextmanager
 def built(folder: Path, cache: Path) -> Iterator[Image]:
     """Build deploy/Containerfile on a Debian that mmdebstrap made, and mount the result."""
+    folder = in_memory(folder)
     buildah = [
         "buildah", "--root", str(folder / "root"), "--runroot", str(folder / "run"),
         "--storage-driver", "overlay",
@@ -107,7 +139,7 @@ def built(folder: Path, cache: Path) -> Iterator[Image]:
         run(
             "bud", "--quiet", "--isolation", "chroot", *limits,
             "--file", "deploy/Containerfile", "--tag", "ri",
-            "--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro",
+            "--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro", *download_caches(),
             *(f"--build-arg={name}={value}" for name, value in given.items()), *labels(), ".",
         )  # fmt: skip
         container = run("from", "localhost/ri")

@@ -154,6 +154,8 @@ TAKEOVERS = 'ri_lease_takeovers_total{kind="build",instance="b1"}'
 CONTACT_AGE = 'ri_aws_contact_age_seconds{identity="build-jobs"}'
 FAILING = 'ri_aws_contact_failing{identity="build-jobs"}'
 FAILED = 'ri_builds_total{state="failed",reason="fetch_failed",instance="b1"}'
+DRIFTS = 'ri_drifts{state="refused"}'
+VERIFIED = 'ri_verification_age_seconds{instance="w1"}'
 FREE = 'ri_cache_free_bytes{folder="/var/cache/ri-platform",instance="b1"}'
 SCHEDULER = 'ri_build_info{process="scheduler",version="1.0.0",instance="s1"}'
 HEALTHY = {
@@ -167,6 +169,10 @@ HEALTHY = {
     FAILING: "0x10 1x5 0x105",
     FAILED: "0x30 2x90",
     'ri_builds_total{state="failed",reason="resolution_failed",instance="b1"}': "0+1x120",
+    # Something is lost, and pushed again soon.
+    DRIFTS: "0x20 1x5 0x95",
+    'ri_drifts{state="queued"}': "0x20 1x50 0x50",
+    VERIFIED: "3600x120",
     FREE: "80e9x120",
     SCHEDULER: "1x120",
     # An upgrade takes some minutes.
@@ -182,6 +188,8 @@ CASES = [
     Case("NobodyTakesOver", {'ri_leases_expired{instance="w1"}': "1x120"}, 5),
     Case("AWSRefuses", {FAILING: "1x120"}, 15, {"identity": "build-jobs"}),
     Case("AWSIsNotAsked", {CONTACT_AGE: "0+60x120"}, 25, {"identity": "build-jobs"}),
+    Case("ImagesNotWhole", {DRIFTS: "1x120"}, 15, {"state": "refused"}),
+    Case("NobodyVerifies", {VERIFIED: "172700+60x120"}, 15),
     Case("BuildsFailOnUs", {FAILED: "0+1x120"}, 20),
     Case("DiskNearlyFull", {FREE: "4e9x120"}, 15, {"instance": "b1"}),
     Case("NoScheduler", {SCHEDULER: "_x120"}, 10, {"process": "scheduler"}),

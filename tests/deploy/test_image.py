@@ -37,6 +37,7 @@ from tests.rootfs import patched_debian
 from tests.services import STATE
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.network,
     pytest.mark.django_db(transaction=True),
@@ -314,7 +315,7 @@ def assert_it_can_be_watched(instance: Instance) -> None:
     assert 'ri_layers_total{origin="new"}' in builds
     assert 'ri_cache_free_bytes{folder="/var/cache/ri-platform"}' in builds
     registry = scraped(instance.metrics["registry"])
-    assert 'ri_aws_calls_total{action="ecr:CreateRepository",error=""} 2.0' in registry
+    assert 'ri_aws_calls_total{action="ecr:CreateRepository",error=""} 3.0' in registry
     assert "python_info" in scraped(instance.metrics["scheduler"])
     log = instance.log("builds")
     lines = [line for line in log.splitlines() if "Build 1 of from-the-image" in line]

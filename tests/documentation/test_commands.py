@@ -15,6 +15,7 @@ from django.core.management import get_commands
 from tests.documentation.pages import PAGES, ROOT, Code, Page
 from tests.documentation.programs import EVERYWHERE, PYTHON, RULES, Wrong, check, ran_by_exists
 from tests.documentation.shell import commands
+from tools import lifecycle_diagram
 
 BLOCKS = [block for page in PAGES for block in page.blocks()]
 # Of what was: nobody types these.
@@ -82,6 +83,10 @@ def text(block: Code) -> None:
         assert word not in RULES or not rest or rest.startswith(" "), f"{block}: `{line}` is shell"
 
 
+def diagram_of_states(block: Code) -> None:
+    assert block.text.strip() == lifecycle_diagram.diagram(), f"{block}: run make docs"
+
+
 LANGUAGES = {
     "sh": shell,
     "console": console,
@@ -90,6 +95,7 @@ LANGUAGES = {
     "json": lambda block: json.loads(block.text),
     "yaml": lambda block: yaml.safe_load(block.text),
     "text": text,
+    "mermaid": diagram_of_states,
 }
 
 
@@ -101,7 +107,15 @@ def test_the_pages_are_found() -> None:
     assert len(BLOCKS) > 60
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=str)
+@pytest.mark.parametrize(
+    "block",
+    [
+        # The parser of HCL takes seconds to be made.
+        pytest.param(block, marks=pytest.mark.slow if block.language == "hcl" else ())
+        for block in BLOCKS
+    ],
+    ids=str,
+)
 def test_a_block_can_be_called_as_it_stands(block: Code) -> None:
     assert block.language in LANGUAGES, (
         f"{block}: a block names its language, one of {', '.join(LANGUAGES)}"

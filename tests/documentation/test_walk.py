@@ -24,8 +24,9 @@ from tests.documentation.pages import PAGES, PRUNED, ROOT, Code
 from tests.documentation.programs import EVERYWHERE, PYTHON
 from tests.documentation.shell import commands
 from tests.local.make_run import await_the_end_of_all, environment
+from tests.services import share_debian
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.network]
 # What these do takes minutes, and is tried elsewhere: tests/images/jobs/test_catalogue_image.py.
 LONG = {"build_base_image"}
 WALKED = {"curl", "skopeo", PYTHON} | EVERYWHERE
@@ -115,6 +116,7 @@ def checkout() -> Iterator[Checkout]:
     )
     shutil.copytree(ROOT, place / "checkout", ignore=left_out)
     (place / "checkout/.venv").symlink_to(Path(sys.prefix))
+    share_debian(place / "checkout/.local/cache")
     made = Checkout(place / "checkout", services.free_port())
     process = made.start()
     try:

@@ -7,7 +7,17 @@ import json
 import pytest
 from django.urls import reverse
 
-from images.models import BaseImage, Build, BuiltWheel, InstalledLibrary, Status
+from images.api import present
+from images.models import (
+    BaseImage,
+    Build,
+    BuildLayer,
+    BuiltWheel,
+    CachedLayer,
+    InstalledLibrary,
+    ManagedImage,
+    Status,
+)
 from images.registry import connection
 from images.registry.distribution.descriptors import Descriptor
 from tests import factories
@@ -63,6 +73,24 @@ def test_the_same_image_has_the_same_bill_of_materials(cast: Cast, base: BaseIma
     first = download(cast, "image_sbom", "churn")
     assert first == download(cast, "image_sbom", "churn")
     assert json.loads(first)["specVersion"] == "1.6"
+
+
+def test_what_dnf_installed_is_in_the_bill_of_materials_and_in_answers(
+    cast: Cast, base: BaseImage
+) -> None:
+    BaseImage.objects.update(os_family="rhel", os_id="rocky")
+    image = factories.make_image("dnf-made", base=base)
+    ManagedImage.objects.update(os_packages=[{"name": "jq", "version": ""}])
+    layer = CachedLayer.objects.create(
+        key="k", digest=factories.digest("dnf"), diff_id=factories.digest("diff"), size_bytes=1,
+        title="OS packages: jq", os_packages=[["jq", "1.6-17.el9"], ["oniguruma", "6.9.6-1.el9"]],
+    )  # fmt: skip
+    BuildLayer.objects.create(build=image.builds.get(), layer=layer, position=0)
+    bill = json.loads(download(cast, "image_sbom", "dnf-made"))
+    purls = {component["purl"] for component in bill["components"]}
+    assert {"pkg:rpm/rocky/jq@1.6-17.el9", "pkg:rpm/rocky/oniguruma@6.9.6-1.el9"} <= purls
+    (package,) = present.detail(ManagedImage.objects.get())["package_requirements"]
+    assert package["package_type"] == "PACKAGE_TYPE_ROCKYLINUX"
 
 
 @pytest.mark.parametrize("route", ["image_sbom", "image_provenance", "image_lock"])

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from images.requirement_files.configured import parse_pip_requirements
+from images.requirement_files.configured import (
+    parse_pip_requirements,
+    pip_requirements_of,
+    read_typed,
+)
 from images.requirements import (
     NamedItem,
     OSPackage,
@@ -86,11 +90,18 @@ def test_markers_are_decided_for_the_images_python() -> None:
     assert parse_pip_requirements(text, "3.12") == []
 
 
-def test_prereleases_are_taken_where_the_text_says_so() -> None:
-    assert parse_pip_requirements("--pre\nnumpy\npandas==3.0rc1\n") == [
-        PipRequirement("numpy", ">=0.dev0"),
+def test_options_about_all_libraries_leave_each_as_it_is() -> None:
+    reading = read_typed("--pre\nnumpy\npandas==3.0rc1\n")
+    assert reading.prereleases
+    assert pip_requirements_of(reading) == [
+        PipRequirement("numpy"),
         PipRequirement("pandas", "==3.0rc1"),
     ]
+
+
+def test_they_are_refused_where_libraries_alone_are_taken() -> None:
+    with pytest.raises(RequirementErrors, match="without options about indexes and pre-releases"):
+        parse_pip_requirements("--pre\nnumpy\n")
 
 
 def test_five_hundred_are_enough() -> None:

@@ -9,6 +9,7 @@ from django.core import serializers
 
 from images.models import BaseImage, Build, ManagedImage
 from images.requirements import OSPackage, PipRequirement
+from images.run_time.settings import RunTime
 from images.spec import ImageSpec
 from tests import factories
 
@@ -19,11 +20,13 @@ SPEC = ImageSpec(
     (OSPackage("libgomp1"), OSPackage("jq", "1.7")),
     allow_source=True,
 )
+RUN_TIME = RunTime(env=(("A", "1"),), entrypoint=("python", "-m", "serve"))
 
 
 def test_its_columns_are_what_was_stored() -> None:
-    """And a spec without indexes is stored as specs were before there were any."""
-    assert SPEC.columns() == SPEC.as_json() | {"indexes": []}
+    """And a spec without the newer fields is stored as specs were before there were any."""
+    newer = {"indexes": [], "allow_prereleases": False, "run_time": {}}
+    assert SPEC.columns() == SPEC.as_json() | newer
     assert SPEC.as_json() == {
         "image_type": "nlp",
         "python_version": "3.11",
@@ -41,6 +44,25 @@ def test_a_spec_older_than_source_builds_allows_none() -> None:
     columns = SPEC.columns()
     del columns["allow_source"]
     assert ImageSpec.of_columns(columns) == replace(SPEC, allow_source=False)
+
+
+def test_run_time_settings_are_stored_where_there_are_any() -> None:
+    spec = replace(SPEC, run_time=RUN_TIME)
+    assert spec.as_json()["run_time"] == {
+        "env": {"A": "1"},
+        "entrypoint": ["python", "-m", "serve"],
+    }
+    assert ImageSpec.of_columns(spec.as_json()) == spec
+    assert spec.same_content(SPEC)
+    assert not spec.same_content(replace(SPEC, image_type="all"))
+
+
+def test_prereleases_make_another_spec_of_it() -> None:
+    other = replace(SPEC, allow_prereleases=True)
+    assert other != SPEC
+    assert other.as_json()["allow_prereleases"] is True
+    assert ImageSpec.of_columns(other.as_json()) == other
+    assert ImageSpec.of_columns(SPEC.as_json()) == SPEC
 
 
 @pytest.mark.django_db

@@ -37,6 +37,6 @@ def test_the_scheduler_sends_tasks_that_exist() -> None:
 
 
 def test_the_view_of_due_work_names_tasks_that_exist() -> None:
-    module = import_module("images.migrations.0012_tasks_due")
+    module = import_module("images.migrations.0038_attestations_follow")
     named = {*module.LEASED, *re.findall(r"'((?:prepare|delete)_\w+) ?'", module.REPOSITORY)}
     assert named == set(DUE)

@@ -19,7 +19,8 @@ from tests.local_aws import LocalAWS
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = f"{DEFAULT_PREFIX}/kept"
+REPOSITORY, GONE = f"{DEFAULT_PREFIX}/kept", f"{DEFAULT_PREFIX}/gone"
+JOURNAL = "registry-journal.jsonl"
 
 
 def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
@@ -30,7 +31,10 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
         assert services.wait_until_answers(services.aws_health(port))
         keys = local_iam.bootstrap(url, services.REGION, DEFAULT_PREFIX, {})
         aws = LocalAWS(url, keys)
-        aws.control("registry-server").create_repository(REPOSITORY, ours=False)
+        control = aws.control("registry-server")
+        control.create_repository(REPOSITORY, ours=False)
+        control.put_lifecycle_policy(REPOSITORY)
+        control.create_repository(GONE, ours=False)
         blob = tmp_path / "config.json"
         blob.write_bytes(b'{"padding": "' + os.urandom(9000).hex().encode() + b'"}')
         config = Descriptor(OCI_CONFIG, digest_of(blob.read_bytes()), blob.stat().st_size)
@@ -39,9 +43,13 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
         with aws.client() as client:
             client.upload_blob(REPOSITORY, config.digest, config.size, blob)
             client.put_manifest(REPOSITORY, "build-1", manifest, OCI_MANIFEST)
+        control.delete_repository(GONE)
     finally:
         first.kill()
         first.wait()
+    with (tmp_path / "aws" / JOURNAL).open("a") as journal:
+        # A line that it was killed in the middle of.
+        journal.write('{"key": ["000000000000", "us-east-1", "')
     second = services.start_aws(tmp_path / "aws", port)
     try:
         assert services.wait_until_answers(services.aws_health(port))
@@ -53,6 +61,14 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
         assert (tmp_path / "back").read_bytes() == blob.read_bytes()
         again = local_iam.bootstrap(url, services.REGION, DEFAULT_PREFIX, keys)
         assert again == keys
+        held = LocalAWS(url, keys).root
+        names = [found["repositoryName"] for found in held.describe_repositories()["repositories"]]
+        assert names == [REPOSITORY]
+        assert (
+            "rules" in held.get_lifecycle_policy(repositoryName=REPOSITORY)["lifecyclePolicyText"]
+        )
+        # The start has put the journal into ministack's document.
+        assert (tmp_path / "aws" / JOURNAL).read_text() == ""
     finally:
         second.terminate()
         second.wait()

@@ -174,6 +174,7 @@ def test_development_tools_are_kept_by_whoever_starts_the_product(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_lock_that_changed_is_installed(checkout: Path) -> None:
     stamped(checkout, RUN)
     interpreter(checkout, "python3", of_version(11, "exit 1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -31,6 +32,13 @@ def start(state: Path, port: int, **variables: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+    )
+
+
+def console(port: int) -> httpx.Client:
+    """Patient: the first pages are made while a base image is, and other tests may keep all cores busy."""
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", follow_redirects=True, timeout=60, trust_env=False
     )
 
 
@@ -99,7 +107,7 @@ def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(
             f"\nIt is running already, at http://127.0.0.1:{port} (state in {state}).\n",
         )
         password = (state / "demo-password").read_text()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
+        with console(port) as client:
             sign_in(client, password)
         assert "Workspace 1" in workspaces_by_manage_py(state)
         assert set(read_env_file(state / "aws.env")) >= {
@@ -109,6 +117,7 @@ def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(
         }
         assert_only_two_have_an_aws_identity(state)
         assert_is_its_owners_alone(state)
+        assert_what_is_killed_is_started_again(process, state, port)
     finally:
         process.send_signal(signal.SIGTERM)
         code, said = ended_with(process)
@@ -123,12 +132,41 @@ def test_started_used_and_stopped_it_leaves_nothing_and_keeps_everything(
         assert services.wait_until_answers(f"http://127.0.0.1:{port}/healthz", 120)
         assert_is_its_owners_alone(state)
         assert (state / "demo-password").read_text() == password
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
+        with console(port) as client:
             sign_in(client, password)
     finally:
         again.send_signal(signal.SIGINT)
         code, said = ended_with(again)
     assert code == 0, said
+
+
+def assert_what_is_killed_is_started_again(
+    process: subprocess.Popen[str], state: Path, port: int
+) -> None:
+    """PostgreSQL, the local AWS, the console and a worker; then a page is there as before."""
+    postmaster = int((state / "postgres/postmaster.pid").read_text().split("\n", 1)[0])
+    os.kill(postmaster, signal.SIGKILL)
+    said_until(process, "PostgreSQL ended. It is started again in 0.5 s.")
+    for name, part in (("aws", "local.aws_server"), ("web", "granian"), ("builds", "-Q builds")):
+        os.kill(leader_of(state, part), signal.SIGKILL)
+        said_until(
+            process, f"{name} was ended by the signal SIGKILL. It is started again in 0.5 s."
+        )
+    assert services.wait_until_answers(f"http://127.0.0.1:{port}/readyz", 120)
+    with console(port) as client:
+        sign_in(client, (state / "demo-password").read_text())
+    assert "is started again in" in (state / "run.log").read_text()
+
+
+def leader_of(state: Path, part: str) -> int:
+    """The process of `make run` with this in its command line that leads a session."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal() and os.getsid(int(folder.name)) == int(folder.name):
+            with contextlib.suppress(OSError):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if part in command and str(state).encode() in (folder / "environ").read_bytes():
+                    return int(folder.name)
+    raise AssertionError(f"No process of make run has {part} in its command line.")
 
 
 def assert_failure_is_told(state: Path, said: str) -> None:
@@ -203,4 +241,4 @@ def test_a_port_that_is_no_number_is_a_sentence(state: Path) -> None:
         [sys.executable, "-m", "ri_platform.local"],
         cwd=ROOT, env=values, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (2, "PORT must be a number.\n")
+    assert (done.returncode, done.stderr) == (2, "PORT must be a number from 1.\n")

@@ -86,7 +86,7 @@ def test_a_token_does_what_its_holder_may_and_no_more(aws: LocalAWS) -> None:
 
 @pytest.mark.slow
 def test_a_token_ends_with_the_user_who_asked_for_it(aws: LocalAWS) -> None:
-    iam = local_iam.as_root("iam", aws.url, services.REGION)
+    iam = local_iam.root_client("iam", aws.url, services.REGION)
     iam.create_user(UserName="leaver")
     key = iam.create_access_key(UserName="leaver")["AccessKey"]
     allowed = {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}
@@ -117,7 +117,7 @@ def test_a_token_ends_with_the_user_who_asked_for_it(aws: LocalAWS) -> None:
 def test_a_layer_is_mounted_where_the_account_and_the_policies_let_it(
     aws: LocalAWS, tmp_path: Path
 ) -> None:
-    root = local_iam.as_root("ecr", aws.url, services.REGION)
+    root = local_iam.root_client("ecr", aws.url, services.REGION)
     source, target = f"{REPOSITORY}-source", f"{REPOSITORY}-target"
     (tmp_path / "layer").write_bytes(b"layer")
     with aws.repositories(source, target), aws.client() as client:

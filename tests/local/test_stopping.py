@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,12 @@ def says(process: subprocess.Popen[str], words: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.1, 0.3, 0.6])
+def long(*values: Any) -> list[Any]:
+    return [pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
+# Each time is a whole start: one of a kind in `make test`, and those around it in `make test-long`.
+@pytest.mark.parametrize("seconds", [0.1, *long(0.0, 0.03, 0.3, 0.6)])
 def test_before_it_has_said_anything(state: Path, seconds: float) -> None:
     process = start(state)
     time.sleep(seconds)
@@ -70,12 +76,14 @@ def test_before_it_has_said_anything(state: Path, seconds: float) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "Starting PostgreSQL",
         "Preparing the database",
-        "Preparing the pages",
-        "Starting the local AWS",
-        "Preparing accounts",
-        "Starting the console",
+        *long(
+            "Starting PostgreSQL",
+            "Preparing the pages",
+            "Starting the local AWS",
+            "Preparing accounts",
+            "Starting the console",
+        ),
     ],
 )
 def test_during_a_step(state: Path, step: str) -> None:

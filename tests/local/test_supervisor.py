@@ -1,4 +1,4 @@
-"""The supervisor's promise: nothing that it started outlives it."""
+"""The supervisor's promises: nothing that it started outlives it, and what ends is started again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ri_platform.local.supervisor import Supervisor
+from ri_platform.local import restarts
+from ri_platform.local.supervisor import STOP_SIGNALS, Supervisor
 
 
 def alive(pid: int) -> bool:
@@ -61,16 +63,82 @@ def test_stop_ends_children_and_what_they_started(supervisor: Supervisor, tmp_pa
     until(lambda: not alive(grandchild))
 
 
-def test_a_child_that_ends_is_told_with_its_last_words(
-    supervisor: Supervisor, tmp_path: Path
+def stop_after(supervisor: Supervisor, condition: Callable[[], object]) -> threading.Thread:
+    """Have `keep_up` return once the condition holds, as a signal would."""
+
+    def watch() -> None:
+        try:
+            until(condition, 30)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[tuple[Supervisor, list[str]]]:
+    """A supervisor that handles signals, and what it tells."""
+    sentences: list[str] = []
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    supervisor = Supervisor(tmp_path / "run.log", tell=sentences.append)
+    supervisor.handle_signals()
+    yield supervisor, sentences
+    supervisor.stop()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_child_that_is_killed_is_started_again_and_told(
+    told: tuple[Supervisor, list[str]], tmp_path: Path
 ) -> None:
+    supervisor, sentences = told
+    child = supervisor.start("web", python(SLEEP), os.environ)
+    first = child.process.pid
+    os.kill(first, signal.SIGKILL)
+    thread = stop_after(supervisor, lambda: child.process.pid != first)
+    assert supervisor.keep_up(poll=0.01) is None
+    thread.join()
+    assert sentences == ["web was ended by the signal SIGKILL. It is started again in 0.5 s."]
+    assert sentences[0] in (tmp_path / "run.log").read_text()
+    assert alive(child.process.pid)
+
+
+def test_what_a_killed_child_leaves_behind_does_not_keep_its_port(
+    told: tuple[Supervisor, list[str]], tmp_path: Path
+) -> None:
+    supervisor, _ = told
+    note = tmp_path / "grandchild"
+    child = supervisor.start(
+        "web",
+        python(
+            "import pathlib, subprocess, sys, time;"
+            f"child = subprocess.Popen([sys.executable, '-c', {SLEEP!r}]);"
+            f"pathlib.Path({str(note)!r}).write_text(str(child.pid)); time.sleep(60)"
+        ),
+        os.environ,
+    )
+    until(lambda: note.exists() and note.read_text())
+    left = int(note.read_text())
+    os.kill(child.process.pid, signal.SIGKILL)
+    thread = stop_after(supervisor, lambda: not alive(left))
+    assert supervisor.keep_up(poll=0.01) is None
+    thread.join()
+
+
+def test_a_child_that_cannot_stay_up_is_given_up_with_its_last_words(
+    told: tuple[Supervisor, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "FIRST_PAUSE", 0.01)
+    supervisor, sentences = told
     supervisor.start("steady", python(SLEEP), os.environ)
     supervisor.start("weak", python("print('the reason'); raise SystemExit(3)"), os.environ)
-    ended = supervisor.wait(poll=0.01)
-    assert ended is not None
-    assert (ended.name, ended.process.returncode) == ("weak", 3)
-    until(lambda: list(ended.last_lines) == ["the reason"])
-    assert "weak     │ the reason" in (tmp_path / "run.log").read_text()
+    given_up = supervisor.keep_up(poll=0.01)
+    assert given_up is not None
+    assert (given_up.name, given_up.how) == ("weak", "ended with status 3")
+    assert given_up.last_words == "the reason"
+    assert len(sentences) == restarts.MOST_ENDS - 1
 
 
 def test_a_supervisor_that_is_killed_takes_its_children_along(tmp_path: Path) -> None:
@@ -79,7 +147,7 @@ def test_a_supervisor_that_is_killed_takes_its_children_along(tmp_path: Path) ->
         "import os, pathlib, sys; from ri_platform.local.supervisor import Supervisor;"
         f"s = Supervisor(pathlib.Path({str(tmp_path / 'log')!r}));"
         f"c = s.start('child', [sys.executable, '-c', {SLEEP!r}], os.environ);"
-        f"pathlib.Path({str(note)!r}).write_text(str(c.process.pid)); s.wait()"
+        f"pathlib.Path({str(note)!r}).write_text(str(c.process.pid)); s.keep_up()"
     )
     process = subprocess.Popen(python(code))
     until(lambda: note.exists() and note.read_text())

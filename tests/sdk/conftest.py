@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
 from images.jobs import alteration as locking
-from images.jobs import repositories
 from images.models import Alteration, BaseImage, Build, ManagedImage
 from images.models.lease import WorkState
 from tests.builds import build_now
@@ -53,11 +51,6 @@ def building(registry: LocalAWS, debian: BaseImage) -> Iterator[None]:
     yield
     stop.set()
     worker.join()
-    # The registry is the whole run's, and the next test may use the same names.
-    ManagedImage.objects.update(removed_at=timezone.now(), deletion_due_at=timezone.now())
-    with registry.identity("registry-server"):
-        for image in ManagedImage.objects.all():
-            repositories.delete_repository(image.pk)
 
 
 @pytest.fixture

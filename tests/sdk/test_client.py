@@ -220,12 +220,23 @@ def test_a_models_image_is_swapped_and_resolved(
             assert found.reference.endswith(f"/rime-managed-images/new@{found.digest}")
             with pytest.raises(NotFound):
                 client.swap_model_image(model.id, "nothing")
+            with pytest.raises(NotFound):
+                client.resolve_workspace_image(str(cast.workspace.pk))
 
     async def use_async() -> None:
         async with AsyncClient(instance.domain, managers) as client:
             (model,) = await client.list_models(str(cast.workspace.pk))
             assert (await client.swap_model_image(model.id, "old")).image == "old"
             assert (await client.resolve_model_image(model.id)).image == "old"
+            workspace = str(cast.workspace.pk)
+            assert (
+                await client.set_default_image(workspace, "new", build=1)
+            ).image == "new build 1"
+            assert (await client.swap_model_to_default(model.id)).image == ""
+            found = await client.resolve_workspace_image(workspace, model.id)
+            assert (found.image, found.tag, found.source) == ("new", "build-1", "WORKSPACE_DEFAULT")
+            assert (await client.get_default_image(workspace)).standing == "USABLE"
+            await client.clear_default_image(workspace)
 
     in_a_thread(use)
     in_a_thread(lambda: asyncio.run(use_async()))

@@ -13,12 +13,15 @@ import httpx
 import pytest
 from ri_platform_sdk.cli import main, output
 
-from images.models import BaseImage, ManagedImage, Status
+from images.models import BaseImage, ImportCheck, ManagedImage, Status
+from images.models.lease import WorkState
 from ri_platform.local.services import free_port
 from tests import factories
 from tests.cast import Cast
 from tests.sdk.prompt import Instance, Prompt
 from tests.web_process import web_process
+
+pytestmark = pytest.mark.slow
 
 PromptOf = Callable[..., Prompt]
 LATE = pytest.mark.django_db(transaction=True)
@@ -99,6 +102,15 @@ def test_what_is_not_there_ends_with_1(prompt_of: PromptOf, cast: Cast, base: Ba
         answer = run(command, "nobody")
         assert answer.exit_code == 1, command
         assert answer.stderr == "Error: There is no managed image named nobody.\n"
+
+
+@LATE
+def test_an_image_that_lacks_a_native_library_is_shown_with_it(
+    prompt_of: PromptOf, cast: Cast, base: BaseImage
+) -> None:
+    factories.make_lacking_image("blind", base=base)
+    shown = prompt_of(cast.viewer)("show", "blind").stdout
+    assert "Missing    opencv-python needs libGL.so.1; add the OS package libgl1\n" in shown
 
 
 @LATE
@@ -331,3 +343,65 @@ def test_everything_the_help_lists_is_json_capable(nobodys_prompt: Prompt) -> No
     assert script["shell"] == "bash"
     assert nobodys_prompt.json("context", "list") == {"contexts": []}
     assert json.loads(nobodys_prompt("context", "list", "--json").stdout) == {"contexts": []}
+
+
+@LATE
+def test_imports_are_shown_and_asked_for_again(
+    prompt_of: PromptOf, cast: Cast, base: BaseImage
+) -> None:
+    image = factories.make_image(
+        "churn", base=base, created_by=cast.member, created_in=cast.workspace
+    )
+    build = image.current_build
+    assert build is not None
+    run = prompt_of(cast.member)
+    assert "never tried" in run("imports", "churn").stderr
+    failure = {
+        "module": "cv2",
+        "requirement": "opencv-python",
+        "message": "ImportError: libGL.so.1",
+        "hint": "Add the OS package libgl1.",
+    }
+    ImportCheck.objects.create(
+        manifest_digest=build.manifest_digest, build=build, state=WorkState.SUCCEEDED,
+        result="failed", tried=3, failed=[failure], seconds=1.9,
+    )  # fmt: skip
+    shown = run("imports", "churn", "--policy", "refuse")
+    assert shown.exit_code == 1
+    for words in ("2 of 3 in 1.9 s", "cv2 (of opencv-python)", "libGL.so.1", "libgl1"):
+        assert words in shown.output
+    told = json.loads(run("imports", "churn", "--json").stdout)
+    assert (told["status"], told["failed"]) == ("FAILED", [failure])
+    image.refresh_from_db()
+    assert image.import_policy == "refuse"
+    assert "2 of 3 in 1.9 s" in run("show", "churn").output
+
+
+@LATE
+def test_the_default_image_is_set_shown_and_cleared(
+    prompt_of: PromptOf, cast: Cast, base: BaseImage
+) -> None:
+    factories.make_image("common", base=base)
+    manager = prompt_of(cast.manager)
+    assert manager("default").exit_code == 1
+    assert "common build 1" in manager("default", "common", "--build", "1").stdout
+    assert json.loads(manager("default", "--json").stdout)["defaultImage"]["build"] == 1
+    assert manager("default", "common", "--clear").exit_code == 2
+    assert manager("default", "--clear").exit_code == 0
+    assert prompt_of(cast.viewer)("default", "common").exit_code == 2
+
+
+@LATE
+def test_a_missing_module_leads_to_an_image_and_an_alteration(
+    prompt_of: PromptOf, cast: Cast, base: BaseImage
+) -> None:
+    factories.make_image("both", base=base, libraries={"numpy": "2.4.6", "scikit-learn": "1.7.2"})
+    small = factories.make_image("small", base=base, created_by=cast.member)
+    model = factories.make_model(cast.workspace, image=small)
+    member = prompt_of(cast.member)
+    told = member("missing", str(model.pk), "No module named 'sklearn'", "--propose").stdout
+    assert "scikit-learn brings the module sklearn." in told
+    assert re.search(r"Images that have it +both", told)
+    assert "ri-images alter small --add 'scikit-learn' --preview" in told
+    assert member("missing", str(model.pk), "json").exit_code == 0
+    assert member("missing", str(cast.workspace.pk), "sklearn").exit_code == 1

@@ -39,6 +39,7 @@ def test_each_shell_gets_a_script_that_it_can_read(shell: str, nobodys_prompt: P
     assert nobodys_prompt("completion", "tcsh").exit_code == 2
 
 
+@pytest.mark.slow
 def test_bash_completes_commands(nobodys_prompt: Prompt, tmp_path: Path) -> None:
     command = tmp_path / "ri-images"
     command.write_text(

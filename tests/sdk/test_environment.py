@@ -22,6 +22,8 @@ from tests.cast import Cast
 from tests.sdk.prompt import Instance, Prompt, in_a_thread
 from tests.sdk.venvs import Venv
 
+pytestmark = pytest.mark.slow
+
 PromptOf = Callable[..., Prompt]
 LATE = pytest.mark.django_db(transaction=True)
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ from ri_platform_sdk import AsyncClient, Client, InvalidRequest, RequirementFile
 from ri_platform_sdk.files import wire_files
 
 from images.models import BaseImage, ManagedImage
+from images.requirements import PipRequirement
 from ri_platform.local.services import free_port
 from tests import factories
 from tests.cast import Cast
+from tests.requirement_options import REFUSED, TAKEN, VARIABLES, Said
 from tests.sdk.prompt import Instance, Prompt, in_a_thread
 from tests.web_process import web_process
 
@@ -206,5 +210,91 @@ def test_a_lock_has_to_be_complete_and_stands_alone(
     pylock = tmp_path / "pylock.toml"
     pylock.write_text(PYLOCK)
     assert run("match", "--lock", str(pylock)).exit_code == 1
+    with Client(str(run.environment["RI_DOMAIN"]), str(run.environment["RI_API_TOKEN"])) as client:
+        with pytest.raises(InvalidRequest, match="locks all that is installed") as said:
+            client.create_managed_image("both", ["six"], files=[pylock])
+        assert said.value.reason == "libraries_beside_lock"
     refused = run("match", "six", "-r", str(pylock))
     assert "locks all that is installed" in refused.stderr
+
+
+@pytest.mark.slow
+@LATE
+def test_options_of_files_reach_the_image_by_both_clients_and_at_the_prompt(
+    prompt_of: PromptOf, cast: Cast, base: BaseImage, tmp_path: Path
+) -> None:
+    """As `tests/api/test_options_of_files.py` has it for the console and the API."""
+    run = prompt_of(cast.member)
+    token = str(run.environment["RI_API_TOKEN"])
+
+    def said(name: str) -> Said:
+        return Said.by(ManagedImage.objects.get(name=name).spec)
+
+    with web_process(free_port(), **VARIABLES) as address, Client(address, token) as client:
+        for option, (text, expected) in TAKEN.items():
+            file = tmp_path / ("pyproject.toml" if option == "python" else "requirements.txt")
+            file.write_text(text)
+            client.create_managed_image(f"by-sdk-{option}", files=[file], python_version="3.11")
+            created = create_async(address, token, f"by-async-{option}", file)
+            in_a_thread(partial(asyncio.run, created))
+            made = run(
+                "create", f"by-cli-{option}", "-r", str(file), "--no-wait", RI_DOMAIN=address
+            )
+            assert made.exit_code == 0, made.output
+            for way in ("sdk", "async", "cli"):
+                assert said(f"by-{way}-{option}") == expected, (option, way)
+                client.cancel_build(f"by-{way}-{option}")
+            if option != "none":
+                image = f"altered-{option}"
+                client.create_managed_image(image, ["idna"], python_version="3.11")
+                client.cancel_build(image)
+                client.update_managed_image(image, files=[file])
+                assert said(image) == expected, option
+                client.cancel_build(image)
+        for option, (text, sentence) in REFUSED.items():
+            file = tmp_path / ("pyproject.toml" if option == "python" else "requirements.txt")
+            file.write_text(text)
+            words = ("-r", str(file), "--python", "3.11")
+            for command in (("create", "no", "--no-wait"), ("alter", "altered-pre"), ("match",)):
+                refused = run(*command, *words, RI_DOMAIN=address)
+                assert refused.exit_code == 2, (option, refused.output)
+                assert sentence in " ".join(refused.stderr.split()), (option, command)
+
+
+async def create_async(address: str, token: str, name: str, file: Path) -> None:
+    async with AsyncClient(address, token) as client:
+        await client.create_managed_image(name, files=[file], python_version="3.11")
+
+
+@LATE
+def test_prereleases_are_allowed_at_the_prompt_and_told(
+    prompt_of: PromptOf, cast: Cast, base: BaseImage, tmp_path: Path
+) -> None:
+    run = prompt_of(cast.member)
+    made = run("create", "churn", "six", "--pre", "--no-wait")
+    assert re.search(r"^Pre-releases +allowed$", made.stdout, re.MULTILINE), made.output
+    file = tmp_path / "requirements.txt"
+    file.write_text("--pre\nsix\n")
+    checked = run("check", "-r", str(file))
+    assert re.search(r"^Pre-releases +allowed$", checked.stdout, re.MULTILINE), checked.output
+    run("cancel", "churn")
+    with Client(str(run.environment["RI_DOMAIN"]), str(run.environment["RI_API_TOKEN"])) as client:
+        assert client.get_managed_image("churn").allow_prereleases
+        assert not client.update_managed_image("churn", allow_prereleases=False).allow_prereleases
+        assert client.read_requirements([file]).allow_prereleases
+
+
+@LATE
+def test_single_libraries_are_changed_and_the_others_keep_their_index_and_hashes(
+    prompt_of: PromptOf, cast: Cast, base: BaseImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "wait_for_alteration", Client.get_alteration)
+    image = factories.make_image("churn", base=base, created_by=cast.member)
+    six = PipRequirement("six", "==1.17.0", index="default", hashes=("sha256:" + "ab" * 32,))
+    image.spec = replace(image.spec, pip_requirements=(six, PipRequirement("toolz")))
+    image.save()
+    words = ("--add", "idna>=3", "--drop", "toolz", "--preview")
+    shown = prompt_of(cast.member)("alter", "churn", *words)
+    assert shown.exit_code == 0, shown.output
+    wanted = image.alterations.get().spec.pip_requirements
+    assert wanted == (six, PipRequirement("idna", ">=3"))

@@ -103,11 +103,11 @@ def test_a_contexts_token_goes_to_its_own_instance_only(
     contexts.put(Context("good", "https://good.example", "ri_secret"))
     contexts.save()
     with pytest.raises(InvalidRequest, match=r"no token for https://evil\.example"):
-        _ = Session(domain="https://evil.example").where
+        _ = Session(domain="https://evil.example").context
     with pytest.raises(InvalidRequest, match=r"no token for http://good\.example"):
-        _ = Session(domain="http://good.example").where
-    assert Session(domain="good.example/workspaces").where.token == "ri_secret"
-    assert "ri_secret" not in repr(Session().where)
+        _ = Session(domain="http://good.example").context
+    assert Session(domain="good.example/workspaces").context.token == "ri_secret"
+    assert "ri_secret" not in repr(Session().context)
 
 
 @LATE

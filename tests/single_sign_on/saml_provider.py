@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -17,10 +16,6 @@ from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.simple_server import make_server
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT
 from saml2.config import IdPConfig
 from saml2.metadata import entity_descriptor
@@ -28,34 +23,13 @@ from saml2.saml import NAMEID_FORMAT_PERSISTENT, NameID
 from saml2.server import Server
 from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA256
 
+from tests.certificates import make_certificate
+
 LOGIN = """<title>Provider</title>
 <form method="post"><label>Name <input name="name"></label><button>Log in</button></form>"""
 PEOPLE: dict[str, dict[str, list[str]]] = {
     "linus": {"username": ["linus"], "mail": ["linus@example.org"], "groups": ["ml-admins"]},
 }
-
-
-def make_key(folder: Path) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "provider")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    (folder / "key.pem").write_bytes(private)
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def configuration(address: str, folder: Path, service: str = "") -> IdPConfig:
@@ -122,6 +96,6 @@ def application(address: str, folder: Path, service: str) -> Callable[..., Itera
 
 if __name__ == "__main__":
     port, folder = int(sys.argv[1]), Path(sys.argv[2])
-    make_key(folder)
+    make_certificate(folder, "provider")
     address = f"http://127.0.0.1:{port}"
     make_server("127.0.0.1", port, application(address, folder, sys.argv[3])).serve_forever()

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import hcl2
 import pytest
 from django.conf import settings
 
@@ -18,15 +17,18 @@ from images.registry.ecr.permissions import (
     policy_document,
     repositories_arn,
 )
+from tests.terraform.document import pasted
 from tools import terraform_docs
-from tools.terraform_docs import MODULE, blocks, unquoted
+from tools.terraform_docs import MODULE, blocks, parse, unquote
+
+pytestmark = pytest.mark.slow
 
 REPOSITORIES = repositories_arn("", partition="aws", region="eu-west-1", account="123456789012")
 
 
 def local(name: str) -> Any:
     for path in MODULE.glob("*.tf"):
-        for block in hcl2.loads(path.read_text()).get("locals", []):
+        for block in parse(path.read_text()).get("locals", []):
             if name in block:
                 return block[name]
     raise KeyError(name)
@@ -68,7 +70,7 @@ def test_the_arn_is_of_the_partition_the_region_and_the_account() -> None:
         partition="aws-us-gov",
         region="us-gov-west-1",
         account_id="123456789012",
-        repository_prefix="team",
+        own_prefix="team",
     ) == repositories_arn(
         "team", partition="aws-us-gov", region="us-gov-west-1", account="123456789012"
     )
@@ -85,23 +87,44 @@ def test_everything_that_is_made_hangs_on_enable() -> None:
 
 def test_the_documents_variable_has_its_defaults() -> None:
     variable = blocks("variable")["image_registry_config"]
-    assert unquoted(variable["type"]) == (
+    assert unquote(variable["type"]) == (
         "object({enable = optional(bool, true), allow_external_custom_images = optional(bool, true), "
-        'repository_prefix = optional(string, "")})'
+        'repository_prefix = optional(string, ""), repository_segment = optional(string, ""), '
+        "repo_base_name = optional(string)})"
     )
     assert variable["default"] == {}
     assert all("default" in variable for variable in blocks("variable").values())
 
 
 def test_a_prefix_is_held_to_the_platforms_own_rules() -> None:
-    pattern, length = blocks("variable")["image_registry_config"]["validation"]
+    pattern, length, segment, reserved, _ = validations()
     (written,) = re.findall(r'regex\("\^(.*?)\$",', pattern["condition"])
     assert written == naming._REPOSITORY.pattern
+    (written,) = re.findall(r'regex\("\^(.*?)\$",', segment["condition"])
+    assert written == naming._COMPONENT
+    assert tuple(re.findall(r'"(\w+)"', reserved["condition"])) == naming.RESERVED
     longest = int(re.findall(r"<= (\d+)", length["condition"])[0])
     naming.normalize_prefix("a" * longest)
     with pytest.raises(ValueError, match="no room"):
         naming.normalize_prefix("a" * (longest + 1))
     assert f'"{naming.DEFAULT_PREFIX}"' in local("repository_prefix")
+
+
+def validations() -> list[dict[str, str]]:
+    found: list[dict[str, str]] = blocks("variable")["image_registry_config"]["validation"]
+    return found
+
+
+def test_the_documents_block_is_the_minimal_example_but_for_the_source() -> None:
+    """So what is planned of the example is what whoever pastes the block gets."""
+    block = parse(pasted("../.."))["module"]
+    assert block == parse((MODULE / "examples/minimal/main.tf").read_text())["module"]
+
+
+def test_the_former_name_of_the_prefix_is_told_the_present_one() -> None:
+    *_, former = validations()
+    assert former["condition"] == "${var.image_registry_config.repo_base_name == null}"
+    assert "is now called repository_prefix" in former["error_message"]
 
 
 def test_the_environment_names_variables_that_the_settings_read() -> None:
@@ -113,19 +136,17 @@ def test_the_environment_names_variables_that_the_settings_read() -> None:
 
 def test_the_readme_has_every_input_and_output() -> None:
     readme = (MODULE / "README.md").read_text()
-    assert terraform_docs.with_documentation(readme) == readme, (
-        "run: python -m tools.terraform_docs"
-    )
+    assert terraform_docs.add_documentation(readme) == readme, "run: python -m tools.terraform_docs"
     for kind in ("variable", "output"):
         anchor = {"variable": "input", "output": "output"}[kind]
         for name, block in blocks(kind).items():
             assert f'<a name="{anchor}_{name}"></a>' in readme
-            assert len(unquoted(block["description"])) > 20, name
+            assert len(unquote(block["description"])) > 20, name
 
 
 @pytest.mark.parametrize("path", sorted(MODULE.glob("examples/*/main.tf")), ids=str)
 def test_examples_use_variables_that_there_are(path: Path) -> None:
-    example = hcl2.loads(path.read_text())
+    example = parse(path.read_text())
     (module,) = example["module"]
     arguments = {name for name in module['"rime"'] if not name.startswith("__")}
     assert arguments - {"source"} <= set(blocks("variable"))

@@ -136,7 +136,7 @@ def test_the_documents_configuration_plans_the_policies_that_the_suite_runs_unde
         "aws_iam_role_policy_attachment",
         "outputs",
     }
-    iam = local_iam.as_root("iam", aws.url, services.REGION)
+    iam = local_iam.root_client("iam", aws.url, services.REGION)
     repositories = repositories_arn("", partition="aws", region=services.REGION, account=ACCOUNT)
     for identity in IDENTITIES:
         rendered = json.loads(planned[f'aws_iam_policy.identity["{identity}"]']["policy"])
@@ -148,9 +148,14 @@ def test_the_documents_configuration_plans_the_policies_that_the_suite_runs_unde
         "RI_IMAGE_REGISTRY_ENABLE": "true",
         "RI_ALLOW_EXTERNAL_CUSTOM_IMAGES": "true",
         "RI_REPOSITORY_PREFIX": "rime-managed-images",
+        "RI_REPOSITORY_SEGMENT": "",
         "RI_AWS_REGION": services.REGION,
         "RI_REGISTRY_HOST": f"{ACCOUNT}.dkr.ecr.{services.REGION}.amazonaws.com",
     }
+    example = terraform.folder / "main.tf"
+    example.write_text(example.read_text().replace("repository_prefix ", "repo_base_name "))
+    refused = " ".join(terraform.run("plan", "-input=false", "-no-color").stderr.split())
+    assert "repo_base_name is now called repository_prefix" in refused
 
 
 def test_a_clusters_example_plans_its_associations(module: Path, aws: LocalAWS) -> None:
@@ -199,7 +204,7 @@ def test_a_provider_that_knows_no_mounting_objects_only_where_it_is_asked_for(
 
 
 def assumed(aws: LocalAWS, arn: str) -> dict[str, str]:
-    sts = local_iam.as_root("sts", aws.url, services.REGION)
+    sts = local_iam.root_client("sts", aws.url, services.REGION)
     credentials = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     return {
         "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],

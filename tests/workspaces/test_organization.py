@@ -212,6 +212,7 @@ def test_the_export_is_csv_that_no_spreadsheet_runs_and_is_recorded(cast: Cast) 
     assert refused.status_code == 400
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_export_is_streamed_however_long_the_log_is(cast: Cast) -> None:
     AuditEvent.objects.bulk_create(

@@ -152,6 +152,7 @@ def test_a_wrong_second_step_is_a_failed_sign_in(guarded: User) -> None:
     assert failures()[1:] == [("member", {"by": ["webauthn"]}), ("", {"by": ["webauthn"]})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

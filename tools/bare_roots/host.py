@@ -1,6 +1,6 @@
-"""What a bare root takes over from this machine, so that it reaches the same package indexes and mirrors.
+"""The network configuration that a bare root takes over from this machine: package indexes and mirrors.
 
-Nothing of the product is configured by it: it is what an administrator gives every machine of a network.
+It configures nothing of the product. An administrator gives it to every machine of a network.
 """
 
 from __future__ import annotations

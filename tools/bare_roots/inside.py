@@ -1,4 +1,4 @@
-"""The first process in a bare root: it mounts what a machine has, runs one cell and tells how it went.
+"""The first process in a bare root: it mounts the usual file systems, runs one cell and reports the result.
 
 Run by `tools.bare_roots.__main__` under `unshare --mount --pid --fork`, as root. It is process 1 of its
 namespace, so all that a cell starts ends with it. Whatever it needs is imported before it enters the root.
@@ -122,7 +122,7 @@ class Cell:
         )  # fmt: skip
 
     def login(self, uid: int) -> dict[str, str]:
-        """What login(1) sets on Debian."""
+        """The environment that login(1) sets on Debian."""
         name, home = ("root", "/root") if uid == 0 else ("newcomer", self.spec.home)
         path = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
         if uid == 0:
@@ -134,7 +134,7 @@ class Cell:
         self.log.flush()
 
     def prepare(self) -> None:
-        """What an administrator does for the users of this machine: `sudo make packages`."""
+        """Run `sudo make packages`, as an administrator does for the users of a machine."""
         if self.start(["make", "packages"], as_root=True).wait() != 0:
             raise SystemExit("make packages failed")
 
@@ -142,7 +142,7 @@ class Cell:
         mounts, begun = Path("/proc/self/mounts").read_text(), time.monotonic()
         run = self.start(["make", "run"])
         url = f"http://127.0.0.1:{self.spec.port}/healthz"
-        if not self.until(lambda: answers(url), ANSWER_SECONDS, run):
+        if not self.wait_until(lambda: answers(url), ANSWER_SECONDS, run):
             self.result["answers"] = None
         else:
             self.result["answers"] = time.monotonic() - begun
@@ -160,7 +160,7 @@ class Cell:
         if Path("/proc/self/mounts").read_text() != mounts:
             self.result["left"].append("mounts")
         self.result["venv_mb"] = size_of(Path(self.spec.checkout, ".venv")) / 1e6
-        self.result["untracked"] = self.untracked()
+        self.result["untracked"] = self.untracked_files()
 
     def base(self, begun: float) -> None:
         command = [".venv/bin/python", "manage.py", "shell", "-v", "0", "-c", WATCH]
@@ -175,7 +175,7 @@ class Cell:
         self.result["base"] = time.monotonic() - begun
         self.result["base_said"] = said.splitlines()[-1] if said else "failed: nobody knows"
 
-    def untracked(self) -> list[str]:
+    def untracked_files(self) -> list[str]:
         listed = self.start(["git", "status", "--porcelain"], stdout=subprocess.PIPE, text=True)
         return str(listed.communicate()[0]).splitlines()
 
@@ -197,7 +197,9 @@ class Cell:
         os.lseek(self.log.fileno(), offset, os.SEEK_SET)
         self.result["counts"] = counts(self.log.read().decode("utf-8", "replace"))
 
-    def until(self, true: Callable[[], bool], seconds: float, run: subprocess.Popen[Any]) -> bool:
+    def wait_until(
+        self, true: Callable[[], bool], seconds: float, run: subprocess.Popen[Any]
+    ) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and run.poll() is None:
             if true():

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-VERSIONS = {"bullseye": "Debian 11", "bookworm": "Debian 12", "trixie": "Debian 13"}
+VERSIONS = {
+    "bullseye": "Debian 11",
+    "bookworm": "Debian 12",
+    "trixie": "Debian 13",
+    "forky": "Debian testing",
+}
 NAMES = {
     "root": "root",
     "user": "ordinary user",
@@ -25,26 +30,26 @@ def table(results: list[dict[str, Any]]) -> str:
     lines = [HEAD, ("---",) * len(HEAD)]
     for (suite, user, place), cells in sorted(rows.items()):
         where = VERSIONS.get(suite, suite) + (", chroot" if place == "chroot" else "")
-        run, test = of_run(cells.get("run")), of_test(cells.get("test"))
+        run, test = run_columns(cells.get("run")), test_columns(cells.get("test"))
         lines.append((where, NAMES[user], *run, *test))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def of_run(result: dict[str, Any] | None) -> tuple[str, ...]:
+def run_columns(result: dict[str, Any] | None) -> tuple[str, ...]:
     if result is None:
         return ("",) * 5
     if "broken" in result:
         return (result["broken"], "", "", "", "")
     if result["answers"] is None:
-        return ("it did not", "", seconds(result["stop"]), left(result), megabytes(result))
+        return ("it did not", "", seconds(result["stop"]), leftovers(result), megabytes(result))
     made = result["base_said"] == "succeeded"
     base = seconds(result["base"]) if made else result["base_said"]
     return (
-        seconds(result["answers"]), base, seconds(result["stop"]), left(result), megabytes(result),
+        seconds(result["answers"]), base, seconds(result["stop"]), leftovers(result), megabytes(result),
     )  # fmt: skip
 
 
-def of_test(result: dict[str, Any] | None) -> tuple[str, str]:
+def test_columns(result: dict[str, Any] | None) -> tuple[str, str]:
     if result is None:
         return ("", "")
     if "broken" in result:
@@ -57,7 +62,7 @@ def of_test(result: dict[str, Any] | None) -> tuple[str, str]:
     return (told, seconds(result["seconds"]))
 
 
-def left(result: dict[str, Any]) -> str:
+def leftovers(result: dict[str, Any]) -> str:
     return ", ".join([*result["left"], *result["untracked"]]) or "nothing"
 
 

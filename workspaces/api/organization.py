@@ -95,7 +95,7 @@ class AuditFilters(Camel):
     """The last day, in UTC."""
 
     @property
-    def wanted(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """The filters as arguments of `audit.events`."""
         return {
             "event": self.event,
@@ -157,7 +157,7 @@ class AuditPage(Camel):
 @guarded(Action.SEE_ORGANIZATION)
 def get_organization(request: HttpRequest) -> dict[str, Any]:
     """Returns the settings and the size of the instance."""
-    return organization_described(Organization.get())
+    return describe_organization(Organization.get())
 
 
 @routes.patch(
@@ -167,7 +167,7 @@ def get_organization(request: HttpRequest) -> dict[str, Any]:
 def edit_organization(request: HttpRequest, wanted: OrganizationIn) -> dict[str, Any]:
     """Changes the time zone of the instance."""
     changed = organization.change_time_zone(Actor.of(request), wanted.time_zone)
-    return organization_described(changed)
+    return describe_organization(changed)
 
 
 @routes.get(
@@ -191,7 +191,7 @@ def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[st
 @guarded(Action.SEE_AUDIT_LOG)
 def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[str, Any]:
     """Returns the events of the audit log, newest first, in pages."""
-    rows = audit.events(**checked(asked).wanted)
+    rows = audit.events(**check_period(asked).arguments)
     if (before := number_of(asked.page_token, 63)) is not None:
         rows = rows.filter(pk__lt=before)
     found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
@@ -209,16 +209,16 @@ def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[s
 @guarded(Action.SEE_AUDIT_LOG)
 def export_audit_events(request: HttpRequest, asked: Query[AuditFilters]) -> StreamingHttpResponse:
     """Returns all matching events as one file. The export is itself an event of the audit log."""
-    return audit_export.export(Actor.of(request), checked(asked).wanted)
+    return audit_export.export(Actor.of(request), check_period(asked).arguments)
 
 
-def checked(filters: AuditFilters) -> AuditFilters:
+def check_period(filters: AuditFilters) -> AuditFilters:
     if filters.since and filters.until and filters.since > filters.until:
         raise Invalid("The first day comes after the last.", field="since")
     return filters
 
 
-def organization_described(found: Organization) -> dict[str, Any]:
+def describe_organization(found: Organization) -> dict[str, Any]:
     return {
         "time_zone": found.time_zone,
         "version": settings.VERSION,

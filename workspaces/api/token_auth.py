@@ -12,7 +12,7 @@ from workspaces.operations import tokens
 HEADER = "rime-api-key"
 
 
-def presented(request: HttpRequest) -> str:
+def read_token(request: HttpRequest) -> str:
     """The token of a request, empty if there is none.
 
     The original's header comes first: its client may be behind a proxy that sets `Authorization`.
@@ -28,7 +28,7 @@ def authenticate(request: HttpRequest) -> ApiToken:
     """
     token: ApiToken | None = getattr(request, "api_token", None)
     if token is None:
-        token = tokens.authenticate(presented(request), client_address(request))
+        token = tokens.authenticate(read_token(request), client_address(request))
         request.user, request.api_token = token.user, token  # type: ignore[attr-defined]
     return token
 

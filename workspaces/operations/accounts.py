@@ -18,11 +18,11 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from ri_platform.errors import Conflict, Invalid, NotFound
-from ri_platform.locks import until_commit
+from ri_platform.locks import hold_until_commit
 from ri_platform.numbers import number_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
-from workspaces.models import InstanceRole, User
+from workspaces.models import InstanceRole, MailState, User
 
 
 def create_account(actor: Actor, username: str, *, email: str = "", role: str) -> User:
@@ -115,7 +115,7 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
     """The parts of a one-time link to choose a password: (uid, token).
 
     The present password stops working, and open sessions end. The link works once, for as long as
-    `PASSWORD_RESET_TIMEOUT` says.
+    `PASSWORD_RESET_TIMEOUT` says. It takes the place of one that waits to be mailed.
     """
     require(actor, Action.MANAGE_ACCOUNTS)
     with transaction.atomic():
@@ -124,6 +124,9 @@ def password_link(actor: Actor, user: User) -> tuple[str, str]:
         # Random rather than unusable: Django makes no links for accounts that cannot have a password.
         locked.set_password(secrets.token_urlsafe(32))
         locked.save(update_fields=["password"])
+        locked.password_mails.filter(state=MailState.WAITING).update(
+            state=MailState.FAILED, error="A link was made to be handed over instead."
+        )
         record("account.password_link_made", actor, locked)
     return urlsafe_base64_encode(force_bytes(locked.pk)), default_token_generator.make_token(locked)
 
@@ -170,7 +173,7 @@ def require_over(actor: Actor, *roles: str) -> None:
 
 def lock_account(user: User) -> User:
     """The locked row. It serializes changes: two administrators cannot demote each other at once."""
-    until_commit("accounts")
+    hold_until_commit("accounts")
     return User.objects.select_for_update().get(pk=user.pk)
 
 

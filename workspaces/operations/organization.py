@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from ri_platform.errors import Invalid
-from ri_platform.locks import until_commit
+from ri_platform.locks import hold_until_commit
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.middleware import zone_named
@@ -18,7 +18,7 @@ def change_time_zone(actor: Actor, time_zone: str) -> Organization:
     if zone_named(time_zone) is None:
         raise Invalid(f"There is no time zone {time_zone!r}.", field="time_zone")
     with transaction.atomic():
-        until_commit("organization")
+        hold_until_commit("organization")
         organization = Organization.get()
         before, organization.time_zone = organization.time_zone, time_zone
         if before != time_zone:

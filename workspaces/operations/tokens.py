@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from ri_platform.address import network_of
 from ri_platform.errors import Conflict, Invalid, NotFound, Unauthenticated
-from ri_platform.locks import until_commit
+from ri_platform.locks import hold_until_commit
 from workspaces import audit
 from workspaces.access import Action, Actor, allows, require
 from workspaces.limits import count_failure
@@ -81,7 +81,7 @@ def create_token(
     # Letters and digits only: a double click selects all of it.
     secret = PREFIX + secrets.token_hex(32)
     with transaction.atomic():
-        until_commit("api tokens")
+        hold_until_commit("api tokens")
         if living_tokens().count() >= limit():
             raise Conflict(
                 f"This instance has {limit()} API access tokens, which is the limit.",

@@ -142,9 +142,9 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
     def get_requests_session(self) -> Any:
         """The library's session, with a limit on the size of an answer."""
         # Imported only when somebody signs in by a provider, as in the library.
-        from workspaces.sign_in.provider_session import bounded
+        from workspaces.sign_in.provider_session import bound_session
 
-        return bounded(super().get_requests_session())
+        return bound_session(super().get_requests_session())
 
     def on_authentication_error(
         self,

@@ -34,7 +34,7 @@ class BoundedAdapter(HTTPAdapter):
         return response
 
 
-def bounded(session: Session) -> Session:
+def bound_session(session: Session) -> Session:
     for scheme in ("https://", "http://"):
         session.mount(scheme, BoundedAdapter())
     return session

@@ -1,8 +1,8 @@
 """The routes of sign-in and of one's own account, each with an entry in the access table.
 
 The names are django-allauth's, because its views redirect to one another by name. Routes of django-allauth
-that are not listed here (sign-up, e-mail confirmation, password reset by e-mail) do not exist: administrators
-create accounts and password links.
+that are not listed here (sign-up, e-mail confirmation, password reset) do not exist: administrators create
+accounts and password links, and `workspaces.views.password_mail` mails links.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from workspaces.sign_in.single_sign_on import leading_to_provider
 from workspaces.views import own_account
 
 
-def own(view: Callable[..., Any]) -> Callable[..., Any]:
+def for_own_account(view: Callable[..., Any]) -> Callable[..., Any]:
     """A view of one's own account. Its changes and its audit event are one transaction.
 
     No browser stores its pages, since some show a secret: recovery codes, an authenticator's key.
@@ -60,44 +60,56 @@ urlpatterns = [
     path("password/<uidb64>/<token>", public(ChoosePassword.as_view()), name="choose_password"),
     path("account", own_account.profile, name="own_account"),
     path("account/sessions", own_account.sessions, name="own_sessions"),
-    path("account/security", own(mfa.index), name="mfa_index"),
-    path("account/password", own(account.password_change), name="account_change_password"),
+    path("account/security", for_own_account(mfa.index), name="mfa_index"),
+    path(
+        "account/password", for_own_account(account.password_change), name="account_change_password"
+    ),
     # Users of an identity provider have no password here and cannot set one.
     path(
         "account/password/none",
-        own(RedirectView.as_view(pattern_name="mfa_index")),
+        for_own_account(RedirectView.as_view(pattern_name="mfa_index")),
         name="account_set_password",
     ),
-    path("account/confirm", own(account.reauthenticate), name="account_reauthenticate"),
-    path("account/confirm/code", own(mfa.reauthenticate), name="mfa_reauthenticate"),
+    path("account/confirm", for_own_account(account.reauthenticate), name="account_reauthenticate"),
+    path("account/confirm/code", for_own_account(mfa.reauthenticate), name="mfa_reauthenticate"),
     path(
         "account/confirm/passkey",
-        own(passkeys.reauthenticate_webauthn),
+        for_own_account(passkeys.reauthenticate_webauthn),
         name="mfa_reauthenticate_webauthn",
     ),
-    path("account/authenticator", own(totp.activate_totp), name="mfa_activate_totp"),
-    path("account/authenticator/remove", own(totp.deactivate_totp), name="mfa_deactivate_totp"),
-    path(CODES, own(recovery_codes.view_recovery_codes), name="mfa_view_recovery_codes"),
+    path("account/authenticator", for_own_account(totp.activate_totp), name="mfa_activate_totp"),
+    path(
+        "account/authenticator/remove",
+        for_own_account(totp.deactivate_totp),
+        name="mfa_deactivate_totp",
+    ),
+    path(
+        CODES, for_own_account(recovery_codes.view_recovery_codes), name="mfa_view_recovery_codes"
+    ),
     path(
         f"{CODES}/new",
-        own(recovery_codes.generate_recovery_codes),
+        for_own_account(recovery_codes.generate_recovery_codes),
         name="mfa_generate_recovery_codes",
     ),
     path(
         f"{CODES}.txt",
-        own(recovery_codes.download_recovery_codes),
+        for_own_account(recovery_codes.download_recovery_codes),
         name="mfa_download_recovery_codes",
     ),
     path(
         "account/passkeys",
-        own(RedirectView.as_view(pattern_name="mfa_index")),
+        for_own_account(RedirectView.as_view(pattern_name="mfa_index")),
         name="mfa_list_webauthn",
     ),
-    path("account/passkeys/new", own(passkeys.add_webauthn), name="mfa_add_webauthn"),
-    path("account/passkeys/<int:pk>", own(passkeys.edit_webauthn), name="mfa_edit_webauthn"),
+    path("account/passkeys/new", for_own_account(passkeys.add_webauthn), name="mfa_add_webauthn"),
+    path(
+        "account/passkeys/<int:pk>",
+        for_own_account(passkeys.edit_webauthn),
+        name="mfa_edit_webauthn",
+    ),
     path(
         "account/passkeys/<int:pk>/remove",
-        own(passkeys.remove_webauthn),
+        for_own_account(passkeys.remove_webauthn),
         name="mfa_remove_webauthn",
     ),
 ]

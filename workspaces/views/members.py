@@ -5,10 +5,8 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
 from ri_platform.middleware import wants_fragment
@@ -18,6 +16,7 @@ from workspaces.forms import MemberForm
 from workspaces.guard import needs
 from workspaces.models import User, Workspace, WorkspaceRole
 from workspaces.operations import members
+from workspaces.views.confirm import confirm_in_pane
 
 SHOWN = 10
 
@@ -106,17 +105,12 @@ def remove(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpResp
         if left and not visible.exists():
             return redirect("workspaces")
         return redirect("members", workspace_id=workspace.pk)
-    return confirm(
+    return confirm_in_pane(
         request,
+        workspace,
+        "members",
         title="Remove this member?",
         verb="Remove Member",
         words="workspaces/_remove_member_words.html",
-        back=reverse("members", args=[workspace.pk]),
-        layout="layouts/settings.html",
-        context={
-            "workspace": workspace,
-            "section": "settings",
-            "pane": "members",
-            "membership": membership,
-        },
+        membership=membership,
     )

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from ri_platform.address import console_of
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.forms import add_refusal, render_form
@@ -22,6 +23,7 @@ from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm, Orga
 from workspaces.guard import needs
 from workspaces.models import ApiToken, Organization, User, Workspace
 from workspaces.operations import accounts, organization, tokens
+from workspaces.operations.password_mail import can_be_mailed, mail_password_link
 
 PAGE_SIZE = 50
 
@@ -80,7 +82,7 @@ def create_account(request: HttpRequest) -> HttpResponse:
         except DomainError as error:
             add_refusal(form, error)
         else:
-            return show_password_link(request, user)
+            return offer_password_link(request, user)
     context = {"section": "organization", "pane": "accounts", "form": form}
     return render_form(request, "organization/create_account.html", context)
 
@@ -108,8 +110,19 @@ def change_role(request: HttpRequest, user_id: int) -> HttpResponse:
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     account = accounts.account_of(Actor.of(request), user_id)
     if request.method == "POST":
+        if request.POST.get("by") == "hand":
+            return show_password_link(request, account)
+        return offer_password_link(request, account)
+    verb = "Mail a link" if can_be_mailed(account) else "Make a link"
+    return ask_about(request, account, "Reset this password?", verb, "reset_password")
+
+
+def offer_password_link(request: HttpRequest, account: User) -> HttpResponse:
+    """Mail the link to the account's owner; where that cannot be, show it to be handed over."""
+    if not can_be_mailed(account):
         return show_password_link(request, account)
-    return ask_about(request, account, "Reset this password?", "Make a link", "reset_password")
+    mail_password_link(Actor.of(request), account, console_of(request))
+    return redirect("password_mail", user_id=account.pk)
 
 
 def show_password_link(request: HttpRequest, account: User) -> HttpResponse:
@@ -165,7 +178,12 @@ def ask_about(
         words=f"organization/_{words}_words.html",
         back=reverse("accounts"),
         layout="layouts/organization.html",
-        context={"section": "organization", "pane": "accounts", "account": account},
+        context={
+            "section": "organization",
+            "pane": "accounts",
+            "account": account,
+            "by_mail": can_be_mailed(account),
+        },
     )
 
 

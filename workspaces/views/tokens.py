@@ -7,10 +7,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
 from workspaces.access import Action, Actor, allows
@@ -18,6 +16,7 @@ from workspaces.forms import TokenForm
 from workspaces.guard import needs
 from workspaces.models import Workspace
 from workspaces.operations import tokens
+from workspaces.views.confirm import confirm_in_pane
 from workspaces.views.programs import addresses
 
 
@@ -60,14 +59,12 @@ def revoke(request: HttpRequest, workspace: Workspace, token_id: UUID) -> HttpRe
         tokens.revoke_token(actor, token)
         messages.success(request, f"The token {token.name} was revoked.")
         return redirect("tokens", workspace_id=workspace.pk)
-    return confirm(
+    return confirm_in_pane(
         request,
+        workspace,
+        "tokens",
         title="Revoke this token?",
         verb="Revoke token",
         words="workspaces/_revoke_words.html",
-        back=reverse("tokens", args=[workspace.pk]),
-        layout="layouts/settings.html",
-        context={
-            "workspace": workspace, "section": "settings", "pane": "tokens", "token": token,
-        },
-    )  # fmt: skip
+        token=token,
+    )

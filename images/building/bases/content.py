@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from images.building.bases.inspection import BaseImageFacts, look_into
-from images.building.layers.tar import PIECE, Hashing
+from images.building.layers.tar import PIECE, HashingWriter
 from images.errors import BaseImageUnusable, DigestMismatch
 from images.registry.distribution.descriptors import Descriptor, Manifest, hex_of
 
@@ -83,7 +83,7 @@ def verify_file(path: Path, descriptor: Descriptor) -> None:
     if not path.is_file():
         raise BaseImageUnusable(f"The blob {descriptor.digest} is missing.")
     with path.open("rb") as file, Path("/dev/null").open("wb") as nowhere:
-        hashing = Hashing(nowhere)
+        hashing = HashingWriter(nowhere)
         shutil.copyfileobj(file, hashing, PIECE)
     if hashing.digest != descriptor.digest:
         raise DigestMismatch(f"The blob {descriptor.digest} has other content.")

@@ -7,6 +7,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+from images.building.bases.compression import PIECE, open_plain
 from images.building.bases.content import ImageContent, blobs_of, content_of, verify_file
 from images.building.bases.from_registry import platform_manifest
 from images.errors import BaseImageUnusable, DigestMismatch
@@ -40,8 +41,17 @@ def from_oci_layout(path: Path, *, work: Path) -> ImageContent:
     """An image of an OCI layout (image-spec, image-layout.md), a folder or a tar of one."""
     if path.is_file():
         folder = work / "layout"
-        with tarfile.open(path) as tar:
-            unpack_layout(tar, folder)
+        try:
+            with (
+                open_plain(path) as plain,
+                tarfile.open(fileobj=plain, mode="r|", bufsize=PIECE) as tar,
+            ):
+                unpack_layout(tar, folder)
+        except tarfile.TarError as error:
+            raise BaseImageUnusable(
+                f"{path.name} cannot be unpacked: {error}.",
+                hint="An OCI image layout is a folder, or a tar of one; is it complete?",
+            ) from error
         path = folder
     if not (path / "oci-layout").is_file():
         raise BaseImageUnusable(f"{path.name} is not an OCI image layout.")

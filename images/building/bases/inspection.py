@@ -1,11 +1,13 @@
 """Looking into an image without unpacking it: which Python it has, where, and with which libraries.
 
 Layers are streamed bottom to top; whiteouts (OCI image-spec, layer.md) and links are honoured. Only
-names are kept, and the first kilobytes of a few small files, so a hostile image can do no harm.
+names are kept, the first kilobytes of a few small files, and what `libc` reads in a few binaries, so a
+hostile image can do no harm.
 """
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 import tarfile
@@ -16,6 +18,17 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from images.building.bases.compression import MAX_PLAIN, PIECE, open_plain
+from images.building.bases.libc import (
+    MAX_BINARY,
+    Binary,
+    LibC,
+    binary_of,
+    libc_of,
+    libc_of_packages,
+    limit_of,
+)
+from images.building.native.report import NativeFiles
 from images.errors import BaseImageUnusable
 from images.os_families import family_of
 
@@ -42,22 +55,30 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass
 class FileTree:
-    """Names in the image's file system: links with their targets, and small files of interest."""
+    """Names in the image's file system: links with their targets, small files and binaries of interest."""
 
     links: dict[str, str] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     texts: dict[str, str] = field(default_factory=dict)
+    native: NativeFiles = field(default_factory=NativeFiles)
+    binaries: dict[str, Binary] = field(default_factory=dict)
+    # Bytes that the layers to come may unpack to, all together.
+    plain_left: int = field(default_factory=lambda: MAX_PLAIN)
     _read: int = 0
 
     def add_layer(self, path: Path) -> None:
         try:
-            with tarfile.open(path, mode="r|*") as tar:
+            with (
+                open_plain(path, name="A layer", limit=self.plain_left) as plain,
+                tarfile.open(fileobj=plain, mode="r|", bufsize=PIECE) as tar,
+            ):
                 for entry in tar:
                     self._add(tar, entry)
-        except (tarfile.TarError, EOFError, OSError) as error:
+                self.plain_left -= plain.count
+        except (tarfile.TarError, ValueError) as error:
             raise BaseImageUnusable(
                 f"A layer of the image cannot be read: {error}.",
-                hint="The image may use a compression other than gzip, or be damaged.",
+                hint="The image may use a compression other than gzip and zstd, or be damaged.",
             ) from error
 
     def _add(self, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
@@ -71,20 +92,44 @@ class FileTree:
         elif entry.issym():
             self.files.discard(path)
             self.links[path] = entry.linkname
+            self.native.link(path)
         elif entry.isfile() or entry.islnk():
             self.links.pop(path, None)
             self.files.add(path)
-            limit = MAX_DPKG_STATUS if path == DPKG_STATUS else SMALL_FILE
-            if entry.isfile() and entry.size <= limit and _INTERESTING.match(path):
-                stream = tar.extractfile(entry)
-                assert stream is not None
-                text = stream.read(limit).decode("utf-8", "replace")
-                self.texts[path] = text
-                self._read += len(text)
-                if self._read > MAX_TEXTS:
-                    raise BaseImageUnusable("The image describes more libraries than can be.")
+            self._read_content(tar, entry, path)
         if len(self.files) + len(self.links) > MAX_FILES:
             raise BaseImageUnusable(f"The image holds more than {MAX_FILES:,} files.")
+
+    def _read_content(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, path: str) -> None:
+        """Read what is of interest of a file. A stream gives the content of an entry once."""
+        self.binaries.pop(path, None)
+        limit = MAX_DPKG_STATUS if path == DPKG_STATUS else SMALL_FILE
+        if entry.isfile() and entry.size <= limit and _INTERESTING.match(path):
+            self.native.forget(path)
+            self._read_text(path, content_of(tar, entry, limit))
+        elif limit_of(path) and entry.size <= MAX_BINARY:
+            self._read_binary(tar, entry, path)
+        else:
+            self.native.add_entry(path, tar, entry)
+
+    def _read_text(self, path: str, content: bytes) -> None:
+        text = content.decode("utf-8", "replace")
+        self.texts[path] = text
+        self._read += len(text)
+        if self._read > MAX_TEXTS:
+            raise BaseImageUnusable("The image describes more libraries than can be.")
+
+    def _read_binary(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, path: str) -> None:
+        if entry.islnk():
+            binary = self.binaries.get(posixpath.normpath(f"/{entry.linkname}"))
+            self.native.link(path)
+        else:
+            content = content_of(tar, entry, MAX_BINARY)
+            binary = binary_of(content[: limit_of(path)])
+            self.native.forget(path)
+            self.native.look_at(path, io.BytesIO(content), len(content))
+        if binary is not None:
+            self.binaries[path] = binary
 
     def _remove(self, path: str, *, itself: bool = True) -> None:
         def is_removed(candidate: str) -> bool:
@@ -93,6 +138,9 @@ class FileTree:
         self.files = {name for name in self.files if not is_removed(name)}
         self.links = {name: to for name, to in self.links.items() if not is_removed(name)}
         self.texts = {name: text for name, text in self.texts.items() if not is_removed(name)}
+        for name in filter(is_removed, self.native.paths()):
+            self.native.forget(name)
+        self.binaries = {name: it for name, it in self.binaries.items() if not is_removed(name)}
 
     def resolve(self, path: str) -> str | None:
         """The file that `path` leads to through links in any of its parts, or None."""
@@ -115,7 +163,8 @@ class FileTree:
 
 @dataclass(frozen=True)
 class BaseImageFacts:
-    """Facts of a base image. `libraries` are (name, version) as its own Python sees them."""
+    """Facts of a base image. `libraries` are (name, version) as its own Python sees them, `native` its native
+    libraries (`NativeReport.pack`)."""
 
     python_version: str
     full_version: str
@@ -127,12 +176,16 @@ class BaseImageFacts:
     size_bytes: int
     os_id: str = ""
     os_packages: tuple[tuple[str, str], ...] = ()
+    os_version: str = ""
+    native: bytes = field(default=b"", repr=False)
+    # None where neither the files nor the packages tell.
+    libc: LibC | None = None
 
 
 def look_into(layers: Sequence[Path], variables: Sequence[str], size_bytes: int) -> BaseImageFacts:
     """Facts of an image from its layer files and its config's environment.
 
-    Raises `BaseImageUnusable` if no `python3` is on its PATH.
+    Raises `BaseImageUnusable` if no `python3` is on its PATH, or it cannot run there.
     """
     tree = FileTree()
     for layer in layers:
@@ -142,6 +195,8 @@ def look_into(layers: Sequence[Path], variables: Sequence[str], size_bytes: int)
     version = posixpath.basename(interpreter).removeprefix("python")
     folders = library_folders(interpreter, version)
     system = os_release(tree)
+    os_packages = dpkg_packages(tree.texts.get(DPKG_STATUS, ""))
+    libc = libc_of(interpreter, tree.binaries, tree.resolve) or libc_of_packages(os_packages)
     return BaseImageFacts(
         python_version=version,
         # The official images say it in their environment; Debian's packages do not.
@@ -153,8 +208,18 @@ def look_into(layers: Sequence[Path], variables: Sequence[str], size_bytes: int)
         os_pretty=printable(system.get("PRETTY_NAME", "Linux")),
         size_bytes=size_bytes,
         os_id=word(system.get("ID", ""))[:40],
-        os_packages=dpkg_packages(tree.texts.get(DPKG_STATUS, "")),
+        os_packages=os_packages,
+        # As repositories of packages are called: Debian's and Ubuntu's have names, others numbers.
+        os_version=word(system.get("VERSION_CODENAME") or system.get("VERSION_ID", ""))[:40],
+        native=tree.native.report().provisions.pack(),
+        libc=libc,
     )
+
+
+def content_of(tar: tarfile.TarFile, entry: tarfile.TarInfo, limit: int) -> bytes:
+    stream = tar.extractfile(entry)
+    assert stream is not None
+    return stream.read(limit)
 
 
 def word(text: str) -> str:

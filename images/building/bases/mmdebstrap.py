@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -17,10 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from images.building.bases.distributions import DEBIAN
+from images.building.bases.recipe import Recipe
 from images.building.commands import TimedOut, containment, run_streaming
+from images.building.user import User
 from images.errors import BaseImageUnusable
 
-PACKAGES = ("python3", "python3-venv", "ca-certificates", "libgomp1", "libstdc++6")
 EPOCH = 1_700_000_000
 TIMEOUT_SECONDS = 900.0
 # An image needs neither documentation nor the package lists, nor what apt derives from them.
@@ -28,11 +31,6 @@ LEFT_OUT = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/shar
 CLEAN_UP = (
     'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/apt/archives/*.deb '
     '"$1"/var/cache/debconf/*-old "$1"/var/log/*.log "$1"/var/log/apt "$1"/etc/apt/apt.conf.d/*proxy*'
-)
-# The image names Debian's own mirror, whichever one this machine used.
-SOURCES = (
-    'printf "deb http://deb.debian.org/debian %s main\\n" SUITE > "$1"/etc/apt/sources.list'
-    ' && rm -f "$1"/etc/apt/sources.list.d/*'
 )
 # subuid(5): login name or uid, first sub-id, count. An image's files belong to ids up to nobody's, 65534.
 SUB_IDS = 65_536
@@ -103,17 +101,18 @@ def own_names() -> set[str]:
     return {user(), str(os.geteuid())}
 
 
-def make(suite: str, rootfs: Path, work: Path, mirror: str, check: Callable[[], None]) -> None:
+def make(recipe: Recipe, rootfs: Path, work: Path, mirror: str, check: Callable[[], None]) -> None:
     """Make the tar `rootfs` of the suite. Raises `BaseImageUnusable` with mmdebstrap's last words."""
-    command = [
-        *containment(), "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-        "--format=tar", *(f"--dpkgopt=path-exclude={pattern}*" for pattern in LEFT_OUT),
-        f"--customize-hook={CLEAN_UP}", f"--customize-hook={SOURCES.replace('SUITE', suite)}",
-        *([] if os.geteuid() == 0 else ["--mode=unshare"]),
-        suite, str(rootfs), *([mirror] if mirror else []),
-    ]  # fmt: skip
     said: deque[str] = deque(maxlen=5)
     with temporary_folder(work) as folder:
+        command = [
+            *containment(), "mmdebstrap", "--variant=minbase", f"--include={','.join(recipe.packages)}",
+            "--format=tar", *(f"--dpkgopt=path-exclude={pattern}*" for pattern in LEFT_OUT),
+            f"--customize-hook={CLEAN_UP}", f"--customize-hook={sources_hook(recipe)}",
+            *([f"--customize-hook={user_hook(recipe.user)}"] if recipe.user else []),
+            *([] if os.geteuid() == 0 else ["--mode=unshare"]),
+            recipe.suite, str(rootfs), *sources_of(recipe, mirror, folder),
+        ]  # fmt: skip
         try:
             status = run_streaming(
                 command,
@@ -131,9 +130,37 @@ def make(suite: str, rootfs: Path, work: Path, mirror: str, check: Callable[[], 
             said.append(f"It took longer than {TIMEOUT_SECONDS:.0f} seconds.")
     if status != 0:
         raise BaseImageUnusable(
-            f"mmdebstrap could not make Debian {suite}: {' '.join(said)[-1000:]}",
+            f"mmdebstrap could not make {recipe.title}: {' '.join(said)[-1000:]}",
             hint="An operator should look at the package mirror and the network.",
         )
+
+
+def sources_of(recipe: Recipe, mirror: str, folder: Path) -> list[str]:
+    """The archive, as mmdebstrap is told of it; it knows Debian's own and its keys by itself.
+
+    A key of ours is written to `folder`, which the users that unpack may enter.
+    """
+    distribution = recipe.distribution
+    if distribution is DEBIAN:
+        return [mirror] if mirror else []
+    keyring = distribution.keyring_in(folder)
+    return distribution.sources(recipe.suite, mirror or distribution.mirror, keyring).splitlines()
+
+
+def sources_hook(recipe: Recipe) -> str:
+    """The shell command by which the image names its distribution's own mirror, not this machine's."""
+    distribution = recipe.distribution
+    lines = shlex.quote(distribution.sources(recipe.suite, distribution.mirror, None))
+    return f'printf %s {lines} > "$1"/etc/apt/sources.list && rm -f "$1"/etc/apt/sources.list.d/*'
+
+
+def user_hook(user: User) -> str:
+    """The shell command that gives the root file system `$1` the user, with a home of its own."""
+    passwd, group = shlex.quote(user.passwd.strip()), shlex.quote(user.group.strip())
+    return (
+        f'echo {passwd} >> "$1"/etc/passwd && echo {group} >> "$1"/etc/group'
+        f' && install -d -m 755 -o {user.number} -g {user.number} "$1"{user.home}'
+    )
 
 
 def environment() -> dict[str, str]:

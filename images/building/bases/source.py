@@ -1,4 +1,4 @@
-"""Fetching a base image from its source: a registry, an OCI layout, a rootfs tar or a Debian suite."""
+"""Fetching a base image from its source: a registry, an OCI layout, a rootfs tar or a suite."""
 
 from __future__ import annotations
 

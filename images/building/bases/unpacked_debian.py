@@ -1,4 +1,4 @@
-"""Root file systems of a Debian suite without root, namespaces or mmdebstrap: fetched by apt, unpacked here.
+"""Root file systems of Debian or Ubuntu without root, namespaces or mmdebstrap: apt fetches them.
 
 apt itself, in folders of its own, verifies the suite's signature, works out the dependencies and fetches the
 packages; `dpkg-deb` reads them, and their files are copied into one tar with the owners that they have in
@@ -17,24 +17,24 @@ import shutil
 import subprocess
 import tarfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from images.building.bases.content import ARCHITECTURE
-from images.building.bases.mmdebstrap import EPOCH, LEFT_OUT, PACKAGES, TIMEOUT_SECONDS, environment
+from images.building.bases.distributions import Distribution
+from images.building.bases.mmdebstrap import EPOCH, LEFT_OUT, TIMEOUT_SECONDS, environment
+from images.building.bases.recipe import Recipe
 from images.building.commands import TimedOut, containment, run_streaming
 from images.errors import BaseImageUnusable
 
 TOOLS = ("apt-get", "dpkg-deb")
-DEBIAN = "http://deb.debian.org/debian"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # apt pattern (apt-patterns(7)) for what every Debian has; the rest is what minbase adds, and our own.
-WANTED = ("?essential", "apt", *PACKAGES)
+WANTED = ("?essential", "apt")
 # These say that /bin is /usr/bin, so that no package is fetched that would make it so.
-MERGED_BY = {"bookworm": ("usr-is-merged",), "trixie": ("usr-is-merged",)}
+MERGED_BY = dict.fromkeys(("bookworm", "trixie", "forky"), ("usr-is-merged",))
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ACCOUNTS = {
     "usr/share/base-passwd/passwd.master": "etc/passwd",
@@ -54,10 +54,10 @@ def problem() -> str:
     return ""
 
 
-def make(suite: str, rootfs: Path, work: Path, mirror: str, check: Callable[[], None]) -> None:
+def make(recipe: Recipe, rootfs: Path, work: Path, mirror: str, check: Callable[[], None]) -> None:
     """Make the tar `rootfs` of the suite. Raises `BaseImageUnusable` with apt's last words."""
-    packages = fetch(suite, work / "apt", mirror, check)
-    root = Root(suite)
+    packages = fetch(recipe, work / "apt", mirror, check)
+    root = Root(recipe)
     with tarfile.open(rootfs, "w", format=tarfile.GNU_FORMAT) as tar:
         root.begin(tar)
         for package in packages:
@@ -67,13 +67,33 @@ def make(suite: str, rootfs: Path, work: Path, mirror: str, check: Callable[[], 
     shutil.rmtree(work / "apt")
 
 
-def fetch(suite: str, folder: Path, mirror: str, check: Callable[[], None]) -> list[Path]:
+def fetch(recipe: Recipe, folder: Path, mirror: str, check: Callable[[], None]) -> list[Path]:
     """The suite's packages in `folder`, verified by apt against the suite's signature."""
+    apt = own_apt(recipe.distribution, recipe.suite, folder, mirror)
+    run(recipe.title, [*apt, "--error-on=any", "update"], check)
+    wanted = [*WANTED, *recipe.packages, *MERGED_BY.get(recipe.suite, ())]
+    run(recipe.title, [*apt, "--download-only", "install", *wanted], check)
+    return sorted((folder / "cache/archives").glob("*.deb"))
+
+
+def own_apt(
+    distribution: Distribution,
+    suite: str,
+    folder: Path,
+    mirror: str,
+    more: Mapping[str, str] | None = None,
+) -> list[str]:
+    """apt-get with state, cache and the suite as its one source in `folder`, and with `more` options.
+
+    An empty `mirror` is the distribution's own.
+    """
     for name in ("state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
-    signed = f" [signed-by={KEYRING}]" if KEYRING.exists() else ""
-    (folder / "sources.list").write_text(f"deb{signed} {mirror} {suite} main\n")
+    sources = distribution.sources(
+        suite, mirror or distribution.mirror, distribution.keyring_in(folder)
+    )
+    (folder / "sources.list").write_text(sources)
     options = {
         "Dir::Etc::SourceList": folder / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
@@ -88,15 +108,13 @@ def fetch(suite: str, folder: Path, mirror: str, check: Callable[[], None]) -> l
         # The user `_apt`, to which root's apt changes, has no way into this folder.
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
+        **(more or {}),
     }
-    apt = ["apt-get", "-qq", "--yes", *(f"-o{name}={value}" for name, value in options.items())]
-    run(suite, [*apt, "--error-on=any", "update"], check)
-    wanted = [*WANTED, *MERGED_BY.get(suite, ())]
-    run(suite, [*apt, "--download-only", "install", *wanted], check)
-    return sorted((folder / "cache/archives").glob("*.deb"))
+    return ["apt-get", "-qq", "--yes", *(f"-o{name}={value}" for name, value in options.items())]
 
 
-def run(suite: str, command: list[str], check: Callable[[], None]) -> None:
+def run(title: str, command: list[str], check: Callable[[], None]) -> None:
+    """Run apt-get for the suite of this title. Raises `BaseImageUnusable` with its last words."""
     said: deque[str] = deque(maxlen=5)
     try:
         status = run_streaming(
@@ -111,9 +129,9 @@ def run(suite: str, command: list[str], check: Callable[[], None]) -> None:
         said.append(f"It took longer than {TIMEOUT_SECONDS:.0f} seconds.")
     if status != 0:
         raise BaseImageUnusable(
-            f"apt-get could not fetch Debian {suite}: {' '.join(said)[-1000:]}",
-            hint="An operator should look at the package mirror and the network"
-            + ("." if KEYRING.exists() else ", and install debian-archive-keyring."),
+            f"apt-get could not fetch {title}: {' '.join(said)[-1000:]}",
+            hint="An operator should look at the package mirror and the network, and, if keys are "
+            "missing, install debian-archive-keyring.",
         )
 
 
@@ -121,7 +139,7 @@ def run(suite: str, command: list[str], check: Callable[[], None]) -> None:
 class Root:
     """The root file system while its tar is written, one package after the other."""
 
-    suite: str
+    recipe: Recipe
     seen: set[str] = field(default_factory=set)
     kept: dict[str, bytes] = field(default_factory=dict)
     status: list[str] = field(default_factory=list)
@@ -137,7 +155,7 @@ class Root:
         """Copy the package's files, and its part of dpkg's database."""
         with members(package, "--ctrl-tarfile") as control_tar:
             control = {
-                member.name.removeprefix("./"): read(control_tar, member)
+                member.name.removeprefix("./"): read_member(control_tar, member)
                 for member in control_tar
                 if member.isreg()
             }
@@ -150,7 +168,7 @@ class Root:
             for member in data:
                 name = member.name.removeprefix("./").rstrip("/")
                 paths.append(f"/{name}" if name not in ("", ".") else "/.")
-                content = read(data, member) if member.isreg() else b""
+                content = read_member(data, member) if member.isreg() else b""
                 if name in conffiles:
                     conffiles[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
                 self.copy(tar, member, merged_path(name), content)
@@ -216,13 +234,25 @@ class Root:
                 )
         self.file(tar, f"{DPKG}/triggers/File", "".join(of_files).encode())
         for master, name in ACCOUNTS.items():
-            self.file(tar, name, self.kept[master])
+            self.file(tar, name, self.kept[master] + self.account(name))
+        if user := self.recipe.user:
+            home = user.home.lstrip("/")
+            self.folder(tar, posixpath.dirname(home))
+            self._entry(tar, home, tarfile.DIRTYPE, 0o755, owner=user.number)
         names = sorted(name for name in self.kept if name.startswith(AUTHORITIES))
         self.file(tar, BUNDLE, b"".join(self.kept[name] for name in names))
         self.link(tar, OPENSSL_BUNDLE, f"/{BUNDLE}")
         # By name, for apt's own folder of keys is filled by a maintainer script, too.
-        sources = f"deb [signed-by={KEYRING}] {DEBIAN} {self.suite} main\n"
+        distribution = self.recipe.distribution
+        sources = distribution.sources(self.recipe.suite, distribution.mirror, distribution.keyring)
         self.file(tar, "etc/apt/sources.list", sources.encode())
+
+    def account(self, name: str) -> bytes:
+        """The user's line of etc/passwd or etc/group."""
+        user = self.recipe.user
+        if user is None:
+            return b""
+        return (user.passwd if name == "etc/passwd" else user.group).encode()
 
     def folder(self, tar: tarfile.TarFile, name: str) -> None:
         """A folder, after those above it, unless it is there."""
@@ -247,8 +277,10 @@ class Root:
         mode: int,
         content: bytes = b"",
         target: str = "",
+        owner: int = 0,
     ) -> None:
         entry = tarfile.TarInfo(name)
+        entry.uid = entry.gid = owner
         entry.type, entry.mode, entry.size, entry.linkname = kind, mode, len(content), target
         entry.mtime = EPOCH
         self.seen.add(name)
@@ -261,7 +293,7 @@ def merged_path(name: str) -> str:
     return f"usr/{name}" if first in MERGED else name
 
 
-def read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     content = tar.extractfile(member)
     assert content is not None
     return content.read()

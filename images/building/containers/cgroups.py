@@ -113,6 +113,29 @@ def group(budget: Budget) -> Iterator[Group]:
             remove(folder)
 
 
+def oom_kills() -> int:
+    """How many processes of this one's own group the kernel has killed for want of memory, whoever lacked it.
+
+    Source: the kernel's cgroup-v2.rst (memory.events) and cgroup-v1/memory.rst (memory.oom_control).
+    """
+    for line in own_groups():
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            files = [
+                mounted / path.lstrip("/") / "memory.events" for mounted in (ROOT, ROOT / "unified")
+            ]
+        elif "memory" in controllers.split(","):
+            files = [ROOT / "memory" / path.lstrip("/") / "memory.oom_control"]
+        else:
+            continue
+        for file in files:
+            with suppress(OSError, ValueError):
+                counts = dict(one.split() for one in file.read_text().splitlines())
+                if "oom_kill" in counts:
+                    return int(counts["oom_kill"])
+    return 0
+
+
 def problem() -> str:
     """The limit that a sandbox as a whole cannot have here, as a sentence; empty if it can have every one."""
     missing = [name for name in ("pids", "memory", "cpu") if not has(name)]

@@ -1,9 +1,9 @@
 """A base image's files on this disk, and what its own package system makes of them.
 
-buildah unpacks the image; commands run upon it as an overlay, in a sandbox of the other kind: package systems
-run as root and reach the network, in namespaces of their own, without the machine's devices, with the few
-capabilities that they take, within limits. Commands are argument lists; nothing goes by way of a shell or a
-Containerfile.
+buildah unpacks the image, and `images.building.containers.base_roots` keeps that. Commands run upon it as
+an overlay, in a sandbox of the other kind: package systems run as root and reach the network, in namespaces
+of their own, without the machine's devices, with the few capabilities that they take, within limits. Commands
+are argument lists; nothing goes by way of a shell or a Containerfile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from django.conf import settings
@@ -24,7 +23,7 @@ from django.conf import settings
 from images.building.bases.content import blobs_of
 from images.building.bases.layout import complete_layout
 from images.building.cache import caches
-from images.building.commands import Deadline, Said, TimedOut, run_streaming
+from images.building.commands import Deadline, OutputExcerpt, TimedOut, run_streaming
 from images.building.containers import cgroups, enter
 from images.building.containers.sandbox import (
     PATH,
@@ -34,7 +33,7 @@ from images.building.containers.sandbox import (
     SandboxBroken,
     execute,
 )
-from images.building.pipeline import name_of
+from images.building.workshop import name_of
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import hex_of
 
@@ -56,11 +55,19 @@ def confinement_problem() -> str:
     return problem() or _trials.problem("confined")
 
 
+def is_tried() -> bool:
+    """Whether this process has tried to install OS packages, as workers do when they start."""
+    return _trials.is_tried("packages")
+
+
 class Trials:
     """Remembers what came out, so that a build that takes no sandbox does not pay for one."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[float, str]] = {}
+
+    def is_tried(self, kind: str) -> bool:
+        return kind in self._found
 
     def problem(self, kind: str) -> str:
         when, found = self._found.get(kind, (0.0, "?"))
@@ -117,7 +124,7 @@ def smallest_program() -> bytes:
 
 
 class Container:
-    """The files of an OCI layout's image, unpacked in the folder `work`, and an overlay of changes.
+    """The files of an image, which are the folders `lowers`, and an overlay of changes in the folder `work`.
 
     Its methods raise `CommandFailed` and `SandboxBroken`, and `TimedOut` past the deadline, which holds for
     all commands together.
@@ -125,7 +132,7 @@ class Container:
 
     def __init__(
         self,
-        layout: Path,
+        lowers: Sequence[Path],
         work: Path,
         budget: Budget,
         deadline: Deadline,
@@ -134,12 +141,7 @@ class Container:
     ) -> None:
         self._log, self._check, self._budget, self._deadline = log, check, budget, deadline
         self._work = work
-        self._storage = work / STORAGE
-        # buildah makes the image's name of this path, and a name takes fewer characters than a path:
-        # so it is told the last part alone, from the folder above.
-        unpack(
-            f"oci:{layout.name}", layout.parent, work, budget=budget, deadline=deadline, check=check
-        )
+        self.lowers = lowers
 
     def run(self, command: Sequence[str], *, log: Callable[[str], None] | None = None) -> None:
         """Run a command as root with the worker's network; its lines go to `log`, or the build's log."""
@@ -149,7 +151,7 @@ class Container:
         """A sandbox upon these files that leaves them as they are."""
         return Sandbox(self.lowers, self._deadline, log or self._log, self._check, self._budget)
 
-    def changed(self, *, deadline: Deadline, budget: Budget) -> Sandbox:
+    def make_sandbox(self, *, deadline: Deadline, budget: Budget) -> Sandbox:
         """A sandbox upon these files with the changes that commands made, with limits of its own."""
         upper = [self.upper()] if self.upper().exists() else []
         return Sandbox([*upper, *self.lowers], deadline, self._log, self._check, budget)
@@ -158,20 +160,20 @@ class Container:
         """The folder with what commands changed (overlayfs' upper layer)."""
         return self._work / "upper"
 
-    @cached_property
-    def lowers(self) -> list[Path]:
-        """The unpacked layers, the uppermost first, from where containers/storage keeps them."""
-        overlay = self._storage / "overlay"
-        # Newer versions keep a build's containers in the second, as what need not survive the machine.
-        listed = [
-            path
-            for name in ("containers.json", "volatile-containers.json")
-            if (path := self._storage / "overlay-containers" / name).exists()
-        ]
-        containers = [item for path in listed for item in json.loads(path.read_text("utf-8"))]
-        own = overlay / str(containers[0]["layer"])
-        below = (own / "lower").read_text(encoding="utf-8").split(":")
-        return [(overlay / link).resolve(strict=True) for link in below]
+
+def unpacked_in(storage: Path) -> list[Path]:
+    """The layers of the image that `unpack` left in a storage, the uppermost first (containers/storage)."""
+    overlay = storage / "overlay"
+    # Newer versions keep a build's containers in the second, as what need not survive the machine.
+    listed = [
+        path
+        for name in ("containers.json", "volatile-containers.json")
+        if (path := storage / "overlay-containers" / name).exists()
+    ]
+    containers = [item for path in listed for item in json.loads(path.read_text("utf-8"))]
+    own = overlay / str(containers[0]["layer"])
+    below = (own / "lower").read_text(encoding="utf-8").split(":")
+    return [(overlay / link).resolve(strict=True) for link in below]
 
 
 def unpack(
@@ -195,12 +197,12 @@ def unpack(
         "kind": "tool", "parent": os.getpid(), "cgroups": [], "folder": str(folder),
         "command": command,
     }  # fmt: skip
-    said = Said()
+    said = OutputExcerpt()
     status = run_streaming(
         [sys.executable, "-I", enter.__file__, json.dumps(specification)],
         log=said.append,
         check=check,
-        timeout=deadline.left(),
+        timeout=deadline.seconds_left(),
         environment=environment(os.environ),
         limit=budget.output,
     )

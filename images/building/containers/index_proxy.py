@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -56,8 +56,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class IndexedFile:
-    """A file as the page of the project `name` told of it, its version read from its name; `sha256` may be
-    empty."""
+    """A file as the page of the project `name` told of it, its version read from its name.
+
+    `sha256` may be empty. `yanked` is the reason, which may be empty too, None if it is not yanked (PEP 592).
+    """
 
     name: str
     version: str
@@ -65,6 +67,7 @@ class IndexedFile:
     url: str
     sha256: str
     size: int | None
+    yanked: str | None = None
 
 
 class IndexDoor(ThreadingHTTPServer):
@@ -91,7 +94,7 @@ class IndexDoor(ThreadingHTTPServer):
         self.refused: set[str] = set()
 
     @contextmanager
-    def answering(self, listener: socket) -> Iterator[None]:
+    def serve_requests(self, listener: socket) -> Iterator[None]:
         """Serve on the socket that a sandbox's network was given (`images.building.containers.enter`)."""
         self.serve_on(listener)
         try:
@@ -290,7 +293,9 @@ def indexed_file(package: DistributionPackage, project: str) -> IndexedFile | No
     url = urlsplit(package.url)._replace(fragment="")
     address = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
     sha256 = (package.digests or {}).get("sha256", "")
-    version = version_of(package.filename, project)
+    # Some indexes write the links' texts as they write the links, with `%2B` for a plus.
+    filename = unquote(package.filename)
+    version = version_of(filename, project)
     if (
         version is None
         or not is_url(address)
@@ -298,7 +303,8 @@ def indexed_file(package: DistributionPackage, project: str) -> IndexedFile | No
         or not (sha256 == "" or is_sha256(sha256))
     ):
         return None
-    return IndexedFile(project, str(version), package.filename, address, sha256, package.size)
+    yanked = (package.yanked_reason or "") if package.is_yanked else None
+    return IndexedFile(project, str(version), filename, address, sha256, package.size, yanked)
 
 
 def version_of(filename: str, project: str) -> Version | None:

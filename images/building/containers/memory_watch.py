@@ -18,7 +18,7 @@ _USER = re.compile(r"^Uid:\s+(\d+)", re.MULTILINE)
 _RESIDENT = re.compile(r"^RssAnon:\s+(\d+) kB", re.MULTILINE)
 
 
-def watching(check: Callable[[], None], user: int, limit: int) -> Callable[[], None]:
+def memory_check(check: Callable[[], None], user: int, limit: int) -> Callable[[], None]:
     """`check`, that also raises `SourceBuildFailed` once the user's processes have more than `limit` bytes.
 
     As it is, where a control group looks after that.

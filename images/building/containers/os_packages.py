@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -27,18 +27,23 @@ from images.requirements import OSPackage
 # Of one file of a package, and of what lies in its /tmp.
 MAX_FILE_BYTES = 4 << 30
 
+# The folders of an image's files, the uppermost first, which stay while the context lasts.
+Files = Callable[[Budget, Deadline], AbstractContextManager[Sequence[Path]]]
+
 
 def install(
     packages: Sequence[OSPackage],
     *,
-    layout: Path,
+    files: Files,
     family: OSFamily | None,
     work: Path,
     destination: Path,
     log: Callable[[str], None],
     check: Callable[[], None],
 ) -> tuple[Layer, tuple[tuple[str, str], ...]]:
-    """Install `packages` onto the image in the OCI layout: the layer, and all packages there are then.
+    """Install `packages` onto an image: the layer, and all packages there are then.
+
+    `files` holds the folders that the image consists of.
 
     Raises `OSPackagesUnavailable` where it cannot be done at all, `BuildError` with the package
     system's last words if it refuses.
@@ -48,11 +53,11 @@ def install(
             refusal, hint="Leave the OS packages empty to build this image."
         )
     try:
-        with in_time() as deadline:
-            box = Container(layout, work, budget(), deadline, log, check)
-            family = known(family)
+        with time_limit() as deadline, files(budget(), deadline) as lowers:
+            box = Container(lowers, work, budget(), deadline, log, check)
+            family = require_family(family)
             install_in(box, packages, family)
-            listed = listed_by(box, family)
+            listed = list_packages(box, family)
     except SandboxBroken as error:
         raise OSPackagesUnavailable(
             f"The builds worker cannot run a package system: {error}",
@@ -67,7 +72,7 @@ def install(
 
 
 @contextmanager
-def in_time() -> Iterator[Deadline]:
+def time_limit() -> Iterator[Deadline]:
     """The time that all commands of one installation have together. Raises `BuildError` past it."""
     try:
         yield Deadline(settings.OS_PACKAGES_SECONDS)
@@ -98,7 +103,7 @@ def install_in(box: Container, packages: Sequence[OSPackage], family: OSFamily) 
         raise install_error(error.said) from error
 
 
-def known(family: OSFamily | None) -> OSFamily:
+def require_family(family: OSFamily | None) -> OSFamily:
     """The family, if there is one. Raises `BuildError`."""
     if family is None:
         raise BuildError(
@@ -108,7 +113,7 @@ def known(family: OSFamily | None) -> OSFamily:
     return family
 
 
-def listed_by(box: Container, family: OSFamily) -> tuple[tuple[str, str], ...]:
+def list_packages(box: Container, family: OSFamily) -> tuple[tuple[str, str], ...]:
     """(name, version) of all packages that are installed now, sorted. Raises `BuildError`."""
     if not family.listing:
         status = box.upper() / DPKG_STATUS.lstrip("/")

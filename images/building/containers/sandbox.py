@@ -23,7 +23,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from images.building.commands import Deadline, Said, run_streaming
+from images.building.commands import Deadline, OutputExcerpt, run_streaming
 from images.building.containers import cgroups, enter, memory_watch, syscalls
 from images.errors import SourceBuildFailed
 
@@ -60,7 +60,7 @@ class Budget:
     output: int
 
     @classmethod
-    def configured(cls) -> Budget:
+    def from_settings(cls) -> Budget:
         return cls(
             settings.SOURCE_BUILD_MEMORY_BYTES,
             settings.SOURCE_BUILD_DISK_BYTES,
@@ -191,7 +191,7 @@ class Sandbox:
             budget = cgroups.Budget(self.budget.processes, self.budget.memory, self.budget.cpus)
             group = held.enter_context(cgroups.group(budget))
             try:
-                check = memory_watch.watching(self.check, user, self.budget.memory)
+                check = memory_watch.memory_check(self.check, user, self.budget.memory)
                 watched = replace(self, check=check)
                 return execute(watched, command, specification, group.joins, serving, confined=True)
             except CommandFailed as error:
@@ -214,7 +214,7 @@ def execute(
     *,
     confined: bool,
 ) -> Results:
-    said = Said()
+    said = OutputExcerpt()
 
     def hear(line: str) -> None:
         said.append(line)
@@ -232,12 +232,12 @@ def execute(
             "messenger": theirs.fileno(),
             "filter": rules,
         }
-        with receiving(ours, theirs, serving) as received:
+        with receive_results(ours, theirs, serving) as received:
             status = run_streaming(
                 [sys.executable, "-I", enter.__file__, json.dumps(whole)],
                 log=hear,
                 check=sandbox.check,
-                timeout=sandbox.deadline.left(),
+                timeout=sandbox.deadline.seconds_left(),
                 environment={"PATH": os.environ.get("PATH", PATH)},
                 inherited=[theirs.fileno(), rules],
                 limit=sandbox.budget.output,
@@ -251,7 +251,7 @@ def execute(
 
 
 @dataclass
-class Received:
+class ResultFolder:
     """The folder of results that `enter.py` handed out, by its descriptor."""
 
     folder: int | None = None
@@ -262,11 +262,11 @@ class Received:
 
 
 @contextmanager
-def receiving(
+def receive_results(
     ours: socket.socket, theirs: socket.socket, serving: Serving | None
-) -> Iterator[Received]:
+) -> Iterator[ResultFolder]:
     """Wait beside the command for what it hands out, and answer on its socket while it runs."""
-    received, done = Received(), threading.Event()
+    received, done = ResultFolder(), threading.Event()
 
     def wait() -> None:
         try:

@@ -8,7 +8,6 @@ environment of just these files. So what a wheel is made of is known before, and
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import threading
 import tomllib
@@ -22,6 +21,7 @@ from uv import find_uv_bin
 from images.building.cache import caches
 from images.building.containers import enter, inside
 from images.building.containers.sandbox import CommandFailed, Results, Sandbox
+from images.building.containers.source_failures import build_failed
 from images.building.downloads import fetch, index_client
 from images.building.layers import keys
 from images.building.locks.files import LockedSource, LockedWheel
@@ -32,14 +32,14 @@ from images.requirements import PipRequirement, RequirementErrors
 
 # Counts up whenever a source gives other bytes, or was made in a sandbox that is trusted no more.
 RECIPE = 2
+# What else is in the keys: the layers' format of when wheels were first kept by them. A new one leaves them
+# as they are.
+KEY_FORMAT = 2
 # A source without pyproject.toml, or without a backend in it (PEP 517, PEP 518).
 LEGACY_BACKEND, LEGACY_REQUIRES = "setuptools.build_meta:__legacy__", ("setuptools>=40.8.0",)
 # The beginning of what ZIP archives can tell: the same source gives the same wheel at any time.
 SOURCE_DATE_EPOCH = "315532800"
 MAX_PYPROJECT, MAX_ANSWER, MAX_REQUIRES = 1 << 20, 1 << 16, 100
-
-# What uv says of any failure.
-_NOISE = re.compile(r"hint: Build failures usually|subprocess exited with|Error: exit status")
 
 # From what a build asks for to a wheel of each, by hash; wheels made here if need be.
 Locking = Callable[[Sequence[PipRequirement]], Sequence[LockedWheel]]
@@ -87,7 +87,7 @@ def texts(value: Any) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSource:
     """A source whose build environment is known."""
 
     key: str
@@ -112,14 +112,15 @@ class WheelBuilds:
     locking: Locking
     indexes: Indexes
     work: Path
+    os_family: str = ""
 
     def source_key(self, source: LockedSource) -> str:
         """The source and where it is built; what it is built with is not in it."""
-        return keys.key_of(recipe=RECIPE, source=source.sha256, **self.of)
+        return keys.key_of(of_format=KEY_FORMAT, recipe=RECIPE, source=source.sha256, **self.of)
 
     def prepare(
         self, source: LockedSource, remembered: Callable[[str], Sequence[str] | None]
-    ) -> Prepared:
+    ) -> PreparedSource:
         """Lock what the source is built with. `remembered` tells what its hook said before, by `hook_key`.
 
         Raises `SourceBuildFailed`.
@@ -132,19 +133,23 @@ class WheelBuilds:
             hook_key = self.key(source, environment)
             asked = remembered(hook_key)
             if asked is None:
-                asked = self.asked_by(source, file, system, environment)
+                asked = self.read_hook_requirements(source, file, system, environment)
             if asked:
                 environment = self.lock_requirements([*system.requires, *asked])
         except (ValueError, RequirementErrors) as error:
-            raise failed(source, [f"It cannot be told how: {error}."]) from error
+            raise self.failed(source, [f"It cannot be told how: {error}."]) from error
         key = self.key(source, environment)
-        return Prepared(key, tuple(asked), hook_key, system, environment, file)
+        return PreparedSource(key, tuple(asked), hook_key, system, environment, file)
 
     def key(self, source: LockedSource, environment: Iterable[LockedWheel]) -> str:
         """The inputs that decide the wheel, as one sha256 in hex."""
         locked = sorted((wheel.name, wheel.version, wheel.sha256) for wheel in environment)
         return keys.key_of(
-            recipe=RECIPE, source=source.sha256, build_requirements=locked, **self.of
+            of_format=KEY_FORMAT,
+            recipe=RECIPE,
+            source=source.sha256,
+            build_requirements=locked,
+            **self.of,
         )
 
     def lock_requirements(self, requires: Sequence[str]) -> tuple[LockedWheel, ...]:
@@ -165,7 +170,7 @@ class WheelBuilds:
             results.take("pyproject.toml", copy, MAX_PYPROJECT)
         return BuildSystem.of(copy.read_text(encoding="utf-8", errors="replace"))
 
-    def asked_by(
+    def read_hook_requirements(
         self,
         source: LockedSource,
         file: Path,
@@ -179,14 +184,14 @@ class WheelBuilds:
             results.take("requires.json", copy, MAX_ANSWER)
         return texts(json.loads(copy.read_bytes()))
 
-    def build(self, source: LockedSource, prepared: Prepared, limit: int) -> Path:
+    def build(self, source: LockedSource, prepared: PreparedSource, limit: int) -> Path:
         """The wheel, checked to be the source's own. Raises `SourceBuildFailed`."""
         given = {"source": prepared.file, **self.files_of(prepared.environment)}
         command = ["wheel", prepared.system.to_json()]
         with self.run(source, command, given, prepared.environment) as results:
             names = [name for name in results.names() if name.endswith(".whl")]
             if len(names) != 1 or not is_of(names[0], source):
-                raise failed(
+                raise self.failed(
                     source, ["It gave something else than one wheel of its own name and version."]
                 )
             wheel = self.fresh(source, names[0])
@@ -215,9 +220,12 @@ class WheelBuilds:
                 uv=Path(find_uv_bin()),
             )
         except CommandFailed as error:
-            raise failed(source, error.said) from error
+            raise self.failed(source, error.said) from error
         finally:
             shutil.rmtree(given)
+
+    def failed(self, source: LockedSource, said: Sequence[str]) -> SourceBuildFailed:
+        return build_failed(f"{source.name} {source.version}", said, self.os_family)
 
     def files_of(self, environment: Sequence[LockedWheel]) -> dict[str, Path]:
         """The environment's wheels by their names, fetched by hash."""
@@ -253,13 +261,3 @@ def is_of(filename: str, source: LockedSource) -> bool:
     except LockInvalid:
         return False
     return True
-
-
-def failed(source: LockedSource, said: Sequence[str]) -> SourceBuildFailed:
-    told = [line.strip() for line in said if line.strip() and not _NOISE.match(line)]
-    words = " ".join(told[-4:])[-800:]
-    return SourceBuildFailed(
-        f"{source.name} {source.version} cannot be built from its source distribution. {words}",
-        hint="If it needs a compiler or headers, name them under OS packages, such as gcc and "
-        "python3-dev; the log has all that its build said.",
-    )

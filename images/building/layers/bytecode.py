@@ -3,7 +3,9 @@
 The compiler runs as this very file in a process of its own, for any Python that is installed here,
 because two things would otherwise leak into the bytes: the order of set constants (fixed by
 PYTHONHASHSEED=0), and marshal's reference flags, which depend on what else the process holds.
-This module therefore imports little, and works on every Python 3.9 and later.
+This module therefore imports little, and works on every Python 3.9 and later. Its own names are in that
+process, too: one more or one less changes the bytes of libraries that have the same name just once, and so
+`LAYER_FORMAT` (`images.building.layers.keys`). A test holds the names.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ import struct
 import subprocess
 from functools import lru_cache
 
-# RFC-less framing between us and the compiler: two or one big-endian lengths, then the bytes.
+# What a request and an answer begin with: two or one big-endian lengths, then the bytes.
 _HEADER = struct.Struct(">II")
 _LENGTH = struct.Struct(">I")
 # PEP 552: bit 0 says "by hash", bit 1 (unset) "check the source"; unchecked is 0b01.
 _UNCHECKED_HASH = struct.pack("<I", 0b01)
+# Names that this file had when layers got the format that they have.
+names = ("Compiler", "_process", "close", "compile", "interpreter", "self", "PYTHONHASHSEED")
 
 
 @lru_cache(maxsize=8)
@@ -59,38 +63,6 @@ def cache_name(path: str, python_version: str) -> str:
     return f"{folder}/__pycache__/{stem}.{tag}.pyc" if folder else f"__pycache__/{stem}.{tag}.pyc"
 
 
-class Compiler:
-    """A compiling process. Not thread-safe; close it after use."""
-
-    def __init__(self, interpreter: str) -> None:
-        self._process = subprocess.Popen(
-            [interpreter, "-s", "-S", "-B", os.path.abspath(__file__)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={"PYTHONHASHSEED": "0"},
-            cwd="/",
-        )
-
-    def compile(self, source: bytes, path: str) -> bytes | None:
-        """The `.pyc` of a source that will stand at `path`, or None if it does not compile."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        name = path.encode("utf-8")
-        self._process.stdin.write(_HEADER.pack(len(name), len(source)) + name + source)
-        self._process.stdin.flush()
-        header = self._process.stdout.read(_LENGTH.size)
-        if len(header) < _LENGTH.size:
-            raise ChildProcessError("the bytecode compiler ended")
-        return self._process.stdout.read(_LENGTH.unpack(header)[0]) or None
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
 def compile_source(source: bytes, path: str) -> bytes:
     """The `.pyc`, or nothing for what Python cannot compile; installers leave such files alone too."""
     try:
@@ -105,17 +77,45 @@ def compile_source(source: bytes, path: str) -> bytes:
     )
 
 
-def serve() -> None:
+def serve() -> int:
+    """Answer the requests of one session. A request without a path ends it; 1 if nobody asks any more."""
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     while True:
         header = incoming.read(_HEADER.size)
         if len(header) < _HEADER.size:
-            return
+            return 1
         name_length, source_length = _HEADER.unpack(header)
         path = incoming.read(name_length).decode("utf-8")
-        answer = compile_source(incoming.read(source_length), path)
+        answer = compile_source(incoming.read(source_length), path) if path else b""
         outgoing.write(_LENGTH.pack(len(answer)) + answer)
         outgoing.flush()
+        if not path:
+            return 0
+
+
+def run(argv: list[str]) -> None:
+    """For each `stdin,stdout` in `argv`, have a child serve one session after the other, each in a new child.
+
+    So what a source does to the process that compiles it stays with the layer that the source is of.
+    """
+    process: dict[int, str] = {}
+    start = list(argv)
+    while True:
+        while start:
+            item = start.pop()
+            stdin, stdout = map(int, item.split(","))
+            pid = os.fork()
+            if not pid:
+                os.dup2(stdin, 0)
+                os.dup2(stdout, 1)
+                os.closerange(3, 65536)
+                os._exit(serve())
+            process[pid] = item
+        pid, status = os.wait()
+        if status:
+            # Nobody asks any more, or a child died: then whoever waits for its answer has to see the end.
+            return
+        start.append(process.pop(pid))
 
 
 if __name__ == "__main__":
@@ -123,4 +123,4 @@ if __name__ == "__main__":
 
     # Invalid escapes in somebody's library are not news for the build's log.
     warnings.simplefilter("ignore")
-    serve()
+    run(sys.argv[1:])

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from images.building.layers.wheel import MANAGED_PREFIX
 from images.building.locks.files import LockedWheel
+from images.building.user import User
 
 # Counts up whenever the bytes of a layer change for the same wheels.
-LAYER_FORMAT = 2
+LAYER_FORMAT = 3
 
 
 def wheel_layer_key(
@@ -25,9 +26,9 @@ def wheel_layer_key(
     bytecode: bool,
     prefix: str = MANAGED_PREFIX,
 ) -> str:
-    """The inputs that decide a wheel layer's bytes, as one sha256 in hex."""
+    """The inputs that decide a wheel layer's bytes, as one sha256 in hex; the wheels in their order."""
     return key_of(
-        wheels=sorted(wheel_sha256s),
+        wheels=list(wheel_sha256s),
         python=python_version,
         platform=platform,
         bytecode=bytecode,
@@ -40,9 +41,18 @@ def environment_layer_key(
     python_version: str,
     prefix: str = MANAGED_PREFIX,
     below: Sequence[str] = (),
+    user: User | None = None,
+    pip: bool = False,
 ) -> str:
     """The inputs that decide the environment layer's bytes, as one sha256 in hex."""
-    return key_of(interpreter=interpreter, python=python_version, prefix=prefix, below=list(below))
+    return key_of(
+        interpreter=interpreter,
+        python=python_version,
+        prefix=prefix,
+        below=list(below),
+        home=[user.home, user.number] if user else None,
+        pip=pip,
+    )
 
 
 def os_layer_key(base_digest: str, packages: Sequence[str]) -> str:
@@ -53,19 +63,25 @@ def os_layer_key(base_digest: str, packages: Sequence[str]) -> str:
     return key_of(base=base_digest, os_packages=sorted(packages))
 
 
-def key_of(**values: object) -> str:
-    text = json.dumps({"format": LAYER_FORMAT, **values}, sort_keys=True, separators=(",", ":"))
+def key_of(*, of_format: int = LAYER_FORMAT, **values: object) -> str:
+    """A sha256 in hex of these values, and of the format of what is made of them."""
+    text = json.dumps({"format": of_format, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def plan_layers(wheels: Sequence[LockedWheel], limit: int) -> list[tuple[LockedWheel, ...]]:
+def plan_layers(
+    wheels: Sequence[LockedWheel], limit: int, order: Sequence[str]
+) -> list[tuple[LockedWheel, ...]]:
     """One layer a wheel, the biggest first; past `limit`, the smallest share the last one.
 
-    The order depends on nothing but the lock, so that the same lock gives the same image.
+    Images then share their first layers where they are unpacked. Within a layer, wheels are in `order`, that
+    of installation by name (`Lock.order`). All of it depends on the lock alone, so the same lock gives the
+    same image.
     """
+    places = {name: place for place, name in enumerate(order)}
     ordered = sorted(wheels, key=lambda wheel: (-(wheel.size or 0), wheel.name))
     alone, shared = ordered[: limit - 1], ordered[limit - 1 :]
     groups: list[tuple[LockedWheel, ...]] = [(wheel,) for wheel in alone]
     if shared:
-        groups.append(tuple(sorted(shared, key=lambda wheel: wheel.name)))
+        groups.append(tuple(sorted(shared, key=lambda wheel: places[wheel.name])))
     return groups

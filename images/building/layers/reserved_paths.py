@@ -13,6 +13,7 @@ import re
 from packaging.utils import canonicalize_name
 
 from images.building.layers.wheel_archive import refuser, same_letters
+from images.building.locks.files import is_version
 
 # The interpreter's names in `bin`, and what a virtual environment is activated by (PEP 405, `venv`).
 _PROGRAM = re.compile(
@@ -43,8 +44,17 @@ class ReservedPaths:
         if name == "_base_image.pth":
             self._refuse(f"wants to replace {path}, which is the Python environment's own")
         stem, _, kind = name.rpartition(".")
-        if kind in _RECORDS:
-            # Before PEP 427 escaped them, names of dist-info folders could hold dashes.
-            library = stem.rpartition("-")[0] if kind == "dist-info" else stem.partition("-")[0]
-            if canonicalize_name(library or stem) != self._own:
-                self._refuse(f"wants to write {path}, which is another library's record")
+        if kind in _RECORDS and not self._is_own(stem, kind):
+            self._refuse(f"wants to write {path}, which is another library's record")
+
+    def _is_own(self, stem: str, kind: str) -> bool:
+        """Whether a folder of records is the wheel's own. Before PEP 427 escaped them, names could hold
+        dashes, and versions too (`sample-1.0-1`)."""
+        library = stem.rpartition("-")[0] if kind == "dist-info" else stem.partition("-")[0]
+        if canonicalize_name(library or stem) == self._own:
+            return True
+        dashes = (place for place, letter in enumerate(stem) if letter == "-")
+        return any(
+            canonicalize_name(stem[:dash]) == self._own and is_version(stem[dash + 1 :])
+            for dash in dashes
+        )

@@ -1,5 +1,8 @@
 """A layer from what a container changed: the upper folder of an overlay, as a deterministic tar.
 
+Its report tells the native libraries that it provides. What its files need is left out: the package system
+looks after that.
+
 Formats: OCI image-spec 1.1, layer.md (whiteouts, opaque whiteouts); the kernel's overlayfs.rst (a
 character device 0:0 hides a file, `trusted.overlay.opaque` hides a folder's lower content).
 """
@@ -10,9 +13,12 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
-from images.building.layers.tar import Layer, LayerFile
+from images.building.layers.tar import PIECE, Layer, LayerFile, layer_entry
+from images.building.native.report import NativeFiles
 from images.errors import BuildError
 
 WHITEOUT = ".wh."
@@ -22,13 +28,15 @@ CAPABILITY = "security.capability"
 
 
 def write_tree_layer(upper: Path, destination: Path) -> Layer:
-    """Everything in `upper`, with owners and modes but without times. Run as root to see it all."""
+    """Everything in `upper`, with owners and modes, all of one time. Run as root to see it all."""
     layer = LayerFile(destination)
     seen: dict[tuple[int, int], str] = {}
+    native = NativeFiles()
     try:
         for path in sorted(walk(upper)):
-            add(layer.tar, upper, path, seen)
-        return layer.finish()
+            add(layer, upper, path, seen)
+            look_at(native, path)
+        return replace(layer.finish(), native=native.report().provisions.pack())
     except BaseException:
         layer.abandon()
         raise
@@ -41,33 +49,42 @@ def walk(folder: Path) -> Iterator[Path]:
             yield from walk(Path(entry.path))
 
 
-def add(tar: tarfile.TarFile, upper: Path, path: Path, seen: dict[tuple[int, int], str]) -> None:
+def look_at(native: NativeFiles, path: Path) -> None:
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        native.link(str(path))
+    elif stat.S_ISREG(status.st_mode):
+        with path.open("rb") as file:
+            native.look_at(str(path), file, status.st_size)
+
+
+def add(layer: LayerFile, upper: Path, path: Path, seen: dict[tuple[int, int], str]) -> None:
     status = path.lstat()
     name = str(path.relative_to(upper))
     if path.name.startswith(WHITEOUT):
         # In a layer it would not be this file, but delete another one.
         raise BuildError(f"The OS packages brought a file that no image can hold, {name[:200]!r}.")
-    entry = tarfile.TarInfo(name)
+    entry = layer_entry(name)
     entry.uid, entry.gid, entry.mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFDIR:
         entry.type = tarfile.DIRTYPE
-        tar.addfile(entry)
+        layer.add(entry)
         if extended_attribute(path, "trusted.overlay.opaque") == b"y":
-            tar.addfile(tarfile.TarInfo(f"{name}/{OPAQUE}"))
+            layer.add(layer_entry(f"{name}/{OPAQUE}"))
     elif kind == stat.S_IFLNK:
         entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
-        tar.addfile(entry)
+        layer.add(entry)
     elif kind == stat.S_IFCHR and status.st_rdev == 0:
         folder, _, hidden = name.rpartition("/")
-        tar.addfile(tarfile.TarInfo(f"{folder}/{WHITEOUT}{hidden}".lstrip("/")))
+        layer.add(layer_entry(f"{folder}/{WHITEOUT}{hidden}".lstrip("/")))
     elif kind == stat.S_IFREG:
-        add_file(tar, entry, path, status, seen)
+        add_file(layer, entry, path, status, seen)
     # Sockets and other devices belong to a running system, not to an image.
 
 
 def add_file(
-    tar: tarfile.TarFile,
+    layer: LayerFile,
     entry: tarfile.TarInfo,
     path: Path,
     status: os.stat_result,
@@ -76,7 +93,7 @@ def add_file(
     inode = (status.st_dev, status.st_ino)
     if status.st_nlink > 1 and inode in seen:
         entry.type, entry.linkname = tarfile.LNKTYPE, seen[inode]
-        tar.addfile(entry)
+        layer.add(entry)
         return
     seen[inode] = entry.name
     if capability := extended_attribute(path, CAPABILITY):
@@ -84,7 +101,14 @@ def add_file(
         entry.pax_headers = {f"SCHILY.xattr.{CAPABILITY}": text}
     entry.size = status.st_size
     with path.open("rb") as content:
-        tar.addfile(entry, content)
+        layer.add(entry, pieces_of(content, status.st_size))
+
+
+def pieces_of(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file, which may have grown meanwhile."""
+    while size > 0 and (piece := file.read(min(size, PIECE))):
+        size -= len(piece)
+        yield piece
 
 
 def extended_attribute(path: Path, attribute: str) -> bytes:

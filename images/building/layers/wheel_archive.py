@@ -1,4 +1,4 @@
-"""A wheel as an archive from somebody: looked at before a byte of it is unpacked, and held to its own RECORD.
+"""A wheel as an archive from somebody: looked at before a byte of it is unpacked.
 
 Sources: the binary distribution format (PEP 427 and its successor on packaging.python.org); APPNOTE.TXT,
 the ZIP format, 4.3.12 to 4.3.16 and 4.4.4; OCI image-spec, layer.md (whiteouts).
@@ -9,15 +9,9 @@ from __future__ import annotations
 import struct
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
-from email.parser import HeaderParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
-
-from installer.records import RecordEntry
-from installer.sources import WheelContentElement, WheelFile
-from packaging.utils import canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
 
 from images.errors import WheelInvalid
 
@@ -94,18 +88,19 @@ def refuse_dangerous(path: Path, archive: zipfile.ZipFile) -> None:
     members = archive.infolist()
     if len(members) > MAX_ENTRIES:
         refuse(f"holds more than {MAX_ENTRIES:,} files")
-    seen: set[str] = set()
+    seen: dict[str, tuple[int, int, bool]] = {}
     for member in members:
         refuse_member(member, refuse)
         plain = member.filename.removesuffix("/")
-        if plain in seen:
-            refuse(f"holds {plain!r} twice")
-        seen.add(plain)
+        # Some tools wrote a file twice. Which of two contents counts is not the same for every reader.
+        content = member.CRC, member.file_size, member.is_dir()
+        if seen.setdefault(plain, content) != content:
+            refuse(f"holds {plain!r} twice, with other content")
     refuse_bomb(members, path.stat().st_size, refuse)
 
 
-def refuse_member(member: zipfile.ZipInfo, refuse: Refuse) -> None:
-    path = member.filename
+def refuse_path(path: str, refuse: Refuse) -> None:
+    """Refuse a path that leads out of its folder, or that no file system or image takes."""
     parts = path.removesuffix("/").split("/")
     if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in parts):
         refuse(f"holds a file that points outside, {path[:MAX_PATH]!r}")
@@ -117,14 +112,19 @@ def refuse_member(member: zipfile.ZipInfo, refuse: Refuse) -> None:
         refuse(f"holds a file with too long a name, {path[:100]!r}…")
     if WHITEOUT in path.lower() or not path.isascii():
         refuse_whiteout(path, parts, refuse)
+
+
+def refuse_member(member: zipfile.ZipInfo, refuse: Refuse) -> None:
+    path = member.filename
+    refuse_path(path, refuse)
     if (member.external_attr >> 16) & 0o170000 not in (0, 0o100000, 0o040000):
         refuse(f"holds {path!r}, which is neither a file nor a folder")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         refuse(f"holds {path!r}, compressed in a way that no wheel is")
     if member.flag_bits & _ENCRYPTED:
         refuse(f"holds {path!r}, which is encrypted")
-    name = parts[-1]
-    if len(parts) == 2 and parts[0].lower().endswith(".dist-info"):
+    folder, _, name = path.partition("/")
+    if folder.lower().endswith(".dist-info"):
         limit = MAX_RECORD if name == "RECORD" else MAX_METADATA
         if name in ("RECORD", "METADATA", "WHEEL", "entry_points.txt") and member.file_size > limit:
             refuse(f"has a {name} of {member.file_size:,} bytes")
@@ -155,31 +155,3 @@ def refuse_bomb(members: list[zipfile.ZipInfo], archive_bytes: int, refuse: Refu
             refuse(f"unpacks to far more than it should, at {member.filename!r}")
     if end > archive_bytes:
         refuse("holds files that reach beyond its end")
-
-
-class CheckedWheel(WheelFile):
-    """A wheel that is installed as it is read; `record` is the RECORD's word on the file being installed."""
-
-    record: RecordEntry | None = None
-
-    def get_contents(self) -> Iterator[WheelContentElement]:
-        for element in super().get_contents():
-            elements, _, _ = element
-            self.record = RecordEntry.from_elements(*elements)
-            yield element
-        self.record = None
-
-    def refuse_other_metadata(self, filename: str) -> None:
-        """Raise `WheelInvalid` unless METADATA is that of the library and version in the file's name.
-
-        Lists of what is installed are made of METADATA in the image, and of the file's name here.
-        """
-        name, version, *_ = parse_wheel_filename(filename)
-        fields = HeaderParser().parsestr(self.read_dist_info("METADATA"))
-        own_name, own_version = str(fields.get("Name", "")), str(fields.get("Version", ""))
-        try:
-            same = canonicalize_name(own_name) == name and Version(own_version) == version
-        except InvalidVersion:
-            same = False
-        if not same:
-            refuser(filename)(f"says of itself that it is {own_name[:100]!r} {own_version[:100]!r}")

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from images.building.layers.bytecode import Compiler, interpreter_for
+from images.building.layers.bytecode import interpreter_for
+from images.building.layers.compilers import Compilers
+from images.building.layers.remembered_bytecode import Plain
 from images.building.layers.tar import Layer, LayerWriter
-from images.building.layers.wheel import MANAGED_PREFIX, install_wheel, site_packages
+from images.building.layers.wheel import (
+    MANAGED_PREFIX,
+    Environment,
+    site_packages,
+)
+from images.building.layers.wheels import install_wheels
+from images.building.user import User
+
+# As pip's own console script (entry-points specification), for this environment's Python.
+PIP = """\
+#!{python}
+import sys
+from pip._internal.cli.main import main
+sys.exit(main())
+"""
 
 
 def write_wheel_layer(
@@ -19,20 +36,28 @@ def write_wheel_layer(
     bytecode: bool = True,
     prefix: str = MANAGED_PREFIX,
 ) -> Layer:
-    """Install wheels into one layer file. Raises `WheelInvalid`; then no file is left."""
+    """Install wheels into one layer file, in their order. Raises `WheelInvalid`; then no file is left."""
     interpreter = interpreter_for(python_version) if bytecode else None
-    compiler = Compiler(interpreter) if interpreter else None
+    if interpreter is None:
+        return write_layer(wheels, Environment(prefix, python_version, None), destination)
+    compilers = Compilers(interpreter)
+    try:
+        with compilers.session() as session:
+            environment = Environment(prefix, python_version, Plain(session))
+            return write_layer(wheels, environment, destination)
+    finally:
+        compilers.close()
+
+
+def write_layer(wheels: Sequence[Path], environment: Environment, destination: Path) -> Layer:
+    """As `write_wheel_layer`, with compilers that are there."""
     writer = LayerWriter(destination)
     try:
-        for wheel in wheels:
-            install_wheel(wheel, writer, python_version, compiler, prefix)
-        return writer.finish()
+        notes = install_wheels(wheels, environment, writer)
+        return replace(writer.finish(), notes=notes)
     except BaseException:
         writer.abandon()
         raise
-    finally:
-        if compiler:
-            compiler.close()
 
 
 def write_environment_layer(
@@ -42,11 +67,14 @@ def write_environment_layer(
     *,
     prefix: str = MANAGED_PREFIX,
     below: Sequence[str] = (),
+    user: User | None = None,
+    pip: bool = False,
 ) -> Layer:
     """The virtual environment's own files (PEP 405), for a base whose Python is `interpreter`.
 
     `below` are library folders of the base that Python would not look into by itself; a `.pth` file
-    (the `site` module's documentation) adds them after the environment's own.
+    (the `site` module's documentation) adds them after the environment's own. `user` gets a home.
+    With `pip`, the base's pip is a command of the environment: its own would not see what is in here.
     """
     writer = LayerWriter(destination)
     home = posixpath.dirname(interpreter)
@@ -59,4 +87,9 @@ def write_environment_layer(
     if below:
         lines = "".join(f"{folder}\n" for folder in below)
         writer.add_bytes(f"{libraries}/_base_image.pth", lines.encode("utf-8"))
+    for name in ("pip", "pip3") if pip else ():
+        script = PIP.format(python=f"{prefix}/bin/python3")
+        writer.add_bytes(f"{prefix}/bin/{name}", script.encode("utf-8"), executable=True)
+    if user:
+        writer.add_directory(user.home, owner=user.number)
     return writer.finish()

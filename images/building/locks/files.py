@@ -103,12 +103,13 @@ class LockedWheel(LockedFile):
 class Lock:
     """`text` is the pylock.toml, without credentials; `wheels` are those for the target, by name.
 
-    `sources` are the libraries that have no wheel for it.
+    `sources` are the libraries that have no wheel for it. `order` are all by name, as pip would install them.
     """
 
     text: str
     wheels: tuple[LockedWheel, ...]
     sources: tuple[LockedSource, ...] = ()
+    order: tuple[str, ...] = ()
 
 
 def require(holds: bool, what: str, value: object) -> None:

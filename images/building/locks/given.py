@@ -104,8 +104,7 @@ def lock_each(
     if len(problems) > MAX_TOLD:
         told.append("And more.")
     raise LockDoesNotHold(
-        f"The lock does not hold for Python {target.python_version} on {target.platform}. "
-        + " ".join(told),
+        f"The lock does not hold for {target}. " + " ".join(told),
         hint="Lock again for this Python from the indexes of this platform, or choose another Python.",
     )
 

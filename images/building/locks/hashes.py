@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from packaging.utils import canonicalize_name
 from images.building.locks.files import LockedFile, LockedSource, LockedWheel
 from images.building.locks.pylock import file_values, package_text
 from images.errors import HashesDiffer, LockInvalid
+from images.lock_packages import packages_of
 from images.requirements import PipRequirement
 
 
@@ -28,7 +28,7 @@ def keep_given_hashes(lock: str, requirements: Sequence[PipRequirement]) -> str:
         return lock
     differing: dict[str, str] = {}
     packages = []
-    for package in tomllib.loads(lock).get("packages", []):
+    for package in packages_of(lock):
         files = files_of(package)
         name = canonicalize_name(package["name"])
         kept = [file for file in files if name not in given or file.sha256 in given[name]]

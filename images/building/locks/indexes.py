@@ -42,7 +42,7 @@ def refuse_forbidden(lock: Lock) -> None:
     """
     for file in (*lock.wheels, *lock.sources):
         if is_forbidden(file.name):
-            raise forbidden(file.name)
+            raise forbidden_library_error(file.name)
 
 
 def is_forbidden(name: str) -> bool:
@@ -52,7 +52,7 @@ def is_forbidden(name: str) -> bool:
     return matches(name, settings.PACKAGE_DENY)
 
 
-def forbidden(name: str) -> PackageNotAllowed:
+def forbidden_library_error(name: str) -> PackageNotAllowed:
     return PackageNotAllowed(
         f"{name} is not allowed on this instance. It is one of your requirements, or is brought along "
         "by one.",

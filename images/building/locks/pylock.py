@@ -20,8 +20,10 @@ from images.building.locks.files import (
     is_version,
     require,
 )
+from images.building.locks.order import installation_order
 from images.building.locks.target import Target
 from images.errors import LockInvalid, NoWheel, ResolutionFailed
+from images.lock_packages import packages_of
 
 
 def parse_lock(text: str, target: Target, *, allow_source: bool = False) -> Lock:
@@ -33,17 +35,17 @@ def parse_lock(text: str, target: Target, *, allow_source: bool = False) -> Lock
     what cannot be a library's file.
     """
     try:
-        packages = tomllib.loads(text).get("packages", [])
+        packages = packages_of(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ResolutionFailed(f"The lock is not a pylock.toml: {error}.") from error
     tags = target.tags
     chosen: dict[str, LockedWheel | LockedSource] = {}
+    needs: dict[str, list[str]] = {}
     for package in packages if isinstance(packages, list) else ():
         file = chosen_file(package, tags, allow_source=allow_source)
         if file is None:
             raise NoWheel(
-                f"{canonicalize_name(package['name'])} {package['version']} has no wheel for "
-                f"Python {target.python_version} on {target.platform}.",
+                f"{canonicalize_name(package['name'])} {package['version']} has no wheel for {target}.",
                 hint="Choose another version of it, or another Python version.",
             )
         if file.name in chosen:
@@ -51,12 +53,24 @@ def parse_lock(text: str, target: Target, *, allow_source: bool = False) -> Lock
                 f"The lock names {file.name} twice.", hint="Build the image anew, without its lock."
             )
         chosen[file.name] = file
+        needs[file.name] = names_needed(package)
     files = [chosen[name] for name in sorted(chosen)]
     return Lock(
         text,
         tuple(file for file in files if isinstance(file, LockedWheel)),
         tuple(file for file in files if isinstance(file, LockedSource)),
+        tuple(installation_order(needs)),
     )
+
+
+def names_needed(package: Mapping[str, Any]) -> list[str]:
+    """The libraries that a package's `dependencies` name (PEP 751), as far as they are told."""
+    told = package.get("dependencies", [])
+    return [
+        canonicalize_name(str(item["name"]))
+        for item in (told if isinstance(told, list) else ())
+        if isinstance(item, dict) and "name" in item
+    ]
 
 
 def chosen_file(
@@ -98,20 +112,48 @@ def filename_of(file: Mapping[str, Any]) -> str:
 
 def best_wheel(package: Mapping[str, Any], tags: Mapping[Tag, int]) -> LockedWheel | None:
     """The library's wheel that fits best, None if none does."""
+    wheel = best_wheel_table(package, tags)
+    return None if wheel is None else LockedWheel(*file_values(package, wheel))
+
+
+def best_wheel_table(
+    package: Mapping[str, Any], tags: Mapping[Tag, int]
+) -> Mapping[str, Any] | None:
+    """The pylock's table of the wheel with the best tags, and of those the highest build number (PEP 427)."""
     ranked = []
     for wheel in package.get("wheels", []):
         filename = filename_of(wheel)
         try:
-            *_, wheel_tags = parse_wheel_filename(filename)
+            _, _, build, wheel_tags = parse_wheel_filename(filename)
         except (InvalidWheelFilename, InvalidVersion):
             continue
         ranks = [tags[tag] for tag in wheel_tags if tag in tags]
         if ranks:
-            ranked.append((min(ranks), filename, wheel))
-    if not ranked:
-        return None
-    _, _, wheel = min(ranked, key=lambda item: item[:2])
-    return LockedWheel(*file_values(package, wheel))
+            # None at all sorts before any number, as an empty tuple does.
+            ranked.append((-min(ranks), build, filename, wheel))
+    return max(ranked, key=lambda item: item[:3])[3] if ranked else None
+
+
+def hashed_files(package: Mapping[str, Any]) -> list[LockedFile]:
+    """The files of a package whose sha256 is told, as values that check themselves."""
+
+    def is_told(file: Mapping[str, Any]) -> bool:
+        return "sha256" in file.get("hashes", {})
+
+    wheels = [
+        LockedWheel(*file_values(package, file))
+        for file in package.get("wheels", [])
+        if is_told(file)
+    ]
+    source = package.get("sdist")
+    if source and is_told(source):
+        return [*wheels, LockedSource(*file_values(package, source))]
+    return list(wheels)
+
+
+def package_values(package: Mapping[str, Any]) -> tuple[str, str]:
+    """Normalized name and version."""
+    return canonicalize_name(package["name"]), package["version"]
 
 
 def package_text(name: str, version: str, files: Sequence[LockedFile]) -> str:

@@ -8,33 +8,35 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
-from images.building.commands import Said, TimedOut, run_streaming
+from images.building.commands import OutputExcerpt, TimedOut, run_streaming
 from images.building.locks.annotations import (
     ANNOTATED,
+    annotate_lock,
     dependencies_of,
     origins_of,
     pins,
-    with_annotations,
+    yanked_by,
 )
 from images.building.locks.files import Lock
 from images.building.locks.hashes import keep_given_hashes
+from images.building.locks.interpreter import python_for
 from images.building.locks.pylock import parse_lock
 from images.building.locks.target import Target
+from images.building.locks.unhashed import with_hashes
 from images.building.locks.uv import (
-    compiling,
+    compile_arguments,
     environment_of_uv,
     preferences,
     resolver_error,
-    without_credentials,
+    strip_credentials,
     write_wanted,
 )
 from images.errors import FetchFailed, ResolutionFailed
@@ -50,12 +52,16 @@ _NOT_FOUND = re.compile(r"\b([A-Za-z0-9._-]+) was not found in the package regis
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """A resolution: uv's lock, the dependencies between its libraries, and the index of each by name."""
+class Resolution:
+    """A resolution: uv's lock, the dependencies between its libraries, and the index of each by name.
+
+    `yanked` are the reasons of yanked releases, by library.
+    """
 
     text: str
     dependencies: Mapping[str, Sequence[str]]
     origins: Mapping[str, str]
+    yanked: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve(
@@ -68,25 +74,31 @@ def resolve(
     indexes: Indexes | None = None,
     environment: Mapping[str, str] | None = None,
     complete: bool = False,
+    prereleases: bool = False,
+    pages_seconds: int = 0,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> Lock:
     """Lock `requirements` for `target`.
 
     `preinstalled` (name → version in the base image) are the resolver's preferences: a version that
     is there already is taken unless a requirement forbids it. A complete set of requirements gets nothing
-    that it does not name. `check` is asked twice a second and may raise. Raises `ResolutionFailed`,
-    `NoWheel` or `FetchFailed` with the resolver's own sentence, `HashesDiffer` for what has none of the
-    hashes that its requirement names, and `IndexUnknown`.
+    that it does not name. With `prereleases` they count as releases. An index page that was read up to
+    `pages_seconds` ago is not asked for again. `check` is asked twice a second and may
+    raise. Raises `ResolutionFailed`, `NoWheel` or `FetchFailed` with the resolver's own sentence,
+    `HashesDiffer` for what has none of the hashes that its requirement names, and `IndexUnknown`.
     """
     indexes = indexes or Indexes()
     wanted = [indexes.place(item) for item in requirements]
-    resolver = Resolver(target, indexes, check, environment or {}, complete, timeout)
-    log(f"Resolving {len(wanted)} requirements for Python {target.python_version}")
+    resolver = Resolver(
+        target, indexes, check, environment or {}, complete, prereleases, pages_seconds, timeout
+    )
+    log(f"Resolving {len(wanted)} requirements for {target}")
     resolved = resolver.resolve(wanted, preinstalled)
-    text = keep_given_hashes(without_credentials(resolved.text), requirements)
-    text = with_annotations(text, resolved.dependencies, resolved.origins)
+    text = with_hashes(strip_credentials(resolved.text), target, indexes, log, check)
+    text = keep_given_hashes(text, requirements)
+    text = annotate_lock(text, resolved.dependencies, resolved.origins, resolved.yanked)
     lock = parse_lock(text, target)
-    log(f"Resolved to {len(lock.wheels)} libraries")
+    log(f"Resolution to {len(lock.wheels)} libraries")
     return lock
 
 
@@ -99,11 +111,13 @@ class Resolver:
     check: Callable[[], None]
     environment: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
+    prereleases: bool = False
+    pages_seconds: int = 0
     timeout: float = DEFAULT_TIMEOUT
 
     def resolve(
         self, requirements: Sequence[PipRequirement], preinstalled: Mapping[str, str]
-    ) -> Resolved:
+    ) -> Resolution:
         """uv takes an index by name for what is asked for alone. So what the operator's rules place, and
         something else brought along from elsewhere, is asked for in a further pass."""
         wanted = list(requirements)
@@ -117,7 +131,7 @@ class Resolver:
                     if self.indexes.home_of(name) not in ("", index)
                 ]
             except ResolutionFailed as error:
-                failure, astray = error, self.unplaced(error, wanted)
+                failure, astray = error, self.find_unplaced(error, wanted)
             if not astray:
                 if failure is not None:
                     raise failure
@@ -128,7 +142,7 @@ class Resolver:
             hint="An operator should look at RI_PACKAGE_INDEX_PACKAGES.",
         )
 
-    def unplaced(self, error: ResolutionFailed, wanted: Sequence[PipRequirement]) -> list[str]:
+    def find_unplaced(self, error: ResolutionFailed, wanted: Sequence[PipRequirement]) -> list[str]:
         """What was not found, has an index by the operator's rules, and was not asked of that yet."""
         asked = {item.normalized_name for item in wanted if item.index}
         missing = {canonicalize_name(name) for name in _NOT_FOUND.findall(error.message)}
@@ -136,15 +150,16 @@ class Resolver:
 
     def resolve_once(
         self, requirements: Sequence[PipRequirement], preinstalled: Mapping[str, str]
-    ) -> Resolved:
+    ) -> Resolution:
         with tempfile.TemporaryDirectory(prefix="resolve-") as name:
             folder = Path(name)
             wanted = write_wanted(folder, requirements, self.indexes)
-            (folder / "uv.toml").write_text(self.indexes.configuration, encoding="utf-8")
+            configuration = self.indexes.configuration(self.pages_seconds)
+            (folder / "uv.toml").write_text(configuration, encoding="utf-8")
             output = folder / "pylock.toml"
             if preinstalled and not self.complete:
                 output.write_text(preferences(preinstalled), encoding="utf-8")
-            said = Said()
+            said = OutputExcerpt()
             try:
                 status = self.run(wanted, output, log=said.append)
             except TimedOut as error:
@@ -155,9 +170,9 @@ class Resolver:
             if status != 0:
                 raise resolver_error(said.text(), self.target)
             text = output.read_text(encoding="utf-8")
-            return self.annotate(wanted, text)
+            return replace(self.annotate(wanted, text), yanked=yanked_by(said.lines()))
 
-    def annotate(self, wanted: Path, text: str) -> Resolved:
+    def annotate(self, wanted: Path, text: str) -> Resolution:
         """The lock with the dependencies and the index of each library, which uv tells in another format.
 
         With one index uv's cache is enough, and where that does not tell, nothing depends on it. With several
@@ -166,7 +181,7 @@ class Resolver:
         only = not self.indexes.extra
         output = wanted.with_name("annotated.txt")
         output.write_text(pins(text), encoding="utf-8")
-        said = Said()
+        said = OutputExcerpt()
         style = (*ANNOTATED, "--offline") if only else ANNOTATED
         try:
             status = self.run(wanted, output, style, log=said.append, complete=not only)
@@ -177,10 +192,10 @@ class Resolver:
         told = output.read_text(encoding="utf-8") if status == 0 else ""
         names = [pin.partition("==")[0] for pin in pins(text).splitlines()]
         if only:
-            return Resolved(text, dependencies_of(told), dict.fromkeys(names, DEFAULT_INDEX))
-        addresses = origins_of(without_credentials(told))
+            return Resolution(text, dependencies_of(told), dict.fromkeys(names, DEFAULT_INDEX))
+        addresses = origins_of(strip_credentials(told))
         origins = {name: self.indexes.name_at(addresses.get(name, "")) for name in names}
-        return Resolved(text, dependencies_of(told), origins)
+        return Resolution(text, dependencies_of(told), origins)
 
     def run(
         self,
@@ -191,16 +206,18 @@ class Resolver:
         log: Callable[[str], None],
         complete: bool = True,
     ) -> int:
-        """Nothing is built, so any Python will do; without one named, uv looks for the target's own.
+        """Nothing is built, so any Python of the target's platform will do; without one named, uv looks for
+        the target's own.
 
         Who we are to the indexes goes by the environment, as `ps` must not show it.
         """
         command = [
             find_uv_bin(),
-            *compiling(
-                self.target, sys.executable, wanted, output, style,
+            *compile_arguments(
+                self.target, python_for(self.target), wanted, output, style,
                 configuration=wanted.with_name("uv.toml"),
                 complete=self.complete and complete,
+                prereleases=self.prereleases,
             ),
             "--only-binary", ":all:",
         ]  # fmt: skip

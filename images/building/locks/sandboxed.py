@@ -8,7 +8,6 @@ else.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -19,7 +18,6 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from images.building.containers.index_proxy import IndexedFile
 from images.building.locks.files import (
-    MAX_FILE_BYTES,
     Lock,
     LockedFile,
     LockedSource,
@@ -28,10 +26,9 @@ from images.building.locks.files import (
 )
 from images.building.locks.pylock import package_text, parse_lock
 from images.building.locks.target import Target
-from images.errors import FetchFailed, SourceBuildFailed
+from images.building.locks.unhashed import content_of
+from images.errors import SourceBuildFailed
 from images.requirements import PipRequirement
-
-PIECE = 1 << 20
 
 
 def lock_of_files(
@@ -101,23 +98,3 @@ def locked_file(file: IndexedFile, client: httpx.Client, check: Callable[[], Non
     kind = LockedSource if is_sdist(file.filename) else LockedWheel
     sha256, size = (file.sha256, file.size) if file.sha256 else content_of(file.url, client, check)
     return kind(file.name, file.version, file.filename, file.url, sha256, size)
-
-
-def content_of(url: str, client: httpx.Client, check: Callable[[], None]) -> tuple[str, int]:
-    """sha256 and size of what is at an address."""
-    sha256, size = hashlib.sha256(), 0
-    try:
-        with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
-            answer.raise_for_status()
-            for piece in answer.iter_raw(PIECE):
-                check()
-                size += len(piece)
-                if size > MAX_FILE_BYTES:
-                    break
-                sha256.update(piece)
-    except httpx.HTTPError as error:
-        raise FetchFailed(
-            f"A file of the package index cannot be downloaded: {type(error).__name__}.",
-            hint="The package index or the network failed; build again in a while.",
-        ) from error
-    return sha256.hexdigest(), size

@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from urllib.parse import urlsplit, urlunsplit
 
+from django.conf import settings
 from packaging.utils import canonicalize_name
 
 from images.building.locks.files import is_name, is_version
+from images.building.locks.interpreter import platform_arguments
 from images.building.locks.target import Target
+from images.building.locks.wheel_platforms import libc_refusal
 from images.errors import BuildError, FetchFailed, NoWheel, ResolutionFailed
 from images.indexes import Indexes, uv_table
 from images.requirements import PipRequirement
@@ -34,12 +37,10 @@ _PASSED_ON = (
     "https_proxy",
     "no_proxy",
     "UV_CACHE_DIR",
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL",
 )
 
 
-def compiling(
+def compile_arguments(
     target: Target,
     python: str,
     wanted: PurePath,
@@ -48,17 +49,21 @@ def compiling(
     *,
     configuration: PurePath | None = None,
     complete: bool = False,
+    prereleases: bool = False,
 ) -> list[str]:
     """uv's arguments for locking the requirements of one file into another.
 
-    A complete set of them takes nothing that they do not name.
+    `python` tells the platform where uv has no name for it. A complete set of requirements takes nothing that
+    they do not name. `prereleases` count as releases, else uv takes them where a specifier names one or
+    nothing else is there.
     """
     how = ["--config-file", str(configuration)] if configuration else ["--no-config"]
     return [
         "pip", "compile", *how, "--no-header", "--color", "never", *style,
         *(["--no-deps"] if complete else []),
+        *(["--prerelease", "allow"] if prereleases else []),
         "--python", python, "--python-version", target.python_version,
-        "--python-platform", target.platform, "--output-file", str(output), str(wanted),
+        *platform_arguments(target), "--output-file", str(output), str(wanted),
     ]  # fmt: skip
 
 
@@ -106,18 +111,24 @@ def environment_of_uv(extra: Mapping[str, str]) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # As ri_platform/tls.py does for downloads: left alone, uv would trust a list of its own and nothing
     # that was added to this system, such as the authority of a proxy that looks into connections.
-    return {**passed, **extra, "UV_HTTP_TIMEOUT": "30", "UV_SYSTEM_CERTS": "true"}
+    return {
+        **passed,
+        **extra,
+        "UV_HTTP_TIMEOUT": str(settings.CALL_SECONDS),
+        "UV_SYSTEM_CERTS": "true",
+    }
 
 
 def resolver_error(said: str, target: Target) -> BuildError:
     """uv's own sentence as one of our errors."""
     text = " ".join(
         re.sub(r"^(error|cause|hint):\s*", "", line.strip())
-        for line in _ANSI.sub("", without_credentials(said)).splitlines()
+        for line in _ANSI.sub("", strip_credentials(said)).splitlines()
         if line.strip() and not re.match(r"\s*(warning|Resolved)", line)
     )
     text = text.removeprefix("No solution found when resolving dependencies").strip(" :")
-    text = text[:2000] or "The resolver failed without a word."
+    libc = libc_refusal(text, target)
+    text = f"{libc} {text}".strip()[:2000] or "The resolver failed without a word."
     if re.search(r"(?i)failed to fetch|error sending request|could not connect", text):
         return FetchFailed(
             f"The package index cannot be reached: {text}",
@@ -126,8 +137,8 @@ def resolver_error(said: str, target: Target) -> BuildError:
     if re.search(r"no (usable )?wheels|Wheels are (required|not available)", text):
         return NoWheel(
             text,
-            hint=f"Choose a version that has a wheel for Python {target.python_version}, "
-            "or another Python version.",
+            hint=f"Choose a version that has a wheel for {target}, or another "
+            f"{'base image' if libc else 'Python version'}.",
         )
     hint = "Change the requirement that the sentence names, and build again."
     if "not found in the package registry" in text:
@@ -135,7 +146,7 @@ def resolver_error(said: str, target: Target) -> BuildError:
     return ResolutionFailed(text, hint=hint)
 
 
-def without_credentials(text: str) -> str:
+def strip_credentials(text: str) -> str:
     """The text with the user information of every URL left out."""
 
     def clean(match: re.Match[str]) -> str:

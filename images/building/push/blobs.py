@@ -14,7 +14,9 @@ from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import Descriptor
 from ri_platform.metrics import BLOB_BYTES, BLOBS
 
-UPLOADS = 4
+# Bytes go up in so many streams; a mount is a question of a few bytes, of which more may be under way.
+UPLOADS, MOUNTS = 4, 12
+_uploading = threading.BoundedSemaphore(UPLOADS)
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ def push_blobs(
     """
     uploaded = 0
     stop = threading.Event()
-    pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="push")
+    pool = ThreadPoolExecutor(MOUNTS, thread_name_prefix="push")
     try:
-        running: dict[Future[Pushed | None], BlobToPush] = {
+        running: dict[Future[PushedBlob | None], BlobToPush] = {
             pool.submit(push_blob, client, repository, blob, work, stop): blob for blob in blobs
         }
         waiting = set(running)
@@ -64,7 +66,7 @@ def push_blobs(
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushedBlob:
     """The way a blob came into its repository; `uploaded` in bytes."""
 
     line: str
@@ -77,13 +79,27 @@ def push_blob(
     blob: BlobToPush,
     work: Path,
     stop: threading.Event,
-) -> Pushed | None:
+) -> PushedBlob | None:
     """Bring one blob into `repository` in the cheapest way there is; None if nobody has it any more."""
-    digest, size = blob.descriptor.digest, blob.descriptor.size
+    digest = blob.descriptor.digest
     if blob.from_repository and mount(client, repository, digest, blob.from_repository):
         return pushed_blob(blob, "mounted")
     if client.has_blob(repository, digest):
         return pushed_blob(blob, "present")
+
+    with _uploading:
+        return upload_blob(client, repository, blob, work, stop)
+
+
+def upload_blob(
+    client: RegistryClient,
+    repository: str,
+    blob: BlobToPush,
+    work: Path,
+    stop: threading.Event,
+) -> PushedBlob | None:
+    """Send a blob's file, or a copy of it from the repository that has it; None if nobody has it."""
+    digest, size = blob.descriptor.digest, blob.descriptor.size
 
     def go_on() -> None:
         if stop.is_set():
@@ -106,12 +122,12 @@ def push_blob(
     return pushed_blob(blob, "copied", size)
 
 
-def pushed_blob(blob: BlobToPush, how: str, uploaded: int = 0) -> Pushed:
+def pushed_blob(blob: BlobToPush, how: str, uploaded: int = 0) -> PushedBlob:
     size = blob.descriptor.size
     BLOBS.labels(how).inc()
     BLOB_BYTES.labels(how).inc(size)
     words = "already there:" if how == "present" else how
-    return Pushed(f"{words} {blob.title} ({size:,} bytes)", uploaded)
+    return PushedBlob(f"{words} {blob.title} ({size:,} bytes)", uploaded)
 
 
 def mount(client: RegistryClient, repository: str, digest: str, holder: str) -> bool:
@@ -129,16 +145,6 @@ def missing_blob_error(blob: BlobToPush) -> RegistryNotFound:
         f"The registry no longer holds the {blob.title} {blob.descriptor.digest}.",
         hint="An operator must import the base image again.",
     )
-
-
-def push_manifest(
-    client: RegistryClient, repository: str, tag: str, manifest: bytes, media_type: str, digest: str
-) -> None:
-    """Put the manifest under its tag, unless a former attempt of this build has done so."""
-    present = client.head_manifest(repository, tag)
-    if present is not None and present.digest == digest:
-        return
-    client.put_manifest(repository, tag, manifest, media_type)
 
 
 def verify(

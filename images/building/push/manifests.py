@@ -12,13 +12,14 @@ from typing import Any
 
 from images.building.layers.tar import Layer
 from images.building.layers.wheel import MANAGED_PREFIX
+from images.building.user import User
 from images.registry.distribution.descriptors import (
-    DOCKER_LAYER_GZIP,
     OCI_CONFIG,
-    OCI_LAYER_GZIP,
+    OCI_LAYERS,
     OCI_MANIFEST,
     digest_of,
 )
+from images.run_time.settings import NO_SETTINGS, RunTime
 
 # A moment of its own would make every build's image another one.
 CREATED = "1970-01-01T00:00:00Z"
@@ -30,16 +31,25 @@ def image_config(
     *,
     labels: Mapping[str, str],
     prefix: str = MANAGED_PREFIX,
+    run_time: RunTime = NO_SETTINGS,
+    created: str = CREATED,
+    user: User | None = None,
 ) -> bytes:
-    """The base's config with our layers, the environment at `prefix` and labels.
+    """The base's config with our layers, the environment at `prefix`, run-time settings and labels.
 
-    Each layer comes with its title.
+    Each layer comes with its title. The image runs as `user`, if one is given, in its home unless the base
+    names another folder. The image's own settings win over both; labels of the platform win over the
+    image's. `created` is RFC 3339; the layers' history has no moment of its own.
     """
     config = json.loads(json.dumps(base_config))
     run = config.setdefault("config", {})
-    run["Env"] = environment(run.get("Env") or [], prefix)
-    run["Labels"] = {**(run.get("Labels") or {}), **labels}
-    config["created"] = CREATED
+    run["Env"] = environment(run.get("Env") or [], prefix, user)
+    if user:
+        run["User"] = user.runs_as
+        run["WorkingDir"] = run.get("WorkingDir") or user.home
+    run["Labels"] = {**(run.get("Labels") or {}), **dict(run_time.labels), **labels}
+    apply_run_time(run, run_time)
+    config["created"] = created
     rootfs = config.setdefault("rootfs", {"type": "layers", "diff_ids": []})
     rootfs["diff_ids"] = [*rootfs["diff_ids"], *(layer.diff_id for layer, _ in layers)]
     config["history"] = [
@@ -49,12 +59,30 @@ def image_config(
     return canonical(config)
 
 
-def environment(variables: Sequence[str], prefix: str) -> list[str]:
-    """The base's variables with the environment at `prefix` first on PATH."""
+def apply_run_time(run: dict[str, Any], run_time: RunTime) -> None:
+    """Set environment, working folder, user and entry point; empty ones leave the base's.
+
+    The base's command is an argument of the base's entry point, so it goes with that, as with `ENTRYPOINT`
+    in a Dockerfile.
+    """
+    values = dict(variable.partition("=")[::2] for variable in run["Env"]) | dict(run_time.env)
+    run["Env"] = [f"{name}={value}" for name, value in values.items()]
+    if run_time.working_dir:
+        run["WorkingDir"] = run_time.working_dir
+    if run_time.user:
+        run["User"] = run_time.user
+    if run_time.entrypoint:
+        run["Entrypoint"] = list(run_time.entrypoint)
+        run.pop("Cmd", None)
+
+
+def environment(variables: Sequence[str], prefix: str, user: User | None = None) -> list[str]:
+    """The base's variables with the environment at `prefix` first on PATH, and those of `user`."""
     values = dict(variable.partition("=")[::2] for variable in variables)
     path = values.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     values["PATH"] = f"{prefix}/bin:{path}"
     values["VIRTUAL_ENV"] = prefix
+    values |= user.variables if user else {}
     return [f"{name}={value}" for name, value in values.items()]
 
 
@@ -77,9 +105,7 @@ def image_manifest(
             "layers": [
                 *(
                     {
-                        "mediaType": OCI_LAYER_GZIP
-                        if layer["mediaType"] == DOCKER_LAYER_GZIP
-                        else layer["mediaType"],
+                        "mediaType": OCI_LAYERS.get(layer["mediaType"], layer["mediaType"]),
                         "digest": layer["digest"],
                         "size": layer["size"],
                     }

@@ -7,10 +7,10 @@ are tagged too (`build-3-sbom`), since a lifecycle rule removes what no tag name
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from images.building.push.blobs import BlobToPush, push_blob, push_manifest
+from images.building.push.blobs import BlobToPush, push_blob
 from images.building.push.manifests import canonical
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor, digest_of
@@ -26,8 +26,13 @@ def push(
     subject: Descriptor,
     artifacts: Mapping[str, tuple[str, bytes]],
     work: Path,
+    *,
+    before_put: Callable[[], None] = lambda: None,
 ) -> int:
-    """Push each artifact, (media type, content) by its name; returns the bytes uploaded."""
+    """Push each artifact, (media type, content) by its name; returns the bytes uploaded.
+
+    `before_put` is called before each manifest, and may wait or raise.
+    """
     empty = work / "empty.json"
     empty.write_bytes(b"{}")
     uploaded = push_file(client, repository, EMPTY, "empty configuration", empty, work)
@@ -37,9 +42,8 @@ def push(
         blob = Descriptor(media_type, digest_of(content), len(content))
         uploaded += push_file(client, repository, blob, name, path, work)
         manifest = artifact_manifest(media_type, blob, subject)
-        push_manifest(
-            client, repository, f"{tag}-{name}", manifest, OCI_MANIFEST, digest_of(manifest)
-        )
+        before_put()
+        client.put_manifest(repository, f"{tag}-{name}", manifest, OCI_MANIFEST)
         uploaded += len(manifest)
     return uploaded
 
@@ -66,5 +70,19 @@ def artifact_manifest(artifact_type: str, blob: Descriptor, subject: Descriptor)
             "config": EMPTY.to_json(),
             "layers": [blob.to_json()],
             "subject": subject.to_json(),
+        }
+    )
+
+
+def empty_artifact(artifact_type: str, annotations: Mapping[str, str]) -> bytes:
+    """The manifest of an artifact without content (OCI image-spec 1.1, guidelines for artifact usage)."""
+    return canonical(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": artifact_type,
+            "config": EMPTY.to_json(),
+            "layers": [EMPTY.to_json()],
+            "annotations": dict(annotations),
         }
     )

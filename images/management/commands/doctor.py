@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from images.doctor import here, there
 from images.doctor.abilities import turned_off
-from images.doctor.findings import Finding, State, failed, skipped, table, warning
+from images.doctor.findings import Finding, State, failure, skip, table, warning
 from images.models import TaskDue
 from images.wake import Task, send
 from ri_platform.locks import exclusive
@@ -37,7 +37,8 @@ PARTS = (
 class Command(BaseCommand):
     help = (
         "Try the database, the broker, the workers with their AWS identities, a push and a pull, the "
-        "package index and the disk. Run it where the web process runs. Exit status 1 if anything fails."
+        "package index, the mail server and the disk. Run it where the web process runs. Exit status 1 if "
+        "anything fails."
     )
     # It tells of their problems itself, with everything else.
     requires_system_checks = ()
@@ -54,7 +55,7 @@ class Command(BaseCommand):
                 findings.append(finding)
         except DatabaseError as error:
             said = f"It went away during the trial: {str(error).strip()}"
-            findings.append(failed("Database", said, "Look at PostgreSQL, and try again."))
+            findings.append(failure("Database", said, "Look at PostgreSQL, and try again."))
         self.stdout.write(table(findings))
         broken = [item for item in findings if item.state == State.FAILED]
         self.stdout.write(
@@ -68,32 +69,30 @@ class Command(BaseCommand):
         database = here.database()
         yield database
         if env.beside_make_run:
-            as_make_run_starts_it()
-        yield here.no_identity("Web")
+            adopt_make_run_environment()
+        yield here.check_no_identity("Web")
         if database.state == State.FAILED:
-            yield skipped("The rest", "It takes the database.", "Mend the database first.")
+            yield skip("The rest", "It takes the database.", "Mend the database first.")
             return
         migrations = here.migrations()
         yield migrations
         broker = here.broker()
         yield broker
         if State.FAILED in (migrations.state, broker.state):
-            yield skipped("Workers", "They cannot be asked.", "Mend what failed above first.")
+            yield skip("Workers", "They cannot be asked.", "Mend what failed above first.")
         elif not settings.IMAGE_REGISTRY_ENABLED:
-            yield skipped(
-                "Workers", "The registry is off.", "Set RI_IMAGE_REGISTRY_ENABLE to true."
-            )
+            yield skip("Workers", "The registry is off.", "Set RI_IMAGE_REGISTRY_ENABLE to true.")
         else:
             # One trial at a time.
             with exclusive("doctor", 0):
                 yield from trial(seconds)
 
 
-def as_make_run_starts_it() -> None:
+def adopt_make_run_environment() -> None:
     """Beside `make run` the shell's own AWS identity is not the web process's, which was started without."""
-    from ri_platform.local.services import without_aws
+    from ri_platform.local.services import remove_aws_identity
 
-    kept = without_aws(dict(os.environ))
+    kept = remove_aws_identity(dict(os.environ))
     os.environ.clear()
     os.environ.update(kept)
 
@@ -133,7 +132,7 @@ def no_answer(part: str, seconds: float) -> Finding:
             f"{said}: it is busy ({busy.task.replace('_', ' ')}: {busy.of}).",
             f"Try again once that is done, or add {queue} workers.",
         )
-    return failed(
+    return failure(
         what,
         f"{said}.",
         f"Start a worker of the queue {queue}, and look at its log: it must reach database and broker.",

@@ -22,7 +22,7 @@ IMPORTED = [kind for kind in KINDS.values() if kind.is_imported]
 
 class Command(BaseCommand):
     help = (
-        "Import a base image from a registry, an OCI layout, a rootfs tar or a Debian suite. "
+        "Import a base image from a registry, an OCI layout, a rootfs tar or a suite of Debian or Ubuntu. "
         "A builds worker does the work; this command only asks, and follows."
     )
 
@@ -74,6 +74,6 @@ class Command(BaseCommand):
         self.stdout.write(
             self.style.SUCCESS(
                 f"{base} is ready: Python {base.python_full_version or base.python_version} at "
-                f"{base.interpreter} on {base.os_name}, {base.manifest_digest}"
+                f"{base.interpreter} on {base.os_name} ({base.libc_described}), {base.manifest_digest}"
             )
         )

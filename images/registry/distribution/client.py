@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import httpx
 
@@ -29,12 +28,7 @@ from images.registry.distribution.descriptors import (
     hex_of,
     is_digest,
 )
-from images.registry.distribution.transport import (
-    MAX_ATTEMPTS,
-    CredentialSource,
-    Transport,
-    permissions,
-)
+from images.registry.distribution.transport import Transport, TransportOptions
 from images.registry.distribution.upload import CHUNK, PIECE, Upload
 from ri_platform.bounded import AnswerTooLarge, whole
 from ri_platform.retries import TRANSFER
@@ -49,41 +43,21 @@ class RegistryClient:
     """One registry. Thread-safe; close it or use it as a context manager.
 
     A client without `guard` must be `read_only`: whatever can write goes through the prefix guard.
-    `on_request(method, path)` sees every request to the registry before it is sent, and
-    `on_answer(method, path, status)` how it was answered; the status is 0 where nothing came.
-    `needed(method, path)` ends the hint of a refusal with the permission that the request takes.
     """
 
     def __init__(
         self,
         base_url: str,
         *,
-        credentials: CredentialSource | None = None,
         guard: Callable[[str], str] | None = None,
         read_only: bool = False,
-        timeout: float = 30.0,
-        transport: httpx.BaseTransport | None = None,
-        on_request: Callable[[str, str], None] | None = None,
-        on_answer: Callable[[str, str, int], None] | None = None,
-        needed: Callable[[str, str], str] = permissions,
-        sleep: Callable[[float], None] = time.sleep,
-        attempts: int = MAX_ATTEMPTS,
+        **options: Unpack[TransportOptions],
     ) -> None:
         if guard is None and not read_only:
             raise ValueError("a registry client that may write needs the prefix guard")
         self._guard = guard or (lambda repository: repository)
         self._read_only = read_only
-        self._transport = Transport(
-            base_url,
-            credentials=credentials,
-            timeout=timeout,
-            transport=transport,
-            on_request=on_request,
-            on_answer=on_answer,
-            needed=needed,
-            sleep=sleep,
-            attempts=attempts,
-        )
+        self._transport = Transport(base_url, **options)
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ from images.errors import (
     RegistryError,
     RegistryNotFound,
     RegistryUnavailable,
+    RepositoryMissing,
     TagTaken,
 )
 
@@ -71,7 +72,8 @@ def response_error(
             hint="The platform tried several times; build again in a while.",
         )
     if status == 404:
-        return RegistryNotFound(f"The registry knows nothing of {where}: {said}")
+        kind = RepositoryMissing if "NAME_UNKNOWN" in said else RegistryNotFound
+        return kind(f"The registry knows nothing of {where}: {said}")
     if "TAG_INVALID" in said or "immutable" in said:
         return TagTaken(
             f"The registry keeps the tag where it is, {where}: {said}",

@@ -78,13 +78,27 @@ def permissions(method: str, path: str) -> str:
     return " and the registry's permissions"
 
 
-class Transport:
-    """Sends requests to one registry. Thread-safe.
+class TransportOptions(TypedDict, total=False):
+    """How one registry is reached; `Transport` has the defaults.
 
-    `sleep` and `on_request(method, path)` are there for tests: time and a record of what was sent.
+    `timeout` is in seconds, `attempts` counts the first request too. `sleep`, `transport` and
+    `on_request(method, path)`, which sees every request before it is sent, are there for tests.
     `on_answer(method, path, status)` is for counting; the status is 0 where nothing came.
     `needed(method, path)` ends the hint of a refusal with the permission that the request takes.
     """
+
+    credentials: CredentialSource | None
+    timeout: float
+    transport: httpx.BaseTransport | None
+    on_request: Callable[[str, str], None] | None
+    on_answer: Callable[[str, str, int], None] | None
+    needed: Callable[[str, str], str]
+    sleep: Callable[[float], None]
+    attempts: int
+
+
+class Transport:
+    """Sends requests to one registry. Thread-safe. `TransportOptions` says what it takes."""
 
     def __init__(
         self,
@@ -106,6 +120,7 @@ class Transport:
         self._needed = needed
         self._sleep = sleep
         self._attempts = attempts
+        self._timeout = timeout
         self._lock = threading.Lock()
         self._bearer: dict[str, str] = {}
         self._http = httpx.Client(
@@ -155,12 +170,14 @@ class Transport:
     ) -> httpx.Response:
         """The answer of the last attempt, whatever its status. Raises `RegistryUnavailable` if none came."""
         retry, settle = options.get("retry", True), options.get("settle", False)
+        # A registry that hangs is not waited for by every attempt.
+        no_later = time.monotonic() + 2 * self._timeout
         for attempt in range(1, self._attempts + 1):
             last = attempt == self._attempts
             try:
                 response = self._authorize(method, target, options)
             except httpx.TransportError as error:
-                if last or not retry:
+                if last or not retry or time.monotonic() > no_later:
                     raise RegistryUnavailable(
                         f"The registry {self.base_url.host} cannot be reached: {error_text(error)}.",
                         hint="The platform tried several times; an operator should look.",

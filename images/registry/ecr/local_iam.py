@@ -25,8 +25,8 @@ def bootstrap(
 
     Keys in `known` that the local AWS still has are kept. Doing it again changes nothing else.
     """
-    iam = as_root("iam", endpoint_url, region)
-    account = as_root("sts", endpoint_url, region).get_caller_identity()["Account"]
+    iam = root_client("iam", endpoint_url, region)
+    account = root_client("sts", endpoint_url, region).get_caller_identity()["Account"]
     repositories = repositories_arn(prefix, partition="aws", region=region, account=account)
     keys = {}
     for identity in IDENTITIES:
@@ -56,7 +56,7 @@ def user_name(identity: str) -> str:
     return f"ri-{identity}"
 
 
-def as_root(service: str, endpoint_url: str, region: str) -> Any:
+def root_client(service: str, endpoint_url: str, region: str) -> Any:
     """A client of the local AWS with every permission."""
     return boto3.client(
         service,  # type: ignore[call-overload]

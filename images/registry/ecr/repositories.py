@@ -23,9 +23,10 @@ from images.errors import (
     RegistryError,
     RegistryNotFound,
     RegistryUnavailable,
+    RepositoryMissing,
     RepositoryNotOurs,
 )
-from images.registry import naming
+from images.registry import naming, tags
 from images.registry.ecr.endpoints import registry_endpoint
 from images.registry.ecr.lifecycle import lifecycle_policy
 from ri_platform.metrics import AWS_CALLS
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # The most that ECR gives at once.
 PAGE_SIZE = 1000
+# Seconds without an answer after which a call is tried again, and fails in the end.
+READ_SECONDS = 30
 
 _DENIED = frozenset(
     {
@@ -97,6 +100,7 @@ class RepositoryControl:
         endpoint_url: str | None = None,
         registry_override: str = "",
         session: boto3.Session | None = None,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         self._prefix = naming.normalize_prefix(prefix)
         self._registry_override = registry_override
@@ -106,13 +110,13 @@ class RepositoryControl:
             endpoint_url=endpoint_url,
             config=Config(
                 connect_timeout=5,
-                read_timeout=30,
+                read_timeout=read_seconds,
                 retries={"mode": "standard", "total_max_attempts": 4},
             ),
         )
 
     def create_repository(self, name: str, *, ours: bool) -> None:
-        """Create a repository whose tags cannot be moved; one that is ours already is fine.
+        """Create a repository in which only `latest` and channels move; one that is ours already is fine.
 
         `ours` says that our records show us as its creator. Without that, an existing repository is
         taken only if it is empty, which is what a crash between AWS's answer and our record leaves.
@@ -122,7 +126,11 @@ class RepositoryControl:
         try:
             with vendor_errors("ecr:CreateRepository"):
                 self.client.create_repository(
-                    repositoryName=guarded, imageTagMutability="IMMUTABLE"
+                    repositoryName=guarded,
+                    imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+                    imageTagMutabilityExclusionFilters=[
+                        {"filterType": "WILDCARD", "filter": pattern} for pattern in tags.MOVING
+                    ],
                 )
         except AlreadyExists as error:
             if ours or not SETTLE(RegistryNotFound, self.list_images, guarded):
@@ -245,7 +253,7 @@ def translate_error(error: ClientError, action: str) -> RegistryError:
     if code == "RepositoryAlreadyExistsException":
         return AlreadyExists(said)
     if code == "RepositoryNotFoundException":
-        return RegistryNotFound(f"AWS knows no such repository: {said}")
+        return RepositoryMissing(f"AWS knows no such repository: {said}")
     if code in _DENIED or (status == 403 and code not in _THROTTLED):
         return RegistryDenied(
             f"AWS refused {action} ({code}): {said}",

@@ -1,4 +1,4 @@
-"""The command with its options, its commands, and how errors are told."""
+"""The command `ri-images` with its options, its subcommands, and the output of errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ri_platform_sdk.cli import (
     comparing,
     files,
     images,
+    imports,
     instance,
+    models,
     output,
     sign_in,
     snapshot,
@@ -32,10 +34,15 @@ SECTIONS = {
         images.list_images, images.show, images.match, files.check, images.create, snapshot.snapshot,
         images.rm, images.restore,
     ),
-    "Change an image": (changes.alter, changes.rebuild, changes.cancel, changes.rollback),
-    "Look into an image": (
-        builds.builds, builds.log, builds.lock, builds.sbom, builds.provenance, comparing.compare,
+    "Change an image": (
+        changes.alter, changes.rebuild, changes.describe, changes.channel, changes.cancel,
+        changes.rollback,
     ),
+    "Look into an image": (
+        builds.builds, builds.log, imports.imports, builds.lock, builds.sbom, builds.provenance,
+        comparing.compare,
+    ),
+    "Models": (models.default, models.missing),
     "The instance": (instance.bases, instance.audit),
     "The shell": (completion,),
 }  # fmt: skip

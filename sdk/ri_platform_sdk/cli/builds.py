@@ -1,4 +1,4 @@
-"""The builds of an image, and what each left: log, lock, SBOM, provenance."""
+"""Commands for the builds of an image and their files: log, lock, SBOM, provenance."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def show_builds(found: list[Build], current: int | None) -> None:
             str(build.number),
             output.coloured_status(build.state),
             build.reason,
-            output.when(build.created_at),
+            output.format_moment(build.created_at),
             output.took(build.started_at, build.finished_at),
             output.megabytes(build.size_bytes) if build.digest else "-",
             build.error_message or build.digest,

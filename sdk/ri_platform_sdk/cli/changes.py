@@ -1,4 +1,4 @@
-"""What changes an image that is there: alter, rebuild, cancel, rollback."""
+"""Commands that change an existing image: alter, rebuild, cancel, rollback."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from ri_platform_sdk.cli.options import (
     with_spec,
     yes_option,
 )
+from ri_platform_sdk.cli.run_time import with_run_time
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.errors import InvalidRequest
-from ri_platform_sdk.models import Alteration
+from ri_platform_sdk.models import (
+    Alteration,
+)
+from ri_platform_sdk.running import RunTime
 from ri_platform_sdk.specs import Spec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -46,29 +50,39 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
     help="Without this library; may be repeated.",
 )
 @index_option
+@with_run_time
 @click.option(
     "--allow-source/--no-source",
     default=None,
     help="Whether to build from source what has no wheel.",
 )
+@click.option("--pre/--no-pre", "pre", default=None, help="Whether pre-releases count as releases.")
 @click.option("--preview", is_flag=True, help="Show what would change, and end.")
 @yes_option
 @no_wait_option
 @pass_session
 def alter(
     session: Session, name: str, spec: Spec, added: tuple[str, ...], dropped: tuple[str, ...],
-    indexes: tuple[str, ...], allow_source: bool | None, preview: bool, yes: bool, no_wait: bool,
+    indexes: tuple[str, ...], run_time: RunTime | None, allow_source: bool | None, pre: bool | None,
+    preview: bool, yes: bool, no_wait: bool,
 ) -> None:  # fmt: skip
     """Show what an alteration would change, then build it.
 
     LIBRARIES, or those of a file, take the place of all that the image was asked for; --add and --drop change
-    single ones. What is not named stays. Where nobody can be asked, nothing is built without --yes.
+    single ones. What is not named stays; a run-time setting ends with an empty value. Where nobody can be
+    asked, nothing is built without --yes.
     """
-    wanted = replace(spec, allow_source=allow_source, indexes=indexes or None)
+    wanted = replace(
+        spec,
+        allow_source=allow_source,
+        indexes=indexes or None,
+        allow_prereleases=pre,
+        run_time=run_time,
+    )
     if added or dropped:
-        wanted = with_changes(session, name, wanted, added, dropped)
+        wanted = change_libraries(session, name, wanted, added, dropped)
     body, alteration = session.ask(calls.preview(name, wanted))
-    with output.waiting(f"Resolving what {name} would have"):
+    with output.show_waiting(f"Resolving what {name} would have"):
         alteration = session.client.wait_for_alteration(name, alteration.id)
     body = session.ask(calls.alteration(name, alteration.id))[0]
     if not session.as_json:
@@ -90,25 +104,27 @@ def end_with_preview(session: Session, body: Any, wanted: bool) -> None:
         output.note("Nothing was built. Add --yes to build this.")
 
 
-def with_changes(
+def change_libraries(
     session: Session, name: str, spec: Spec, added: tuple[str, ...], dropped: tuple[str, ...]
 ) -> Spec:
-    """What the image is asked for at present, with single libraries changed. Raises `InvalidRequest`."""
+    """The image's present requirements with single libraries changed. Raises `InvalidRequest`."""
     if spec.requirements is not None or spec.files is not None:
         raise InvalidRequest("Name all libraries, or single ones with --add and --drop, not both.")
-    present = {
-        normalized(item): item for item in session.client.get_managed_image(name).requirements
+    image = session.ask(calls.get(name))[0]["image"]
+    # With the index and the hashes of each.
+    present: dict[str, Any] = {
+        normalize_name(item["name"]): item for item in image["pipRequirements"]
     }
     for item in dropped:
-        if present.pop(normalized(item), None) is None:
+        if present.pop(normalize_name(item), None) is None:
             raise InvalidRequest(
                 f"{name} was not asked for {item}, so it cannot be dropped.", field="drop"
             )
-    present |= {normalized(item): item for item in added}
+    present |= {normalize_name(item): item for item in added}
     return replace(spec, requirements=list(present.values()))
 
 
-def normalized(requirement: str) -> str:
+def normalize_name(requirement: str) -> str:
     """The library's name as PEP 503 compares it."""
     found = _NAME.match(requirement.strip())
     return re.sub(r"[-_.]+", "-", found.group() if found else requirement).lower()
@@ -120,6 +136,7 @@ def show_alteration(alteration: Alteration) -> None:
             ("Image", alteration.image_name),
             ("Base", f"{alteration.base_image}, Python {alteration.python_version}"),
             ("Asked for", ", ".join((*alteration.requirements, *alteration.package_requirements))),
+            *alteration.run_time.by_title.items(),
         ]
     )
     if alteration.changes is not None:
@@ -139,6 +156,30 @@ def rebuild(session: Session, name: str, no_wait: bool) -> None:
     """
     body, image = session.ask(calls.verb(name, "rebuild"))
     finish(session, body, image, no_wait)
+
+
+@click.command(cls=Command)
+@image_name
+@click.argument("text")
+@pass_session
+def describe(session: Session, name: str, text: str) -> None:
+    """Set the description of an image; nothing is built."""
+    body, image = session.ask(calls.describe(name, text))
+    session.answer(body, lambda: show_image(image))
+
+
+@click.command(cls=Command, no="there is no such image or build")
+@image_name
+@click.argument("channel")
+@click.argument("build", type=click.IntRange(min=1))
+@pass_session
+def channel(session: Session, name: str, channel: str, build: int) -> None:
+    """Point a channel, such as stable, at a build.
+
+    CHANNEL is stable, candidate or production, or begins with channel-. It is a tag in the registry.
+    """
+    body, image = session.ask(calls.set_channel(name, channel, build))
+    session.answer(body, lambda: show_image(image))
 
 
 @click.command(cls=Command)

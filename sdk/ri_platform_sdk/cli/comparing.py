@@ -1,4 +1,4 @@
-"""Two revisions beside each other, and how differences are shown."""
+"""The command that compares two revisions, and the output of differences."""
 
 from __future__ import annotations
 

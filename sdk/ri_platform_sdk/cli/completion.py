@@ -1,4 +1,4 @@
-"""Shell completion: the script a shell loads, and the names of images."""
+"""Shell completion: the script that a shell loads, and the names of images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def complete_images(
 ) -> list[str]:
     """Names of images that begin like this; none where the instance is slow or cannot be asked."""
     try:
-        where = session_of(context).where
+        where = session_of(context).context
         transport = Transport(where.domain, where.token, SECONDS, attempts=1)
         page = transport.send(calls.page((), "", NAMES, search=incomplete))
         transport.close()

@@ -1,4 +1,4 @@
-"""What would be read of requirement files."""
+"""The command that reads requirement files without a build."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
-from ri_platform_sdk.cli.given import Given, no_lock
+from ri_platform_sdk.cli.given import GivenArguments, incomplete_lock_message
 from ri_platform_sdk.cli.options import with_given
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.readings import FileLine, Reading, ReadRequirement
@@ -16,7 +16,7 @@ from ri_platform_sdk.readings import FileLine, Reading, ReadRequirement
 @click.command(cls=Command, no="something cannot be taken")
 @with_given
 @pass_session
-def check(session: Session, given: Given) -> None:
+def check(session: Session, given: GivenArguments) -> None:
     """Show what is read of files, before anything is built.
 
     For each library and each line: whether it is taken, left out or refused, and why. Nothing is kept.
@@ -28,7 +28,7 @@ def check(session: Session, given: Given) -> None:
     body, reading = session.ask(call)
     session.answer(body, lambda: show_reading(reading))
     if given.lock and not reading.locked and not reading.refused:
-        output.note(no_lock(given.lock))
+        output.note(incomplete_lock_message(given.lock))
         click.get_current_context().exit(1)
     if reading.refused:
         click.get_current_context().exit(1)
@@ -52,6 +52,8 @@ def show_reading(reading: Reading) -> None:
         ("Locked by", reading.locked),
         ("Groups", ", ".join(reading.groups)),
         ("Extras", ", ".join(reading.extras)),
+        ("Indexes", ", ".join(reading.indexes)),
+        ("Pre-releases", "allowed" if reading.allow_prereleases else ""),
         *(("Hint", hint) for hint in reading.hints),
     ]
     told: list[tuple[str, str | Text]] = [(label, value) for label, value in facts if value]

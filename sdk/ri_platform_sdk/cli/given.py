@@ -1,4 +1,4 @@
-"""Libraries and files as somebody names them at the prompt."""
+"""The arguments that name libraries and files, and the spec that follows from them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TYPED, PIPED = "command line", "standard input"
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the arguments and options say."""
+class GivenArguments:
+    """The values of the arguments and options."""
 
     libraries: tuple[str, ...]
     files: tuple[str, ...]
@@ -50,8 +50,8 @@ class Given:
         return found
 
 
-def spec_of(given: Given, packages: tuple[str, ...], image_type: str | None) -> Spec:
-    """What the image shall contain. Raises `InvalidRequest`."""
+def spec_of(given: GivenArguments, packages: tuple[str, ...], image_type: str | None) -> Spec:
+    """The spec of the image. Raises `InvalidRequest`."""
     rest = (packages or None, given.python_version, image_type)
     libraries = list(given.libraries) or None
     choices = (given.groups or None, given.extras or None)
@@ -64,20 +64,20 @@ def spec_of(given: Given, packages: tuple[str, ...], image_type: str | None) -> 
     return Spec(libraries, *rest, files, *choices)
 
 
-def refuse_ignored(given: Given, files: list[RequirementFile]) -> None:
+def refuse_ignored(given: GivenArguments, files: list[RequirementFile]) -> None:
     """Raises `InvalidRequest` for what is left out beside a lock, and for a lock that is not complete."""
     session = session_of(click.get_current_context())
     call = calls.read_requirements(files, given.python_version, given.groups, given.extras)
     reading = session.client.send(call)
     if given.lock and not reading.locked and not reading.refused:
-        raise InvalidRequest(no_lock(given.lock))
+        raise InvalidRequest(incomplete_lock_message(given.lock))
     if reading.locked and (given.libraries or given.constraints):
         raise InvalidRequest(
             f"{reading.locked} locks all that is installed; name no libraries and constraints beside it."
         )
 
 
-def no_lock(path: str) -> str:
+def incomplete_lock_message(path: str) -> str:
     return (
         f"{Path(path).name} is not a complete lock, with a version and hashes of every library; "
         "give it with -r."

@@ -1,4 +1,4 @@
-"""Images: create, find, look at, remove, restore, compare."""
+"""Commands for images: create, find, show, remove, restore, compare."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from rich.text import Text
 
 from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
+from ri_platform_sdk.cli.imports import summary
 from ri_platform_sdk.cli.options import (
     image_name,
     index_option,
     no_wait_option,
+    pre_option,
     with_spec,
     yes_option,
 )
+from ri_platform_sdk.cli.run_time import with_run_time
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.errors import BuildFailed
-from ri_platform_sdk.models import Image, Match
+from ri_platform_sdk.models import (
+    Image,
+    Match,
+)
+from ri_platform_sdk.running import RunTime
 from ri_platform_sdk.specs import Spec
 
 PAGE_SIZE = 200
@@ -32,19 +39,33 @@ STATUSES = ["BUILDING_FIRST_TIME", "REBUILDING", "READY", "FAILED", "OUTDATED"]
 @click.argument("name")
 @with_spec
 @index_option
+@with_run_time
+@click.option("--description", default="", metavar="TEXT", help="A sentence for people.")
 @click.option("--allow-source", is_flag=True, help="Build from source what has no wheel.")
+@pre_option
+@click.option(
+    "--import-policy",
+    type=click.Choice(["warn", "refuse", "off"]),
+    help="What becomes of libraries that cannot be imported; else as the instance has it.",
+)
 @no_wait_option
 @pass_session
 def create(
     session: Session, name: str, spec: Spec, indexes: tuple[str, ...], allow_source: bool,
-    no_wait: bool,
+    run_time: RunTime | None, description: str, pre: bool, import_policy: str | None, no_wait: bool,
 ) -> None:  # fmt: skip
     """Create an image and wait for it.
 
     LIBRARIES are requirements, such as numpy 'pandas>=2'. `ri-images check` shows what is read of files.
     """
-    wanted = replace(spec, allow_source=allow_source, indexes=indexes or None)
-    body, image = session.ask(calls.create(name, wanted))
+    wanted = replace(
+        spec,
+        allow_source=allow_source,
+        indexes=indexes or None,
+        allow_prereleases=pre,
+        run_time=run_time,
+    )
+    body, image = session.ask(calls.create(name, wanted, import_policy or "", description))
     finish(session, body, image, no_wait)
 
 
@@ -102,7 +123,7 @@ def list_images(
 
 
 def list_removed(session: Session) -> None:
-    body, images = session.ask_all("images", lambda token: calls.removed(token, PAGE_SIZE))
+    body, images = session.ask_all("images", lambda token: calls.removed_images(token, PAGE_SIZE))
 
     def show() -> None:
         if not images:
@@ -111,9 +132,9 @@ def list_removed(session: Session) -> None:
         rows: list[list[str | Text]] = [
             [
                 item.name,
-                output.when(item.removed_at),
+                output.format_moment(item.removed_at),
                 item.removed_by or "-",
-                output.when(item.deleted_at) if item.restorable else "being deleted",
+                output.format_moment(item.deleted_at) if item.restorable else "being deleted",
             ]
             for item in images
         ]
@@ -134,7 +155,7 @@ def show_images(images: list[Image]) -> None:
             image.python_version,
             str(len(image.libraries)) if image.current_build else "-",
             output.size(image),
-            output.when(image.updated_at),
+            output.format_moment(image.updated_at),
         ]
         for image in images
     ]
@@ -159,10 +180,17 @@ def show_image(image: Image) -> None:
         ("Asked for", ", ".join((*image.requirements, *image.package_requirements))),
         ("Owner", str(image.owner)),
     ]
+    if image.description:
+        facts.insert(1, ("About", image.description))
     if image.indexes:
         facts.append(("Indexes", ", ".join(image.indexes)))
+    if image.allow_prereleases:
+        facts.append(("Pre-releases", "allowed"))
     if image.locked_by:
         facts.append(("Locked by", image.locked_by))
+    facts += image.run_time.by_title.items()
+    if image.tags:
+        facts.append(("Tags", ", ".join(f"{tag} (build {n})" for tag, n in image.tags.items())))
     if image.current_build:
         libraries = ", ".join(f"{library.name} {library.version}" for library in image.libraries)
         facts += [
@@ -170,10 +198,13 @@ def show_image(image: Image) -> None:
             ("Size", output.size(image)),
             ("Pull", image.pull_reference),
         ]
+    if image.import_check:
+        facts.append(("Imports", summary(image.import_check)))
     facts += [
-        ("Created", output.when(image.created_at)),
-        ("Changed", output.when(image.updated_at)),
+        ("Created", output.format_moment(image.created_at)),
+        ("Changed", output.format_moment(image.updated_at)),
     ]
+    facts += [("Missing", Text(str(item), style="yellow")) for item in image.missing_libraries]
     build = image.latest_build
     if build is not None and build.error_message:
         facts.append(("Failed", Text(f"{build.error_message} {build.error_hint}", style="red")))

@@ -1,4 +1,4 @@
-"""What holds for the whole instance: its base images, its audit log."""
+"""Commands for the whole instance: base images, audit log."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def bases(session: Session, everything: bool) -> None:
             output.coloured_status(image.status),
             image.image_type,
             image.python_version,
+            image.libc or "-",
             output.megabytes(image.size_bytes) if image.size_bytes else "-",
-            output.when(image.created_at),
+            output.format_moment(image.created_at),
         ]
         for image in found
     ]
-    headings = ["Name", "Status", "Type", "Python", "Size", "Made"]
+    headings = ["Name", "Status", "Type", "Python", "C library", "Size", "Made"]
     session.answer(body, lambda: output.print_table(headings, rows, right="Size"))
 
 
@@ -82,7 +83,7 @@ def audit(
 def show_events(found: list[AuditEvent]) -> None:
     rows: list[list[str | Text]] = [
         [
-            output.when(item.at),
+            output.format_moment(item.at),
             item.event,
             item.user_name or "the platform",
             item.token_name or "-",

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and what they give."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ri_platform_sdk.cli.completion import complete_images
-from ri_platform_sdk.cli.given import Given, spec_of
+from ri_platform_sdk.cli.given import GivenArguments, spec_of
 
 image_name = click.argument("name", shell_complete=complete_images)
 build_option = click.option(
@@ -20,6 +20,7 @@ index_option = click.option(
     "--index", "indexes", multiple=True, metavar="NAME",
     help="An explicit index of the instance from which libraries may come; may be repeated.",
 )  # fmt: skip
+pre_option = click.option("--pre", is_flag=True, help="Pre-releases count as releases.")
 no_wait_option = click.option("--no-wait", is_flag=True, help="Do not wait for the build.")
 
 FILE = click.Path(exists=True, dir_okay=False)
@@ -55,29 +56,31 @@ def with_given(command: Callable[..., Any]) -> Callable[..., Any]:
         *arguments: Any, libraries: Any, files: Any, constraints: Any, lock: Any, groups: Any,
         extras: Any, python_version: Any, **rest: Any,
     ) -> Any:  # fmt: skip
-        given = Given(libraries, files, constraints, lock, groups, extras, python_version)
+        given = GivenArguments(libraries, files, constraints, lock, groups, extras, python_version)
         return command(*arguments, given=given, **rest)
 
-    return decorated(gather, GIVEN_OPTIONS)
+    return add_options(gather, GIVEN_OPTIONS)
 
 
 def with_base(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options about what an image has beside libraries."""
-    return decorated(command, BASE_OPTIONS)
+    return add_options(command, BASE_OPTIONS)
 
 
 def with_spec(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of an image's content, as one argument `spec`."""
 
     @wraps(command)
-    def gather(*arguments: Any, given: Given, packages: Any, image_type: Any, **rest: Any) -> Any:
+    def gather(
+        *arguments: Any, given: GivenArguments, packages: Any, image_type: Any, **rest: Any
+    ) -> Any:
         spec = spec_of(given, packages, image_type)
         return command(*arguments, spec=spec, **rest)
 
     return with_given(with_base(gather))
 
 
-def decorated(command: Callable[..., Any], options: list[Any]) -> Callable[..., Any]:
+def add_options(command: Callable[..., Any], options: list[Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""What the command line prints: colours where they are wanted, tables, times, sizes, JSON."""
+"""The output of the command line: colours on terminals, tables, times, sizes, JSON."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def console() -> Console:
 
 
 @contextmanager
-def waiting(words: str) -> Iterator[None]:
-    """Say on a terminal what is waited for, while it is."""
+def show_waiting(words: str) -> Iterator[None]:
+    """Show on a terminal the reason for a wait, as long as it lasts."""
     if not sys.stderr.isatty():
         yield
         return
@@ -102,8 +102,8 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
-def when(moment: datetime | None) -> str:
-    """How long ago or until, on a terminal; elsewhere RFC 3339, which programs sort and read."""
+def format_moment(moment: datetime | None) -> str:
+    """The time from or until a moment on a terminal; elsewhere RFC 3339, which programs sort and read."""
     if moment is None:
         return "-"
     if not is_terminal():

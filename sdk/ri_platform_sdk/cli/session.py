@@ -1,4 +1,4 @@
-"""What a command runs in: which instance it asks, with which token, and how it answers."""
+"""The session of a command: the instance, the token and the output format."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Session:
         return contexts
 
     @cached_property
-    def where(self) -> Context:
+    def context(self) -> Context:
         """The instance to ask: `--context`, else the environment's, else the current context.
 
         A context's token is sent to that context's instance and to no other. Raises `InvalidRequest` if it
@@ -69,7 +69,7 @@ class Session:
 
     @cached_property
     def client(self) -> Client:
-        return Client(self.where.domain, self.where.token)
+        return Client(self.context.domain, self.context.token)
 
     def close(self) -> None:
         # Where no client was made there is none to close.

@@ -1,4 +1,4 @@
-"""Signing in to an instance and out of it, and which instances are known."""
+"""Commands that sign in to an instance and out of it, and list the known instances."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def login(session: Session, domain: str | None, token_stdin: bool) -> None:
 def say_signed_in(session: Session, name: str, identity: Identity) -> None:
     context = session.contexts.found[name]
     click.echo(f"Signed in to {context.domain} as {identity.user_name}; the context is {name}.")
-    click.echo(f"The token {identity.token_name} expires {output.when(identity.expires_at)}.")
+    click.echo(
+        f"The token {identity.token_name} expires {output.format_moment(identity.expires_at)}."
+    )
     click.echo(f"It is kept in {session.contexts.path}.")
     for variable in ("RI_DOMAIN", "RI_API_TOKEN"):
         if os.environ.get(variable):
@@ -96,12 +98,15 @@ def whoami(session: Session) -> None:
         body,
         lambda: output.print_facts(
             [
-                ("Instance", session.where.domain),
-                ("Context", session.where.name or "none; the environment or an option names it"),
+                ("Instance", session.context.domain),
+                ("Context", session.context.name or "none; the environment or an option names it"),
                 ("User", identity.user_name),
                 ("Role", identity.role),
                 ("Workspace", identity.workspace_name),
-                ("Token", f"{identity.token_name}, expires {output.when(identity.expires_at)}"),
+                (
+                    "Token",
+                    f"{identity.token_name}, expires {output.format_moment(identity.expires_at)}",
+                ),
             ]
         ),
     )

@@ -1,4 +1,4 @@
-"""An image of what is installed on this machine."""
+"""The command that creates an image of the libraries that are installed on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 from ri_platform_sdk import calls
 from ri_platform_sdk.cli import output
 from ri_platform_sdk.cli.images import finish
-from ri_platform_sdk.cli.options import index_option, no_wait_option, with_base
+from ri_platform_sdk.cli.options import index_option, no_wait_option, pre_option, with_base
 from ri_platform_sdk.cli.session import Command, Session, pass_session
 from ri_platform_sdk.environment import (
     Environment,
@@ -43,13 +43,15 @@ from ri_platform_sdk.environment import (
 @with_base
 @index_option
 @click.option("--allow-source", is_flag=True, help="Build from source what has no wheel.")
+@pre_option
 @click.option("--preview", is_flag=True, help="Show what would be taken, and end.")
 @no_wait_option
 @pass_session
 def snapshot(
     session: Session, name: str, selection: Selection, interpreter: str, without: tuple[str, ...],
     strict: bool, preview: bool, python_version: str | None, packages: tuple[str, ...],
-    image_type: str | None, indexes: tuple[str, ...], allow_source: bool, no_wait: bool,
+    image_type: str | None, indexes: tuple[str, ...], allow_source: bool, pre: bool,
+    no_wait: bool,
 ) -> None:  # fmt: skip
     """Create an image of what is installed here.
 
@@ -64,10 +66,10 @@ def snapshot(
     if preview:
         session.answer(environment_json(environment), lambda: show_environment(environment))
         return
-    for sentence in environment.told():
+    for sentence in environment.omission_sentences():
         output.note(output.printable(sentence))
     spec = spec_of_environment(
-        environment, python_version, packages, image_type, allow_source, indexes or None
+        environment, python_version, packages, image_type, allow_source, indexes or None, pre
     )
     body, image = session.ask(calls.create(name, spec))
     finish(session, body, image, no_wait, {"environment": environment_json(environment)})
@@ -86,7 +88,7 @@ def note_another_environment() -> None:
 
 
 def environment_json(environment: Environment) -> dict[str, Any]:
-    """What was taken and left out, in the REST API's manner."""
+    """The chosen and the omitted libraries, in the style of the REST API."""
     return {
         "pythonVersion": environment.python_version,
         "requirements": list(environment.requirements),

@@ -1,4 +1,4 @@
-"""Alterations of an image: see what one would change, then build just that."""
+"""Alterations of an image: preview the changes, then build them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from ri_platform_sdk import calls
 from ri_platform_sdk.errors import BuildFailed, WaitTimeout
 from ri_platform_sdk.files import Files
 from ri_platform_sdk.methods.sender import POLL_SECONDS, Sender
-from ri_platform_sdk.models import Alteration, Image
+from ri_platform_sdk.models import (
+    Alteration,
+    Image,
+)
 from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.running import RunTime
 from ri_platform_sdk.specs import Spec
 
 
@@ -29,6 +33,8 @@ class AlterationMethods(Sender):
         extras: Iterable[str] | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
+        allow_prereleases: bool | None = None,
+        run_time: RunTime | None = None,
     ) -> Alteration:
         """Have an alteration resolved, without building it; what is not given stays as it is.
 
@@ -42,7 +48,7 @@ class AlterationMethods(Sender):
         """
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source, indexes,
+            allow_source, indexes, allow_prereleases, run_time,
         )  # fmt: skip
         return self.send(calls.preview(name, spec))
 
@@ -58,7 +64,7 @@ class AlterationMethods(Sender):
         while True:
             alteration = self.get_alteration(name, alteration_id)
             if alteration.state not in ("queued", "running"):
-                return resolved(alteration)
+                return require_resolved(alteration)
             if timeout is not None and time.monotonic() - begun > timeout:
                 raise WaitTimeout(f"The alteration is not resolved after {timeout:.0f} seconds.")
             time.sleep(POLL_SECONDS)
@@ -71,7 +77,7 @@ class AlterationMethods(Sender):
         return self.send(calls.build_alteration(name, alteration_id))
 
 
-def resolved(alteration: Alteration) -> Alteration:
+def require_resolved(alteration: Alteration) -> Alteration:
     """The alteration that was resolved. Raises `BuildFailed` if it could not be."""
     if alteration.state != "succeeded":
         message = alteration.error_message or f"The alteration is {alteration.state}."

@@ -1,4 +1,4 @@
-"""What the asynchronous client's methods stand on, and those about the instance and its models."""
+"""The base of the asynchronous client, with its methods for the instance and its models."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import date
 from typing import TypeVar
 
 from ri_platform_sdk import calls
-from ri_platform_sdk.models import AuditEvent, Identity, Image, Instance, Model, ModelImage, Page
+from ri_platform_sdk.ml_models import DefaultImage, MissingModule, Model, ModelImage
+from ri_platform_sdk.models import AuditEvent, Identity, Image, Instance, Page
 from ri_platform_sdk.transport import AsyncTransport
 
 T = TypeVar("T")
 
 
 class AsyncSender:
-    """As `Sender`, for asyncio."""
+    """The sender of calls for asyncio."""
 
     _transport: AsyncTransport
 
@@ -78,3 +79,33 @@ class AsyncInstanceMethods(AsyncSender):
     async def resolve_model_image(self, model_id: str) -> ModelImage:
         """See `Client.resolve_model_image`."""
         return await self.send(calls.resolve_model_image(model_id))
+
+    async def swap_model_to_default(self, model_id: str) -> Model:
+        """See `Client.swap_model_to_default`."""
+        return await self.send(calls.swap_model_to_default(model_id))
+
+    async def resolve_workspace_image(
+        self, workspace_id: str, model_id: str | None = None
+    ) -> ModelImage:
+        """See `Client.resolve_workspace_image`."""
+        return await self.send(calls.resolve_workspace_image(workspace_id, model_id))
+
+    async def get_default_image(self, workspace_id: str) -> DefaultImage:
+        """See `Client.get_default_image`."""
+        return await self.send(calls.default_image(workspace_id))
+
+    async def set_default_image(
+        self, workspace_id: str, name: str, build: int | None = None
+    ) -> DefaultImage:
+        """See `Client.set_default_image`."""
+        return await self.send(calls.set_default_image(workspace_id, name, build))
+
+    async def clear_default_image(self, workspace_id: str) -> None:
+        """See `Client.clear_default_image`."""
+        await self.send(calls.clear_default_image(workspace_id))
+
+    async def explain_missing_module(
+        self, model_id: str, module: str, *, propose: bool = True
+    ) -> MissingModule:
+        """See `Client.explain_missing_module`."""
+        return await self.send(calls.explain_missing_module(model_id, module, propose))

@@ -1,4 +1,4 @@
-"""Builds of an image: wait for them, steer them, read what they left."""
+"""Builds of an image: wait, rebuild, cancel, roll back, and read their log and files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BuildMethods(Sender):
                 if on_update is not None:
                     on_update(image)
                 if not image.is_building:
-                    return finished(image)
+                    return require_success(image)
                 if timeout is not None and time.monotonic() - begun > timeout:
                     raise WaitTimeout(f"{name} is still being built after {timeout:.0f} seconds.")
                 time.sleep(POLL_SECONDS)
@@ -61,6 +61,28 @@ class BuildMethods(Sender):
     def roll_back_managed_image(self, name: str, build: int) -> Image:
         """Make an earlier build's image current again, in about a second."""
         return self.send(calls.roll_back(name, build))
+
+    def set_channel(self, name: str, channel: str, build: int) -> Image:
+        """Point a tag of an image, such as `stable`, at a build; the registry has it within a moment.
+
+        Raises `InvalidRequest` for what is no channel, `Conflict` for a build that is no longer kept.
+        """
+        return self.send(calls.set_channel(name, channel, build))
+
+    def check_imports(self, name: str) -> Image:
+        """Have the imports of the image's current build tried again.
+
+        The answer's `import_check` is pending; ask for the image until it is not. Raises `Conflict` while
+        they are being tried, or if the image has no build.
+        """
+        return self.send(calls.verb(name, "checkImports"))
+
+    def set_import_policy(self, name: str, policy: str) -> Image:
+        """Set what becomes of imports that fail from the next build on: `warn`, `refuse` or `off`.
+
+        Empty is as the instance has it.
+        """
+        return self.send(calls.set_import_policy(name, policy))
 
     def list_builds(self, name: str) -> tuple[Build, ...]:
         """All builds of the image, newest first.
@@ -99,7 +121,7 @@ class BuildMethods(Sender):
         return self.send(calls.lock(name, build))
 
     def get_sbom(self, name: str, build: int | None = None) -> dict[str, Any]:
-        """What is in a build's image, as CycloneDX 1.6 in JSON.
+        """Return the SBOM of a build's image, CycloneDX 1.6 in JSON.
 
         Example:
             >>> client.get_sbom("hello")["bomFormat"]
@@ -108,7 +130,7 @@ class BuildMethods(Sender):
         return self.send(calls.sbom(name, build))
 
     def get_provenance(self, name: str, build: int | None = None) -> dict[str, Any]:
-        """How a build's image came to be, as an in-toto statement (SLSA v1).
+        """Return the provenance of a build's image, an in-toto statement (SLSA v1).
 
         Example:
             >>> client.get_provenance("hello")["predicateType"]
@@ -117,7 +139,7 @@ class BuildMethods(Sender):
         return self.send(calls.provenance(name, build))
 
 
-def finished(image: Image) -> Image:
+def require_success(image: Image) -> Image:
     """The image whose build has ended. Raises `BuildFailed` if it did not succeed."""
     build = image.latest_build
     if build is not None and build.state == "failed":

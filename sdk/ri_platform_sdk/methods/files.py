@@ -1,4 +1,4 @@
-"""Requirement files: see what would be read of them, and bring the environment that runs."""
+"""Requirement files: read them without a build, and create an image of the running environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FileMethods(Sender):
         groups: Iterable[str] = (),
         extras: Iterable[str] = (),
     ) -> Reading:
-        """What files ask for and what became of each line; nothing is kept or built.
+        """Read the requirements of files, with the result for each line; nothing is stored or built.
 
         Markers are decided for `python_version`, or for the Python that the files name.
 
@@ -47,6 +47,7 @@ class FileMethods(Sender):
         image_type: str | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool = False,
+        allow_prereleases: bool = False,
         tell: bool = True,
     ) -> Snapshot:
         """Have an image built of what is installed in this interpreter or notebook, for its Python.
@@ -61,6 +62,7 @@ class FileMethods(Sender):
         if tell:
             environment.tell()
         spec = spec_of_environment(
-            environment, python_version, package_requirements, image_type, allow_source, indexes
-        )
+            environment, python_version, package_requirements, image_type, allow_source, indexes,
+            allow_prereleases,
+        )  # fmt: skip
         return Snapshot(self.send(calls.create(name, spec)), environment)

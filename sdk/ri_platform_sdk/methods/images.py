@@ -9,8 +9,14 @@ from ri_platform_sdk import calls
 from ri_platform_sdk.errors import NotFound
 from ri_platform_sdk.files import Files
 from ri_platform_sdk.methods.sender import Sender
-from ri_platform_sdk.models import Comparison, Image, Match, RemovedImage
+from ri_platform_sdk.models import (
+    Comparison,
+    Image,
+    Match,
+    RemovedImage,
+)
 from ri_platform_sdk.requirements import Requirements
+from ri_platform_sdk.running import RunTime
 from ri_platform_sdk.specs import Spec
 
 
@@ -28,6 +34,10 @@ class ImageMethods(Sender):
         extras: Iterable[str] | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool = False,
+        allow_prereleases: bool = False,
+        import_policy: str = "",
+        run_time: RunTime | None = None,
+        description: str = "",
     ) -> Image:
         """Have a new image built; the build goes on in the background.
 
@@ -36,9 +46,14 @@ class ImageMethods(Sender):
         texts as `RequirementFile`; the server reads them, and keeps them with the image. `groups` and
         `extras` choose among those of the files. `indexes` are names of explicit indexes of the instance,
         such as `pytorch-cpu`, from which any of the libraries may come. `package_requirements` are packages
-        of the base image's operating system. `image_type` is `all`, `images`, `nlp` or `tabular`, `all`
-        unless given; `python_version` is `X.Y`, else the one that the files name, else the newest. With
-        `allow_source`, libraries without a wheel are built from source.
+        of the base image's operating system. `run_time` are the settings that a container starts with,
+        such as `RunTime(env={"OMP_NUM_THREADS": "4"})`. `image_type` is `all`, `images`, `nlp` or
+        `tabular`, `all` unless given; `python_version` is `X.Y`, else the one that the files name, else the
+        newest. `description` is a sentence for people. With `allow_source`, libraries without a wheel are
+        built from source; with `allow_prereleases`, or `--pre` in a file, pre-releases count as releases.
+        Beside a complete lock, no `requirements` are taken. `import_policy` says what becomes of libraries
+        that cannot be imported: `warn` tells of them, `refuse` fails the build, `off` tries none; empty is as
+        the instance has it.
 
         Raises `Conflict` if the name is taken, `InvalidRequest` for what cannot be asked for.
 
@@ -51,9 +66,9 @@ class ImageMethods(Sender):
         """
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source, indexes,
+            allow_source, indexes, allow_prereleases, run_time,
         )  # fmt: skip
-        return self.send(calls.create(name, spec))
+        return self.send(calls.create(name, spec, import_policy, description))
 
     def update_managed_image(
         self,
@@ -68,6 +83,8 @@ class ImageMethods(Sender):
         extras: Iterable[str] | None = None,
         indexes: Iterable[str] | None = None,
         allow_source: bool | None = None,
+        allow_prereleases: bool | None = None,
+        run_time: RunTime | None = None,
     ) -> Image:
         """Make a new revision of an image; what is not given stays, and the present one stays usable.
 
@@ -80,9 +97,18 @@ class ImageMethods(Sender):
         """
         spec = Spec(
             requirements, package_requirements, python_version, image_type, files, groups, extras,
-            allow_source, indexes,
+            allow_source, indexes, allow_prereleases, run_time,
         )  # fmt: skip
         return self.send(calls.update(name, spec))
+
+    def describe_managed_image(self, name: str, description: str) -> Image:
+        """Set what people read about an image; nothing is built. Raises `Forbidden` for an image of others.
+
+        Example:
+            >>> client.describe_managed_image("hello", "Tells jokes.").description
+            'Tells jokes.'
+        """
+        return self.send(calls.describe(name, description))
 
     def get_managed_image(self, name: str) -> Image:
         """An image with its libraries and its newest build. Raises `NotFound`.
@@ -179,10 +205,10 @@ class ImageMethods(Sender):
             >>> [image.name for image in client.list_removed_images()]
             []
         """
-        yield from self._pages(lambda token: calls.removed(token, 100))
+        yield from self._pages(lambda token: calls.removed_images(token, 100))
 
     def compare_managed_images(self, left: str, right: str) -> Comparison:
-        """What differs between two images; `"name@3"` is the build of this number, `"name"` the current one.
+        """The differences between two images; `"name@3"` is the build 3, `"name"` the current one.
 
         Example:
             >>> client.compare_managed_images("hello", "hello@1").libraries.changed

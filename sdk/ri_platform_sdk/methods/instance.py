@@ -1,4 +1,4 @@
-"""The instance: who asks, what it builds on, what was done."""
+"""The instance: the caller's account, base images, the audit log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ri_platform_sdk.models import AuditEvent, Identity, Image, Instance
 
 class InstanceMethods(Sender):
     def get_identity(self) -> Identity:
-        """Whose token this is, for which workspace, and until when.
+        """Return the token's account, workspace and expiry.
 
         Example:
             >>> client.get_identity().user_name
@@ -49,14 +49,14 @@ class InstanceMethods(Sender):
         since: date | None = None,
         until: date | None = None,
     ) -> Iterator[AuditEvent]:
-        """What was changed and by whom, newest first, fetched in pages. For Organization Administrators.
+        """The events of the audit log, newest first, fetched in pages. For Organization Administrators.
 
         `event` is one, or how it begins: `"image."` for all that was done with images. `since` and `until`
         are the first and the last day, in UTC. Raises `Forbidden` unless the token's user is one of those.
 
         Example:
-            >>> [event.event for event in client.list_audit_events(object_name="hello")]
-            ['image.created']
+            >>> [event.event for event in client.list_audit_events(object_name="hello")][-1]
+            'image.created'
         """
         filters = {
             "event": event,

@@ -1,4 +1,4 @@
-"""What the methods of the client stand on."""
+"""The base of the client's methods, which sends their calls."""
 
 from __future__ import annotations
 

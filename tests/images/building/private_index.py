@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -24,17 +25,34 @@ def private_index(*files: Path) -> Iterator[str]:
         yield address
 
 
+def metadata_of(wheel: Path) -> bytes:
+    with zipfile.ZipFile(wheel) as archive:
+        return next(archive.read(name) for name in archive.namelist() if name.endswith("/METADATA"))
+
+
 @contextmanager
-def index_of(*files: Path, authorization: str | None = None) -> Iterator[str]:
+def index_of(
+    *files: Path,
+    authorization: str | None = None,
+    fragment: Callable[[Path], str] = lambda file: "",
+    yanked: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """Serve these files, to everybody unless an authorization is asked for; gives host and port.
 
-    Links are percent-encoded, `%2B` for the plus of a local version.
+    Links are percent-encoded, `%2B` for the plus of a local version, and so are their texts, as some indexes
+    have them. `fragment` is the end of a file's link, such as its hash; `yanked` are reasons by file name.
+    Metadata is served beside the files (PEP 658), so that a resolver has no need of them.
     """
     pages: dict[str, bytes] = {}
     for file in files:
         project = canonicalize_name(file.name.partition("-")[0])
         path = f"/files/{quote(file.name)}"
-        link = f'<a href="{path}">{file.name}</a>'.encode()
+        why = (yanked or {}).get(file.name)
+        more = "" if why is None else f' data-yanked="{why}"'
+        if file.suffix == ".whl":
+            more += ' data-core-metadata="true"'
+            pages[f"{path}.metadata"] = metadata_of(file)
+        link = f'<a href="{path}{fragment(file)}"{more}>{quote(file.name)}</a>'.encode()
         pages[f"/simple/{project}/"] = pages.get(f"/simple/{project}/", b"") + link
         pages[path] = file.read_bytes()
 

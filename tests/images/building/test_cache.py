@@ -57,3 +57,15 @@ def test_what_killed_workers_left_is_cleared_after_a_day(tmp_path: Path) -> None
         names = {path.name for path in tmp_path.iterdir()}
     assert names == {"work-build-2-new", work.name}
     assert not work.exists()
+
+
+def test_a_later_file_takes_the_place_of_one_of_its_name(tmp_path: Path) -> None:
+    cache = BoundedCache(tmp_path / "cache", 100)
+    for number in (1, 2, 2):
+        source = tmp_path / f"source-{number}"
+        source.write_bytes(b"%d" % number)
+        cache.replace("ab/one", source)
+        assert cache.take("ab/one", tmp_path / f"taken-{number}")
+    assert (tmp_path / "taken-1").read_bytes() == b"1"
+    assert (tmp_path / "taken-2").read_bytes() == b"2"
+    assert [path.name for path in (tmp_path / "cache/ab").iterdir()] == ["one"]

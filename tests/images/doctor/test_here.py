@@ -83,9 +83,9 @@ def test_an_aws_identity_where_none_should_be_is_told_with_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    assert here.no_identity("Web").state == State.OK
+    assert here.check_no_identity("Web").state == State.OK
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    finding = here.no_identity("Web")
+    finding = here.check_no_identity("Web")
     assert finding.state == State.FAILED
     assert "keys in its environment" in finding.found

@@ -11,7 +11,9 @@ import pytest
 
 from images.doctor import there
 from images.doctor.findings import Finding, State, ok
+from images.models import Instance
 from ri_platform.local import services
+from tests import factories
 from tests.local_aws import LocalAWS
 
 TRIAL = 4711
@@ -21,13 +23,20 @@ def states(findings: Iterator[Finding]) -> list[State]:
     return [finding.state for finding in findings]
 
 
+@pytest.fixture
+def instance(db: None) -> Instance:
+    return factories.make_instance()
+
+
 # --- AWS ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_an_image_goes_to_a_repository_of_its_own_and_nothing_is_left(registry: LocalAWS) -> None:
+def test_an_image_goes_to_a_repository_of_its_own_and_nothing_is_left(
+    registry: LocalAWS, instance: Instance
+) -> None:
     with registry.identity("registry-server"):
-        assert states(there.registry_server(TRIAL)) == [State.OK, State.OK]
+        assert states(there.registry_server(TRIAL)) == [State.OK, State.OK, State.OK]
     with registry.identity("build-jobs"):
         assert states(there.push_and_pull(TRIAL)) == [State.OK]
     with registry.identity("registry-server"):
@@ -39,18 +48,24 @@ def test_an_image_goes_to_a_repository_of_its_own_and_nothing_is_left(registry: 
 
 
 @pytest.mark.slow
-def test_an_identity_that_may_not_is_told_with_what_aws_refused(registry: LocalAWS) -> None:
+def test_an_identity_that_may_not_is_told_with_what_aws_refused(
+    registry: LocalAWS, instance: Instance
+) -> None:
     with registry.identity("build-jobs"):
-        token, repository = there.registry_server(TRIAL)
+        token, mark = there.registry_server(TRIAL)
+        (repository,) = there.try_repository(TRIAL)
         (removal,) = there.clean_up(TRIAL)
     assert token.state == State.OK
-    assert (repository.state, removal.state) == (State.FAILED, State.FAILED)
+    assert {finding.state for finding in (mark, repository, removal)} == {State.FAILED}
+    assert "AWS refused ecr:DescribeImages" in mark.found
     assert "AWS refused ecr:CreateRepository" in repository.found
     assert there.trial_repository(TRIAL) in removal.to_do
 
 
 @pytest.mark.slow
-def test_a_push_without_the_repository_fails_in_words(registry: LocalAWS) -> None:
+def test_a_push_without_the_repository_fails_in_words(
+    registry: LocalAWS, instance: Instance
+) -> None:
     with registry.identity("build-jobs"):
         (finding,) = there.push_and_pull(TRIAL + 1)
     assert finding.state == State.FAILED

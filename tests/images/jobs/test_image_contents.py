@@ -38,3 +38,5 @@ def test_pip_agrees_with_the_lock_and_console_scripts_work(
     assert recorded == found
     assert runs_in(root, "normalizer", "--version").startswith("Charset-Normalizer")
     assert runs_in(root, "sh", "-c", "command -v pip").strip() == "/opt/managed/bin/pip"
+    # It is the base's pip, and sees what is in the image's environment.
+    assert "pandas" in runs_in(root, "pip", "list")

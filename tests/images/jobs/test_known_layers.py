@@ -61,7 +61,7 @@ def test_a_second_image_on_an_empty_disk_only_mounts(
     assert first.current_build is not None
     assert second.current_build is not None
     assert second.status == Status.READY
-    assert second.current_build.manifest_digest == first.current_build.manifest_digest
+    assert second.current_build.config_digest == first.current_build.config_digest
     assert "mounted pyjokes 0.6.0" in log_of(second)
     assert second.current_build.pushed_bytes < 50_000
     assert CachedLayer.objects.filter(title="pyjokes 0.6.0").count() == 1
@@ -188,4 +188,4 @@ def test_two_workers_that_know_nothing_make_the_same_image_of_the_same_lock(
     second = build_now(registry, second)
     assert second.current_build is not None
     assert "pyjokes 0.6.0 → a layer of" in log_of(second)
-    assert second.current_build.manifest_digest == first.current_build.manifest_digest
+    assert second.current_build.config_digest == first.current_build.config_digest

@@ -9,15 +9,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from images.attestations import Library
 from images.jobs import build as run
+from images.jobs import leased, turns
 from images.jobs.build_outcome import Product, succeed
 from images.jobs.journal import Journal
-from images.jobs.leased import Holder, carry_out, holding
+from images.jobs.leased import Holder, carry_out, hold_lease
+from images.jobs.stopping import Stop
 from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
+from images.models.lane import Lane
 from images.models.lease import LeaseLost, WorkState
 from images.operations import removal
 from ri_platform.errors import DomainError
@@ -72,7 +75,7 @@ def test_a_dead_workers_build_is_taken_over_and_the_dead_one_writes_nothing(buil
         first.renew(30)
     first.lock = second.lock = "lock"
     with pytest.raises(LeaseLost):
-        succeed(first, PRODUCT)
+        succeed(first, PRODUCT, Journal(first))
     assert ManagedImage.objects.get(pk=build.image_id).current_build is None
 
 
@@ -88,6 +91,7 @@ def test_a_build_whose_worker_dies_again_and_again_fails(build: Build, settings:
 
 def test_work_that_waits_for_base_or_repository_is_not_started(build: Build) -> None:
     ManagedImage.objects.update(repository_ready_at=None)
+    Build.objects.update(created_at=timezone.now() - timedelta(minutes=1))
     assert Build.objects.startable().claim(build.pk, 30) is None
 
 
@@ -145,6 +149,78 @@ def test_work_that_was_taken_over_writes_no_end(build: Build, error: Exception) 
     assert (build.state, build.error_code) == (WorkState.RUNNING, "")
 
 
+@pytest.fixture
+def told_to_stop(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Stop:
+    """A worker that was told to stop just now, and gives its work no more time."""
+    settings.STOP_SECONDS = 0
+    stop = Stop()
+    stop.tell()
+    monkeypatch.setattr(leased, "this_worker", stop)
+    monkeypatch.setattr(turns, "this_worker", stop)
+    return stop
+
+
+def test_a_worker_that_stops_hands_its_work_over_at_once(build: Build, told_to_stop: Stop) -> None:
+    work = held(build)
+    assert not carry_out(work, 30, lambda holder: holder.check(), fail=work.fail, broke=BROKE)
+    build.refresh_from_db()
+    assert (build.state, build.lease_expires_at) == (WorkState.QUEUED, None)
+    # It was not the work that ended the attempt.
+    assert build.attempts == 0
+    assert Build.objects.due().filter(pk=build.pk).exists()
+    with pytest.raises(LeaseLost):
+        work.write(phase=BuildPhase.PUSH)
+
+
+def test_a_worker_that_stops_gives_its_work_some_time_first(
+    build: Build, told_to_stop: Stop, settings: Any
+) -> None:
+    settings.STOP_SECONDS = 60
+    work = held(build)
+    assert carry_out(work, 30, lambda holder: holder.check(), fail=work.fail, broke=BROKE)
+
+
+def test_a_worker_that_stops_begins_nothing(build: Build, told_to_stop: Stop) -> None:
+    assert turns.claim_next(Lane.BUILDS) is None
+    build.refresh_from_db()
+    assert build.state == WorkState.QUEUED
+
+
+def test_a_build_that_is_handed_over_says_so_in_its_log(
+    build: Build, told_to_stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(build: Build, journal: Journal, holder: Holder) -> Product:
+        holder.check()
+        return PRODUCT
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "make", make)
+        run.run(build.pk)
+    text = "".join(chunk.text for chunk in build.log_chunks.all())
+    assert text == "This worker was told to stop: another one goes on with the build.\n"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_database_that_was_away_is_no_failure_of_the_work(
+    build: Build, error: type[Exception]
+) -> None:
+    work = held(build)
+    gone = raises(error("the connection is closed"))
+    assert not carry_out(work, 30, gone, fail=work.fail, broke=BROKE)
+    build.refresh_from_db()
+    # An attempt all the same, so that work which breaks the database ends.
+    assert (build.state, build.attempts, build.error_code) == (WorkState.QUEUED, 1, "")
+
+
+def test_a_dead_workers_work_is_due_once_its_lease_has_run_out(build: Build) -> None:
+    assert Build.objects.claim(build.pk, 30) is not None
+    assert not Build.objects.due().exists()
+    Build.objects.update(lease_expires_at=timezone.now() - timedelta(milliseconds=1))
+    assert Build.objects.due().get() == build
+
+
 def test_success_clears_what_an_attempt_before_it_said(base: BaseImage) -> None:
     BaseImage.objects.update(
         state=WorkState.RUNNING, is_current=False, lease_expires_at=timezone.now(),
@@ -160,10 +236,11 @@ def test_success_clears_what_an_attempt_before_it_said(base: BaseImage) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.slow
 def test_the_lease_is_renewed_while_the_work_lasts(build: Build) -> None:
-    held = Build.objects.claim(build.pk, 0.6)
+    # Long enough for a busy machine to renew it in time.
+    held = Build.objects.claim(build.pk, 2)
     assert held is not None
-    with holding(held, 0.6) as holder:
-        time.sleep(1.5)
+    with hold_lease(held, 2) as holder:
+        time.sleep(3)
         holder.check()
         assert not Build.objects.claimable().exists()
 
@@ -173,7 +250,7 @@ def test_the_lease_is_renewed_while_the_work_lasts(build: Build) -> None:
 def test_removing_the_image_stops_its_builder(build: Build, cast: Cast) -> None:
     held = Build.objects.claim(build.pk, 30)
     assert held is not None
-    with holding(held, 30) as holder:
+    with hold_lease(held, 30) as holder:
         removal.remove_image(Actor(cast.admin), "leased")
         assert until(lambda: lost(holder))
 
@@ -186,7 +263,7 @@ def lost(holder: Holder) -> bool:
     return False
 
 
-def until(condition: Callable[[], bool], seconds: float = 5) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

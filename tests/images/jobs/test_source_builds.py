@@ -290,6 +290,34 @@ def test_build_code_may_not_use_what_the_lists_keep_out(
 
 
 @with_marks
+def test_build_code_that_fails_while_resolving_is_told_as_that(
+    cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any, tmp_path: Path
+) -> None:
+    backend = "import subprocess\nsubprocess.run(['mysql_config'], check=True)\n"
+    source = make_sdist(tmp_path, **{"backend.py": backend, "pyproject.toml": DYNAMIC})
+    with private_index(source, make_wheel(tmp_path, "build_helper")) as address:
+        settings.PACKAGE_INDEX_URL = f"http://team:{SECRET}@{address}/simple"
+        image = build_now(registry, ask(cast, "no-mysql", "curious-lib", allow_source=True))
+    build = image.builds.get()
+    assert build.error_code == "source_build_failed"
+    assert build.error_message.startswith("curious-lib 1.0 has no wheel, and its build code")
+    assert "failed while the libraries were resolved" in build.error_message
+    assert build.error_hint.startswith("It lacks mysql_config: name default-libmysqlclient-dev ")
+
+
+@with_marks
+def test_the_os_package_that_a_build_lacked_is_named(
+    cast: Cast, debian: BaseImage, registry: LocalAWS
+) -> None:
+    image = build_now(registry, ask(cast, "no-psql", "psycopg2==2.9.9", allow_source=True))
+    build = image.builds.get()
+    assert build.error_code == "source_build_failed"
+    assert "psycopg2 2.9.9 cannot be built from its source distribution" in build.error_message
+    hint = "It lacks pg_config: name libpq-dev under OS packages, and build again."
+    assert build.error_hint == hint
+
+
+@with_marks
 def test_a_failing_backend_is_told_with_its_words(
     cast: Cast, debian: BaseImage, registry: LocalAWS, settings: Any, tmp_path: Path
 ) -> None:

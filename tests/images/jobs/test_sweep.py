@@ -22,13 +22,6 @@ from workspaces.access import Actor
 Sent = list[tuple[str, int]]
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
-    messages: Sent = []
-    monkeypatch.setattr(wake, "send", lambda task, pk: messages.append((task, pk)))
-    return messages
-
-
 def later() -> Any:
     return timezone.now() - WAKE_INTERVAL
 

@@ -32,7 +32,9 @@ def upstream(tmp_path: Path) -> Iterator[str]:
     try:
         assert services.wait_until_answers(services.aws_health(port))
         url = f"http://127.0.0.1:{port}"
-        local_iam.as_root("ecr", url, services.REGION).create_repository(repositoryName=REPOSITORY)
+        local_iam.root_client("ecr", url, services.REGION).create_repository(
+            repositoryName=REPOSITORY
+        )
         yield url
     finally:
         process.terminate()

@@ -90,6 +90,7 @@ def test_builds_from_source_keep_no_upgrade_waiting(cast: Cast, base: BaseImage)
     assert upgrades.dispatch() == 1
 
 
+@pytest.mark.slow
 def test_of_a_thousand_images_no_more_than_allowed_are_under_way(
     base: BaseImage, settings: Any, django_assert_max_num_queries: Any
 ) -> None:

@@ -61,6 +61,7 @@ def test_with_workers_that_answer_every_part_has_its_row(
         with registry.identity(identity) if identity else nullcontext():
             getattr(tasks, task.rpartition(".")[2])(trial)
 
+    factories.make_instance()
     monkeypatch.setattr(doctor, "send", carry_out)
     _, table = diagnosis(60)
     for what in (
@@ -68,6 +69,7 @@ def test_with_workers_that_answer_every_part_has_its_row(
         "Migrations",
         "Web: AWS identity",
         "Registry worker: AWS identity",
+        "Registry worker: mark",
         "Registry worker: repository",
         "Registry worker: removal",
         "Builds worker: AWS identity",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from images.models import BaseImage, Build, ManagedImage, Status
@@ -59,3 +59,26 @@ def test_removing_an_image_takes_its_builds_along(base: BaseImage) -> None:
     image = factories.make_image("x1", base=base)
     image.delete()
     assert not Build.objects.exists()
+
+
+def test_an_image_has_the_facts_of_its_current_build_whoever_sets_it(base: BaseImage) -> None:
+    """A worker of an earlier version, during an upgrade, knows none of these columns."""
+    image = factories.make_image("image", base=base, libraries={"numpy": "1", "pandas": "2"})
+    image.refresh_from_db()
+    first = image.current_build
+    assert first is not None
+    assert (image.size_bytes, image.library_count) == (first.size_bytes, first.library_count)
+    later = Build.objects.create(
+        image=image, number=2, base_image=base, spec=image.spec, state="succeeded", lock="x",
+        manifest_digest=factories.digest("later"), size_bytes=77, library_count=5,
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE images_managedimage SET current_build_id = %s WHERE id = %s",
+            [later.pk, image.pk],
+        )
+    image.refresh_from_db()
+    assert (image.size_bytes, image.library_count) == (77, 5)
+    ManagedImage.objects.filter(pk=image.pk).update(current_build=None, status="FAILED")
+    image.refresh_from_db()
+    assert (image.size_bytes, image.library_count) == (0, 0)

@@ -49,10 +49,11 @@ def succeed(image: ManagedImage, build: Build) -> None:
 
 
 def test_an_alteration_is_looked_at_before_it_is_built(
-    cast: Cast, image: ManagedImage, django_capture_on_commit_callbacks: Any, monkeypatch: Any
+    cast: Cast,
+    image: ManagedImage,
+    django_capture_on_commit_callbacks: Any,
+    sent: list[tuple[wake.Task, int]],
 ) -> None:
-    sent: list[tuple[str, int]] = []
-    monkeypatch.setattr(wake, "send", lambda task, pk: sent.append((task, pk)))
     with django_capture_on_commit_callbacks(execute=True):
         alteration = alterations.propose_alteration(
             Actor(cast.member), image, wanted("numpy>=2\npandas")

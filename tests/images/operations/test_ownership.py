@@ -11,10 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from images.jobs.retention import standing
+from images.jobs.retention import read_retention_state
 from images.models import BaseImage, BuildReason, ManagedImage, MLModel, Status
 from images.models.lease import WorkState
-from images.operations import alterations, runtime_image
+from images.operations import alterations, import_checks, runtime_image
 from images.operations import builds as revisions
 from images.operations.swaps import ManagedChoice, swap_image
 from images.queries.kept_builds import kept_builds
@@ -31,20 +31,8 @@ POLARS = (PipRequirement("polars"),)
 
 
 @pytest.fixture
-def theirs(cast: Cast) -> Workspace:
-    """A workspace whose one member is `owner`, and in which the cast has no role."""
-    owner = factories.make_user("owner")
-    return factories.make_workspace("Theirs", owner=(owner, WorkspaceRole.MEMBER))
-
-
-@pytest.fixture
-def image(theirs: Workspace, base: BaseImage) -> ManagedImage:
-    """An image of that workspace with two revisions, the second current."""
-    creator = User.objects.get(username="owner")
-    image = factories.make_image("victim", base=base, created_by=creator, created_in=theirs)
-    later = factories.make_build(image, base, Status.READY, number=2)
-    ManagedImage.objects.filter(pk=image.pk).update(current_build=later)
-    return ManagedImage.objects.get(pk=image.pk)
+def image(victim: ManagedImage) -> ManagedImage:
+    return victim
 
 
 @pytest.fixture
@@ -114,12 +102,15 @@ OPERATIONS: dict[str, Callable[[Actor, ManagedImage], object]] = {
     "rebuild": revisions.rebuild_image,
     "build_from_source": revisions.build_from_source,
     "propose": lambda a, i: alterations.propose_alteration(a, i, ImageSpec("all", "3.11", POLARS)),
+    "propose_missing": alterations.propose_missing_packages,
     "alter": lambda a, i: alterations.alter_image(a, factories.make_alteration(i)),
     "alter_unseen": lambda a, i: alterations.alter_image_unseen(
         a, i, ImageSpec("all", "3.11", POLARS)
     ),
     "roll_back": lambda a, i: revisions.roll_back_image(a, i, 1),
     "cancel": revisions.cancel_build,
+    "check_imports": import_checks.check_imports,
+    "set_import_policy": lambda a, i: import_checks.set_import_policy(a, i, "off"),
 }
 
 
@@ -139,7 +130,7 @@ OWNERS_ALONE = [action for action, rule in TABLE.items() if rule.creator]
 def test_these_verbs_are_its_owners() -> None:
     assert {action.value for action in OWNERS_ALONE} == {
         "image.alter", "image.rebuild", "image.roll_back", "image.cancel_build",
-        "image.build_from_source",
+        "image.build_from_source", "image.check_imports", "image.set_import_policy", "image.set_channel",
     }  # fmt: skip
     assert len({TABLE[action].refusal for action in OWNERS_ALONE}) == len(OWNERS_ALONE)
 
@@ -251,12 +242,12 @@ def test_a_pinned_build_is_kept_through_any_number_of_alterations(
     image.refresh_from_db()
     kept = set(kept_builds(image).values_list("number", flat=True))
     assert kept == {1, *range(4, 14)}
-    assert 1 not in standing(image).superseded
-    assert 2 in standing(image).superseded
+    assert 1 not in read_retention_state(image).superseded
+    assert 2 in read_retention_state(image).superseded
     assert runtime_image.resolve(pinned).digest == digest
     # The pin ends with the swap away from it, and with it what kept the build.
     swap_image(owner, pinned, ManagedChoice(image.name))
-    assert 1 in standing(image).superseded
+    assert 1 in read_retention_state(image).superseded
 
 
 # --- what is shown ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from images import wake
 from images.jobs import repositories, sweep
 from images.models import (
     BaseImage,
@@ -122,17 +123,15 @@ def test_the_repository_is_deleted_only_when_nothing_can_be_restored(
 
 
 def test_the_sweeper_waits_until_then(
-    cast: Cast, kept: ManagedImage, monkeypatch: pytest.MonkeyPatch
+    cast: Cast, kept: ManagedImage, sent: list[tuple[wake.Task, int]]
 ) -> None:
-    sent: list[tuple[object, int]] = []
-    monkeypatch.setattr("images.wake.send", lambda task, pk: sent.append((task, pk)))
     removal.remove_image(Actor(cast.admin), "kept")
     sweep.sweep()
     assert not sent
     past = timezone.now() - timedelta(seconds=1)
     ManagedImage.objects.update(deletion_due_at=past, repository_due_at=past)
     sweep.sweep()
-    assert sent == [("images.tasks.delete_repository", kept.pk)]
+    assert sent == [(wake.Task.DELETE_REPOSITORY, kept.pk)]
 
 
 def test_deleted_for_good_it_is_due_at_once_and_cannot_come_back(

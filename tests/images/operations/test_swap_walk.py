@@ -21,6 +21,8 @@ from images.views import swaps
 from tests import factories
 from tests.cast import Cast
 
+pytestmark = pytest.mark.slow
+
 RETURNS = 3
 # The ORM calls it for each row with such a column; nobody who reads the way goes there.
 CONVERSION = "from_db_value"
@@ -96,7 +98,7 @@ def model(cast: Cast, base: BaseImage) -> MLModel:
 def test_the_way_of_a_swap_is_short(cast: Cast, model: MLModel, build: str, modules: int) -> None:
     client = cast.client(cast.member)
     address = reverse("swap_managed", args=[cast.workspace.pk, model.pk, "new"])
-    with Walk("images/views/swaps.py", swaps.managed.__name__) as walk:
+    with Walk("images/views/swaps.py", swaps.swap_to_managed_image.__name__) as walk:
         response = client.post(address, {"build": build})
     assert response.status_code == 302
     assert Assignment.objects.current().get(model=model).image_name == "new"

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from images.errors import ResolutionFailed
 from images.jobs.build_outcome import Product, fail, succeed
+from images.jobs.journal import Journal
 from images.models import Assignment, BaseImage, Build, ManagedImage, MLModel, Status
 from images.operations import removal, swaps
 from images.operations.runtime_image import Usability, usability
@@ -47,7 +48,7 @@ def finish(build: Build) -> None:
     Build.objects.filter(pk=build.pk).update(lock=factories.lock_of(numpy="2.4.6"))
     claimed.refresh_from_db()
     product = Product(factories.digest("made"), factories.digest("config"), 1, 1, [], [])
-    succeed(claimed, product)
+    succeed(claimed, product, Journal(claimed))
 
 
 def test_a_swap_is_immediate_and_remembered(cast: Cast, model: MLModel, new: ManagedImage) -> None:
@@ -147,7 +148,7 @@ def test_a_failed_build_leaves_the_model_where_it_is(cast: Cast, model: MLModel)
     swaps.build_one_that_fits(Actor(cast.member), model, "churn")
     claimed = Build.objects.claim(prepared(ManagedImage.objects.get(name="churn")).pk, 30)
     assert claimed is not None
-    fail(claimed, ResolutionFailed("There is no such version."))
+    fail(claimed, ResolutionFailed("There is no such version."), Journal(claimed))
     assert current(model).image_name == "old"
     page = cast.client(cast.member).get(reverse("model", args=[cast.workspace.pk, model.pk]))
     assert b"There is no such version." in page.content

@@ -17,6 +17,7 @@ from images import wake
 from images.errors import NoWheel
 from images.jobs import build_outcome, sweep, upgrades
 from images.jobs import delivery as delivering
+from images.jobs.journal import Journal
 from images.models import BaseImage, Build, Delivery, ImageEvent, Status
 from images.models.lease import WorkState
 from images.operations import removal, webhooks
@@ -85,7 +86,9 @@ def test_each_event_is_told_in_its_own_transaction(
     webhooks.create_webhook(Actor(cast.admin), receiver.url, ["image.failed", "image.outdated"])
     webhooks.create_webhook(Actor(cast.admin), receiver.url, ["image.ready"])
     build = running(base)
-    build_outcome.fail(build, NoWheel("docopt has no wheel.", hint="Choose another."))
+    build_outcome.fail(
+        build, NoWheel("docopt has no wheel.", hint="Choose another."), Journal(build)
+    )
     failed = Delivery.objects.get()
     assert failed.payload["data"] == {
         "name": "churn",
@@ -101,7 +104,8 @@ def test_each_event_is_told_in_its_own_transaction(
     )
     build.write(lock="x")
     digest = factories.digest("churn")
-    build_outcome.succeed(build, build_outcome.Product(digest, digest, 1, 1, [], []))
+    product = build_outcome.Product(digest, digest, 1, 1, [], [])
+    build_outcome.succeed(build, product, Journal(build))
     ready = Delivery.objects.get(event=ImageEvent.READY)
     assert ready.payload["data"]["digest"] == digest
     BaseImage.objects.update(is_current=False)
@@ -109,16 +113,19 @@ def test_each_event_is_told_in_its_own_transaction(
     assert Delivery.objects.get(event=ImageEvent.OUTDATED).payload["data"]["name"] == "churn"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(
-    status: int, receiver: Receiver, cast: Cast, base: BaseImage, monkeypatch: pytest.MonkeyPatch
+    status: int,
+    receiver: Receiver,
+    cast: Cast,
+    base: BaseImage,
+    sent: list[tuple[wake.Task, int]],
 ) -> None:
     webhooks.create_webhook(Actor(cast.admin), receiver.url, [])
     factories.make_image("churn", base=base)
     removal.remove_image(Actor(cast.admin), "churn")
     receiver.status = status
-    woken: list[tuple[str, int]] = []
-    monkeypatch.setattr(wake, "send", lambda task, pk: woken.append((task, pk)))
     pk = Delivery.objects.get().pk
     pauses = []
     for _ in range(len(delivering.PAUSES)):
@@ -129,7 +136,7 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(
     assert pauses == list(delivering.PAUSES)
     Delivery.objects.update(due_at=timezone.now() - timedelta(seconds=1))
     sweep.sweep()
-    assert (wake.Task.DELIVER, pk) in woken
+    assert (wake.Task.DELIVER, pk) in sent
     delivering.deliver(pk)
     given_up = Delivery.objects.get()
     assert (given_up.state, given_up.error_message) == (

@@ -88,7 +88,7 @@ def test_while_its_version_before_is_there_images_are_built(cast: Cast, base: Ba
 @pytest.mark.parametrize("route", ["images", "new_image"])
 def test_none_at_all_is_told_to_each_in_their_words(cast: Cast, route: str) -> None:
     for who, words in (
-        ("admin", ">manage.py build_base_image all 3.13</code>"),
+        ("admin", ">manage.py build_base_image all 3.14</code>"),
         ("member", "An administrator has to provide one before images can be built."),
     ):
         shown = page(cast, who, route)
@@ -137,7 +137,7 @@ def test_a_repository_that_is_refused_for_good_is_told(
     count: int,
 ) -> None:
     base = factories.make_base_image(state=WorkState.QUEUED, manifest_digest="")
-    repositories.base_repository_failed(base, error("AWS did not create the repository."))
+    repositories.record_base_repository_failure(base, error("AWS did not create the repository."))
     assert len(warnings_of(caplog)) == count
 
 

@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from images import tasks, wake
 from images.building.containers import container
 from images.errors import TooManyBuilds
-from images.jobs import alteration
 from images.jobs import build as run
-from images.models import Alteration, BaseImage, Build, BuildHost, BuildReason, Status
+from images.jobs import turns
+from images.models import Alteration, BaseImage, Build, BuildHost, BuildReason, ManagedImage, Status
 from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations import builds as revisions
@@ -33,21 +35,26 @@ def queue(
     base: BaseImage, user: User, number: int, workspace: Workspace | None = None, **spec: Any
 ) -> list[Build]:
     """Builds of one person that wait for nothing but a builder."""
-    builds = []
-    for _ in range(number):
-        image = factories.make_image(
-            f"{user.username}-{Build.objects.count()}", base=base,
-            status=Status.BUILDING_FIRST_TIME, created_by=user, created_in=workspace,
-        )  # fmt: skip
-        build = image.builds.get()
-        build.requested_by, build.spec = user, replace(build.spec, **spec)
-        build.save()
-        builds.append(build)
-    return builds
+    before = Build.objects.count()
+    images = factories.make_images(
+        [f"{user.username}-{before + place}" for place in range(number)], base=base,
+        status=Status.BUILDING_FIRST_TIME, created_by=user, created_in=workspace,
+        requested_by=user,
+    )  # fmt: skip
+    if spec:
+        for build in Build.objects.filter(image__in=images):
+            build.spec = replace(build.spec, **spec)
+            build.save(update_fields=["spec"])
+    return list(Build.objects.filter(image__in=images).order_by("pk"))
 
 
 def order(lane: Lane = Lane.BUILDS) -> list[int]:
-    return [work.pk for work in fair_queue.next_in(lane, run.startable(), alteration.startable())]
+    """The keys of what a single worker takes, one after the other, each ended before the next is begun."""
+    taken: list[int] = []
+    while (work := turns.claim_next(lane)) is not None:
+        work.write(state=WorkState.CANCELLED, lease_expires_at=None)
+        taken.append(work.pk)
+    return taken
 
 
 def start(build: Build) -> None:
@@ -58,15 +65,9 @@ def start(build: Build) -> None:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[wake.Task, int]]:
-    messages: list[tuple[wake.Task, int]] = []
-    monkeypatch.setattr(wake, "send", lambda task, pk: messages.append((task, pk)))
-    return messages
-
-
-@pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[Build]:
     """Builds in the order in which workers took them; each is over at once."""
+    factories.make_instance()
     taken: list[Build] = []
 
     def end(build: Build) -> None:
@@ -130,12 +131,11 @@ def test_so_many_of_one_person_run_at_once_and_no_more(
     settings.MAX_RUNNING_BUILDS = 2
     builds = queue(base, cast.member, 3)
     start(builds[0])
-    assert order() == [builds[1].pk, builds[2].pk]
-    start(builds[1])
-    assert order() == []
+    assert turns.claim_next(Lane.BUILDS) == builds[1]
+    assert turns.claim_next(Lane.BUILDS) is None
     # A worker that died holds no place.
     Build.objects.filter(pk=builds[0].pk).update(lease_expires_at=timezone.now())
-    assert set(order()) == {builds[0].pk, builds[2].pk}
+    assert turns.claim_next(Lane.BUILDS) == builds[0]
 
 
 def test_source_builds_keep_no_other_build_waiting(
@@ -168,9 +168,74 @@ def test_resolutions_take_turns_with_builds(
             image=image, base_image=base, spec=image.spec, requested_by=cast.viewer
         )
     (build,) = queue(base, cast.member, 1)
-    found = list(fair_queue.next_in(Lane.BUILDS, run.startable(), alteration.startable()))
-    assert [work.model for work in found] == [Alteration, Build, Alteration, Alteration]
-    assert found[1].pk == build.pk
+    found = [turns.claim_next(Lane.BUILDS) for _ in range(4)]
+    assert [type(work) for work in found] == [Alteration, Build, Alteration, Alteration]
+    assert found[1] == build
+
+
+def test_somebodys_preview_goes_before_their_own_builds(
+    cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
+) -> None:
+    (first, *_) = queue(base, cast.viewer, 3)
+    proposed = Alteration.objects.create(
+        image=first.image, base_image=base, spec=first.spec, requested_by=cast.viewer
+    )
+    assert turns.claim_next(Lane.BUILDS) == proposed
+
+
+def test_imports_of_base_images_take_turns_as_one_party(
+    cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
+) -> None:
+    builds = queue(base, cast.viewer, 3)
+    bases = [factories.make_base_image(state=WorkState.QUEUED) for _ in range(2)]
+    found = [turns.claim_next(Lane.BUILDS) for _ in range(4)]
+    assert found == [builds[0], bases[0], builds[1], bases[1]]
+
+
+def test_a_message_of_what_was_cancelled_is_somebody_elses_turn(
+    cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
+) -> None:
+    one, other = queue(base, cast.viewer, 2)
+    revisions.cancel_build(Actor(cast.viewer), one.image)
+    tasks.run_build(one.pk)
+    assert ended == [other]
+
+
+def test_the_cost_of_a_turn_does_not_grow_with_the_queue(
+    cast: Cast, base: BaseImage, django_assert_num_queries: Any
+) -> None:
+    queue(base, cast.viewer, 2)
+    queue(base, cast.member, 1)
+    with CaptureQueriesContext(connection) as few:
+        next(fair_queue.next_in(Lane.BUILDS, turns.startable(Lane.BUILDS)))
+    queue(base, cast.viewer, 10)
+    with django_assert_num_queries(len(few)):
+        next(fair_queue.next_in(Lane.BUILDS, turns.startable(Lane.BUILDS)))
+
+
+@pytest.mark.slow
+def test_the_users_who_wait_are_found_in_an_index(cast: Cast, base: BaseImage) -> None:
+    (build,) = queue(base, cast.viewer, 1)
+    copies = [
+        ManagedImage(name=f"waits-{number}", python_version="3.11", status=Status.FAILED)
+        for number in range(1000)
+    ]
+    ManagedImage.objects.bulk_create(copies)
+    Build.objects.bulk_create(
+        Build(
+            image=image, number=number, base_image=base, spec=build.spec, requested_by=cast.viewer,
+            state=WorkState.QUEUED if number == 3 and image.pk % 20 == 0 else WorkState.CANCELLED,
+        )
+        for image in copies
+        for number in (1, 2, 3)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE images_build")
+        # On a small table the planner would rather read all of it.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + fair_queue.USERS)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Only Scan using build_by_user" in plan, plan
 
 
 def test_every_message_wakes_one_more_while_something_waits(

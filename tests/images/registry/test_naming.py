@@ -94,6 +94,35 @@ def test_a_prefix_that_ecr_would_refuse_stops_the_start(bad: str) -> None:
         naming.normalize_prefix(bad)
 
 
+@pytest.mark.parametrize("segment", ["", " "])
+def test_an_instance_without_a_segment_has_the_prefix_as_it_is(segment: str) -> None:
+    assert naming.add_segment(PREFIX, segment) == PREFIX
+    assert naming.add_segment("", segment) == naming.DEFAULT_PREFIX
+
+
+def test_a_segment_follows_the_prefix_in_every_name(settings: Any) -> None:
+    settings.REPOSITORY_PREFIX, settings.REPOSITORY_SEGMENT = "", "staging"
+    prefix = naming.effective_prefix()
+    assert prefix == "rime-managed-images/staging"
+    assert naming.image_repository(prefix, "churn") == f"{prefix}/churn"
+    assert naming.base_repository(prefix, "all", "3.11") == f"{prefix}/base/all-3.11"
+
+
+@pytest.mark.parametrize("bad", ["a/b", "A", "a b", "../a", "a" * 120, *naming.RESERVED])
+def test_a_segment_that_would_meet_other_names_stops_the_start(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"\."):
+        naming.add_segment("", bad)
+
+
+@given(st.sampled_from(["a", "b", "base-2", "x.y"]), st.sampled_from(["churn", "base/all-3.11"]))
+def test_no_name_of_an_instance_with_a_segment_is_one_of_the_instance_without(
+    segment: str, rest: str
+) -> None:
+    theirs = naming.guard(naming.add_segment(PREFIX, segment), f"{PREFIX}/{segment}/{rest}")
+    with pytest.raises(RepositoryOutsidePrefix):
+        naming.guard(PREFIX, theirs)
+
+
 def control_calls(control: RepositoryControl, name: str) -> list[Any]:
     return [
         lambda: control.create_repository(name, ours=True),

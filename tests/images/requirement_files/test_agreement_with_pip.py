@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from packaging.markers import Marker
@@ -79,6 +80,7 @@ def environment(python: str, machine: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @given(line=lines, target=targets)
 def test_a_line_means_what_pip_takes_it_for(line: str, target: tuple[str, str]) -> None:
     with TemporaryDirectory() as folder:

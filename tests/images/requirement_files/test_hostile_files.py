@@ -51,6 +51,7 @@ def test_a_hostile_file_is_refused_in_a_sentence(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_reading_stops_where_too_much_is_wrong() -> None:
     text = "".join(f"numpy={number}\n" for number in range(50_000))
     assert len(read([SuppliedFile("r.txt", text)], python_version="3.11").refused) == 501

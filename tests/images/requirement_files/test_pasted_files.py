@@ -117,7 +117,8 @@ def test_a_marker_is_decided_for_the_image() -> None:
 
 def test_options_keep_their_meaning() -> None:
     assert pasted("pre-option").prereleases
-    assert pasted("prefer-binary").prefer_binary
+    (preferred,) = pasted("prefer-binary").left_out
+    assert preferred.reason.startswith("Wheels are always preferred")
     assert "argparse" in pasted("stdlib-name").hints[0]
 
 

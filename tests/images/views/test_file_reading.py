@@ -15,14 +15,8 @@ from images.models.lease import WorkState
 from images.requirement_files import Supplied, SuppliedFile
 from tests import factories
 from tests.cast import Cast
+from tests.factories import PYPROJECT
 
-PROJECT = """\
-[project]
-name = "churn"
-dependencies = ["numpy>=2", "tomli; python_version < '3.11'"]
-[dependency-groups]
-dev = ["pytest"]
-"""
 NEW = {"name": "churn", "image_type": "all", "python_version": "", "os_packages": ""}
 
 
@@ -46,7 +40,7 @@ def libraries(image: ManagedImage) -> list[str]:
 
 def test_text_and_files_together_make_an_image(cast: Cast, base: BaseImage) -> None:
     answer = post(
-        cast, "new_image", pip_requirements="six\r\n", uploads=upload("pyproject.toml", PROJECT),
+        cast, "new_image", pip_requirements="six\r\n", uploads=upload("pyproject.toml", PYPROJECT),
         groups=["dev"],
     )  # fmt: skip
     assert answer.status_code == 302, page_of(answer)
@@ -54,14 +48,14 @@ def test_text_and_files_together_make_an_image(cast: Cast, base: BaseImage) -> N
     assert libraries(image) == ["numpy>=2", "pytest", "six"]
     assert image.requirement_files is not None
     assert image.requirement_files.supplied == Supplied(
-        (SuppliedFile("typed text", "six\n"), SuppliedFile("pyproject.toml", PROJECT)), ("dev",)
+        (SuppliedFile("typed text", "six\n"), SuppliedFile("pyproject.toml", PYPROJECT)), ("dev",)
     )
 
 
 def test_what_was_read_is_told_at_once(cast: Cast, base: BaseImage) -> None:
     answer = post(
         cast, "read_files", htmx=True, pip_requirements="scipy=1.14\nflask",
-        uploads=upload("pyproject.toml", PROJECT),
+        uploads=upload("pyproject.toml", PYPROJECT),
     )  # fmt: skip
     page = page_of(answer)
     assert "<html" not in page
@@ -77,7 +71,7 @@ def test_what_was_read_is_told_at_once(cast: Cast, base: BaseImage) -> None:
     assert not ManagedImage.objects.exists()
     again = post(
         cast, "read_files", htmx=True, pip_requirements="flask",
-        file_name="pyproject.toml", file_text=PROJECT.replace("\n", "\r\n"), groups="dev",
+        file_name="pyproject.toml", file_text=PYPROJECT.replace("\n", "\r\n"), groups="dev",
     )  # fmt: skip
     page = page_of(again)
     assert "pytest" in page
@@ -88,7 +82,7 @@ def test_what_was_read_is_told_at_once(cast: Cast, base: BaseImage) -> None:
 def test_the_page_checks_without_script(cast: Cast, base: BaseImage) -> None:
     answer = post(
         cast, "new_image", check="1", name="", pip_requirements="six",
-        uploads=upload("pyproject.toml", PROJECT),
+        uploads=upload("pyproject.toml", PYPROJECT),
     )  # fmt: skip
     page = page_of(answer)
     assert answer.status_code == 200
@@ -102,7 +96,7 @@ def test_the_page_checks_without_script(cast: Cast, base: BaseImage) -> None:
 def test_nothing_that_was_given_is_lost_on_errors(cast: Cast, base: BaseImage) -> None:
     answer = post(
         cast, "new_image", pip_requirements="-e .", groups=["dev"],
-        uploads=[upload("pyproject.toml", PROJECT), upload("model.bin", b"\xff\xfe\x00")],
+        uploads=[upload("pyproject.toml", PYPROJECT), upload("model.bin", b"\xff\xfe\x00")],
         file_name=["old.txt", "pyproject.toml"], file_text=["flask  # ours\r\n", "replaced"],
     )  # fmt: skip
     page = page_of(answer)
@@ -118,7 +112,7 @@ def test_nothing_that_was_given_is_lost_on_errors(cast: Cast, base: BaseImage) -
 def test_files_are_left_out_and_choices_go_with_their_file(cast: Cast, base: BaseImage) -> None:
     answer = post(
         cast, "new_image", pip_requirements="six", groups=["dev"],
-        file_name=["pyproject.toml", "empty.txt"], file_text=[PROJECT, " \r\n"],
+        file_name=["pyproject.toml", "empty.txt"], file_text=[PYPROJECT, " \r\n"],
         file_dropped="pyproject.toml",
     )  # fmt: skip
     assert answer.status_code == 302, page_of(answer)
@@ -165,7 +159,7 @@ def test_a_models_requirements_are_read_at_once_and_an_upload_stands_in_the_fiel
 ) -> None:
     answer = post(
         cast, "read_files", htmx=True, requirements="left out", python_version="3.11",
-        requirements_file=upload("pyproject.toml", PROJECT),
+        requirements_file=upload("pyproject.toml", PYPROJECT),
     )  # fmt: skip
     page = page_of(answer)
     assert "1 library for Python 3.11; 1 left out." in page
@@ -198,7 +192,7 @@ def image(cast: Cast, base: BaseImage) -> ManagedImage:
     """An image of a project's file and a typed line, built."""
     image = factories.make_image("churn", base=base, created_by=cast.member)
     supplied = Supplied(
-        (SuppliedFile("typed text", "six  # why\n"), SuppliedFile("pyproject.toml", PROJECT)),
+        (SuppliedFile("typed text", "six  # why\n"), SuppliedFile("pyproject.toml", PYPROJECT)),
         ("dev",),
     )
     image.builds.update(requirement_files=RequirementFiles.objects.keep(image, supplied))
@@ -225,7 +219,7 @@ def test_a_copy_begins_with_them_too(cast: Cast, image: ManagedImage) -> None:
 def test_an_alteration_shows_what_changes_in_the_files(cast: Cast, image: ManagedImage) -> None:
     answer = post(
         cast, "alter_image", "churn", python_version="3.11", pip_requirements="six  # why\r\n",
-        file_name="pyproject.toml", file_text=PROJECT.replace("numpy>=2", "numpy>=2.1"),
+        file_name="pyproject.toml", file_text=PYPROJECT.replace("numpy>=2", "numpy>=2.1"),
     )  # fmt: skip
     assert answer.status_code == 302, page_of(answer)
     Alteration.objects.update(state=WorkState.SUCCEEDED, lock=factories.lock_of(numpy="2.5.0"))
@@ -235,7 +229,7 @@ def test_an_alteration_shows_what_changes_in_the_files(cast: Cast, image: Manage
     assert "typed text" not in page
     # The files become the image's with the build alone.
     assert image.requirement_files is not None
-    assert image.requirement_files.supplied.files[1].text == PROJECT
+    assert image.requirement_files.supplied.files[1].text == PYPROJECT
     built = post(cast, "build_alteration", "churn", Alteration.objects.get().pk)
     assert built.status_code == 302
     kept = ManagedImage.objects.get().requirement_files

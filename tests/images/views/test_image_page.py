@@ -6,15 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from images.building.locks.annotations import with_annotations
+from images.building.locks.annotations import annotate_lock
 from images.models import BaseImage, Build, InstalledLibrary, ManagedImage, Status
 from images.queries.library_origins import origins
 from images.views.image_page import TABS
 from tests import factories
 from tests.cast import Cast
+from workspaces.models import Workspace
 
 VERSIONS = {"numpy": "2.5.0", "pandas": "3.0.1", "python-dateutil": "2.9.0", "pip": "23.0"}
 
@@ -29,7 +31,7 @@ def image(cast: Cast, base: BaseImage) -> ManagedImage:
     lock = factories.lock_of(**{n: v for n, v in VERSIONS.items() if n != "pip"})
     second = factories.make_build(
         image, base, Status.READY, number=2, library_count=4, reason="alter",
-        lock=with_annotations(lock, {"pandas": ["numpy", "python-dateutil"]}),
+        lock=annotate_lock(lock, {"pandas": ["numpy", "python-dateutil"]}),
     )  # fmt: skip
     InstalledLibrary.objects.update(current_of=None)
     InstalledLibrary.objects.bulk_create(factories.libraries_of(second, VERSIONS, image.name))
@@ -70,7 +72,7 @@ def test_a_tab_costs_the_same_queries_with_many_builds(
     client = cast.client(cast.viewer)
     for tab in TABS:
         address = reverse(tab.route, kwargs={"workspace_id": cast.workspace.pk, "name": "churn"})
-        with django_assert_max_num_queries(13):
+        with django_assert_max_num_queries(16):
             assert client.get(address).status_code == 200
 
 
@@ -88,6 +90,63 @@ def test_libraries_say_where_they_came_from(cast: Cast, image: ManagedImage) -> 
     assert 'href="#library-pandas"' in page
     assert "The base image" in page
     assert "Not recorded. A rebuild records it." in page
+
+
+def test_libraries_tell_what_their_build_noted(cast: Cast, image: ManagedImage) -> None:
+    note = "numpy 2.4.6 was yanked from its index: it breaks <pandas>."
+    InstalledLibrary.objects.filter(build=image.current_build, name="numpy").update(notes=[note])
+    page = shown(cast, "image_libraries").content.decode()
+    assert "it breaks &lt;pandas&gt;." in page
+    assert page.count("Note:") == 1
+
+
+def test_the_tags_of_the_current_build_and_the_channels_are_at_the_top(
+    cast: Cast, image: ManagedImage
+) -> None:
+    ManagedImage.objects.update(tags_may_move=True)
+    first = image.builds.get(number=1)
+    current = image.current_build
+    assert current is not None
+    image.moving_tags.create(name="stable", build=first, pushed_build=first)
+    image.moving_tags.create(name="latest", build=current)
+    page = shown(cast, "image")
+    assert [tag.name for tag in page.context["tags"]] == ["latest", "stable"]
+    text = " ".join(page.content.decode().split())
+    assert '<code>latest</code> <span class="muted">(moving)</span>' in text
+    assert '<code>stable</code> <span class="muted">at build 1</span>' in text
+    assert "rime-managed-images/churn:latest</code>" in text
+    assert "<code>:latest</code> (build 2), <code>:stable</code> (build 1)." in text
+    # On the other tabs, too.
+    assert b"<code>stable</code>" in shown(cast, "image_libraries").content
+
+
+def test_an_image_of_an_older_repository_says_why_its_tags_do_not_move(
+    cast: Cast, image: ManagedImage
+) -> None:
+    page = shown(cast, "image").content.decode()
+    assert "its repository was created when all tags were immutable" in page
+    assert "?copy=churn" in page
+
+
+def test_the_address_that_an_image_names_leads_to_its_page_for_every_reader(
+    cast: Cast, image: ManagedImage
+) -> None:
+    own = Workspace.objects.create(name="A workspace before the others")
+    ManagedImage.objects.update(created_in=own)
+    address = reverse("image_by_name", args=["churn"])
+
+    def leads(client: Client) -> str:
+        return client.get(address).headers.get("Location", "")
+
+    assert str(own.pk) in leads(cast.client(cast.admin))
+    assert leads(cast.client(cast.viewer)) == reverse("image", args=[cast.workspace.pk, "churn"])
+    assert leads(cast.client(cast.stranger)) in (
+        reverse("workspaces"),
+        reverse("image", args=[cast.other.pk, "churn"]),
+    )
+    assert leads(Client()).startswith("/signin?next=/images/churn")
+    missing = cast.client(cast.viewer).get(reverse("image_by_name", args=["nothing-here"]))
+    assert missing.status_code == 404
 
 
 def test_before_the_first_success_the_tabs_say_what_will_be_there(

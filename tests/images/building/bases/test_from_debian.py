@@ -1,7 +1,9 @@
-"""Base images of a Debian suite: with mmdebstrap, and without it, without root, in a private home."""
+"""Base images of Debian and Ubuntu: with mmdebstrap, and without it, without root, in a private home."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -15,10 +17,14 @@ from pathlib import Path
 import pytest
 
 from images.building.bases import from_debian, mmdebstrap, unpacked_debian
-from images.building.bases.content import inspect
+from images.building.bases.content import ImageContent, inspect
+from images.building.bases.distributions import UBUNTU
 from images.building.bases.inspection import dpkg_packages
+from images.building.bases.libc import LibC
+from images.building.bases.recipe import INSTALLERS, SUITES, Recipe
 from images.errors import BaseImageUnusable
 from tests.needs import needs
+from tests.services import SHARED
 
 NOBODY = 65534
 
@@ -126,7 +132,7 @@ def test_where_mmdebstrap_fails_the_packages_are_unpacked(
     def fail(*_: object) -> None:
         raise BaseImageUnusable("mmdebstrap could not make Debian bookworm: EPERM", hint="Look.")
 
-    def unpack(suite: str, rootfs: Path, *_: object) -> None:
+    def unpack(recipe: Recipe, rootfs: Path, *_: object) -> None:
         tarfile.open(rootfs, "w").close()
 
     monkeypatch.setattr(mmdebstrap, "problem", lambda: None)
@@ -147,6 +153,89 @@ def test_where_mmdebstrap_fails_the_packages_are_unpacked(
     assert raised.value.hint.startswith("Look. Or import one")
 
 
+# --- what is in it -----------------------------------------------------------------------------------------
+
+
+def test_a_suite_has_pip_and_a_user_unless_its_options_leave_them_out() -> None:
+    usual = Recipe.parse("bookworm")
+    assert {"python3-pip", "python3-setuptools"} <= set(usual.packages)
+    assert usual.user is not None
+    assert usual.user.runs_as == "10001:10001"
+    plain = Recipe.parse("bookworm,as-root,without-pip")
+    assert not set(INSTALLERS["bookworm"]) & set(plain.packages)
+    assert plain.user is None
+    assert [str(usual), str(plain)] == ["bookworm", "bookworm,without-pip,as-root"]
+
+
+def test_setuptools_goes_with_the_pythons_whose_official_images_have_it() -> None:
+    with_setuptools = {s for s in SUITES if "python3-setuptools" in Recipe.parse(s).packages}
+    assert {SUITES[suite] for suite in with_setuptools} == {"3.9", "3.10", "3.11"}
+
+
+def test_sources_of_ubuntu_name_what_was_mended_after_the_release_and_its_keys(
+    tmp_path: Path,
+) -> None:
+    mirror, *lines = mmdebstrap.sources_of(
+        Recipe("noble"), "http://mirror.example/ubuntu", tmp_path
+    )
+    assert mirror.endswith("http://mirror.example/ubuntu noble main universe")
+    assert [line.split()[-3] for line in lines] == ["noble-updates"]
+    # mmdebstrap knows Debian's own.
+    assert mmdebstrap.sources_of(Recipe("bookworm"), "", tmp_path) == []
+
+
+def test_every_suite_has_the_package_system_that_images_are_altered_with() -> None:
+    # It is no part of Ubuntu's minimum, as it is of Debian's.
+    assert "apt" in Recipe("jammy").packages
+    assert "apt" not in Recipe("bookworm").packages
+
+
+def test_the_image_names_its_distributions_own_mirror() -> None:
+    assert "http://archive.ubuntu.com/ubuntu jammy-updates main" in mmdebstrap.sources_hook(
+        Recipe("jammy")
+    )
+    assert "'deb http://deb.debian.org/debian bookworm main\n'" in mmdebstrap.sources_hook(
+        Recipe("bookworm")
+    )
+
+
+def test_the_key_that_is_brought_along_is_ubuntus() -> None:
+    _, _, rest = UBUNTU.own_key.partition("\n\n")
+    packets = base64.b64decode(rest.partition("\n=")[0])
+    # The key's packet comes first, with a length of two bytes (RFC 4880, 4.2.1); its fingerprint is 12.2's.
+    assert packets[0] == 0x99
+    size = int.from_bytes(packets[1:3], "big")
+    fingerprint = hashlib.sha1(packets[: 3 + size], usedforsecurity=False).hexdigest()
+    # As Ubuntu publishes it: Ubuntu Archive Automatic Signing Key (2018).
+    assert fingerprint.upper() == "F6ECB3762474EDA9D21B7022871920D1991BC93C"
+
+
+def test_an_unknown_option_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BaseImageUnusable, match="'with-pip' is no option") as raised:
+        Recipe.parse("bookworm,with-pip")
+    assert ",without-pip or ,as-root" in raised.value.hint
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@needs("debian base")
+@needs("root")
+def test_a_base_by_mmdebstrap_imports_pkg_resources_as_a_user_with_a_home(tmp_path: Path) -> None:
+    assert mmdebstrap.problem() is None
+    content = from_debian.from_suite(
+        "bookworm", SHARED / "bases", work=tmp_path, log=unheard, check=nothing
+    )
+    facts = inspect(content)
+    assert facts.libc == LibC("glibc", "2.36", "x86_64")
+    assert {"pip", "setuptools"} <= {name for name, _ in facts.libraries}
+    root = root_of(content, tmp_path)
+    code = (
+        "import getpass, os, pathlib, pkg_resources; (pathlib.Path.home() / 'file').touch();"
+        "print(getpass.getuser(), os.getuid(), pathlib.Path.home())"
+    )
+    assert inside(root, "python3", "-c", code, user=10001) == "app 10001 /home/app\n"
+
+
 # --- the folder that sub-ids can enter ---------------------------------------------------------------------
 
 
@@ -164,7 +253,7 @@ def test_a_work_folder_in_a_private_home_is_not_mmdebstraps(tmp_path: Path, ordi
 # --- unpacked, without mmdebstrap --------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def private_home() -> Iterator[Path]:
     """A home that is closed to everybody but its owner, who is not root."""
     home = Path(tempfile.mkdtemp(prefix="ri-test-home-", dir="/var/tmp"))
@@ -190,28 +279,45 @@ def as_ordinary_user(work: Callable[[], None]) -> None:
     assert child.exitcode == 0
 
 
-@pytest.mark.slow
-@pytest.mark.network
-@needs("apt")
-@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
-def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
-    suite: str, private_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def unpacked_base(suite: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> ImageContent:
+    """A base that a user who is not root made there without mmdebstrap, once for all tests of this file."""
     refused = mmdebstrap.Problem("It is not here.", "Install it.")
     monkeypatch.setattr(mmdebstrap, "problem", lambda: refused)
-    cache = private_home / "cache"
+    cache, title = home / "cache", Recipe(suite).title
+    begun = cache / f"debian-{suite}.lock"
 
     def from_suite() -> None:
         said: list[str] = []
-        from_debian.from_suite(suite, cache, work=private_home, log=said.append, check=nothing)
-        assert said == [f"It is not here. Unpacking the packages of Debian {suite} without it"]
+        from_debian.from_suite(suite, cache, work=home, log=said.append, check=nothing)
+        assert said == [f"It is not here. Unpacking the packages of {title} without it"]
 
-    as_ordinary_user(from_suite)
+    if not begun.exists():
+        as_ordinary_user(from_suite)
     # The second time it is at hand.
-    content = from_debian.from_suite(suite, cache, work=private_home, log=unheard, check=nothing)
+    return from_debian.from_suite(suite, cache, work=home, log=unheard, check=nothing)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@needs("apt")
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "bookworm",
+        pytest.param("trixie", marks=pytest.mark.long),
+        pytest.param("noble", marks=[pytest.mark.long, needs("ubuntu archive")]),
+    ],
+)
+def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
+    suite: str, private_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = unpacked_base(suite, private_home, monkeypatch)
     facts = inspect(content)
-    assert facts.python_version == from_debian.SUITES[suite]
-    assert facts.os_id == "debian"
+    assert facts.python_version == SUITES[suite]
+    assert content.config["config"]["User"] == "10001:10001"
+    assert facts.libc is not None
+    assert dict(facts.os_packages)["libc6"].startswith(facts.libc.version)
+    assert facts.os_id == Recipe(suite).distribution.name
     assert {"libc6", "python3", "libgomp1", "dpkg"} <= {name for name, _ in facts.os_packages}
     (layer,) = content.layers
     with tarfile.open(content.blobs[layer.digest]) as tar:
@@ -220,6 +326,8 @@ def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
         helper = tar.getmember("usr/sbin/unix_chkpwd")
         assert (helper.uid, helper.gid, bool(helper.mode & stat.S_ISGID)) == (0, 42, True)
         assert text_of(tar, "etc/passwd").startswith("root:")
+        assert text_of(tar, "etc/passwd").endswith("app:*:10001:10001::/home/app:/bin/sh\n")
+        assert tar.getmember("home/app").uid == 10001
         assert text_of(tar, "etc/ssl/certs/ca-certificates.crt").count("BEGIN CERTIFICATE") > 100
         assert not [name for name in tar.getnames() if name.startswith("usr/share/doc/")]
         assert max(member.mtime for member in tar) <= mmdebstrap.EPOCH
@@ -229,15 +337,15 @@ def test_an_ordinary_user_without_mmdebstrap_gets_a_base_in_a_private_home(
 @pytest.mark.network
 @needs("apt")
 @needs("root")
-def test_an_unpacked_base_runs_python_and_its_apt_configures_the_packages(tmp_path: Path) -> None:
-    tar = tmp_path / "rootfs.tar"
-    mirror = from_debian.mirror_of_this_machine() or unpacked_debian.DEBIAN
-    unpacked_debian.make("bookworm", tar, tmp_path, mirror, nothing)
-    root = tmp_path / "root"
-    root.mkdir()
-    subprocess.run(["tar", "-C", root, "--numeric-owner", "-xf", tar], check=True)
+def test_an_unpacked_base_runs_python_and_its_apt_configures_the_packages(
+    tmp_path: Path, private_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = root_of(unpacked_base("bookworm", private_home, monkeypatch), tmp_path)
     code = "import bz2, ctypes, lzma, sqlite3, ssl; print(len(ssl.create_default_context().get_ca_certs()))"
     assert int(inside(root, "python3", "-c", code)) > 100
+    assert (
+        inside(root, "python3", "-c", "import pkg_resources, pip; print(pip.__name__)") == "pip\n"
+    )
     inside(root, "dpkg", "--configure", "--pending")
     assert inside(root, "dpkg", "--audit") == ""
     assert (
@@ -246,9 +354,21 @@ def test_an_unpacked_base_runs_python_and_its_apt_configures_the_packages(tmp_pa
     )
 
 
-def inside(root: Path, *command: str) -> str:
+def root_of(content: ImageContent, folder: Path) -> Path:
+    """The file system of a base of one layer."""
+    (layer,) = content.layers
+    root = folder / "root"
+    root.mkdir()
+    subprocess.run(
+        ["tar", "-C", root, "--numeric-owner", "-xzf", content.blobs[layer.digest]], check=True
+    )
+    return root
+
+
+def inside(root: Path, *command: str, user: int = 0) -> str:
+    who = [f"--setuid={user}", f"--setgid={user}"] if user else []
     return subprocess.run(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={root}", "--", *command],
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", *who, f"--root={root}", "--", *command],
         env={"PATH": "/usr/sbin:/usr/bin", "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True,
     ).stdout  # fmt: skip

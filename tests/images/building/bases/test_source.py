@@ -34,5 +34,7 @@ def test_the_alternative_is_fetched_where_the_first_cannot_be_had(tmp_path: Path
 
 
 def test_without_an_alternative_the_error_of_the_source_is_raised(tmp_path: Path) -> None:
-    with pytest.raises(DomainError, match="'sarge' is not a Debian suite that is known here"):
+    with pytest.raises(
+        DomainError, match="'sarge' is no suite of Debian or Ubuntu that is known here"
+    ):
         obtain(Source(Kind("suite"), "sarge"), tmp_path, lambda: None)

@@ -27,7 +27,7 @@ def test_connections_beyond_the_limit_are_closed_and_take_no_thread(
     listener = socket.create_server(("127.0.0.1", 0))
     address = listener.getsockname()
     before = threading.active_count()
-    with IndexDoor(Indexes("http://127.0.0.1:9")).answering(listener):
+    with IndexDoor(Indexes("http://127.0.0.1:9")).serve_requests(listener):
         held = [socket.create_connection(address, 10) for _ in range(5)]
         # The server has taken these before it closes the next: they were there before.
         with socket.create_connection(address, 10) as refused:
@@ -53,7 +53,7 @@ def test_pages_end_when_more_files_are_named_than_any_build_needs(
     address: Any = listener.getsockname()
     with serving(Index) as server:
         door = IndexDoor(Indexes(f"http://127.0.0.1:{server.server_port}/simple"))
-        with door.answering(listener):
+        with door.serve_requests(listener):
             assert " 404 " in ask(address, "/0/one/")
             door.files["x"] = IndexedFile("a", "1", "a-1.tar.gz", "https://x.test/a", "", None)
             assert " 429 " in ask(address, "/0/two/")

@@ -15,7 +15,7 @@ import pytest
 
 from images.building.layers import wheel as destination
 from images.building.layers import wheel_archive
-from images.building.layers.paths import FOLDER, LayerPaths, hidden_files
+from images.building.layers.paths import FOLDER, LayerPaths, arrange
 from images.building.layers.tar import Layer
 from images.building.layers.worker import LayerJob, LayerMakers
 from images.building.layers.write import write_environment_layer, write_wheel_layer
@@ -131,7 +131,7 @@ def test_what_honest_wheels_have_is_taken(tmp_path: Path) -> None:
         f"{DATA}/headers/x.h": b"",
     }
     layer = layer_of(tmp_path, make_wheel(tmp_path, files=honest))
-    paths = LayerPaths.unpacked(layer.paths)
+    paths = LayerPaths.unpack(layer.paths)
     with tarfile.open(layer.path) as tar:
         members = {f"/{entry.name}": entry.isdir() for entry in tar.getmembers()}
     assert set(paths.files) == {path for path, folder in members.items() if not folder}
@@ -177,7 +177,7 @@ def test_links_doubles_and_other_compressions_are_refused(tmp_path: Path) -> Non
 
     def twice(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
         archive.writestr(info, data)
-        archive.writestr(info, data)
+        archive.writestr(info.filename, data + b"x")
 
     def by_lzma(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
         archive.writestr(info, data, zipfile.ZIP_LZMA)
@@ -193,6 +193,7 @@ def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
         layer_of(tmp_path, wheel)
 
 
+@pytest.mark.slow
 def test_many_small_bombs_are_one(tmp_path: Path) -> None:
     """613 kB that unpack to 600 MB: no single file of it is suspicious."""
     wheel = make_wheel(tmp_path, files={f"sample/{n}.bin": bytes(20 << 20) for n in range(6)})
@@ -231,7 +232,7 @@ def test_damaged_content_is_a_sentence_of_its_process_too(tmp_path: Path) -> Non
     makers = LayerMakers(1)
     try:
         with pytest.raises(WheelInvalid, match="not a wheel"):
-            makers.make(LayerJob((wheel,), PYTHON, tmp_path / "x", bytecode=False))
+            makers.make(LayerJob((wheel,), PYTHON, tmp_path / "x"))
     finally:
         makers.close()
 
@@ -254,6 +255,7 @@ def test_a_crowd_is_counted_before_it_is_read(
         refused(tmp_path, wheel, "holds more than 20 files")
 
 
+@pytest.mark.slow
 def test_more_files_than_the_old_format_can_count_are_counted() -> None:
     """ZIP64, as archives of more than 65,535 files are: the old end record has no room for their number."""
     crowd = io.BytesIO()
@@ -293,13 +295,67 @@ def test_what_one_library_hides_of_another_is_told() -> None:
     below = paths(same="aa" * 32, other="bb" * 32, third="cc" * 32, alone="dd" * 32)
     above = paths(same="aa" * 32, other="ee" * 32, third="ff" * 32)
     top = paths(third="00" * 32)
-    first, second = hidden_files([("a 1", below), ("b 2", above), ("c 3", top)])
-    assert str(first) == (
-        "/p/other and 1 more have other content in a 1 than in b 2: the image has that of b 2."
+    arranged = arrange([("a 1", below), ("b 2", above), ("c 3", top)], ["a", "b", "c"])
+    assert arranged.order == (0, 1, 2)
+    assert [str(item) for item in arranged.hidden] == [
+        "/p/other has other content in a 1 than in b 2: the image has that of b 2.",
+        "/p/third has other content in a 1 than in c 3: the image has that of c 3.",
+        "/p/third has other content in b 2 than in c 3: the image has that of c 3.",
+    ]
+    assert arranged.hidden[0].note.libraries == ("a", "b")
+
+
+def test_the_layer_that_pip_installs_last_lies_above() -> None:
+    mine, yours, theirs = (paths(x=f"{n}{n}" * 32) for n in "abc")
+    others = [("big 9", paths(big="00" * 32)), ("small 9", paths(small="00" * 32))]
+    layers = [others[0], ("a 1", mine), ("b 2", yours), ("c 3", theirs), others[1]]
+    for order in (["c", "b", "a"], ["b", "c", "a"], ["a", "c", "b"], ["c", "a", "b"]):
+        arranged = arrange(layers, ["small", *order, "big"])
+        names = [layers[number][0][0] for number in arranged.order]
+        assert names[0] == "b"  # The biggest stays first: nobody else has its files.
+        assert names[1:-1] == order
+        assert {item.by[0] for item in arranged.hidden} == {order[-1]}
+
+
+def test_bytecode_is_not_told_beside_its_source() -> None:
+    one, two = (
+        LayerPaths.of({"/p/x.py": content * 64, "/p/__pycache__/x.cpython-311.pyc": content * 64})
+        for content in "ab"
     )
-    assert str(second) == (
-        "/p/third has other content in b 2 than in c 3: the image has that of c 3."
-    )
+    (hidden,) = arrange([("a 1", one), ("b 2", two)], ["a", "b"]).hidden
+    assert hidden.paths == ("/p/x.py",)
+
+
+def test_equal_content_moves_nothing() -> None:
+    same = paths(x="aa" * 32)
+    arranged = arrange([("a 1", same), ("b 2", same)], ["b", "a"])
+    assert (arranged.order, arranged.hidden) == ((0, 1), ())
+
+
+def test_of_a_layer_of_several_wheels_the_librarys_own_name_is_told(tmp_path: Path) -> None:
+    one = make_wheel(tmp_path, "one", files={"shared.py": b"1"})
+    two = make_wheel(tmp_path, "two", files={"other.py": b"2"})
+    three = make_wheel(tmp_path, "three", files={"shared.py": b"3"})
+    both = write_wheel_layer([two, one], PYTHON, tmp_path / "both", bytecode=False)
+    alone = layer_of(tmp_path, three)
+    layers = [
+        ("two 1.0, one 1.0", LayerPaths.unpack(both.paths)),
+        ("three 1.0", LayerPaths.unpack(alone.paths)),
+    ]
+    (hidden,) = arrange(layers, ["two", "one", "three"]).hidden
+    assert (hidden.library, hidden.by) == ("one 1.0", "three 1.0")
+    arranged = arrange(layers, ["two", "three", "one"])
+    assert arranged.order == (1, 0)
+    assert arranged.hidden[0].by == "one 1.0"
+
+
+def test_a_circle_of_layers_is_broken_and_told_as_it_is() -> None:
+    """A layer of two wheels, and one that pip would install between them."""
+    two = LayerPaths.of({"/p/x": "aa" * 32, "/p/y": "bb" * 32}, {"/p/x": 0, "/p/y": 1})
+    one = paths(x="cc" * 32, y="dd" * 32)
+    arranged = arrange([("a 1, c 1", two), ("b 1", one)], ["a", "b", "c"])
+    assert arranged.order == (0, 1)
+    assert {(item.library, item.by) for item in arranged.hidden} == {("a 1", "b 1"), ("c 1", "b 1")}
 
 
 def test_a_file_where_another_library_has_a_folder_is_refused() -> None:
@@ -308,29 +364,29 @@ def test_a_file_where_another_library_has_a_folder_is_refused() -> None:
         with pytest.raises(
             WheelInvalid, match=r"/p/x is a file in one and a folder .* a 1 and b 2"
         ):
-            hidden_files(layers)
+            arrange(layers, ["a", "b"])
 
 
 def test_the_environments_folders_are_no_librarys_files(tmp_path: Path) -> None:
     environment = write_environment_layer("/usr/bin/python3.11", PYTHON, tmp_path / "environment")
     wheel = layer_of(tmp_path, make_wheel(tmp_path, files={f"{DATA}/data/bin": b"x"}))
     layers = [
-        ("Python environment", LayerPaths.unpacked(environment.paths)),
-        ("sample 1.0", LayerPaths.unpacked(wheel.paths)),
+        ("Python environment", LayerPaths.unpack(environment.paths)),
+        ("sample 1.0", LayerPaths.unpack(wheel.paths)),
     ]
     with pytest.raises(WheelInvalid, match="/opt/managed/bin is a file"):
-        hidden_files(layers)
+        arrange(layers, ["sample"])
 
 
 def test_a_layers_paths_come_out_of_its_process_as_they_were(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path)
     makers = LayerMakers(1)
     try:
-        made = makers.make(LayerJob((wheel,), PYTHON, tmp_path / "x", bytecode=False))
+        made = makers.make(LayerJob((wheel,), PYTHON, tmp_path / "x"))
     finally:
         makers.close()
     assert made.paths == layer_of(tmp_path, wheel).paths
-    assert LayerPaths.unpacked(made.paths).packed() == made.paths
+    assert LayerPaths.unpack(made.paths).pack() == made.paths
 
 
 def test_a_layer_process_runs_nothing_that_lies_about(
@@ -351,9 +407,9 @@ def test_a_layer_process_runs_nothing_that_lies_about(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "json.py"))
     monkeypatch.chdir(tmp_path)
-    makers = LayerMakers(1)
+    makers = LayerMakers(1, sys.executable)
     try:
-        makers.make(LayerJob((make_wheel(tmp_path),), PYTHON, tmp_path / "x", bytecode=True))
+        makers.make(LayerJob((make_wheel(tmp_path),), PYTHON, tmp_path / "x"))
     finally:
         makers.close()
     assert not ran.exists()

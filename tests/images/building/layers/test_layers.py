@@ -5,19 +5,26 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from images.building.layers.bytecode import Compiler, cache_name, interpreter_for
-from images.building.layers.keys import plan_layers, wheel_layer_key
-from images.building.layers.worker import LayerJob, LayerMakers
+from images.building.containers import cgroups
+from images.building.layers.bytecode import cache_name, interpreter_for
+from images.building.layers.compilers import Compilers
+from images.building.layers.keys import environment_layer_key, plan_layers, wheel_layer_key
+from images.building.layers.worker import LayerJob, LayerMakers, death_of
 from images.building.layers.write import write_environment_layer, write_wheel_layer
 from images.building.locks.files import LockedWheel
+from images.building.user import USER
 from images.errors import BuildError, WheelInvalid
 from tests.images.building.locked import a_wheel
 from tests.images.building.wheelmaker import make_wheel
@@ -57,6 +64,7 @@ def test_digest_diff_id_and_size_are_those_of_the_file(wheel: Path, tmp_path: Pa
     assert layer.diff_id == "sha256:" + hashlib.sha256(gzip.decompress(data)).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_same_wheel_gives_the_same_bytes_in_any_process(wheel: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from images.building.layers.write import *; "
@@ -75,18 +83,55 @@ def test_the_same_wheel_gives_the_same_bytes_in_any_process(wheel: Path, tmp_pat
 
 
 def test_bytecode_does_not_depend_on_what_was_compiled_before() -> None:
+    other = b"import os, sys, json\nalpha = beta = gamma = 'alpha'\n"
+    assert compiled([SOURCE])[0] == compiled([other, SOURCE])[1] != compiled([other])[0]
+    assert compiled([SOURCE, b"def (:"])[1] is None
+
+
+def compiled(sources: list[bytes], compilers: Compilers | None = None) -> list[bytes | None]:
     interpreter = interpreter_for(PYTHON)
     assert interpreter is not None
-    other = b"import os, sys, json\nalpha = beta = gamma = 'alpha'\n"
-    first, second = Compiler(interpreter), Compiler(interpreter)
+    given = compilers or Compilers(interpreter)
     try:
-        alone = first.compile(SOURCE, "/x/sample.py")
-        second.compile(other, "/x/other.py")
-        assert second.compile(SOURCE, "/x/sample.py") == alone
-        assert second.compile(b"def (:", "/x/broken.py") is None
+        with given.session() as session:
+            asked = [session.submit(source, "/x/sample.py") for source in sources]
+            return [session.result(one) for one in asked]
     finally:
-        first.close()
-        second.close()
+        if compilers is None:
+            given.close()
+
+
+def test_several_compilers_give_each_source_its_own_answer() -> None:
+    """More than the pipes hold, and sources that are larger than a pipe."""
+    sources = [b"VALUE = %d\n" % number * (1 + number * 37 % 9_000) for number in range(400)]
+    sources += [b"x = 'large'\n" * 200_000, b"def (:", b"", b"y = 1"]
+    compilers = Compilers(sys.executable, own=1, shared=3)
+    try:
+        by_many = compiled(sources, compilers)
+        # The second session has compilers again, and they are others.
+        assert compiled(sources[:30], compilers) == by_many[:30]
+    finally:
+        compilers.close()
+    assert by_many == compiled(sources)
+    assert by_many[-3] is None
+
+
+def test_a_compiler_that_dies_ends_the_layer_with_a_sentence() -> None:
+    compilers = Compilers(sys.executable)
+    children = children_of(compilers._process.pid)
+    compilers._process.kill()
+    compilers._process.wait()
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    with pytest.raises(ChildProcessError, match="compiler ended"):
+        compiled([SOURCE], compilers)
+    compilers.close()
+
+
+def children_of(pid: int) -> list[int]:
+    while not (told := Path(f"/proc/{pid}/task/{pid}/children").read_text()):
+        time.sleep(0.01)
+    return [int(child) for child in told.split()]
 
 
 def test_python_runs_from_the_unpacked_layer_with_its_bytecode(wheel: Path, tmp_path: Path) -> None:
@@ -95,7 +140,7 @@ def test_python_runs_from_the_unpacked_layer_with_its_bytecode(wheel: Path, tmp_
     subprocess.run(["tar", "-C", tmp_path / "root", "-xzf", layer.path], check=True)
     with tarfile.open(layer.path) as tar:
         owners = {(entry.uid, entry.gid, entry.mtime) for entry in tar.getmembers()}
-    assert owners == {(0, 0, 0)}
+    assert owners == {(0, 0, 315_532_800)}
     site = tmp_path / "root" / SITE
     assert (
         site / "sample/__pycache__" / f"__init__.cpython-{PYTHON.replace('.', '')}.pyc"
@@ -118,6 +163,16 @@ def test_python_runs_from_the_unpacked_layer_with_its_bytecode(wheel: Path, tmp_
     assert (site / "sample-1.0.dist-info/INSTALLER").read_text() == "ri-platform\n"
 
 
+def test_what_is_installed_can_be_packed_into_a_zip(wheel: Path, tmp_path: Path) -> None:
+    """ZIP tells no time before 1980, and Python's zipfile refuses files that are older."""
+    environment = write_environment_layer("/usr/bin/python3", PYTHON, tmp_path / "environment")
+    layer = write_wheel_layer([wheel], PYTHON, tmp_path / "layer")
+    for made in (environment, layer):
+        subprocess.run(["tar", "-C", tmp_path, "-xzf", made.path], check=True)
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / SITE)
+    assert "sample/__init__.py" in zipfile.ZipFile(packed).namelist()
+
+
 @pytest.mark.parametrize(
     "member",
     [
@@ -137,21 +192,11 @@ def test_a_wheel_that_points_outside_is_refused(member: str, tmp_path: Path) -> 
     assert not (tmp_path / "layer").exists()
 
 
+@pytest.mark.slow
 def test_a_wheel_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, files={"zeros.bin": bytes(100 << 20)})
     with pytest.raises(WheelInvalid, match="far more"):
         write_wheel_layer([wheel], PYTHON, tmp_path / "layer")
-
-
-def test_a_wheel_whose_record_lies_is_refused(tmp_path: Path) -> None:
-    for number, wheel in enumerate(
-        (
-            make_wheel(tmp_path, "lies", broken_record=True),
-            make_wheel(tmp_path, "hides", unrecorded={"hidden.py": b"x"}),
-        )
-    ):
-        with pytest.raises(WheelInvalid):
-            write_wheel_layer([wheel], PYTHON, tmp_path / f"layer-{number}")
 
 
 def test_a_file_that_is_no_wheel_is_refused(tmp_path: Path) -> None:
@@ -161,21 +206,13 @@ def test_a_file_that_is_no_wheel_is_refused(tmp_path: Path) -> None:
         write_wheel_layer([path], PYTHON, tmp_path / "layer")
 
 
-def test_two_wheels_of_a_layer_may_not_claim_one_path(tmp_path: Path) -> None:
-    same = {"shared/util.py": b"A = 1\n"}
-    one = make_wheel(tmp_path, "one", files=same)
-    write_wheel_layer([one, make_wheel(tmp_path, "two", files=same)], PYTHON, tmp_path / "fine")
-    other = make_wheel(tmp_path, "three", files={"shared/util.py": b"A = 2\n"})
-    with pytest.raises(WheelInvalid, match=r"shared/util\.py"):
-        write_wheel_layer([one, other], PYTHON, tmp_path / "layer")
-
-
+@pytest.mark.slow
 def test_layers_made_in_processes_are_the_same(tmp_path: Path) -> None:
     jobs = [
-        LayerJob((make_wheel(tmp_path, f"lib{n}"),), PYTHON, tmp_path / f"layer{n}", bytecode=True)
+        LayerJob((make_wheel(tmp_path, f"lib{n}"),), PYTHON, tmp_path / f"layer{n}")
         for n in range(5)
     ]
-    makers = LayerMakers(2)
+    makers = LayerMakers(2, interpreter_for(PYTHON), compilers=2)
     try:
         with ThreadPoolExecutor(2) as pool:
             made = list(pool.map(makers.make, jobs))
@@ -186,23 +223,82 @@ def test_layers_made_in_processes_are_the_same(tmp_path: Path) -> None:
 
 
 def test_a_bad_wheels_sentence_comes_out_of_its_process(tmp_path: Path) -> None:
-    bad = make_wheel(tmp_path, "bad", broken_record=True)
+    bad = make_wheel(tmp_path, "bad", metadata=b"Name: other\n")
     makers = LayerMakers(1)
     try:
         with pytest.raises(WheelInvalid, match=r"bad-1\.0"):
-            makers.make(LayerJob((bad,), PYTHON, tmp_path / "x", bytecode=False))
+            makers.make(LayerJob((bad,), PYTHON, tmp_path / "x"))
         # The process goes on with the next.
         good = make_wheel(tmp_path, "good")
-        makers.make(LayerJob((good,), PYTHON, tmp_path / "y", bytecode=False))
+        makers.make(LayerJob((good,), PYTHON, tmp_path / "y"))
     finally:
         makers.close()
+
+
+def test_what_is_odd_about_a_wheel_comes_out_of_its_process(tmp_path: Path) -> None:
+    odd = make_wheel(tmp_path, "odd", broken_record=True)
+    makers = LayerMakers(1)
+    try:
+        (note,) = makers.make(LayerJob((odd,), PYTHON, tmp_path / "x")).notes
+    finally:
+        makers.close()
+    assert "tells another hash or size of odd/__init__.py and 2 more" in note.text
 
 
 def test_a_process_that_died_is_a_sentence(tmp_path: Path) -> None:
     makers = LayerMakers(1)
     makers.close()
     with pytest.raises(BuildError, match=r"a layer of sample-1\.0-py3-none-any\.whl died"):
-        makers.make(LayerJob((make_wheel(tmp_path),), PYTHON, tmp_path / "x", bytecode=False))
+        makers.make(LayerJob((make_wheel(tmp_path),), PYTHON, tmp_path / "x"))
+
+
+@pytest.mark.parametrize(("counted", "words"), [(0, "died by signal 9"), (1, "out of memory")])
+def test_memory_is_blamed_where_the_kernel_killed_for_it(
+    counted: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([5, 5 + counted])
+    monkeypatch.setattr(cgroups, "oom_kills", lambda: next(counts))
+    makers = LayerMakers(1)
+    os.kill(children_of(makers._process.pid)[0], signal.SIGKILL)
+    with pytest.raises(BuildError, match=words) as caught:
+        makers.make(LayerJob((make_wheel(tmp_path),), PYTHON, tmp_path / "x"))
+    makers.close()
+    assert ("memory" in str(caught.value)) == bool(counted)
+
+
+@pytest.mark.parametrize(("status", "words"), [(-11, "by signal 11"), (1, "with status 1")])
+def test_another_death_is_told_as_what_it_was(status: int, words: str, tmp_path: Path) -> None:
+    job = LayerJob((tmp_path / "x.whl",), PYTHON, tmp_path / "x")
+    # Somebody else of the group was killed at the time.
+    assert words in death_of(job, status, out_of_memory=True).message
+
+
+def test_what_is_wrong_with_the_machine_is_not_the_wheels_fault(tmp_path: Path) -> None:
+    makers = LayerMakers(1)
+    try:
+        wheel = make_wheel(tmp_path)
+        with pytest.raises(BuildError, match="No such file or directory") as caught:
+            makers.make(LayerJob((wheel,), PYTHON, tmp_path / "gone" / "x"))
+        assert not isinstance(caught.value, WheelInvalid)
+        makers.make(LayerJob((wheel,), PYTHON, tmp_path / "x"))
+    finally:
+        makers.close()
+
+
+def test_the_kernels_count_is_read_of_either_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cgroups.oom_kills() >= 0
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    for line, file, text in (
+        ("0::/a/b", "a/b/memory.events", "low 0\noom 3\noom_kill 2\n"),
+        ("4:memory:/a", "memory/a/memory.oom_control", "under_oom 0\noom_kill 2\n"),
+    ):
+        monkeypatch.setattr(cgroups, "own_groups", lambda line=line: ["7:pids:/x", line])
+        assert cgroups.oom_kills() == 0
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(text)
+        assert cgroups.oom_kills() == 2
 
 
 def locked(name: str, size: int | None) -> LockedWheel:
@@ -211,18 +307,31 @@ def locked(name: str, size: int | None) -> LockedWheel:
 
 def test_the_biggest_wheel_comes_first_and_the_smallest_share_the_last_layer() -> None:
     wheels = [locked("a", 5), locked("b", 50), locked("c", None), locked("d", 5)]
-    names = [[wheel.name for wheel in group] for group in plan_layers(wheels, 3)]
-    assert names == [["b"], ["a"], ["c", "d"]]
-    assert len(plan_layers(wheels, 90)) == 4
-    assert plan_layers([], 90) == []
+    order = ["d", "c", "b", "a"]
+    names = [[wheel.name for wheel in group] for group in plan_layers(wheels, 3, order)]
+    # Which wheels share it depends on their sizes, and their order there on that of installation.
+    assert names == [["b"], ["a"], ["d", "c"]]
+    assert len(plan_layers(wheels, 90, order)) == 4
+    assert plan_layers([], 90, []) == []
 
 
 def test_what_decides_a_layers_bytes_decides_its_key() -> None:
     key = wheel_layer_key(["a", "b"], "3.11", "x86_64-manylinux_2_28", True)
-    assert key == wheel_layer_key(["b", "a"], "3.11", "x86_64-manylinux_2_28", True)
+    assert key != wheel_layer_key(["b", "a"], "3.11", "x86_64-manylinux_2_28", True)
     assert key != wheel_layer_key(["a", "b"], "3.12", "x86_64-manylinux_2_28", True)
     assert key != wheel_layer_key(["a", "b"], "3.11", "x86_64-manylinux_2_28", False)
     assert key != wheel_layer_key(["a"], "3.11", "x86_64-manylinux_2_28", True)
+
+
+def test_the_environment_brings_a_home_that_is_the_users_own(tmp_path: Path) -> None:
+    layer = write_environment_layer("/usr/bin/python3.11", "3.11", tmp_path / "env", user=USER)
+    with tarfile.open(layer.path) as tar:
+        homes = [(entry.name, entry.uid, entry.gid) for entry in tar if "home" in entry.name]
+    assert homes == [("home", 0, 0), ("home/app", 10001, 10001)]
+    keys = {
+        environment_layer_key("/usr/bin/python3.11", "3.11", user=user) for user in (None, USER)
+    }
+    assert len(keys) == 2
 
 
 def test_the_environment_points_to_the_bases_interpreter(tmp_path: Path) -> None:
@@ -234,6 +343,17 @@ def test_the_environment_points_to_the_bases_interpreter(tmp_path: Path) -> None
             b"home = /usr/local/bin\ninclude-system-site-packages = true\nversion = 3.11\n"
         )
         assert tar.getmember("opt/managed/bin/python3").linkname == "/usr/local/bin/python3.11"
+
+
+def test_the_bases_pip_is_a_command_of_the_environment(tmp_path: Path) -> None:
+    layer = write_environment_layer("/usr/bin/python3.11", "3.11", tmp_path / "env", pip=True)
+    with tarfile.open(layer.path) as tar:
+        script = tar.extractfile("opt/managed/bin/pip")
+        assert script is not None
+        assert script.read().startswith(b"#!/opt/managed/bin/python3\n")
+        assert tar.getmember("opt/managed/bin/pip3").mode == 0o755
+    keys = {environment_layer_key("/usr/bin/python3.11", "3.11", pip=pip) for pip in (True, False)}
+    assert len(keys) == 2
 
 
 def test_bytecode_stands_where_python_looks() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.pylock import Pylock
 
-from images.building.locks.annotations import dependencies_of, pins, with_annotations
+from images.building.locks.annotations import annotate_lock, dependencies_of, pins
 from images.building.locks.resolve import resolve
 from images.building.locks.target import Target
 from images.requirement_files.configured import parse_pip_requirements
@@ -40,7 +40,7 @@ def test_what_uv_annotates_is_read_by_who_asked() -> None:
 
 
 def test_the_lock_tells_it_and_stays_a_lock() -> None:
-    text = with_annotations(LOCK, {"pandas": ["tzdata", "numpy"]}, {"numpy": "internal"})
+    text = annotate_lock(LOCK, {"pandas": ["tzdata", "numpy"]}, {"numpy": "internal"})
     packages = Pylock.from_dict(tomllib.loads(text)).packages
     assert [(item.name, item.dependencies) for item in packages] == [
         ("numpy", None),

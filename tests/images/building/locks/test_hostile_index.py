@@ -29,6 +29,8 @@ from images.indexes import Index, Indexes
 from images.requirement_files.configured import parse_pip_requirements
 from tests.http_server import QuietHandler, address_of, serving
 
+pytestmark = pytest.mark.slow
+
 TARGET = Target("3.11")
 GOOD, OTHER = "a" * 64, "b" * 64
 

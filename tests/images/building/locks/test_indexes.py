@@ -23,6 +23,8 @@ from tests.images.building.locked import a_wheel
 from tests.images.building.private_index import SECRET, private_index
 from tests.images.building.wheelmaker import make_wheel
 
+pytestmark = pytest.mark.slow
+
 PYTHON = Target("3.11")
 
 

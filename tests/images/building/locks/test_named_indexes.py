@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from images.indexes import Index, Indexes, indexes_of
 from images.requirements import PipRequirement
 from tests.images.building.private_index import SECRET, index_of, private_index
 from tests.images.building.wheelmaker import make_wheel
+
+pytestmark = pytest.mark.slow
 
 
 def wheel(folder: Path, name: str, version: str, *needs: str) -> Path:
@@ -212,7 +214,7 @@ def test_indexes_are_configured_by_name(settings: Any) -> None:
         ["pytorch-cpu"],
         ["internal=acme-*", "default=requests"],
     )
-    indexes = Indexes.configured()
+    indexes = Indexes.from_settings()
     assert indexes.addresses == {
         "default": "https://main.example/simple",
         "internal": "https://in.example/simple",
@@ -221,7 +223,7 @@ def test_indexes_are_configured_by_name(settings: Any) -> None:
     }
     assert [index.name for index in indexes.every if index.explicit] == ["pytorch-cpu"]
     assert (indexes.home_of("Acme_Core"), indexes.home_of("requests")) == ("internal", "default")
-    assert "s3cret" not in indexes.configuration
+    assert "s3cret" not in indexes.configuration(60)
     assert package_indexes_are_named() == []
 
 
@@ -242,3 +244,22 @@ def test_what_cannot_be_configured_is_told_when_the_platform_starts(
     configure(settings, *values)
     (error,) = package_indexes_are_named()
     assert sentence in error.msg
+
+
+def test_prereleases_count_as_releases_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Also those of what a library needs, which its own specifier says nothing of."""
+    files = [
+        wheel(tmp_path, "app", "1.0", "base_lib"),
+        wheel(tmp_path, "app", "2.0rc1", "base_lib"),
+        wheel(tmp_path, "base_lib", "1.0"),
+        wheel(tmp_path, "base_lib", "1.1a1"),
+    ]
+    with index_of(*files) as public, index_of() as internal:
+        one = Indexes(f"http://{public}/simple")
+        several = replace(one, extra=(Index("internal", f"http://{internal}/simple"),))
+        for indexes in (one, several):
+            wanted = PipRequirement("app")
+            assert versions(locked(indexes, wanted)) == {"app": "1.0", "base-lib": "1.0"}
+            lock = locked(indexes, wanted, prereleases=True)
+            assert versions(lock) == {"app": "2.0rc1", "base-lib": "1.1a1"}
+        assert 'dependencies = [{ name = "base-lib" }]' in lock.text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from images.building.downloads import fetch, index_client
 from images.building.locks import uv as module
 from images.building.locks.files import LockedWheel
 from images.building.locks.pylock import parse_lock
-from images.building.locks.resolve import resolve
+from images.building.locks.resolve import DEFAULT_TIMEOUT, resolve
 from images.building.locks.target import Target
-from images.building.locks.uv import without_credentials
+from images.building.locks.uv import strip_credentials
 from images.errors import FetchFailed, NoWheel, ResolutionFailed, WheelInvalid
 from images.models.lease import LeaseLost
 from images.requirement_files.configured import parse_pip_requirements
@@ -37,6 +38,21 @@ def lock(text: str, **preinstalled: str) -> dict[str, str]:
         check=lambda: None,
     )
     return {wheel.name: wheel.version for wheel in found.wheels}
+
+
+def resolve_at(
+    index: str, *, check: Callable[[], None] = lambda: None, timeout: float = DEFAULT_TIMEOUT
+) -> None:
+    """Look for numpy at an index that does not have it."""
+    resolve(
+        parse_pip_requirements("numpy"),
+        TARGET,
+        preinstalled={},
+        log=lambda line: None,
+        check=check,
+        environment={"UV_DEFAULT_INDEX": index},
+        timeout=timeout,
+    )
 
 
 @pytest.mark.network
@@ -77,16 +93,7 @@ def test_an_index_that_is_away_is_the_operators_business(monkeypatch: pytest.Mon
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setattr(module, "_PASSED_ON", (*module._PASSED_ON, "UV_HTTP_RETRIES"))
     with pytest.raises(FetchFailed) as caught:
-        resolve(
-            parse_pip_requirements("numpy"),
-            TARGET,
-            preinstalled={},
-            log=lambda line: None,
-            check=lambda: None,
-            environment={
-                "UV_DEFAULT_INDEX": f"http://somebody:hunter2@127.0.0.1:{free_port()}/simple"
-            },
-        )
+        resolve_at(f"http://somebody:hunter2@127.0.0.1:{free_port()}/simple")
     assert "hunter2" not in str(caught.value)
     assert caught.value.must_act == "operator"
 
@@ -94,15 +101,7 @@ def test_an_index_that_is_away_is_the_operators_business(monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_an_index_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with silent_server() as address, pytest.raises(FetchFailed, match="within 1 seconds"):
-        resolve(
-            parse_pip_requirements("numpy"),
-            TARGET,
-            preinstalled={},
-            log=lambda line: None,
-            check=lambda: None,
-            environment={"UV_DEFAULT_INDEX": address},
-            timeout=1,
-        )
+        resolve_at(address, timeout=1)
 
 
 @pytest.mark.slow
@@ -111,28 +110,19 @@ def test_a_lost_lease_ends_the_resolver() -> None:
         raise LeaseLost
 
     with silent_server() as address, pytest.raises(LeaseLost):
-        resolve(
-            parse_pip_requirements("numpy"),
-            TARGET,
-            preinstalled={},
-            log=lambda line: None,
-            check=lost,
-            environment={"UV_DEFAULT_INDEX": address},
-        )
+        resolve_at(address, check=lost)
 
 
 @contextmanager
 def silent_server() -> Iterator[str]:
     """A server that takes connections and never answers."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/simple"
 
 
 def test_credentials_leave_every_address() -> None:
     text = 'url = "https://user:pa%20ss@index.test/simple/x.whl#sha256=0" and http://t@h/x'
-    assert without_credentials(text) == (
+    assert strip_credentials(text) == (
         'url = "https://index.test/simple/x.whl#sha256=0" and http://h/x'
     )
 

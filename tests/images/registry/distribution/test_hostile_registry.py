@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from images.building.bases import content, from_layout, from_registry, inspection
-from images.building.pipeline import name_of
+from images.building.workshop import name_of
 from images.errors import (
     BaseImageUnusable,
     DigestMismatch,

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -58,6 +59,11 @@ class Repository:
     # digest → tags, in the order in which they were pushed.
     images: dict[str, list[str]] = field(default_factory=dict)
     blobs: set[str] = field(default_factory=set)
+    # Patterns of the tags that may move.
+    excluded: list[str] = field(default_factory=list)
+
+    def mutable(self, tag: str) -> bool:
+        return any(fnmatchcase(tag, pattern) for pattern in self.excluded)
 
 
 class ECR:
@@ -150,7 +156,12 @@ class ECR:
                 f"The repository with name '{name}' already exists in the registry "
                 "with id '123456789012'",
             )
-        self.repositories[name] = Repository(asked.get("imageTagMutability", "MUTABLE"))
+        filters = asked.get("imageTagMutabilityExclusionFilters", [])
+        assert len(filters) <= 5
+        self.repositories[name] = Repository(
+            asked.get("imageTagMutability", "MUTABLE"),
+            excluded=[item["filter"] for item in filters],
+        )
         return Answer(200, {"repository": {"repositoryName": name}})
 
     def _in_repository(
@@ -223,6 +234,9 @@ class ECR:
         return Answer(201)
 
     def _put_image(self, name: str, repository: Repository, tag: str, body: bytes) -> Answer:
+        if repository.mutable(tag):
+            for tags in repository.images.values():
+                tags[:] = [other for other in tags if other != tag]
         if any(tag in tags for tags in repository.images.values()):
             return refusal(
                 400,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from images.jobs import retention
-from images.jobs.retention import Standing
+from images.jobs.retention import RetentionState
 from images.registry.ecr.lifecycle import MAX_RULES, lifecycle_policy
 from images.registry.ecr.repositories import ImageDetail
 from tests.images.registry.ecr.ecr_lifecycle import (
@@ -31,6 +31,7 @@ def text(*tags: str) -> str:
     return json.dumps(lifecycle_policy(tags))
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 10_000), unique=True, max_size=200))
 def test_a_policy_is_one_that_ecr_accepts(numbers: list[int]) -> None:
     tags = [f"build-{number}-provenance" for number in numbers]
@@ -61,19 +62,19 @@ def test_a_tag_is_not_taken_for_another_that_it_is_part_of() -> None:
     ],
 )
 def test_an_image_stays_if(tags: tuple[str, ...], digest: str, why: str) -> None:
-    now = Standing(superseded=frozenset({1, 2}), digests=frozenset({"kept"}))
+    now = RetentionState(superseded=frozenset({1, 2}), digests=frozenset({"kept"}))
     stays = ImageDetail(digest, tags, 1, START)
     goes = ImageDetail("gone", ("build-2", "build-1-sbom"), 1, START)
-    assert retention.expiring([stays, goes], now) == ["build-1-sbom"], why
+    assert retention.choose_expired_tags([stays, goes], now) == ["build-1-sbom"], why
 
 
 def test_a_pattern_that_would_take_somebody_elses_image_along_is_left_out() -> None:
-    now = Standing(superseded=frozenset({1}), digests=frozenset())
+    now = RetentionState(superseded=frozenset({1}), digests=frozenset())
     images = [
         ImageDetail("ours", ("build-1",), 1, START),
         ImageDetail("theirs", ("nightly-rebuild-1",), 1, START),
     ]
-    assert retention.expiring(images, now) == []
+    assert retention.choose_expired_tags(images, now) == []
 
 
 class Repository(RuleBasedStateMachine):
@@ -99,9 +100,9 @@ class Repository(RuleBasedStateMachine):
 
     # --- what the platform does ---
 
-    def standing(self) -> Standing:
+    def standing(self) -> RetentionState:
         kept = sorted(self.succeeded, reverse=True)[: self.keep]
-        return Standing(
+        return RetentionState(
             frozenset(self.ended - set(kept)), frozenset(self.succeeded[n] for n in kept)
         )
 
@@ -153,7 +154,7 @@ class Repository(RuleBasedStateMachine):
         ]
         now = self.standing()
         if now.superseded:
-            self.policy = json.dumps(lifecycle_policy(retention.expiring(details, now)))
+            self.policy = json.dumps(lifecycle_policy(retention.choose_expired_tags(details, now)))
 
     # --- what happens anyway ---
 
@@ -191,7 +192,7 @@ class Repository(RuleBasedStateMachine):
             assert {retention.build_number(tag) for tag in image.tags} & kept, image
 
 
-TestRepository = Repository.TestCase
+TestRepository = pytest.mark.slow(Repository.TestCase)
 TestRepository.settings = hypothesis.settings(max_examples=100, stateful_step_count=40)
 
 

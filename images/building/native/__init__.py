@@ -1,0 +1,1 @@
+"""Native libraries: what ELF files need, what layers and base provide, and what is missing in an image."""

@@ -1,0 +1,145 @@
+"""Operations on repositories that no record knows: adopt one as an image of this instance, or delete it.
+
+Both are wishes, which workers with the AWS identities carry out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from images import wake
+from images.models import Build, BuildReason, ManagedImage, UnknownRepository, Wish
+from images.models.lease import WorkState, end_columns
+from images.queries.capabilities import require_enabled
+from images.queries.unknown_repositories import unknown_repository
+from ri_platform.errors import Conflict
+from workspaces import audit
+from workspaces.access import Action, Actor, require
+
+
+class FoundRepository(Protocol):
+    """A repository as a look found it; `name` is without the prefix."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tags(self) -> Sequence[str]: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def pushed_at(self) -> datetime | None: ...
+
+
+def record_found(found: Sequence[FoundRepository]) -> None:
+    """Keep what a look found, and forget what is no longer there."""
+    with transaction.atomic():
+        listed = UnknownRepository.objects.open().exclude(state=WorkState.RUNNING)
+        gone = listed.filter(of_known_image=False).exclude(name__in=[item.name for item in found])
+        gone.update(**end_columns(WorkState.SUCCEEDED))
+        for item in found:
+            values = {
+                "tags": list(item.tags),
+                "size_bytes": item.size_bytes,
+                "pushed_at": item.pushed_at,
+                "of_known_image": ManagedImage.objects.filter(name=item.name).exists(),
+            }
+            row = UnknownRepository.objects.open().filter(name=item.name).first()
+            if row is None:
+                UnknownRepository.objects.create(name=item.name, **values)
+            else:
+                UnknownRepository.objects.filter(pk=row.pk).update(seen_at=timezone.now(), **values)
+
+
+def record_newer_builds(current: Build, numbers: Sequence[int]) -> bool:
+    """Keep that the registry has later builds of an image than the records; False if it was no such.
+
+    Their numbers are taken from now on: no tag of a build moves, so another build could not have them.
+    """
+    with transaction.atomic():
+        image = (
+            ManagedImage.objects.existing().select_for_update().filter(pk=current.image_id).first()
+        )
+        last = Build.objects.filter(image=current.image_id).aggregate(last=Max("number"))["last"]
+        if image is None or last >= numbers[-1] or image.builds.active().exists():
+            return False
+        Build.objects.create(
+            image=image,
+            number=numbers[-1],
+            base_image=current.base_image,
+            spec=image.spec,
+            reason=BuildReason.ADOPT,
+            description=image.description,
+            **end_columns(WorkState.CANCELLED),
+        )
+        UnknownRepository.objects.open().filter(name=image.name).delete()
+        tags = [f"build-{number}" for number in numbers]
+        UnknownRepository.objects.create(name=image.name, tags=tags, of_known_image=True)
+    return True
+
+
+def forget_superseded() -> None:
+    """Later builds that nobody adopted are of no interest once the image has a build that is later still."""
+    for row in UnknownRepository.objects.open().filter(of_known_image=True, wish=Wish.NONE):
+        later = Build.objects.revisions().filter(
+            image__name=row.name, number__gt=max(map(int, row.builds), default=0)
+        )
+        if later.exists() or not ManagedImage.objects.existing().filter(name=row.name).exists():
+            UnknownRepository.objects.filter(pk=row.pk).update(**end_columns(WorkState.SUCCEEDED))
+
+
+def adopt_repository(actor: Actor, name: str) -> UnknownRepository:
+    """Have the image in a repository be one of this instance. Raises `NotFound` and `Conflict`."""
+    return decide(actor, name, Wish.ADOPT)
+
+
+def delete_unknown_repository(actor: Actor, name: str) -> UnknownRepository:
+    """Have a repository deleted with all in it. Raises `NotFound` and `Conflict`."""
+    return decide(actor, name, Wish.DELETE)
+
+
+TASKS = {
+    Wish.ADOPT: wake.Task.ADOPT_REPOSITORY,
+    Wish.DELETE: wake.Task.DELETE_UNKNOWN_REPOSITORY,
+}
+
+
+def decide(actor: Actor, name: str, wish: Wish) -> UnknownRepository:
+    require(actor, Action.MANAGE_UNKNOWN_REPOSITORIES)
+    require_enabled()
+    with transaction.atomic():
+        row = UnknownRepository.objects.select_for_update().get(pk=unknown_repository(name).pk)
+        if row.state == WorkState.RUNNING:
+            raise Conflict(f"A worker is at {name} already.")
+        if wish == Wish.ADOPT and "/" in name:
+            raise Conflict(
+                f"{name} holds base images, and these are imported, not adopted.",
+                hint="Import the base image again, or delete the repository.",
+            )
+        if wish == Wish.DELETE and row.of_known_image:
+            raise Conflict(
+                f"{name} is the repository of an image, of which only some builds are not known.",
+                hint="Adopt the newest of them, or leave them: they expire after later builds.",
+            )
+        row.wish, row.wished_by, row.state = wish, actor.user, WorkState.QUEUED
+        row.due_at, row.attempts, row.finished_at = timezone.now(), 0, None
+        row.error_code = row.error_message = row.error_hint = ""
+        row.save()
+        verb = "adoption_requested" if wish == Wish.ADOPT else "deletion_requested"
+        audit.record(
+            f"repository.{verb}",
+            actor,
+            object_type="repository",
+            object_name=name,
+            details={"tags": len(row.tags)},
+        )
+        wake.after_commit(TASKS[wish], row.pk)
+    return row

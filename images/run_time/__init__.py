@@ -1,0 +1,1 @@
+"""Run-time settings of an image: environment variables, working folder, user, entry point, labels."""

@@ -1,0 +1,1 @@
+"""Tags for templates of pages that belong to workspaces and show something of images."""

@@ -1,0 +1,112 @@
+"""The records are held against themselves: what waits for ever, contradicts itself or is not audited."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
+from images.models.lease import WorkState
+from images.operations import builds, removal
+from images.operations.images import create_image
+from images.spec import ImageSpec
+from images.verification import records
+from tests import factories
+from tests.cast import Cast
+from workspaces.access import Actor
+
+LONG_AGO = timedelta(hours=1)
+
+
+def found(code: str = "", **options: timedelta) -> list[tuple[str, str]]:
+    return [
+        (item.code.value, item.subject)
+        for item in records.findings(**options)
+        if code in ("", item.code)
+    ]
+
+
+@pytest.fixture
+def created(cast: Cast, base: BaseImage, sent: list[object]) -> ManagedImage:
+    """An image that was asked for as people do, so that it is audited, and built."""
+    image = create_image(Actor(cast.member), "churn", ImageSpec("all", "3.11"))
+    image.builds.update(
+        state=WorkState.SUCCEEDED, manifest_digest=factories.digest("churn"), lock="x",
+        finished_at=timezone.now(), created_at=timezone.now() - LONG_AGO,
+    )  # fmt: skip
+    image.current_build, image.status = image.builds.get(), Status.READY
+    image.repository_ready_at = timezone.now()
+    image.save()
+    return image
+
+
+def test_a_life_by_the_operations_leaves_nothing_to_find(created: ManagedImage, cast: Cast) -> None:
+    assert found() == []
+    build = builds.rebuild_image(Actor(cast.member), created)
+    assert found() == []
+    builds.cancel_build(Actor(cast.member), created)
+    assert build.reason == BuildReason.REBUILD
+    removal.remove_image(Actor(cast.admin), "churn")
+    assert found() == []
+
+
+def test_work_whose_worker_died_and_which_nobody_takes_over(created: ManagedImage) -> None:
+    created.builds.update(
+        state=WorkState.RUNNING,
+        lease_expires_at=timezone.now() - LONG_AGO,
+        started_at=timezone.now(),
+    )
+    assert ("work_stuck", "churn #1") in found()
+    created.builds.update(lease_expires_at=timezone.now() + LONG_AGO)
+    assert found("work_stuck") == []
+
+
+def test_a_queue_that_no_worker_takes_from(created: ManagedImage, cast: Cast) -> None:
+    builds.rebuild_image(Actor(cast.member), created)
+    before = timezone.now() - LONG_AGO
+    Build.objects.update(finished_at=before, started_at=None)
+    Build.objects.filter(state=WorkState.QUEUED).update(created_at=before, due_at=before)
+    assert found("work_stuck") == [("work_stuck", "churn #2")]
+    # A long queue that moves is none.
+    created.builds.filter(number=1).update(finished_at=timezone.now())
+    assert found("work_stuck") == []
+
+
+def test_an_image_that_says_it_is_built_while_nothing_is(created: ManagedImage) -> None:
+    ManagedImage.objects.update(status=Status.REBUILDING)
+    assert found() == [("request_without_end", "churn")]
+
+
+def test_a_model_that_waits_for_an_image_which_nobody_builds(
+    created: ManagedImage, cast: Cast
+) -> None:
+    model = factories.make_model(cast.workspace, name="Score")
+    model.assignments.create(image=created, image_name="churn", state="waiting")
+    assert found() == [("request_without_end", "Score")]
+
+
+def test_a_status_that_contradicts_the_builds(created: ManagedImage, cast: Cast) -> None:
+    builds.rebuild_image(Actor(cast.member), created)
+    ManagedImage.objects.update(status=Status.READY)
+    assert found() == [("status_wrong", "churn")]
+
+
+def test_changes_without_an_event(base: BaseImage) -> None:
+    image = factories.make_image("unheard", base=base)
+    ManagedImage.objects.update(created_at=timezone.now() - LONG_AGO)
+    factories.make_build(image, base, Status.READY, number=2, reason=BuildReason.ROLL_BACK)
+    assert found() == [("audit_incomplete", "unheard"), ("audit_incomplete", "unheard")]
+    # What is older than the log is kept for has no event any more.
+    ManagedImage.objects.update(created_at=timezone.now() - timedelta(days=365))
+    Build.objects.update(created_at=timezone.now() - timedelta(days=365))
+    assert found() == []
+
+
+def test_the_number_of_queries_does_not_depend_on_the_rows(
+    base: BaseImage, django_assert_num_queries: object
+) -> None:
+    factories.make_images([f"image-{number}" for number in range(30)], base=base)
+    with django_assert_num_queries(15):  # type: ignore[operator]
+        found()

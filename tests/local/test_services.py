@@ -1,0 +1,76 @@
+"""PostgreSQL of `make run`: its end is noticed, and it starts again on the same data and socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ri_platform.local import services
+from ri_platform.local.restarts import StartFailed
+from ri_platform.local.services import Postgres
+from tests.workers import until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    folder = Path(tempfile.mkdtemp(prefix="ri-postgres-"))
+    folder.chmod(0o755)
+    started = services.start_postgres(folder / "postgres")
+    yield started
+    started.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_again(postgres: Postgres) -> None:
+    """As its supervisor does: what it left may still hold its memory for a moment."""
+    for attempt in range(20):
+        try:
+            postgres.start_again()
+        except StartFailed:
+            assert attempt < 19
+        else:
+            return
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate", "killed"])
+def test_its_end_is_noticed_and_it_starts_again(postgres: Postgres, how: signal.Signals) -> None:
+    assert postgres.end() is None
+    postgres.ensure_database("kept")
+    url = postgres.url("kept")
+    pid = postgres.server.get_pid()
+    assert pid is not None
+    os.kill(pid, how)
+    until(lambda: postgres.end() is not None, 30)
+    start_again(postgres)
+    assert postgres.end() is None
+    assert postgres.url("kept") == url
+    with psycopg.connect(url) as link:
+        assert link.execute("SELECT 1").fetchone() == (1,)
+    path = postgres.server.get_postmaster_info().socket_path
+    assert path is not None
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "database system is ready" in postgres.last_words()
+
+
+def test_a_start_that_fails_names_its_log(postgres: Postgres) -> None:
+    pid = postgres.server.get_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGQUIT)
+    until(lambda: postgres.end() is not None, 30)
+    settings = postgres.server.pgdata / "postgresql.auto.conf"
+    kept = settings.read_text()
+    settings.write_text("there_is_no_such_setting = 1\n")
+    with pytest.raises(StartFailed, match=r"its log, .*/log, says why"):
+        postgres.start_again()
+    settings.write_text(kept)
+    start_again(postgres)

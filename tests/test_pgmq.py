@@ -1,0 +1,71 @@
+"""The broker in PostgreSQL: a consumer whose acknowledgement failed takes the next message all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection as database
+from kombu import Connection, Consumer, Exchange, Queue
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ri_platform import pgmq
+from ri_platform.local import services
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+QUEUE = Queue("webhooks", Exchange(""), routing_key="webhooks")
+
+
+@pytest.fixture
+def address() -> str:
+    settings = database.settings_dict
+    return services.database_url(str(settings["HOST"]), str(settings["NAME"]))
+
+
+@pytest.fixture
+def broker(address: str) -> Iterator[Connection]:
+    pgmq.use()
+    with psycopg.connect(address, autocommit=True) as link:
+        link.execute("SELECT pgmq.purge_queue('webhooks')")
+    words = make_conninfo(
+        "", **{word: str(value) for word, value in conninfo_to_dict(address).items()}
+    )
+    options = {"init_extension": False, "conn_string": words, "wait_time_seconds": 0}
+    with Connection("pgmq://localhost/x", transport_options=options) as connection:
+        yield connection
+
+
+def end_connections(address: str) -> None:
+    """As a PostgreSQL that restarts does; Django's is left."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (kept,) = cursor.fetchone()
+    with psycopg.connect(address, autocommit=True) as link:
+        link.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
+            [kept],
+        )
+
+
+@pytest.mark.parametrize("end", ["ack", "reject"])
+def test_a_failed_acknowledgement_does_not_end_a_consumer(
+    broker: Connection, address: str, end: str
+) -> None:
+    taken: list[Any] = []
+    with broker.Producer() as producer:
+        for number in range(2):
+            producer.publish({"number": number}, routing_key="webhooks", declare=())
+    channel = broker.channel()
+    with Consumer(
+        channel, [QUEUE], auto_declare=False, on_message=taken.append, prefetch_count=1
+    ) as consumer:
+        consumer.consume()
+        broker.drain_events(timeout=10)
+        end_connections(address)
+        with pytest.raises(broker.connection_errors):
+            getattr(taken[0], end)()
+        broker.drain_events(timeout=10)
+    assert [message.decode()["number"] for message in taken] == [0, 1]
