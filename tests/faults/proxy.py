@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from http.server import ThreadingHTTPServer
+from typing import Self
 
 from tests.http_server import QuietHandler
 
@@ -63,6 +64,15 @@ class FaultProxy:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
+
+    @contextmanager
+    def serving(self) -> Iterator[Self]:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        try:
+            yield self
+        finally:
+            self.recover()
+            self.server.shutdown()
 
     @contextmanager
     def failing(self, *faults: Fault, share: float = 1.0, only: str = "") -> Iterator[None]:

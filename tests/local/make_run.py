@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ri_platform.local import services
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -17,6 +19,17 @@ def environment(state: Path, port: int) -> dict[str, str]:
     ours = ("RI_", "AWS_", "DATABASE_", "CELERY_", "PORT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "RI_STATE_DIR": str(state), "PORT": str(port)}
+
+
+def without_a_way_to_a_base_image(folder: Path) -> dict[str, str]:
+    """Variables with which neither Docker Hub nor what makes a Debian is in reach."""
+    folder.mkdir()
+    for path in filter(os.path.isdir, reversed(os.environ["PATH"].split(":"))):
+        for tool in Path(path).iterdir():
+            if tool.name != "mmdebstrap" and not tool.name.startswith("apt"):
+                (folder / tool.name).unlink(missing_ok=True)
+                (folder / tool.name).symlink_to(tool)
+    return {"PATH": str(folder), "HTTPS_PROXY": f"http://127.0.0.1:{services.free_port()}"}
 
 
 def processes_of(state: Path, also: bytes = b"") -> list[str]:
