@@ -60,22 +60,21 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def folder(number: int, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """The folder of an instance, which is kept if something failed."""
-    before = request.session.testsfailed
+def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The folder of the instances, which is kept if something failed."""
     made = Path(tempfile.mkdtemp(prefix="ri-faults-"))
     made.chmod(0o755)
     yield made
-    if request.session.testsfailed > before:
+    if request.session.testsfailed:
         print(f"\nThe instance's logs are in {made}")
     else:
         shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def instance(folder: Path, number: int) -> Iterator[Instance]:
-    """One for all scenarios of a round: what one leaves behind, the next has to bear."""
-    with running_instance(folder, random.Random(f"{SEED} {number}")) as found:
+def instance(folder: Path) -> Iterator[Instance]:
+    """One for all scenarios: what one leaves behind, the next has to bear."""
+    with running_instance(folder / "instance", random.Random(SEED)) as found:
         yield found
 
 
@@ -87,7 +86,10 @@ def installation(instance: Instance) -> Installation:
 
 @pytest.fixture
 def run(installation: Installation, number: int, request: pytest.FixtureRequest) -> Iterator[Run]:
-    """A run; after it, all must have their end and the verifier must find nothing."""
+    """A run; after it, all must have their end and the verifier must find nothing.
+
+    Its images are deleted then, while the next run begins.
+    """
     chance = random.Random(f"{SEED} {request.node.nodeid}")
     found = Run(installation, chance)
     problem = ""
@@ -96,6 +98,7 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
         installation.recover()
         problem = request.node.stash.get(FAILED, "")
         problem = problem or found.finish()
+        found.delete_images()
     except BaseException as error:
         problem = problem or repr(error)
         raise

@@ -68,6 +68,7 @@ class Installation:
     environment: dict[str, str]
     web: str
     tokens: dict[str, str] = field(default_factory=dict)
+    _told: list[dict[str, str]] = field(default_factory=list)
     _unknown: Iterator[int] = field(default_factory=lambda: itertools.count(LIBRARIES))
 
     def recover(self) -> None:
@@ -171,6 +172,12 @@ class Installation:
     @cached_property
     def verifier(self) -> Verifier:
         return Verifier(self.environment, self.aws)
+
+    def new_findings(self) -> list[dict[str, str]]:
+        """What the verifier finds that no run before has left."""
+        found = [item for item in self.verifier.findings() if item not in self._told]
+        self._told += found
+        return found
 
     def end_verifier(self) -> None:
         if "verifier" in vars(self):

@@ -101,7 +101,7 @@ class Instance(Installation):
 @contextmanager
 def running_instance(folder: Path, chance: random.Random, broker: str = "") -> Iterator[Instance]:
     """Start all of it, with one base image and `USERS` users, and end all of it."""
-    folder.chmod(0o755)
+    folder.mkdir()
     with ExitStack() as stack:
         postgres = services.start_postgres(folder / "postgres")
         stack.callback(postgres.stop)

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, number: int) -> Iterator[MadeRun]:
-    with made_run(folder / "make-run", random.Random(f"{SEED} {number}")) as found:
+def made(folder: Path) -> Iterator[MadeRun]:
+    with made_run(folder / "make-run", random.Random(SEED)) as found:
         yield found
 
 

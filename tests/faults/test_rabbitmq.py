@@ -32,12 +32,10 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture(scope="module")
-def beside(folder: Path, number: int, gate: Gate) -> Iterator[Instance]:
+def beside(folder: Path, gate: Gate) -> Iterator[Instance]:
     """An instance whose broker is RabbitMQ, behind a gate."""
     broker = f"amqp://guest:guest@127.0.0.1:{gate.port}//"
-    own = folder / "with-rabbitmq"
-    own.mkdir()
-    with running_instance(own, random.Random(f"{SEED} {number}"), broker) as found:
+    with running_instance(folder / "with-rabbitmq", random.Random(SEED), broker) as found:
         yield found
 
 
