@@ -91,6 +91,7 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
     Its images are deleted then, while the next run begins.
     """
     chance = random.Random(f"{SEED} {request.node.nodeid}")
+    installation.await_parts()
     found = Run(installation, chance)
     problem = ""
     try:
@@ -98,7 +99,8 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
         installation.recover()
         problem = request.node.stash.get(FAILED, "")
         problem = problem or found.finish()
-        found.delete_images()
+        if not problem:
+            found.delete_images()
     except BaseException as error:
         problem = problem or repr(error)
         raise
@@ -106,11 +108,11 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
         if RUNS:
             scenario = scenario_of(request.node)
             results.keep(scenario, found.recovery, found.whole, SEED, problem)
-    assert not problem, problem
+    assert not problem or FAILED in request.node.stash, problem
 
 
 def scenario_of(node: pytest.Function) -> str:
     """A test's name in words, with the case that is its parameter."""
-    cases = [str(case) for name, case in node.callspec.params.items() if name != "number"]
     words = node.originalname.removeprefix("test_").replace("_", " ")
-    return f"{words} ({', '.join(cases)})" if cases else words
+    case = node.callspec.id.removeprefix(str(node.callspec.params["number"])).strip("-")
+    return f"{words} ({case})" if case else words

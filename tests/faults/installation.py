@@ -19,6 +19,7 @@ import httpx
 import psycopg
 
 from images.registry.naming import DEFAULT_PREFIX
+from ri_platform.local import services
 from tests.faults.verifying import Verifier
 from tests.images.building.bases.layouts import ROOT, image_of
 from tests.local_aws import LocalAWS
@@ -51,7 +52,7 @@ workspace = Workspace.objects.create(name="Faults")
 made = {}
 for name in [*(f"user-{number}" for number in range(%d)), "admin"]:
     role = InstanceRole.ORGANIZATION_ADMINISTRATOR if name == "admin" else InstanceRole.BASIC
-    user = User.objects.create(username=name, role=role)
+    user = User.objects.create(username=f"faults-{name}", role=role)
     Membership.objects.create(workspace=workspace, user=user, role=WorkspaceRole.ADMINISTRATOR)
     made[name] = tokens.create_token(Actor(user), workspace, "faults").secret
 print(json.dumps(made))
@@ -70,6 +71,10 @@ class Installation:
     tokens: dict[str, str] = field(default_factory=dict)
     _told: list[dict[str, str]] = field(default_factory=list)
     _unknown: Iterator[int] = field(default_factory=lambda: itertools.count(LIBRARIES))
+
+    def await_parts(self) -> None:
+        """Wait until all of it is there, for the next run."""
+        assert services.wait_until_answers(f"{self.web}/readyz", START_SECONDS)
 
     def recover(self) -> None:
         """End every fault that is still going on."""
@@ -168,6 +173,11 @@ class Installation:
         while active := [row[0] for row in self.rows(ACTIVE)]:
             assert time.monotonic() < deadline, f"Not ended after {seconds:.0f} s: {active}"
             time.sleep(0.2)
+
+    def await_attestations(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until no SBOM is still to be written, for which nobody else waits."""
+        some = "SELECT 1 FROM images_attestation WHERE state IN ('queued', 'running')"
+        wait_for(lambda: not self.rows(some), seconds, "all attestations are written")
 
     @cached_property
     def verifier(self) -> Verifier:

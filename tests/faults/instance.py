@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -23,10 +24,14 @@ from ri_platform import processes
 from ri_platform.local import services
 from ri_platform.local.child import Child
 from ri_platform.local.restarts import StartFailed
-from tests.faults.installation import START_SECONDS, Installation
+from tests.faults.installation import START_SECONDS, Installation, wait_for
 from tests.faults.proxy import FaultProxy
 from tests.faults.shelf import shelf
 from tests.local_aws import LocalAWS
+
+WORKERS = ("registry", "builds-1", "builds-2")
+# What a worker says once it takes messages.
+READY = re.compile(r"@\S+ ready\.")
 
 
 @dataclass(kw_only=True)
@@ -39,14 +44,24 @@ class Instance(Installation):
     children: dict[str, Child] = field(default_factory=dict)
     # Whoever is not to be started again for now.
     held_down: set[str] = field(default_factory=set)
+    ready: set[str] = field(default_factory=set)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
         log = (self.folder / f"{name}.log").open("a", buffering=1)
-        self.children[name] = child = Child(
-            name, command, environment, lambda child, line: print(line, file=log)
-        )
+
+        def hear(child: Child, line: str) -> None:
+            print(line, file=log)
+            if READY.search(line):
+                self.ready.add(name)
+
+        self.children[name] = child = Child(name, command, environment, hear)
         return child
+
+    def await_parts(self) -> None:
+        """Wait until whatever a run before has killed is there again."""
+        wait_for(lambda: self.ready.issuperset(WORKERS), START_SECONDS, "the workers are ready")
+        assert services.wait_until_answers(f"{self.web}/readyz", START_SECONDS)
 
     def keep_up(self) -> None:
         """In a thread: start again what ends."""
@@ -57,6 +72,7 @@ class Instance(Installation):
                     and child.end() is not None
                     and not self._ended.is_set()
                 ):
+                    self.ready.discard(name)
                     child.start_again()
             if "postgres" not in self.held_down and self.postgres.end() is not None:
                 with contextlib.suppress(StartFailed):
@@ -136,7 +152,6 @@ def running_instance(folder: Path, chance: random.Random, broker: str = "") -> I
         threading.Thread(target=instance.keep_up, daemon=True).start()
         stack.callback(instance.end_verifier)
         instance.prepare()
-        assert services.wait_until_answers(f"{instance.web}/readyz", START_SECONDS)
         yield instance
 
 
@@ -171,7 +186,7 @@ def environment_of(
 
 def start_processes(instance: Instance, port: int) -> None:
     (instance.folder / "static").mkdir(exist_ok=True)
-    for name in ("registry", "builds-1", "builds-2"):
+    for name in WORKERS:
         queue = name.partition("-")[0]
         keys = instance.aws.keys[processes.IDENTITIES[queue]]
         instance.start(name, processes.worker(queue, name), {**instance.environment, **keys})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import random
+import re
 import socket
 import struct
 import threading
@@ -88,6 +89,11 @@ class FaultProxy:
             yield
         finally:
             self.recover()
+
+    def slow_down(self, pattern: str, seconds: float) -> None:
+        """Have a request wait before it is passed on if `METHOD /path` as a whole matches the pattern."""
+        matches = re.compile(pattern).fullmatch
+        self.delay = lambda method, path: seconds if matches(f"{method} {path}") else 0.0
 
     def recover(self) -> None:
         """Let everything pass, at once, and end what hangs."""

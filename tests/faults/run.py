@@ -53,6 +53,7 @@ class Run:
         self._fault_ended_at = self._fault_ended_at or time.monotonic()
         self.installation.settle()
         self._settled_at = time.monotonic()
+        self.installation.await_attestations()
         return "; ".join(map(str, self.problems()))
 
     def delete_images(self) -> None:

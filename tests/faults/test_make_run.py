@@ -39,7 +39,7 @@ def installation(made: MadeRun) -> Installation:
 def test_make_run_is_ended_and_started_in_the_middle(
     run: Run, made: MadeRun, how: signal.Signals
 ) -> None:
-    made.index_proxy.delay = lambda method, asked: 0.5 if ".whl" in asked else 0.0
+    made.index_proxy.slow_down(r"GET .*\.whl", 0.5)
     run.load(4)
     time.sleep(run.chance.uniform(0, 4))
     made.end(how)

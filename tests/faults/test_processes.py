@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from functools import partial
 
@@ -14,12 +15,13 @@ from tests.faults.run import FAILED, Run
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 PARTS = ("registry", "builds-1", "builds-2", "scheduler", "web", "aws", "postgres")
-# Whose requests are made slow while a phase is looked for, and what stands in their paths.
+WHEELS = r"GET .*\.whl"
+# Which requests are made slow while a phase is looked for.
 SLOW = {
-    "resolve": ("index", "/simple/"),
-    "fetch": ("index", ".whl"),
-    "push": ("aws", "/blobs/uploads/"),
-    "verify": ("aws", "/manifests/"),
+    "resolve": ("index", r"GET /simple/.*"),
+    "fetch": ("index", WHEELS),
+    "push": ("aws", r"P.* /v2/.*/blobs/uploads/.*"),
+    "verify": ("aws", r"GET /v2/.*/manifests/build-.*"),
 }
 # Those that CI has time for.
 SHORT = ("fetch", "push")
@@ -28,11 +30,13 @@ GOES_ON_SECONDS = 15.0
 
 
 def is_under_way(instance: Instance, name: str, phase: str, attempt: int) -> bool:
-    """Whether this attempt of an image's build, or a later one, is in the phase."""
+    """Whether this attempt of an image's build, or a later one, is in the phase; several overlap."""
     found = instance.rows(
-        "SELECT 1 FROM images_build b JOIN images_managedimage i ON i.id = b.image_id "
-        "WHERE i.name = %s AND b.state = 'running' AND b.phase = %s AND b.attempts >= %s",
-        name, phase, attempt,
+        "SELECT 1 FROM images_build b JOIN images_managedimage i ON i.id = b.image_id, "
+        "jsonb_to_record(b.timings->%s) AS timing (started_at timestamptz, seconds float) "
+        "WHERE i.name = %s AND b.state = 'running' AND b.attempts >= %s "
+        "AND timing.started_at > b.started_at AND timing.seconds IS NULL",
+        phase, name, attempt,
     )  # fmt: skip
     return bool(found)
 
@@ -44,6 +48,16 @@ def is_taken_over(instance: Instance, name: str) -> bool:
         name,
     )
     return bool(found)
+
+
+def is_left_alone(instance: Instance, name: str) -> bool:
+    """Whether no worker holds the image's build any more, by its lease."""
+    found = instance.rows(
+        "SELECT 1 FROM images_build b JOIN images_managedimage i ON i.id = b.image_id "
+        "WHERE i.name = %s AND b.lease_expires_at > now()",
+        name,
+    )
+    return not found
 
 
 def test_each_process_is_killed_at_random_moments(run: Run, instance: Instance) -> None:
@@ -59,10 +73,10 @@ def test_each_process_is_killed_at_random_moments(run: Run, instance: Instance) 
     [*(pytest.param(name, marks=[] if name in SHORT else pytest.mark.soak) for name in SLOW)],
 )
 def test_a_worker_is_killed_in_each_phase(run: Run, instance: Instance, phase: str) -> None:
-    where, path = SLOW[phase]
+    where, pattern = SLOW[phase]
     proxy = instance.index_proxy if where == "index" else instance.aws_proxy
     # Long enough for the phase to be written; the killed worker asks no more, and the next is not delayed.
-    proxy.delay = lambda method, asked: 15.0 if path in asked else 0.0
+    proxy.slow_down(pattern, 8)
     (name,) = run.load(1, prefix=phase)
     wait_for(lambda: is_under_way(instance, name, phase, 1), 60, f"the phase {phase}")
     holder = instance.holder_of(name)
@@ -76,7 +90,7 @@ def test_a_worker_is_killed_in_each_phase(run: Run, instance: Instance, phase: s
 
 @pytest.mark.soak
 def test_a_worker_is_stopped_past_its_lease_and_continued(run: Run, instance: Instance) -> None:
-    instance.index_proxy.delay = lambda method, asked: 15.0 if ".whl" in asked else 0.0
+    instance.index_proxy.slow_down(WHEELS, 8)
     (name,) = run.load(1, prefix="paused")
     wait_for(lambda: is_under_way(instance, name, "fetch", 1), 60, "the phase fetch")
     holder = instance.holder_of(name)
@@ -90,8 +104,41 @@ def test_a_worker_is_stopped_past_its_lease_and_continued(run: Run, instance: In
     run.fault_ended()
 
 
+@pytest.mark.soak
+def test_an_image_is_removed_whose_worker_is_stopped_while_it_puts(
+    run: Run, instance: Instance
+) -> None:
+    """Its repository stays until the worker goes on, so its manifest reaches no later image of the name."""
+    arrived, stopped = threading.Event(), threading.Event()
+
+    def delay(method: str, path: str) -> float:
+        if method == "PUT" and path.endswith("/manifests/build-1"):
+            arrived.set()
+            stopped.wait(60)
+        return 0.0
+
+    instance.aws_proxy.delay = delay
+    (name,) = run.load(1, prefix="removed")
+    row = "SELECT 1 FROM images_managedimage WHERE name = %s"
+    assert arrived.wait(60)
+    holder = instance.holder_of(name)
+    instance.signal(holder, signal.SIGSTOP)
+    stopped.set()
+    try:
+        instance.ask("DELETE", f"/v1/images/{name}", user="admin")
+        instance.ask("POST", f"/v1/images/{name}:delete", {}, user="admin")
+        wait_for(lambda: is_left_alone(instance, name), 60, "its lease has run out")
+        time.sleep(run.chance.uniform(0, 5))
+        assert instance.rows(row, name)
+    finally:
+        instance.signal(holder, signal.SIGCONT)
+    run.fault_ended()
+    wait_for(lambda: not instance.rows(row, name), 120, "the name is free")
+    instance.create(name)
+
+
 def test_a_worker_that_is_told_to_stop_hands_its_build_over(run: Run, instance: Instance) -> None:
-    instance.index_proxy.delay = lambda method, asked: 1.0 if ".whl" in asked else 0.0
+    instance.index_proxy.slow_down(WHEELS, 1)
     names = run.load(2, prefix="handed")
     wait_for(lambda: any(map(instance.phase_of, names)), 120, "a build runs")
     for worker in ("builds-1", "builds-2"):
@@ -103,7 +150,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_build_over(run: Run, instance: 
 @pytest.mark.soak
 def test_a_build_that_kills_its_workers_ends_as_a_failure(run: Run, instance: Instance) -> None:
     """Whatever it is in a build that kills, it must not go round for ever."""
-    instance.index_proxy.delay = lambda method, asked: 30.0 if ".whl" in asked else 0.0
+    instance.index_proxy.slow_down(WHEELS, 8)
     (name,) = run.load(1, prefix="deadly", ends=(FAILED,))
     for attempt in (1, 2, 3):
         wait_for(partial(is_under_way, instance, name, "fetch", attempt), 60, f"attempt {attempt}")
