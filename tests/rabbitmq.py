@@ -17,7 +17,7 @@ from ri_platform.local import services
 
 # Where Debian has the program itself; the one on the PATH there insists on the folders of the system.
 PLACES = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 def is_here() -> bool:

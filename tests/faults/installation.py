@@ -20,6 +20,7 @@ import psycopg
 
 from images.registry.naming import DEFAULT_PREFIX
 from ri_platform.local import services
+from tests import migrated
 from tests.faults.verifying import Verifier
 from tests.images.building.bases.layouts import ROOT, image_of
 from tests.local_aws import LocalAWS
@@ -27,7 +28,8 @@ from tests.local_aws import LocalAWS
 HOME = Path(__file__).resolve().parents[2]
 LIBRARIES = 24
 USERS = 4
-START_SECONDS = 240.0
+# What starts may have to wait long for its turn on a busy machine.
+START_SECONDS = 900.0
 # A busy machine of two cores builds a dozen images in this, and repeats what AWS refused.
 SETTLE_SECONDS = 300.0
 # What one side of the instance believes of work that is under way.
@@ -213,3 +215,13 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
     while not condition():
         assert time.monotonic() < deadline, f"Not in {seconds:.0f} s: {what}"
         time.sleep(0.05)
+
+
+def create_database(postgres: services.Postgres, name: str) -> None:
+    """Create a database, with its tables if tests have kept them: `migrate` takes most of a start."""
+    template = migrated.load(postgres.socket_dir)
+    if not template:
+        postgres.ensure_database(name)
+        return
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as link:
+        link.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

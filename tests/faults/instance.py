@@ -24,7 +24,8 @@ from ri_platform import processes
 from ri_platform.local import services
 from ri_platform.local.child import Child
 from ri_platform.local.restarts import StartFailed
-from tests.faults.installation import START_SECONDS, Installation, wait_for
+from tests import migrated
+from tests.faults.installation import START_SECONDS, Installation, create_database, wait_for
 from tests.faults.proxy import FaultProxy
 from tests.faults.shelf import shelf
 from tests.local_aws import LocalAWS
@@ -121,7 +122,7 @@ def running_instance(folder: Path, chance: random.Random, broker: str = "") -> I
     with ExitStack() as stack:
         postgres = services.start_postgres(folder / "postgres")
         stack.callback(postgres.stop)
-        postgres.ensure_database("faults")
+        create_database(postgres, "faults")
         # A machine's crash is no scenario here, and a server that ends by itself loses nothing without this.
         with psycopg.connect(postgres.url("postgres"), autocommit=True) as link:
             link.execute("ALTER SYSTEM SET fsync = off")
@@ -145,6 +146,8 @@ def running_instance(folder: Path, chance: random.Random, broker: str = "") -> I
         stack.callback(instance.stop)
         instance.start("aws", services.aws_command(), aws_environment)
         instance.manage("migrate", "--verbosity", "0")
+        if not migrated.file().exists():
+            migrated.save(postgres.socket_dir, "faults")
         assert services.wait_until_answers(services.aws_health(aws_port), START_SECONDS)
         keys = local_iam.bootstrap(instance.aws.url, services.REGION, DEFAULT_PREFIX, {})
         instance.aws.keys.update(keys)

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ri_platform.env import read_env_file
 from ri_platform.local import services
-from tests.faults.installation import HOME, START_SECONDS, Installation, wait_for
+from ri_platform.local.start import DATABASE
+from tests.faults.installation import HOME, START_SECONDS, Installation, create_database, wait_for
 from tests.faults.proxy import FaultProxy
 from tests.faults.shelf import shelf
 from tests.local import make_run
@@ -26,7 +27,7 @@ class MadeRun(Installation):
     """What `make run` started, and how it is started again."""
 
     index_proxy: FaultProxy
-    process: subprocess.Popen[bytes] = field(init=False)
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def state(self) -> Path:
@@ -38,7 +39,7 @@ class MadeRun(Installation):
     def start(self) -> None:
         """Start it as `make run` does; returns once the console answers."""
         with (self.folder / "make-run.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = process = subprocess.Popen(
                 [sys.executable, "-m", "ri_platform.local"],
                 cwd=HOME,
                 env=self.environment,
@@ -49,17 +50,23 @@ class MadeRun(Installation):
         answers = services.wait_until_answers(
             f"{self.web}/readyz",
             START_SECONDS,
-            is_hopeless=lambda: self.process.poll() is not None,
+            is_hopeless=lambda: process.poll() is not None,
         )
         assert answers, (self.folder / "make-run.log").read_text()[-2000:]
 
     def end(self, how: signal.Signals) -> None:
         """End it; returns once it can be started again."""
+        assert self.process is not None
         self.process.send_signal(how)
         self.process.wait()
         # Its children end with it, but not at the same moment; PostgreSQL stays if it was killed.
         ports = [int(address.rpartition(":")[2]) for address in (self.web, self.aws.url)]
         wait_for(lambda: all(map(services.port_is_free, ports)), 30, "its ports are free")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
 
     def read_addresses(self) -> None:
         """Take over what `make run` has chosen, as `manage.py` finds it."""
@@ -96,9 +103,12 @@ def made_run(folder: Path, chance: random.Random) -> Iterator[MadeRun]:
         stack.callback(make_run.await_the_end_of_all, made.state)
         # Its own port of AWS, whoever has the usual one.
         made.state.mkdir(mode=0o700)
+        postgres = services.start_postgres(made.state / "postgres")
+        create_database(postgres, DATABASE)
+        postgres.stop()
         (made.state / "aws-port").write_text(str(services.free_port()))
+        stack.callback(made.stop)
         made.start()
-        stack.callback(lambda: made.end(signal.SIGTERM))
         made.read_addresses()
         stack.callback(made.end_verifier)
         made.prepare()
