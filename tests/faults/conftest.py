@@ -108,6 +108,8 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
         if RUNS:
             scenario = scenario_of(request.node)
             results.keep(scenario, found.recovery, found.whole, SEED, problem)
+            for what, seconds in found.measured.items():
+                results.keep(what, seconds, found.whole, SEED, "")
     assert not problem or FAILED in request.node.stash, problem
 
 

@@ -31,7 +31,7 @@ USERS = 4
 # What starts may have to wait long for its turn on a busy machine.
 START_SECONDS = 900.0
 # A busy machine of two cores builds a dozen images in this, and repeats what AWS refused.
-SETTLE_SECONDS = 300.0
+SETTLE_SECONDS = 600.0
 # What one side of the instance believes of work that is under way.
 ACTIVE = """
 SELECT 'build ' || i.name || ' ' || b.state || ' ' || b.phase
@@ -116,7 +116,7 @@ class Installation:
         patient: bool = True,
     ) -> httpx.Response:
         """A request of a user. `patient` users repeat what was not answered, or answered with 5xx."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 answer = httpx.request(

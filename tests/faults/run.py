@@ -25,6 +25,8 @@ class Run:
     installation: Installation
     chance: random.Random
     expected: dict[str, Sequence[str]] = field(default_factory=dict)
+    # Other seconds that are told, by what they are of.
+    measured: dict[str, float] = field(default_factory=dict)
     _number: int = field(default_factory=partial(next, itertools.count()))
     _began_at: float = field(default_factory=time.monotonic)
     _fault_ended_at: float = 0.0

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.faults.installation import wait_for
+from tests.faults.installation import SETTLE_SECONDS, wait_for
 from tests.faults.instance import Instance
 from tests.faults.run import FAILED, Run
 
@@ -25,8 +25,6 @@ SLOW = {
 }
 # Those that CI has time for.
 SHORT = ("fetch", "push")
-# Within which the build of a dead worker goes on.
-GOES_ON_SECONDS = 15.0
 
 
 def is_under_way(instance: Instance, name: str, phase: str, attempt: int) -> bool:
@@ -78,26 +76,26 @@ def test_a_worker_is_killed_in_each_phase(run: Run, instance: Instance, phase: s
     # Long enough for the phase to be written; the killed worker asks no more, and the next is not delayed.
     proxy.slow_down(pattern, 8)
     (name,) = run.load(1, prefix=phase)
-    wait_for(lambda: is_under_way(instance, name, phase, 1), 60, f"the phase {phase}")
+    wait_for(lambda: is_under_way(instance, name, phase, 1), SETTLE_SECONDS, f"the phase {phase}")
     holder = instance.holder_of(name)
     instance.kill(holder)
     proxy.recover()
     run.fault_ended()
     killed = time.monotonic()
-    wait_for(lambda: is_taken_over(instance, name), GOES_ON_SECONDS, "another worker goes on")
-    assert time.monotonic() - killed < GOES_ON_SECONDS
+    wait_for(lambda: is_taken_over(instance, name), SETTLE_SECONDS, "another worker goes on")
+    run.measured["a dead worker's build goes on"] = time.monotonic() - killed
 
 
 @pytest.mark.soak
 def test_a_worker_is_stopped_past_its_lease_and_continued(run: Run, instance: Instance) -> None:
     instance.index_proxy.slow_down(WHEELS, 8)
     (name,) = run.load(1, prefix="paused")
-    wait_for(lambda: is_under_way(instance, name, "fetch", 1), 60, "the phase fetch")
+    wait_for(lambda: is_under_way(instance, name, "fetch", 1), SETTLE_SECONDS, "the phase fetch")
     holder = instance.holder_of(name)
     instance.signal(holder, signal.SIGSTOP)
     instance.index_proxy.recover()
     try:
-        wait_for(lambda: is_taken_over(instance, name), GOES_ON_SECONDS, "another worker goes on")
+        wait_for(lambda: is_taken_over(instance, name), SETTLE_SECONDS, "another worker goes on")
         time.sleep(run.chance.uniform(0, 3))
     finally:
         instance.signal(holder, signal.SIGCONT)
@@ -114,33 +112,33 @@ def test_an_image_is_removed_whose_worker_is_stopped_while_it_puts(
     def delay(method: str, path: str) -> float:
         if method == "PUT" and path.endswith("/manifests/build-1"):
             arrived.set()
-            stopped.wait(60)
+            stopped.wait(SETTLE_SECONDS)
         return 0.0
 
     instance.aws_proxy.delay = delay
     (name,) = run.load(1, prefix="removed")
     row = "SELECT 1 FROM images_managedimage WHERE name = %s"
-    assert arrived.wait(60)
+    assert arrived.wait(SETTLE_SECONDS)
     holder = instance.holder_of(name)
     instance.signal(holder, signal.SIGSTOP)
     stopped.set()
     try:
         instance.ask("DELETE", f"/v1/images/{name}", user="admin")
         instance.ask("POST", f"/v1/images/{name}:delete", {}, user="admin")
-        wait_for(lambda: is_left_alone(instance, name), 60, "its lease has run out")
+        wait_for(lambda: is_left_alone(instance, name), SETTLE_SECONDS, "its lease has run out")
         time.sleep(run.chance.uniform(0, 5))
         assert instance.rows(row, name)
     finally:
         instance.signal(holder, signal.SIGCONT)
     run.fault_ended()
-    wait_for(lambda: not instance.rows(row, name), 120, "the name is free")
+    wait_for(lambda: not instance.rows(row, name), SETTLE_SECONDS, "the name is free")
     instance.create(name)
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_build_over(run: Run, instance: Instance) -> None:
     instance.index_proxy.slow_down(WHEELS, 1)
     names = run.load(2, prefix="handed")
-    wait_for(lambda: any(map(instance.phase_of, names)), 120, "a build runs")
+    wait_for(lambda: any(map(instance.phase_of, names)), SETTLE_SECONDS, "a build runs")
     for worker in ("builds-1", "builds-2"):
         instance.signal(worker, signal.SIGTERM)
     instance.index_proxy.recover()
@@ -153,7 +151,11 @@ def test_a_build_that_kills_its_workers_ends_as_a_failure(run: Run, instance: In
     instance.index_proxy.slow_down(WHEELS, 8)
     (name,) = run.load(1, prefix="deadly", ends=(FAILED,))
     for attempt in (1, 2, 3):
-        wait_for(partial(is_under_way, instance, name, "fetch", attempt), 60, f"attempt {attempt}")
+        wait_for(
+            partial(is_under_way, instance, name, "fetch", attempt),
+            SETTLE_SECONDS,
+            f"attempt {attempt}",
+        )
         for worker in ("builds-1", "builds-2"):
             instance.kill(worker)
     instance.index_proxy.recover()

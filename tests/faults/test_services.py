@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.installation import wait_for
+from tests.faults.installation import SETTLE_SECONDS, wait_for
 from tests.faults.instance import Instance
 from tests.faults.proxy import Fault
 from tests.faults.run import FAILED, READY, Run
@@ -141,7 +141,7 @@ def test_the_workers_disk_is_full(run: Run, instance: Instance, tmp_path: Path) 
         names = run.load(2, ends=(FAILED,), prefix="full")
         wait_for(
             lambda: all((instance.image(name) or {})["status"] == FAILED for name in names),
-            180,
+            SETTLE_SECONDS,
             "the builds end",
         )
         filler.unlink()
