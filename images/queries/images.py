@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Value
@@ -13,8 +13,8 @@ from images.models import InstalledLibrary, ManagedImage, Status
 from images.models.managed_image import is_valid_name
 from images.queries.capabilities import require_enabled
 from images.queries.keyset import LibraryFilter
-from images.queries.pages import COUNTED, Page, bounded_count, page_in_order
 from images.queries.searching import Found, find_images
+from ri_platform.pages import COUNTED, Columns, Page, bounded_count, page_in_order
 from workspaces.access import Actor
 from workspaces.guard import Place
 from workspaces.models import User
@@ -72,22 +72,9 @@ class ImageFilter:
         return bool(self.search or self.status or self.libraries)
 
 
-@dataclass(frozen=True)
-class ImageList:
-    """A page, and how many images the list has: None where that was not counted."""
-
-    page: Page
-    count: int | None
-
-    @property
-    def count_shown(self) -> str:
-        """Exact as far as images are counted, `1,000+` beyond; empty if they were not."""
-        if self.count is None:
-            return ""
-        return f"{self.count:,}" if self.count <= COUNTED else f"{COUNTED:,}+"
-
-
-def list_images(user: User, wanted: ImageFilter, after: str = "", before: str = "") -> ImageList:
+def list_images(
+    user: User, wanted: ImageFilter, after: str = "", before: str = ""
+) -> Page[ManagedImage]:
     """A page of the images that `user` sees, with what the pane tells of them.
 
     Search looks at the image's name and at the names of installed libraries.
@@ -100,10 +87,18 @@ def list_images(user: User, wanted: ImageFilter, after: str = "", before: str = 
     rows = found.images.select_related("current_build", "created_by", "created_in").only(*SHOWN)
     if wanted.libraries:
         rows = rows.annotate(installed=installed_of(wanted.libraries))
-    direction = "-" if wanted.sort.startswith("-") else ""
-    sort = direction + SORTS[wanted.sort.removeprefix("-")]
-    page = page_in_order(rows, sort, PAGE_SIZE, after=after, before=before)
-    return ImageList(page, count_of(found, wanted))
+    columns = columns_of(wanted.sort.removeprefix("-"))
+    page = page_in_order(
+        rows, columns, PAGE_SIZE,
+        descending=wanted.sort.startswith("-"), after=after, before=before,
+    )  # fmt: skip
+    return replace(page, count=count_of(found, wanted))
+
+
+def columns_of(sort: str) -> Columns:
+    """The columns of an order; the last is the name, as no two images have the same."""
+    column = SORTS[sort]
+    return ("name",) if column == "name" else (column, "name")
 
 
 def count_of(found: Found, wanted: ImageFilter) -> int | None:

@@ -23,6 +23,7 @@ from images.views.image_rows import rows_of
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
+from ri_platform.pages import places_in
 from workspaces.access import Action, Actor, Permissions
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -39,9 +40,8 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         request.GET.get("sort", "name"),
         request.GET.getlist("library"),
     )
-    place = {side: request.GET.get(side, "") for side in ("after", "before")}
-    found = list_images(actor.user, wanted, **place)
-    images = list(found.page.images)
+    page = list_images(actor.user, wanted, **places_in(request.GET))
+    images = list(page.rows)
     permissions = Permissions(actor)
     may_remove = permissions.allow(Action.REMOVE_IMAGE)
     gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
@@ -54,7 +54,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "workspace": workspace,
         "section": "settings",
         "pane": "images",
-        "found": found,
+        "page": page,
         "images": images,
         "wanted": wanted,
         "statuses": Status.choices,

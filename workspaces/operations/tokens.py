@@ -30,6 +30,8 @@ PREFIX = "ri_"
 WRONG = "Too many requests with a wrong API access token came from your address."
 # Precision of "last used": a busy token must not write a row with each request.
 LAST_USE_SECONDS = 60
+# The order of a workspace's tokens, the newest first.
+ORDER = ("created_at", "id")
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,11 @@ def hash_of(secret: str) -> str:
 
 
 def visible_tokens(actor: Actor, workspace: Workspace) -> QuerySet[ApiToken]:
-    """A workspace's tokens: all of them for actors who manage tokens, else the actor's own."""
-    tokens = workspace.tokens.select_related("user").order_by("-created_at")
+    """A workspace's tokens: all of them for actors who manage tokens, else the actor's own.
+
+    Lists show the newest first, in the order of `ORDER`.
+    """
+    tokens = workspace.tokens.select_related("user")
     if allows(actor, Action.MANAGE_TOKENS, workspace):
         return tokens
     return tokens.filter(user=actor.user)
