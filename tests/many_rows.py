@@ -46,7 +46,12 @@ def make_history(cast: Cast) -> None:
     model = factories.make_model(cast.workspace, name="scores")
     now = timezone.now()
     for name in NAMES:
-        model.assignments.create(external_image=name, state="past", began_at=now, ended_at=now)
+        model.assignments.create(
+            external_reference="example.org/" + str(len(name)),
+            state="past",
+            began_at=now,
+            ended_at=now,
+        )
 
 
 def make_events(cast: Cast) -> None:

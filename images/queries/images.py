@@ -14,6 +14,7 @@ from images.models.managed_image import is_valid_name
 from images.queries.capabilities import require_enabled
 from images.queries.keyset import LibraryFilter
 from images.queries.searching import Found, find_images
+from images.queries.shown_images import with_versions
 from ri_platform.pages import COUNTED, Columns, Page, bounded_count, page_in_order
 from workspaces.access import Actor
 from workspaces.guard import Place
@@ -31,12 +32,6 @@ DEFAULT_SORT = "name"
 # More in one address is nobody's wish.
 MAX_LIBRARIES = 10
 PAGE_SIZE = 50
-# What a row of the pane tells. A build's lock alone is fifty kilobytes.
-SHOWN = (
-    "name", "description", "image_type", "python_version", "status", "size_bytes", "created_at", "updated_at",
-    "current_build__manifest_digest", "current_build__library_count",
-    "created_by__username", "created_by__is_active", "created_in__name",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ class ImageFilter:
 def list_images(
     user: User, wanted: ImageFilter, after: str = "", before: str = ""
 ) -> Page[ManagedImage]:
-    """A page of the images that `user` sees, with what the pane tells of them.
+    """A page of the images that `user` sees, with their versions, by which `shown_images` knows the rest.
 
     Search looks at the image's name and at the names of installed libraries.
     """
@@ -84,10 +79,10 @@ def list_images(
         images = images.filter(status=wanted.status)
     conditions = [library.conditions for library in wanted.libraries]
     found = find_images(images, wanted.search, conditions)
-    rows = found.images.select_related("current_build", "created_by", "created_in").only(*SHOWN)
+    columns = columns_of(wanted.sort.removeprefix("-"))
+    rows = with_versions(found.images).only(*columns)
     if wanted.libraries:
         rows = rows.annotate(installed=installed_of(wanted.libraries))
-    columns = columns_of(wanted.sort.removeprefix("-"))
     page = page_in_order(
         rows, columns, PAGE_SIZE,
         descending=wanted.sort.startswith("-"), after=after, before=before,

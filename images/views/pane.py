@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 from django.http import HttpRequest, HttpResponse
@@ -10,23 +9,32 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images.forms.images import NewImageForm, copy_initial, kept_files
-from images.models import BaseImage, ImportCheck, ManagedImage, Status
+from images.models import BaseImage, ManagedImage, Status
 from images.operations.images import create_image
 from images.queries import capabilities, suggestions, upgrade_progress
 from images.queries.base_image_notices import instance_notices, notices
-from images.queries.drifts import DriftNotice, drifts_by_build
+from images.queries.drifts import DriftNotice
 from images.queries.forecast import Forecast
 from images.queries.images import ImageFilter, image_named, list_images
-from images.queries.import_checks import current_checks
 from images.queries.matching import Match, match_images
+from images.queries.shown_images import ShownImage, shown_images
 from images.views.image_rows import rows_of
 from images.views.polling import page_or_part
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
 from ri_platform.pages import places_in
+from ri_platform.ready import Ready
 from workspaces.access import Action, Actor, Permissions
 from workspaces.guard import needs
 from workspaces.models import Workspace
+
+GONE: Ready[ManagedImage] = Ready(lambda: ManagedImage.objects.removed()[:50])
+# Of a base image, what notices tell: what it consists of is long.
+TOLD_OF_BASES = (
+    "image_type", "python_version", "platform_version", "source", "is_current", "state", "error_message",
+    "error_hint",
+)  # fmt: skip
+OFFERED: Ready[BaseImage] = Ready(lambda: BaseImage.objects.offered().only(*TOLD_OF_BASES))
 
 
 @require_GET
@@ -41,15 +49,14 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         request.GET.getlist("library"),
     )
     page = list_images(actor.user, wanted, **places_in(request.GET))
-    images = list(page.rows)
+    shown = shown_images(page.rows)
+    images = [item.image for item in shown]
     permissions = Permissions(actor)
     may_remove = permissions.allow(Action.REMOVE_IMAGE)
-    gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
+    gone = GONE.rows() if may_remove else []
     removing = [image for image in gone if not image.is_restorable]
-    offered = list(BaseImage.objects.offered())
+    offered = OFFERED.rows()
     unsettled = [base for base in offered if not base.is_settled]
-    checks = current_checks(images)
-    drifts = drifts_by_build(image.current_build_id for image in images)
     context = {
         "workspace": workspace,
         "section": "settings",
@@ -60,12 +67,10 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "statuses": Status.choices,
         "chips": chips(wanted),
         "rows": rows_of(
-            images,
+            shown,
             workspace,
             may_alter=partial(permissions.allow, Action.ALTER_IMAGE),
             may_remove=may_remove,
-            checks=checks,
-            drifts=drifts,
             outlooks=Forecast.read().by_image() if any(map(is_active, images)) else {},
         ),
         "removing": removing,
@@ -77,21 +82,17 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "upgrading": upgrade_progress.progress_lately([b for b in offered if b.is_current])
         if may_remove
         else [],
-        "poll": bool(unsettled or removing) or is_moving(images, checks, drifts),
+        "poll": bool(unsettled or removing) or any(map(is_moving, shown)),
     }
     return page_or_part(request, "images/pane.html", "images/_list.html", context)
 
 
-def is_moving(
-    images: list[ManagedImage],
-    checks: Mapping[int, ImportCheck],
-    drifts: Mapping[int, DriftNotice],
-) -> bool:
-    """Whether a row will change by itself."""
+def is_moving(shown: ShownImage) -> bool:
+    """Whether its row will change by itself."""
     return (
-        any(not image.is_settled for image in images)
-        or any(check.is_active for check in checks.values())
-        or any(drift.is_moving for drift in drifts.values())
+        not shown.image.is_settled
+        or (shown.check is not None and shown.check.is_active)
+        or (shown.drift is not None and DriftNotice.of(shown.drift).is_moving)
     )
 
 
