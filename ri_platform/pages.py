@@ -5,19 +5,21 @@ A page begins beside a row, which its address names by the columns that the list
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import quote, unquote
 
 from django.core.exceptions import ValidationError
-from django.db.models import CharField, F, Field, Func, Model, QuerySet, Value
+from django.db.models import CharField, Expression, F, Field, Func, Model, QuerySet, Value
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils.timezone import is_naive
 
 from ri_platform.errors import Invalid
+from ri_platform.memory import Memory
+from ri_platform.ready import Given, Ready
 
 M = TypeVar("M", bound=Model)
 # Columns, also of related rows (`user__username`), that no two rows of the list have alike.
@@ -78,7 +80,7 @@ def places_in(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def page_in_order(
-    rows: QuerySet[M],
+    rows: QuerySet[M] | Prepared[M],
     columns: Columns,
     size: int,
     *,
@@ -110,21 +112,63 @@ def page_of(rows: Sequence[M], columns: Columns, *, previous: bool, next_: bool)
 
 
 def rows_from(
-    rows: QuerySet[M],
+    rows: QuerySet[M] | Prepared[M],
     columns: Columns,
     place: Sequence[Any] | None,
     descending: bool,
     limit: int,
 ) -> list[M]:
+    if isinstance(rows, Prepared):
+        return rows.rows_from(columns, place, descending, limit)
     if place is not None:
         fields = [field_of(rows.model, column) for column in columns]
-        values = [
-            Value(value, output_field=field) for value, field in zip(place, fields, strict=True)
-        ]
-        beyond = LessThan if descending else GreaterThan
-        rows = rows.filter(beyond(Row(*columns), Row(*values)))
-    order = [F(column).desc() if descending else F(column).asc() for column in columns]
-    return list(rows.order_by(*order)[:limit])
+        rows = rows_beyond(
+            rows, columns, descending,
+            [Value(value, output_field=field) for value, field in zip(place, fields, strict=True)],
+        )  # fmt: skip
+    return list(in_order(rows, columns, descending)[:limit])
+
+
+def rows_beyond(
+    rows: QuerySet[M], columns: Columns, descending: bool, values: Sequence[Expression]
+) -> QuerySet[M]:
+    beyond = LessThan if descending else GreaterThan
+    return rows.filter(beyond(Row(*columns), Row(*values)))
+
+
+def in_order(rows: QuerySet[M], columns: Columns, descending: bool) -> QuerySet[M]:
+    return rows.order_by(
+        *(F(column).desc() if descending else F(column).asc() for column in columns)
+    )
+
+
+class Prepared(Generic[M]):
+    """A list that is asked for so often that its pages are compiled once, each order for itself.
+
+    `make` writes its query with `Given` for the values of `given`; `key` tells one such query from another.
+    """
+
+    _ready: ClassVar[Memory[Ready[Any]]] = Memory(2000)
+
+    def __init__(
+        self, model: type[M], key: Hashable, make: Callable[[], QuerySet[M]], **given: Any
+    ) -> None:
+        self.model, self._key, self._make, self._given = model, key, make, given
+
+    def rows_from(
+        self, columns: Columns, place: Sequence[Any] | None, descending: bool, limit: int
+    ) -> list[M]:
+        names = [f"place{number}" for number in range(len(columns))]
+
+        def write() -> QuerySet[M]:
+            rows = self._make()
+            if place is not None:
+                rows = rows_beyond(rows, columns, descending, list(map(Given, names)))
+            return in_order(rows, columns, descending)[:limit]
+
+        key = self.model, self._key, columns, place is not None, descending, limit
+        ready = self._ready.recall(key, lambda: Ready(write))
+        return ready.rows(**self._given, **dict(zip(names, place or (), strict=False)))
 
 
 def field_of(model: type[Model], column: str) -> Field[Any, Any]:

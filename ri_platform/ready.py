@@ -31,7 +31,7 @@ class Given(Expression):
 class Among(Lookup[Any]):
     """The condition that a column has one of the values of a list that is given: as `IN`, of any length."""
 
-    def __init__(self, column: str, values: Given) -> None:
+    def __init__(self, column: str, values: Expression) -> None:
         super().__init__(F(column), values)
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:

@@ -10,12 +10,13 @@ from django.db.models import OuterRef, Value
 from django.db.models.functions import Concat
 
 from images.models import InstalledLibrary, ManagedImage, Status
-from images.models.managed_image import is_valid_name
+from images.models.managed_image import ManagedImageQuerySet, is_valid_name
 from images.queries.capabilities import require_enabled
 from images.queries.keyset import LibraryFilter
 from images.queries.searching import Found, find_images
 from images.queries.shown_images import with_versions
-from ri_platform.pages import COUNTED, Columns, Page, bounded_count, page_in_order
+from ri_platform.pages import COUNTED, Columns, Page, Prepared, bounded_count, page_in_order
+from ri_platform.ready import Given
 from workspaces.access import Actor
 from workspaces.guard import Place
 from workspaces.models import User
@@ -80,14 +81,30 @@ def list_images(
     conditions = [library.conditions for library in wanted.libraries]
     found = find_images(images, wanted.search, conditions)
     columns = columns_of(wanted.sort.removeprefix("-"))
-    rows = with_versions(found.images).only(*columns)
-    if wanted.libraries:
-        rows = rows.annotate(installed=installed_of(wanted.libraries))
+    rows: ManagedImageQuerySet | Prepared[ManagedImage]
+    if wanted.search or wanted.libraries:
+        rows = with_versions(found.images).only(*columns)
+        if wanted.libraries:
+            rows = rows.annotate(installed=installed_of(wanted.libraries))
+    else:
+        rows = without_search(user, wanted.status, columns)
     page = page_in_order(
         rows, columns, PAGE_SIZE,
         descending=wanted.sort.startswith("-"), after=after, before=before,
     )  # fmt: skip
     return replace(page, count=count_of(found, wanted))
+
+
+def without_search(user: User, status: str, columns: Columns) -> Prepared[ManagedImage]:
+    """The list as most ask for it: all images that `user` sees, or those of a status."""
+
+    def write() -> ManagedImageQuerySet:
+        images = with_versions(ManagedImage.objects.visible_to(user)).only(*columns)
+        return images.filter(status=Given("status")) if status else images
+
+    # Each user has a query of their own, whatever `visible_to` comes to ask for.
+    key = user.pk, user.is_active, bool(status)
+    return Prepared(ManagedImage, key, write, status=status)
 
 
 def columns_of(sort: str) -> Columns:

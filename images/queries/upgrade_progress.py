@@ -38,6 +38,10 @@ class Progress:
     failed: int
 
     @property
+    def counts(self) -> tuple[int, int, int]:
+        return self.total, self.behind, self.failed
+
+    @property
     def done(self) -> int:
         return self.total - self.behind - self.failed
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images.forms.images import NewImageForm, copy_initial, kept_files
@@ -18,10 +21,12 @@ from images.queries.forecast import Forecast
 from images.queries.images import ImageFilter, image_named, list_images
 from images.queries.matching import Match, match_images
 from images.queries.shown_images import ShownImage, shown_images
+from images.views.frames import framed
 from images.views.image_rows import rows_of
-from images.views.polling import page_or_part
+from images.views.polling import fingerprint_of, has_already
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
+from ri_platform.middleware import wants_fragment
 from ri_platform.pages import places_in
 from ri_platform.ready import Ready
 from workspaces.access import Action, Actor, Permissions
@@ -57,6 +62,13 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     removing = [image for image in gone if not image.is_restorable]
     offered = OFFERED.rows()
     unsettled = [base for base in offered if not base.is_settled]
+    rows = rows_of(
+        shown,
+        workspace,
+        may_alter=partial(permissions.allow, Action.ALTER_IMAGE),
+        may_remove=may_remove,
+        outlooks=Forecast.read().by_image() if any(map(is_active, images)) else {},
+    )
     context = {
         "workspace": workspace,
         "section": "settings",
@@ -66,13 +78,6 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "wanted": wanted,
         "statuses": Status.choices,
         "chips": chips(wanted),
-        "rows": rows_of(
-            shown,
-            workspace,
-            may_alter=partial(permissions.allow, Action.ALTER_IMAGE),
-            may_remove=may_remove,
-            outlooks=Forecast.read().by_image() if any(map(is_active, images)) else {},
-        ),
         "removing": removing,
         "removed": [image for image in gone if image.is_restorable],
         "base_notices": [
@@ -84,7 +89,29 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         else [],
         "poll": bool(unsettled or removing) or any(map(is_moving, shown)),
     }
-    return page_or_part(request, "images/pane.html", "images/_list.html", context)
+    return pane_answer(request, workspace, context, rows)
+
+
+def pane_answer(
+    request: HttpRequest, workspace: Workspace, context: dict[str, Any], rows: SafeString
+) -> HttpResponse:
+    """The page, or its part that changes, as `page_or_part` has it."""
+    if context["removed"] or context["removing"]:
+        part: str = render_to_string("images/_list.html", {**context, "rows": rows}, request)
+    else:
+        page = context["page"]
+        told = (
+            page.previous, page.next, page.count, bool(context["images"]),
+            tuple(context["base_notices"]),
+            tuple((str(item.base), *item.counts) for item in context["upgrading"]),
+        )  # fmt: skip
+        part = framed(request, "images/_list.html", context, workspace, told, {"rows": rows})
+    fingerprint = fingerprint_of(part)
+    if has_already(request, fingerprint):
+        return HttpResponse(status=204)
+    template = "parts/polled.html" if wants_fragment(request) else "images/pane.html"
+    marked = {"part": part, "fingerprint": fingerprint}
+    return HttpResponse(framed(request, template, context, workspace, context["poll"], marked))
 
 
 def is_moving(shown: ShownImage) -> bool:
