@@ -59,8 +59,8 @@ def find_images(
     if few:
         named = frozenset.intersection(*few)
         # As one value: a list of a thousand takes longer to write than to look up.
-        names = Value(list(named), output_field=ArrayField(CharField()))
-        return Found(images.filter(Among("name", names)), None if many else len(named))
+        fitting = Value(list(named), output_field=ArrayField(CharField()))
+        return Found(images.filter(Among("name", fitting)), None if many else len(named))
     return Found(images, len(many[0]) if len(many) == 1 else 0, more=bool(many))
 
 
