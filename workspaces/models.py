@@ -12,8 +12,6 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from ri_platform.ready import Given, Ready
-
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
 
@@ -43,14 +41,6 @@ class WorkspaceRole(models.TextChoices):
 
 class AccountManager(Accounts):
     """`manage.py createsuperuser` makes operators: superusers who administer the organization."""
-
-    def get(self, *args: Any, **conditions: Any) -> User:
-        """As any manager does; by the key alone, as each request of a session asks, by a query that is
-        compiled once."""
-        key = conditions.get("pk")
-        by_key = not args and len(conditions) == 1 and isinstance(key, int)
-        found = BY_KEY.first(key=key) if by_key else None
-        return found or super().get(*args, **conditions)
 
     def create_superuser(self, *args: Any, **fields: Any) -> User:
         fields.setdefault("role", InstanceRole.ORGANIZATION_ADMINISTRATOR)
@@ -88,9 +78,6 @@ class User(AbstractUser):
             InstanceRole.ORGANIZATION_ADMINISTRATOR,
             InstanceRole.SUPPORT,
         )
-
-
-BY_KEY: Ready[User] = Ready(lambda: User.objects.filter(pk=Given("key"))[:1])
 
 
 class Organization(models.Model):

@@ -46,19 +46,25 @@ def versions() -> tuple[RowVersions, Subquery]:
     )
 
 
-def detail_versions() -> QuerySet[ManagedImage, Any]:
-    """What else the answer of one image tells of: its newest build and its tags."""
+def detail_versions(user: User) -> QuerySet[ManagedImage, Any]:
+    """Of one image, if `user` sees it; its answer tells of its newest build and its tags, too."""
     newest = Build.objects.filter(image=OuterRef("pk")).order_by("-number")
     tags = MovingTag.objects.filter(image=OuterRef("pk")).order_by("name")
-    return ManagedImage.objects.filter(name=Given("name"), removed_at=None).values_list(
-        "pk",
-        "status",
-        "current_build__missing_libraries",
-        Subquery(newest.values("missing_libraries")[:1]),
-        *versions(),
-        Subquery(newest.values(version=RowVersions("number", "base_image__platform_version"))[:1]),
-        ArraySubquery(tags.values(version=RowVersions("name", "build__number"))),
-    )[:1]
+    return (
+        ManagedImage.objects.visible_to(user)
+        .filter(name=Given("name"))
+        .values_list(
+            "pk",
+            "status",
+            "current_build__missing_libraries",
+            Subquery(newest.values("missing_libraries")[:1]),
+            *versions(),
+            Subquery(
+                newest.values(version=RowVersions("number", "base_image__platform_version"))[:1]
+            ),
+            ArraySubquery(tags.values(version=RowVersions("name", "build__number"))),
+        )[:1]
+    )
 
 
 VERSIONS: Ready[Key] = Ready(
@@ -68,7 +74,8 @@ VERSIONS: Ready[Key] = Ready(
         .values_list("pk", "current_build", *versions())
     )
 )
-DETAIL: Ready[Any] = Ready(detail_versions)
+# Each user has a query of their own, whatever `visible_to` comes to ask for.
+DETAIL: Memory[Ready[Any]] = Memory(1000)
 # Each as long as an image's libraries are many: with fifty, three kilobytes.
 TEXTS: Memory[str] = Memory(4000)
 DETAILS: Memory[str] = Memory(1000)
@@ -86,7 +93,8 @@ def detail_answer(user: User, name: str) -> HttpResponse:
     def write_detail() -> str:
         return text_of(ImageDetail, present.detail(image_named(user, name)))
 
-    found = DETAIL.first(name=name) if user.is_active else None
+    ready = DETAIL.recall((user.pk, user.is_active), lambda: Ready(lambda: detail_versions(user)))
+    found = ready.first(name=name)
     if found is None:
         return answer(f'{{"image": {write_detail()}}}')
     pk, status, *missing, own, check, newest, tags = found
