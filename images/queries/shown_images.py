@@ -1,4 +1,4 @@
-"""What lists tell of images, read once for each version of its rows.
+"""The rows of lists of images, read once for each of their versions.
 
 Many people look at the same few images, again and again. So a list asks for the versions of the rows that it
 tells of, and reads only those that this process does not know yet.

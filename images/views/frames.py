@@ -1,4 +1,4 @@
-"""What surrounds the changing part of a page, rendered once for all requests that would get the same.
+"""Frames: the surroundings of a page's changing part, rendered once for all requests that get the same.
 
 A template takes longer than everything else of a page of the pane. So it is rendered with marks in place of
 what differs from request to request, kept by all that it tells of, and the marks are replaced.
@@ -23,7 +23,7 @@ FRAMES: Memory[str] = Memory(1000)
 _SECRET = secrets.token_hex(16)
 
 
-def framed(
+def render_frame(
     request: HttpRequest,
     template: str,
     context: dict[str, Any],

@@ -21,7 +21,7 @@ from images.queries.forecast import Forecast
 from images.queries.images import ImageFilter, image_named, list_images
 from images.queries.matching import Match, match_images
 from images.queries.shown_images import ShownImage, shown_images
-from images.views.frames import framed
+from images.views.frames import render_frame
 from images.views.image_rows import rows_of
 from images.views.polling import fingerprint_of, has_already
 from ri_platform.errors import DomainError
@@ -105,13 +105,15 @@ def pane_answer(
             tuple(context["base_notices"]),
             tuple((str(item.base), *item.counts) for item in context["upgrading"]),
         )  # fmt: skip
-        part = framed(request, "images/_list.html", context, workspace, told, {"rows": rows})
+        part = render_frame(request, "images/_list.html", context, workspace, told, {"rows": rows})
     fingerprint = fingerprint_of(part)
     if has_already(request, fingerprint):
         return HttpResponse(status=204)
     template = "parts/polled.html" if wants_fragment(request) else "images/pane.html"
     marked = {"part": part, "fingerprint": fingerprint}
-    return HttpResponse(framed(request, template, context, workspace, context["poll"], marked))
+    return HttpResponse(
+        render_frame(request, template, context, workspace, context["poll"], marked)
+    )
 
 
 def is_moving(shown: ShownImage) -> bool:
