@@ -216,7 +216,7 @@ def empty_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
 
 @pytest.fixture
 def empty_registry(empty_aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
-    """One without any repository, for tests of all that a registry holds: bases of other tests are not there."""
+    """One that is empty, for tests of all that a registry holds: other tests have no bases there."""
     use_registry(settings, empty_aws)
     yield empty_aws
     empty_aws.delete_images()

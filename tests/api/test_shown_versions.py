@@ -32,13 +32,12 @@ def build_again(image: ManagedImage) -> None:
     ManagedImage.objects.filter(pk=image.pk).update(current_build=build)
 
 
+OWNER = User.objects.filter(username__in=["member", "other"])
 # A change of a row that a page or an answer tells of; whether the pane and the list tell of it.
 CHANGES: dict[str, tuple[Change, bool, bool]] = {
     "image": (lambda image: ManagedImage.objects.update(description="Other words"), True, True),
-    "owner": (lambda image: User.objects.filter(username__in=["member", "other"]).update(username="other"), True, True),
-    "owner goes": (
-        lambda image: User.objects.filter(username__in=["member", "other"]).update(is_active=False), True, True,
-    ),
+    "owner": (lambda image: OWNER.update(username="other"), True, True),
+    "owner goes": (lambda image: OWNER.update(is_active=False), True, True),
     "workspace": (lambda image: Workspace.objects.update(name="another"), True, True),
     "check": (check, True, True),
     "check ends": (lambda image: ImportCheck.objects.update(tried=9), True, True),
