@@ -37,7 +37,7 @@ from workspaces.models import InstanceRole, Membership, User, Workspace, Workspa
 
 WHOLLY_SLOW = re.compile(r"^pytestmark = (\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
 # Fixtures that start a process each, in every process of `pytest -n`.
-SERVICES = {"aws", "web"}
+SERVICES = {"aws", "empty_aws", "web"}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
