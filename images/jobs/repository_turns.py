@@ -14,6 +14,7 @@ from django.utils import timezone
 from images import wake
 from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage
+from images.models.lease import ACTIVE
 from images.queries.fair_queue import NEVER, REMEMBERED
 from ri_platform.locks import exclusive_if_free
 
@@ -65,7 +66,7 @@ def due(named: int = 0) -> QuerySet[ManagedImage]:
     return ManagedImage.objects.existing().filter(
         now,
         repository_ready_at=None,
-        pk__in=Build.objects.active().values("image"),
+        pk__in=Build.objects.filter(state__in=ACTIVE).values("image"),
     )
 
 
