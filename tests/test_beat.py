@@ -29,9 +29,13 @@ def broker() -> Iterator[str]:
         yield address
 
 
-def test_it_sends_again_after_the_broker_was_away(broker: str, tmp_path: Path) -> None:
+def test_it_sends_again_after_the_broker_was_away(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = Gate(int(broker.rpartition(":")[2].strip("/")))
-    app = Celery("test", broker=f"amqp://guest:guest@127.0.0.1:{gate.port}//", set_as_current=False)
+    # It goes before every other setting of a broker.
+    monkeypatch.setenv("CELERY_BROKER_URL", f"amqp://guest:guest@127.0.0.1:{gate.port}//")
+    app = Celery("test", set_as_current=False)
     app.conf.update(
         task_publish_retry=ours.conf.task_publish_retry,
         broker_transport_options={"confirm_publish": True},
