@@ -50,7 +50,7 @@ def table(results: list[Result]) -> Iterator[str]:
     by_scenario: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_scenario[result.scenario].append(result)
-    yield "| scenario | runs | with a loss | median | worst |"
+    yield "| scenario | runs | failed | median | worst |"
     yield "| --- | --- | --- | --- | --- |"
     for scenario, runs in sorted(by_scenario.items()):
         good = [run.recovery for run in runs if not run.problem]
