@@ -22,7 +22,8 @@ from tests.faults.instance import Instance, running_instance
 from tests.faults.run import SEED, Run
 
 RUNS = int(os.environ.get("RI_TEST_FAULT_RUNS", "0"))
-FAILED = pytest.StashKey[str]()
+# What was wrong with a test's call, empty if nothing was.
+CALLED = pytest.StashKey[str]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,8 +54,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.when == "call" and report.failed and call.excinfo is not None:
-        item.stash[FAILED] = call.excinfo.exconly()
+    if report.when == "call":
+        item.stash[CALLED] = call.excinfo.exconly() if call.excinfo and report.failed else ""
     return report
 
 
@@ -92,11 +93,12 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
     chance = random.Random(f"{SEED} {request.node.nodeid}")
     installation.await_parts()
     found = Run(installation, chance)
-    problem = ""
+    yield found
+    installation.recover()
+    if CALLED not in request.node.stash:
+        return  # Somebody interrupted it.
+    problem = request.node.stash[CALLED]
     try:
-        yield found
-        installation.recover()
-        problem = request.node.stash.get(FAILED, "")
         problem = problem or found.finish()
         if not problem:
             found.delete_images()
@@ -104,13 +106,12 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
         problem = problem or repr(error)
         raise
     finally:
-        # One that somebody interrupts is no run.
         if RUNS and not isinstance(sys.exception(), KeyboardInterrupt):
             scenario = scenario_of(request.node)
             results.keep(scenario, found.recovery, found.whole, SEED, problem)
             for what, seconds in found.measured.items():
                 results.keep(what, seconds, found.whole, SEED, "")
-    assert not problem or FAILED in request.node.stash, problem
+    assert not problem or request.node.stash[CALLED], problem
 
 
 def scenario_of(node: pytest.Function) -> str:
