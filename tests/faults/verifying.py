@@ -29,6 +29,8 @@ class Verifier:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Ctrl-C is for the tests.
+            start_new_session=True,
         )
 
     def findings(self) -> list[dict[str, str]]:
