@@ -56,6 +56,13 @@ WORDS = {
     ),
 }
 
+# Nobody rebuilds a base image.
+OF_BASES = {
+    DriftState.NOT_HEALED: "Repair is turned off here (RI_HEAL_DRIFT). Import the base image again.",
+    DriftState.LOST: "Images that stand on it keep its layers; no further one can be built on it. "
+    "Import it again under another version; its images are upgraded.",
+}
+
 
 @dataclass(frozen=True)
 class DriftNotice:
@@ -75,11 +82,18 @@ class DriftNotice:
     def of(cls, drift: Drift) -> DriftNotice:
         state = DriftState.of(drift)
         said = f"{drift.error_message} {drift.error_hint}".strip()
-        return cls(drift, state, *WORDS[state], "" if state == DriftState.HEALING else said)
+        brief, title, text = WORDS[state]
+        if drift.base_image_id is not None:
+            text = OF_BASES.get(state, text)
+        return cls(drift, state, brief, title, text, "" if state == DriftState.HEALING else said)
 
     @property
     def name(self) -> str:
         return self.drift.name
+
+    @property
+    def is_of_base(self) -> bool:
+        return self.drift.base_image_id is not None
 
     @property
     def findings(self) -> list[str]:

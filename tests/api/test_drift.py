@@ -105,6 +105,9 @@ def test_all_drifts_are_listed_in_pages_also_of_base_images(
     (of_base,) = second["drifts"]
     assert (of_base["name"], of_base["roleType"]) == (str(base), "ROLE_TYPE_SYSTEM")
     assert of_base["digest"] == base.manifest_digest
+    refuse(WorkState.FAILED)
+    (_, of_base) = ask(cast.admin, "GET", LISTED).json()["drifts"]
+    assert "Import it again" in of_base["hint"]
     assert second["nextPageToken"] == token
     (shown,) = ask(cast.viewer, "GET", "/v1/base-images").json()["images"]
     assert shown["drift"]["codes"] == ["blob_missing"]
