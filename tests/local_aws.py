@@ -87,6 +87,13 @@ class LocalAWS:
             if name.startswith(f"{DEFAULT_PREFIX}/base/") and name != but:
                 self.root.delete_repository(repositoryName=name, force=True)
 
+    def has_image(self, repository: str, digest: str) -> bool:
+        """Whether the repository is there, with a manifest of this digest."""
+        if repository not in self.names_of_repositories():
+            return False
+        found = self.root.list_images(repositoryName=repository)["imageIds"]
+        return any(image["imageDigest"] == digest for image in found)
+
     def names_of_repositories(self) -> list[str]:
         """All under the prefix."""
         found = self.root.describe_repositories(maxResults=1000)["repositories"]

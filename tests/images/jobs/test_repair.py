@@ -26,7 +26,6 @@ from images.models.drift import keep_manifest
 from images.models.lease import WorkState
 from images.operations import removal
 from images.registry.distribution.descriptors import Descriptor
-from images.registry.naming import base_repository, effective_prefix
 from tests.builds import ask, build_now, pulled_by_ourselves
 from tests.cast import Cast
 from tests.images.verification import pushed
@@ -48,8 +47,6 @@ def workers(registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
 
 @pytest.fixture
 def image(cast: Cast, debian: BaseImage, registry: LocalAWS, workers: Workers) -> ManagedImage:
-    # A verification finds what other tests have left.
-    registry.delete_base_images(but=base_repository(effective_prefix(), "all", "3.11"))
     Webhook.objects.create(url="https://hook.example/", events=["image.drifted", "image.healed"])
     image = build_now(registry, ask(cast, "lost", "pyjokes==0.6.0"))
     assert image.current_build is not None, image.builds.get().error_message
@@ -243,14 +240,14 @@ def test_a_policy_is_put_again_twice_a_day(
 
 
 def test_a_base_image_comes_back_from_the_images_on_it(
-    image: ManagedImage, registry: LocalAWS, workers: Workers, debian_to_spoil: BaseImage
+    image: ManagedImage, registry: LocalAWS, workers: Workers, debian: BaseImage
 ) -> None:
     with registry.client() as client:
-        manifest = client.get_manifest(debian_to_spoil.repository, debian_to_spoil.manifest_digest)
+        manifest = client.get_manifest(debian.repository, debian.manifest_digest)
         config = manifest.json()["config"]
-        kept = client.read_blob(debian_to_spoil.repository, Descriptor.from_json(config), 1 << 20)
-    keep_manifest(debian_to_spoil, manifest.raw, kept)
-    registry.control("registry-server").delete_repository(debian_to_spoil.repository)
+        kept = client.read_blob(debian.repository, Descriptor.from_json(config), 1 << 20)
+    keep_manifest(debian, manifest.raw, kept)
+    registry.control("registry-server").delete_repository(debian.repository)
     assert workers.verify() == ["repository_missing"]
     drift = Drift.objects.get()
     assert drift.state == WorkState.SUCCEEDED, drift.error_message
