@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmarks import by_hand
 from benchmarks.instance import ROOT, credentials
 from benchmarks.sets import LibrarySet
 
@@ -92,6 +91,7 @@ class Hand:
         self._folder = Path(tempfile.mkdtemp(prefix="hand-", dir=place.folder))
 
     def make(self, wanted: LibrarySet) -> None:
+        from benchmarks import by_hand
         from images.registry import connection
         from ri_platform.local.identity import take_identity
 
