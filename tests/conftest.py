@@ -6,7 +6,6 @@ import gc
 import os
 import re
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -201,41 +200,37 @@ def aws() -> Iterator[LocalAWS]:
 @pytest.fixture
 def registry(aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
     """The settings point to the local AWS, without images of earlier tests, and to shared caches."""
-    with in_use(aws, settings):
-        yield aws
+    use_registry(settings, aws)
+    yield aws
+    aws.delete_images()
+    if _imported and not aws.holds(_imported["repository"], _imported["manifest_digest"]):
+        # The next test that builds has it made anew.
+        _imported.clear()
+        pytest.fail("This test deleted the base image that all tests of its process share.", False)
 
 
-@pytest.fixture(scope="session")
-def second_aws() -> Iterator[LocalAWS]:
-    with local_aws(STATE / "second-aws") as account:
+@pytest.fixture(scope="module")
+def empty_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
+    with local_aws(tmp_path_factory.mktemp("aws")) as account:
         yield account
 
 
 @pytest.fixture
-def empty_registry(second_aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
-    """The same, of an account in which no Debian is: for tests that push a base image of its name, and
-    for those that find whatever no record knows.
-    """
-    with in_use(second_aws, settings):
-        yield second_aws
+def empty_registry(empty_aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
+    """One without any repository, for tests of all that a registry holds: no base of other tests is there."""
+    use_registry(settings, empty_aws)
+    yield empty_aws
+    empty_aws.delete_images()
+    empty_aws.delete_base_images()
 
 
-@contextmanager
-def in_use(aws: LocalAWS, settings: Any) -> Iterator[None]:
+def use_registry(settings: Any, aws: LocalAWS) -> None:
     settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = aws.url
     settings.REGISTRY_HOST = aws.url.partition("://")[2]
     settings.CACHE_DIR = STATE / "cache"
     share_debian(settings.CACHE_DIR)
     # What is removed here is looked for at once.
     settings.REMOVAL_GRACE = timedelta(0)
-    yield
-    shared = _imported.get(aws.url, {})
-    aws.delete_images()
-    aws.delete_base_images(but=shared.get("repository", ""))
-    if shared and not aws.has_image(shared["repository"], shared["manifest_digest"]):
-        # The test that did it fails, rather than those after it; they have it made anew.
-        del _imported[aws.url]
-        pytest.fail(f"It spoiled {shared['repository']}, which all tests of a run share.", False)
 
 
 @pytest.fixture(scope="module", params=["pgmq", "rabbitmq"])
@@ -249,8 +244,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[str]:
             yield address
 
 
-# The columns of the one Debian of a run, by the address of the AWS that has it.
-_imported: dict[str, dict[str, Any]] = {}
+_imported: dict[str, Any] = {}
 
 
 @pytest.fixture
@@ -260,7 +254,7 @@ def debian(registry: LocalAWS, db: None) -> BaseImage:
     from images.jobs import repositories as reconcile
 
     require("debian base")
-    if registry.url not in _imported:
+    if not _imported:
         row = BaseImage.objects.create(
             image_type="all",
             python_version="3.11",
@@ -273,10 +267,12 @@ def debian(registry: LocalAWS, db: None) -> BaseImage:
             base_image.run(row.pk)
         row.refresh_from_db()
         assert row.state == WorkState.SUCCEEDED, f"{row.error_message} {row.error_hint}"
-        _imported[registry.url] = {
-            field.attname: getattr(row, field.attname)
-            for field in row._meta.concrete_fields
-            if not field.primary_key
-        }
+        _imported.update(
+            {
+                field.attname: getattr(row, field.attname)
+                for field in row._meta.concrete_fields
+                if not field.primary_key
+            }
+        )
         return row
-    return BaseImage.objects.create(**_imported[registry.url])
+    return BaseImage.objects.create(**_imported)

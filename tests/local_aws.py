@@ -87,12 +87,15 @@ class LocalAWS:
             if name.startswith(f"{DEFAULT_PREFIX}/base/") and name != but:
                 self.root.delete_repository(repositoryName=name, force=True)
 
-    def has_image(self, repository: str, digest: str) -> bool:
-        """Whether the repository is there, with a manifest of this digest."""
-        if repository not in self.names_of_repositories():
+    def holds(self, repository: str, digest: str) -> bool:
+        """Whether the repository is there and has this manifest."""
+        try:
+            found = self.root.batch_get_image(
+                repositoryName=repository, imageIds=[{"imageDigest": digest}]
+            )
+        except self.root.exceptions.RepositoryNotFoundException:
             return False
-        found = self.root.list_images(repositoryName=repository)["imageIds"]
-        return any(image["imageDigest"] == digest for image in found)
+        return bool(found["images"])
 
     def names_of_repositories(self) -> list[str]:
         """All under the prefix."""

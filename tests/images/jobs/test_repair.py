@@ -26,6 +26,7 @@ from images.models.drift import keep_manifest
 from images.models.lease import WorkState
 from images.operations import removal
 from images.registry.distribution.descriptors import Descriptor
+from images.registry.naming import base_repository, effective_prefix
 from tests.builds import ask, build_now, pulled_by_ourselves
 from tests.cast import Cast
 from tests.images.verification import pushed
@@ -47,6 +48,8 @@ def workers(registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
 
 @pytest.fixture
 def image(cast: Cast, debian: BaseImage, registry: LocalAWS, workers: Workers) -> ManagedImage:
+    # A verification finds what other tests have left.
+    registry.delete_base_images(but=base_repository(effective_prefix(), "all", "3.11"))
     Webhook.objects.create(url="https://hook.example/", events=["image.drifted", "image.healed"])
     image = build_now(registry, ask(cast, "lost", "pyjokes==0.6.0"))
     assert image.current_build is not None, image.builds.get().error_message
