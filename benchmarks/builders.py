@@ -34,7 +34,7 @@ from pathlib import Path
 from benchmarks.instance import ROOT, instance
 from benchmarks.pulled import import_seconds
 from benchmarks.sets import SETS
-from benchmarks.ways import WAYS, Place, opened
+from benchmarks.ways import WAYS, Place, open_way
 
 COLD, WARM, MORE = STATES = ("cold", "warm", "one more")
 UNFLATTERED = {
@@ -139,7 +139,7 @@ def measure(way: str, name: str, place: Place, imports: bool) -> list[tuple[str,
     wanted = {COLD: SETS[name], WARM: SETS[name], MORE: SETS[name].with_one_more}
     may_import = imports and os.geteuid() == 0 and shutil.which("skopeo")
     found = []
-    with opened(way, place) as maker:
+    with open_way(way, place) as maker:
         for state in STATES:
             load = os.getloadavg()[0]
             begun = time.perf_counter()

@@ -195,7 +195,7 @@ WAYS: dict[str, type[Way]] = {
 
 
 @contextmanager
-def opened(name: str, place: Place) -> Iterator[Way]:
+def open_way(name: str, place: Place) -> Iterator[Way]:
     """A way with nothing to remember, until the block ends."""
     way = WAYS[name](place)
     try:

@@ -43,7 +43,7 @@ class Together:
             self.asked.add(path)
             if len(self.asked) >= BUILDERS:
                 self._all_there.set()
-            self._all_there.wait(300)
+            self._all_there.wait(600)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_four_builds_run_at_once(state: Path, tmp_path: Path) -> None:
         process = start(state, port, **without_a_way_to_a_base_image(tmp_path / "bin"), **variables)
         try:
             address = f"http://127.0.0.1:{port}"
-            assert services.wait_until_answers(f"{address}/healthz", 600)
+            assert services.wait_until_answers(f"{address}/healthz", 1200)
             started = [line for line in processes_of(state) if "-Q builds" in line]
             assert sorted(line.split("-n ")[1].partition("@")[0] for line in started) == [
                 f"builds-{number}" for number in range(1, BUILDERS + 1)
@@ -95,7 +95,7 @@ def test_four_builds_run_at_once(state: Path, tmp_path: Path) -> None:
                     answer = client.post("/v1/images", json=wanted)
                     assert answer.status_code == 200, answer.text
                 # A worker builds one image at a time: the index answers none before all four build.
-                until(lambda: statuses(client) == {"STATUS_READY"}, 300)
+                until(lambda: statuses(client) == {"STATUS_READY"}, 600)
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=120)
