@@ -138,8 +138,11 @@ class Buildah:
         self._number += 1
         self.reference = f"{self._place.repository}:bench-{self._folder.name}-{self._number}"
         certificates = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
-        lines = "\n".join(self._lines(wanted, certificates))
-        (self._folder / "context/Containerfile").write_text(f"FROM {self._base}\n{lines}\n")
+        # The base's own user may not write there.
+        lines = ["USER 0", *self._lines(wanted, certificates)]
+        (self._folder / "context/Containerfile").write_text(
+            "\n".join([f"FROM {self._base}", *lines, ""])
+        )
         mounts = {
             certificates: f"{certificates}:ro",
             str(self._folder / "cache"): "/cache",

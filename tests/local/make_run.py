@@ -46,6 +46,17 @@ def without_a_way_to_a_base_image(folder: Path) -> dict[str, str]:
     return {"PATH": str(folder), "HTTPS_PROXY": f"http://127.0.0.1:{services.free_port()}"}
 
 
+def said_until(process: subprocess.Popen[str], words: str) -> str:
+    """What a process says, up to the line with these words."""
+    assert process.stdout is not None
+    said = ""
+    while words not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
 def processes_of(state: Path, also: bytes = b"") -> list[str]:
     """Command lines of processes that have the state folder, and `also`, in their environment."""
     found = []

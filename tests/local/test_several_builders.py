@@ -20,6 +20,7 @@ from tests.local.make_run import (
     ROOT,
     environment,
     processes_of,
+    said_until,
     start,
     state_folder,
     without_a_way_to_a_base_image,
@@ -75,8 +76,8 @@ def test_four_builds_run_at_once(state: Path, tmp_path: Path) -> None:
         }
         process = start(state, port, **without_a_way_to_a_base_image(tmp_path / "bin"), **variables)
         try:
+            said_until(process, "The console is at")
             address = f"http://127.0.0.1:{port}"
-            assert services.wait_until_answers(f"{address}/healthz", 1200)
             started = [line for line in processes_of(state) if "-Q builds" in line]
             assert sorted(line.split("-n ")[1].partition("@")[0] for line in started) == [
                 f"builds-{number}" for number in range(1, BUILDERS + 1)
