@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Some container images forbid bytecode; without it every process of the tests compiles all of them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run audit check lint format packages test test-long faults fuzz environments docs lock clean screenshots bench
+.PHONY: help install run audit check lint format packages test test-long faults coverage fuzz environments docs lock clean screenshots bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -79,8 +79,15 @@ bench: install  ## Our builds beside those by hand and by buildah, and the look 
 	$(BIN)/python -m benchmarks.builders
 	$(BIN)/python -m benchmarks.native_libraries
 
-faults: install  ## Every scenario of faults, RUNS times (1), and a table of the recovery times; a run takes 15 minutes
+faults: install  ## Every scenario of faults in RUNS rounds (1); test-results/faults.jsonl keeps all, and the table is of it
 	RI_TEST_FAULT_RUNS=$(or $(RUNS),1) $(BIN)/pytest -q tests/faults
+
+# Of the packages in pyproject.toml, processes that the tests start included. TESTS names some of the tests.
+coverage: environments  ## How much of the workers' code and of make run the tests of `make test` reach
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest -n auto --maxprocesses 2 --dist loadfile -m "not long and not faults" $(TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 fuzz: install  ## New examples for what comes from outside, SECONDS (60) for each target
 	RI_TEST_FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/pytest -q tests/fuzz

@@ -23,6 +23,17 @@ def exclusive(kind: str, pk: int) -> Iterator[None]:
 
 
 @contextmanager
+def shared(kind: str, pk: int) -> Iterator[None]:
+    """Hold the same lock together with others who share it; who wants it exclusively must wait for all."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(hashtext(%s), %s)", [kind, pk])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock_shared(hashtext(%s), %s)", [kind, pk])
+
+
+@contextmanager
 def exclusive_if_free(kind: str, pk: int) -> Iterator[bool]:
     """Hold the same lock, unless another session does: then the value is False, at once."""
     with connection.cursor() as cursor:

@@ -486,6 +486,7 @@ WATCH_TAGS_SECONDS = env.integer(
     minimum=60,
     help="Seconds between checks whether the registry tags of base images have moved.",
 )
+CELERY_BEAT_SCHEDULER = "ri_platform.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "images.tasks.sweep",

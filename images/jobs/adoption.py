@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from images.building.locks.target import Target
 from images.building.pipeline import MadeLayer
-from images.errors import BuildError, NotAdoptable
+from images.errors import BuildError, NotAdoptable, RegistryUnavailable
 from images.jobs import retention
 from images.jobs.build_outcome import (
     announce_ready,
@@ -50,6 +50,7 @@ from images.verification.claims import ClaimedImage, read_claims
 from images.verification.contents import Look, Promise
 from images.verification.pace import Pace
 from ri_platform.errors import Conflict, DomainError
+from ri_platform.locks import exclusive_if_free
 from workspaces.access import Actor
 from workspaces.audit import record
 
@@ -116,7 +117,16 @@ def delete_claimed(row: UnknownRepository, holder: Holder) -> None:
     if is_known(row):
         raise Conflict(f"{row.name} is the repository of an image now, so it was left alone.")
     holder.check()
-    connection.control().delete_repository(repository_named(row))
+    # A worker that was paused in the middle is taken for dead, and would go on with the next repository of
+    # the name: its database session holds the lock until then.
+    with exclusive_if_free("unknown-repository", row.pk) as free:
+        if not free:
+            raise RegistryUnavailable(
+                f"Another worker is still deleting {row.name}.",
+                hint="If it stays so, end the registry worker that hangs.",
+            )
+        row.confirm()
+        connection.control().delete_repository(repository_named(row))
     with transaction.atomic():
         row.succeed()
         actor = Actor(row.wished_by) if row.wished_by else None

@@ -18,8 +18,8 @@ from images.attestations import CYCLONEDX, IN_TOTO, BuildFacts, provenance, reco
 from images.building.cache import work_folder
 from images.building.push import referrers
 from images.errors import BuildError
-from images.jobs import put_pace
 from images.jobs.leased import carry_out
+from images.jobs.putting import putting
 from images.models import Attestation, Build
 from images.models.attestation import AttestationQuerySet
 from images.models.build import OF_THE_PLATFORM
@@ -68,12 +68,12 @@ def attempt(attestation: Attestation, check: Callable[[], None]) -> None:
         # The registry lets go of its image, and what refers to nothing helps nobody.
         attestation.write(**end_columns(WorkState.CANCELLED))
         return
-    uploaded = push_attestations(build, check)
+    uploaded = push_attestations(build, check, attestation.confirm)
     attestation.succeed()
     Build.objects.filter(pk=build.pk).update(pushed_bytes=F("pushed_bytes") + uploaded)
 
 
-def push_attestations(build: Build, check: Callable[[], None]) -> int:
+def push_attestations(build: Build, check: Callable[[], None], confirm: Callable[[], None]) -> int:
     """Push SBOM and provenance beside the image of a build that succeeded; returns the bytes uploaded."""
     repository = repository_of(build.image)
     facts = recorded_facts(build, repository)
@@ -86,7 +86,7 @@ def push_attestations(build: Build, check: Callable[[], None]) -> int:
         subject = Descriptor(OCI_MANIFEST, build.manifest_digest, size)
         return referrers.push(
             client, repository, build.tag, subject, artifacts_of(facts), work,
-            before_put=lambda: put_pace.take(check, waits=waits),
+            putting=lambda: putting(build.image_id, check, confirm, waits=waits),
         )  # fmt: skip
 
 

@@ -25,7 +25,6 @@ from images.jobs import (
     import_check,
     known_layers,
     native_libraries,
-    put_pace,
     repositories,
     retention,
 )
@@ -40,6 +39,7 @@ from images.jobs.image_libraries import image_libraries, wheels_before
 from images.jobs.journal import Journal
 from images.jobs.layer_plan import can_compile, planned_layers, workshop
 from images.jobs.os_layer import OSLayer, OSLayers
+from images.jobs.putting import putting
 from images.jobs.spec_lock import lock_spec, source_builds
 from images.models import (
     BaseImage,
@@ -327,10 +327,10 @@ class ImageBuild:
 
     def push_manifest(self, client: RegistryClient, composition: Composition) -> None:
         """Tag the image, which is the last thing that a build does to its repository."""
-        self.check()
-        put_pace.take(self.check, waits=self.build.reason in OF_THE_PLATFORM)
+        build, waits = self.build, self.build.reason in OF_THE_PLATFORM
         # A former attempt of this build may have put it there; then nothing changes.
-        client.put_manifest(self.repository, self.build.tag, composition.manifest, OCI_MANIFEST)
+        with putting(build.image_id, self.check, build.confirm, waits=waits):
+            client.put_manifest(self.repository, build.tag, composition.manifest, OCI_MANIFEST)
         self.journal.end(BuildPhase.PUSH)
 
     def verify(self, client: RegistryClient, image: AssembledImage) -> int:

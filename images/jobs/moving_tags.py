@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from images.errors import RegistryError, TagTaken
-from images.jobs import put_pace
+from images.jobs.putting import putting
 from images.models import Build, ManagedImage, MovingTag
 from images.models.build import OF_THE_PLATFORM
 from images.models.moving_tag import MovingTagQuerySet
@@ -14,6 +14,10 @@ from images.registry import connection
 from ri_platform.locks import exclusive
 
 log = logging.getLogger(__name__)
+
+
+class NotWanted(Exception):
+    """The tag is to name another build by now, or its image was removed. It is told to no person."""
 
 
 def move_tags(image_id: int) -> None:
@@ -52,11 +56,20 @@ def move_tag(tag: MovingTag) -> None:
     # A later wish is another wake's.
     same = MovingTag.objects.filter(pk=tag.pk, build=tag.build)
     repository = repository_of(tag.image)
+
+    def confirm() -> None:
+        if not same.filter(image__removed_at=None).exists():
+            raise NotWanted
+
     try:
         with connection.registry_client() as client:
             manifest = client.get_manifest(repository, tag.build.manifest_digest)
-            put_pace.take(lambda: None, waits=tag.build.reason in OF_THE_PLATFORM)
-            client.put_manifest(repository, tag.name, manifest.raw, manifest.media_type)
+            with putting(
+                tag.image_id, lambda: None, confirm, waits=tag.build.reason in OF_THE_PLATFORM
+            ):
+                client.put_manifest(repository, tag.name, manifest.raw, manifest.media_type)
+    except NotWanted:
+        log.info("The tag %s is not wanted any more.", tag)
     except TagTaken as error:
         # The repository is older than tags that move.
         ManagedImage.objects.filter(pk=tag.image_id).update(tags_may_move=False)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -29,7 +30,8 @@ from images.jobs.image_build import ENVIRONMENT_TITLE, ImageBuild
 from images.jobs.journal import Journal
 from images.jobs.layer_plan import planned_layers
 from images.jobs.os_layer import OSLayer
-from images.models import BaseImage, Build, CachedLayer, KeptManifest
+from images.jobs.putting import putting
+from images.models import BaseImage, Build, CachedLayer, Drift, KeptManifest
 from images.references import repository_of
 from images.registry import connection, naming
 from images.registry.distribution.client import RegistryClient
@@ -95,12 +97,15 @@ def kept_composition(row: Build | BaseImage, digest: str) -> Composition | None:
 
 
 def push_build_again(
-    build: Build, journal: Journal, check: Callable[[], None], work: Path, held: ExitStack
+    drift: Drift, journal: Journal, check: Callable[[], None], work: Path, held: ExitStack
 ) -> None:
     """Push what the registry lacks of a build that succeeded.
 
     Raises `CannotBeMadeAgain`, other errors of builds and of the registry, and what `check` raises.
     """
+    build = drift.build
+    assert build is not None
+    turn = partial(putting, build.image_id, check, drift.confirm)
     composition = kept_composition(build, build.manifest_digest) or composition_of(build)
     repository = repository_of(build.image)
     manifest = Manifest(composition.manifest, OCI_MANIFEST, composition.digest)
@@ -112,12 +117,11 @@ def push_build_again(
         lost = [blob for blob in lost if not bring_known(bringing, build, blob, composition)]
         if lost:
             make_again(bringing, build, lost, held)
-        check()
-        put_pace.take(check, waits=False)
-        client.put_manifest(repository, build.tag, manifest.raw, OCI_MANIFEST)
+        with turn():
+            client.put_manifest(repository, build.tag, manifest.raw, OCI_MANIFEST)
         push.verify(client, repository, build.tag, manifest.digest, [config, *layers])
         journal.line(f"The registry holds {manifest.digest} again.")
-        push_missing_attestations(client, build, manifest, work)
+        push_missing_attestations(client, build, manifest, work, turn)
 
 
 def composition_of(build: Build) -> Composition:
@@ -209,7 +213,11 @@ def made_layers(
 
 
 def push_missing_attestations(
-    client: RegistryClient, build: Build, manifest: Manifest, work: Path
+    client: RegistryClient,
+    build: Build,
+    manifest: Manifest,
+    work: Path,
+    turn: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """Push SBOM and provenance, of what is recorded, where their tags are gone."""
     repository = repository_of(build.image)
@@ -225,7 +233,7 @@ def push_missing_attestations(
     }
     if lacking:
         subject = Descriptor(OCI_MANIFEST, manifest.digest, len(manifest.raw))
-        referrers.push(client, repository, build.tag, subject, lacking, work)
+        referrers.push(client, repository, build.tag, subject, lacking, work, putting=turn)
 
 
 # --- a base image -----------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def attempt(drift: Drift, row: Build | BaseImage, journal: QuietJournal, holder:
         if isinstance(row, BaseImage):
             remaking.push_base_again(row, journal, holder.check, work)
         else:
-            remaking.push_build_again(row, journal, holder.check, work, held)
+            remaking.push_build_again(drift, journal, holder.check, work, held)
     log.info("%s is in the registry again.", drift)
     drifts.record_healed(drift, journal.text)
 

@@ -18,10 +18,12 @@ from django.utils import timezone
 from images import wake
 from images.errors import RegistryError, RepositoryMissing
 from images.jobs import build_outcome, retention
+from images.jobs.putting import nobody_puts
 from images.models import (
     Attestation,
     BaseImage,
     Build,
+    Drift,
     FindingCode,
     KeptManifest,
     ManagedImage,
@@ -196,13 +198,13 @@ def tidy_due() -> None:
 def delete_repository(image_id: int) -> None:
     """Delete a removed image's repository with all in it, then its row: the name is free again.
 
-    Waits for a worker that may still be pushing: its lease has ended before the repository goes, so
-    nothing of the old image can reach a new one of the same name. From `deletion_began_at` on the image
-    cannot be restored.
+    Waits for a worker that may still be pushing: its lease has ended before the repository goes, and nobody
+    is putting a manifest, so nothing of the old image can reach a new one of the same name
+    (`images.jobs.putting`). From `deletion_began_at` on the image cannot be restored.
     """
-    with exclusive("image-repository", image_id):
+    with exclusive("image-repository", image_id), nobody_puts(image_id) as free:
         image = ManagedImage.objects.being_deleted().filter(pk=image_id).first()
-        if image is None or is_being_pushed_to(image):
+        if image is None or not free or is_being_pushed_to(image):
             return
         begun = ManagedImage.objects.being_deleted().filter(pk=image_id)
         if not begun.update(deletion_began_at=timezone.now()):
@@ -220,8 +222,10 @@ def delete_repository(image_id: int) -> None:
 def is_being_pushed_to(image: ManagedImage) -> bool:
     """Whether a worker holds a lease under which it may push into the image's repository."""
     now = timezone.now()
-    held = Attestation.objects.filter(build__image=image, lease_expires_at__gt=now)
-    return image.builds.filter(lease_expires_at__gt=now).exists() or held.exists()
+    written = Attestation.objects.filter(build__image=image, lease_expires_at__gt=now)
+    repaired = Drift.objects.filter(build__image=image, lease_expires_at__gt=now)
+    held = (image.builds.filter(lease_expires_at__gt=now), written, repaired)
+    return any(rows.exists() for rows in held)
 
 
 def delete_what_is_ours(control: RepositoryControl, image: ManagedImage) -> None:

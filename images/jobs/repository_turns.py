@@ -60,7 +60,7 @@ def prepare_next(named: int = 0) -> int | None:
 def due(named: int = 0) -> QuerySet[ManagedImage]:
     """Images that wait for their repository. One that failed waits for its time, or to be named.
 
-    Their builds may run already: a worker resolves meanwhile.
+    A build that is under way waits for it, too: it resolves meanwhile, and may have lost its worker.
     """
     now = Q(repository_error="") | Q(repository_due_at__lt=timezone.now()) | Q(pk=named)
     return ManagedImage.objects.existing().filter(

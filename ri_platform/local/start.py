@@ -34,7 +34,8 @@ from ri_platform.local.terminal import Terminal
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 DATABASE = "ri_platform"
-WEB_SECONDS = 60.0
+# Whoever ends meanwhile is noticed at once; who starts beside much else may take long.
+WEB_SECONDS = 180.0
 # What workers give a build when they are told to stop: less than the supervisor gives them.
 WORKER_STOP_SECONDS = 2
 ACCOUNTS = (

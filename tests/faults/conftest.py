@@ -11,21 +11,25 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults import results
+from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
-from tests.faults.run import TABLE, Run
+from tests.faults.run import Run
 
 RUNS = int(os.environ.get("RI_TEST_FAULT_RUNS", "0"))
-SEED = int(os.environ.get("RI_TEST_FAULT_SEED") or time.time())
+SEED = os.environ.get("RI_TEST_FAULT_SEED") or str(int(time.time()))
+FAILED = pytest.StashKey[str]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """As a parameter of the session, so that a round of all scenarios follows the other."""
     if "number" in metafunc.fixturenames:
-        metafunc.parametrize("number", range(max(1, RUNS)))
+        metafunc.parametrize("number", range(max(1, RUNS)), scope="session")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,36 +43,78 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if TABLE.seconds:
-        terminalreporter.section(
-            f"seconds from a fault's end to the last end (RI_TEST_FAULT_SEED={SEED})"
-        )
-        for line in TABLE.lines():
+    if RUNS:
+        terminalreporter.section(f"seconds from a fault's end to the last end, {results.FILE}")
+        for line in results.table(results.kept()):
             terminalreporter.line(line)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" and report.failed and call.excinfo is not None:
+        item.stash[FAILED] = call.excinfo.exconly()
+    return report
+
+
 @pytest.fixture(scope="session")
-def instance(request: pytest.FixtureRequest) -> Iterator[Instance]:
-    """One for all scenarios: what one leaves behind, the next has to bear."""
-    folder = Path(tempfile.mkdtemp(prefix="ri-faults-"))
-    with running_instance(folder, random.Random(SEED)) as found:
-        yield found
+def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The folder of the instances, which is kept if something failed."""
+    made = Path(tempfile.mkdtemp(prefix="ri-faults-"))
+    made.chmod(0o755)
+    yield made
     if request.session.testsfailed:
-        print(f"\nThe instance's logs are in {folder}")
+        print(f"\nThe instance's logs are in {made}")
     else:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
 
 
-_numbers = iter(range(1_000_000))
+@pytest.fixture(scope="session")
+def instance(folder: Path) -> Iterator[Instance]:
+    """One for all scenarios: what one leaves behind, the next has to bear."""
+    with running_instance(folder / "instance", random.Random(SEED)) as found:
+        yield found
 
 
 @pytest.fixture
-def run(instance: Instance, number: int, request: pytest.FixtureRequest) -> Iterator[Run]:
-    """A run; after it, all must have their end and the verifier must find nothing."""
+def installation(instance: Instance) -> Installation:
+    """What the scenarios of a module run on."""
+    return instance
+
+
+@pytest.fixture
+def run(installation: Installation, number: int, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """A run; after it, all must have their end and the verifier must find nothing.
+
+    Its images are deleted then, while the next run begins.
+    """
     chance = random.Random(f"{SEED} {request.node.nodeid}")
-    found = Run(instance, next(_numbers), chance)
-    yield found
-    instance.aws_proxy.recover()
-    instance.index_proxy.recover()
-    instance.held_down.clear()
-    TABLE.add(request.node.originalname.removeprefix("test_").replace("_", " "), found.finish())
+    installation.await_parts()
+    found = Run(installation, chance)
+    problem = ""
+    try:
+        yield found
+        installation.recover()
+        problem = request.node.stash.get(FAILED, "")
+        problem = problem or found.finish()
+        if not problem:
+            found.delete_images()
+    except BaseException as error:
+        problem = problem or repr(error)
+        raise
+    finally:
+        if RUNS:
+            scenario = scenario_of(request.node)
+            results.keep(scenario, found.recovery, found.whole, SEED, problem)
+            for what, seconds in found.measured.items():
+                results.keep(what, seconds, found.whole, SEED, "")
+    assert not problem or FAILED in request.node.stash, problem
+
+
+def scenario_of(node: pytest.Function) -> str:
+    """A test's name in words, with the case that is its parameter."""
+    words = node.originalname.removeprefix("test_").replace("_", " ")
+    case = node.callspec.id.removeprefix(str(node.callspec.params["number"])).strip("-")
+    return f"{words} ({case})" if case else words

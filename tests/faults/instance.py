@@ -6,23 +6,16 @@ What ends is started again at once, as a supervisor does it.
 from __future__ import annotations
 
 import contextlib
-import itertools
-import json
 import os
 import random
+import re
 import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psycopg
 
 from images.registry.ecr import local_iam
@@ -31,73 +24,45 @@ from ri_platform import processes
 from ri_platform.local import services
 from ri_platform.local.child import Child
 from ri_platform.local.restarts import StartFailed
+from tests import migrated
+from tests.faults.installation import START_SECONDS, Installation, create_database, wait_for
 from tests.faults.proxy import FaultProxy
 from tests.faults.shelf import shelf
-from tests.images.building.bases.layouts import ROOT, image_of
 from tests.local_aws import LocalAWS
 
-HOME = Path(__file__).resolve().parents[2]
-LIBRARIES = 24
-USERS = 4
-START_SECONDS = 240.0
-# A busy machine of two cores builds a dozen images in this, and repeats what AWS refused.
-SETTLE_SECONDS = 300.0
-# What one side of the instance believes of work that is under way.
-ACTIVE = """
-SELECT 'build ' || i.name || ' ' || b.state || ' ' || b.phase
-  FROM images_build b JOIN images_managedimage i ON i.id = b.image_id WHERE b.state IN ('queued', 'running')
-UNION ALL SELECT 'alteration ' || id FROM images_alteration WHERE state IN ('queued', 'running')
-UNION ALL SELECT 'import ' || id FROM images_baseimage WHERE state IN ('queued', 'running')
-UNION ALL SELECT 'removal ' || name FROM images_managedimage
-  WHERE removed_at IS NOT NULL AND (deletion_due_at <= now() OR deletion_began_at IS NOT NULL)
-UNION ALL SELECT 'tag ' || t.name || ' of ' || i.name
-  FROM images_movingtag t JOIN images_managedimage i ON i.id = t.image_id
-  WHERE t.pushed_build_id IS DISTINCT FROM t.build_id AND i.removed_at IS NULL
-"""
-SETUP = """
-import json
-from workspaces.access import Actor
-from workspaces.models import User
-from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
-from workspaces.operations import tokens
-workspace = Workspace.objects.create(name="Faults")
-made = {}
-for name in [*(f"user-{number}" for number in range(%d)), "admin"]:
-    role = InstanceRole.ORGANIZATION_ADMINISTRATOR if name == "admin" else InstanceRole.BASIC
-    user = User.objects.create(username=name, role=role)
-    Membership.objects.create(workspace=workspace, user=user, role=WorkspaceRole.ADMINISTRATOR)
-    made[name] = tokens.create_token(Actor(user), workspace, "faults").secret
-print(json.dumps(made))
-"""
+WORKERS = ("registry", "builds-1", "builds-2")
+# What a worker says once it takes messages.
+READY = re.compile(r"@\S+ ready\.")
 
 
-@dataclass
-class Instance:
-    """The running parts, and what is asked of them."""
+@dataclass(kw_only=True)
+class Instance(Installation):
+    """Its running parts."""
 
-    folder: Path
-    chance: random.Random
     postgres: services.Postgres
-    aws: LocalAWS
     aws_proxy: FaultProxy
     index_proxy: FaultProxy
-    environment: dict[str, str]
-    web: str
     children: dict[str, Child] = field(default_factory=dict)
-    tokens: dict[str, str] = field(default_factory=dict)
     # Whoever is not to be started again for now.
     held_down: set[str] = field(default_factory=set)
+    ready: set[str] = field(default_factory=set)
     _ended: threading.Event = field(default_factory=threading.Event)
-    _unknown: Iterator[int] = field(default_factory=lambda: itertools.count(LIBRARIES))
-
-    # --- its parts ---------------------------------------------------------------------------------------
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
         log = (self.folder / f"{name}.log").open("a", buffering=1)
-        self.children[name] = child = Child(
-            name, command, environment, lambda child, line: print(line, file=log)
-        )
+
+        def hear(child: Child, line: str) -> None:
+            print(line, file=log)
+            if READY.search(line):
+                self.ready.add(name)
+
+        self.children[name] = child = Child(name, command, environment, hear)
         return child
+
+    def await_parts(self) -> None:
+        """Wait until whatever a run before has killed is there again."""
+        wait_for(lambda: self.ready.issuperset(WORKERS), START_SECONDS, "the workers are ready")
+        assert services.wait_until_answers(f"{self.web}/readyz", START_SECONDS)
 
     def keep_up(self) -> None:
         """In a thread: start again what ends."""
@@ -108,6 +73,7 @@ class Instance:
                     and child.end() is not None
                     and not self._ended.is_set()
                 ):
+                    self.ready.discard(name)
                     child.start_again()
             if "postgres" not in self.held_down and self.postgres.end() is not None:
                 with contextlib.suppress(StartFailed):
@@ -125,89 +91,20 @@ class Instance:
         if name == "postgres":
             os.kill(self.postmaster, signal.SIGKILL)
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.children[name].process.pid, signal.SIGKILL)
+        self.signal(name, signal.SIGKILL)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.children[name].process.pid, number)
 
+    def recover(self) -> None:
+        self.aws_proxy.recover()
+        self.index_proxy.recover()
+        self.held_down.clear()
+
     @property
     def postmaster(self) -> int:
         return int((self.folder / "postgres/postmaster.pid").read_text().split("\n", 1)[0])
-
-    def manage(self, *arguments: str, module: tuple[str, ...] = ("manage.py",)) -> str:
-        done = subprocess.run(
-            [sys.executable, *module, *arguments],
-            cwd=HOME, env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stdout
-
-    # --- requests ----------------------------------------------------------------------------------------
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        user: str = "user-0",
-        patient: bool = True,
-    ) -> httpx.Response:
-        """A request of a user. `patient` users repeat what was not answered, or answered with 5xx."""
-        deadline = time.monotonic() + 120
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                answer = httpx.request(
-                    method, f"{self.web}{path}", json=body, timeout=60, trust_env=False,
-                    headers={"rime-api-key": self.tokens[user]},
-                )  # fmt: skip
-                if answer.status_code < 500 or not patient:
-                    return answer
-            assert patient, f"{method} {path} failed"
-            assert time.monotonic() < deadline, f"{method} {path} was not answered"
-            time.sleep(0.3)
-
-    def create(self, name: str, libraries: int = 3, *, user: str = "") -> None:
-        """Ask for an image until it is accepted; a request whose answer was lost is found made."""
-        # One that no layer is known of, so that no phase is left out.
-        some = [next(self._unknown), *self.chance.sample(range(LIBRARIES), libraries - 1)]
-        wanted = [{"name": f"lib{number}", "versionSpecifier": "==1.0"} for number in some]
-        answer = self.ask(
-            "POST",
-            "/v1/images",
-            {"name": name, "pipRequirements": wanted},
-            user=user or f"user-{self.chance.randrange(USERS)}",
-        )
-        assert answer.status_code in (200, 409), answer.text
-
-    def image(self, name: str) -> dict[str, Any] | None:
-        answer = self.ask("GET", f"/v1/images/{name}")
-        image: dict[str, Any] | None = answer.json().get("image")
-        return image
-
-    # --- what it knows -----------------------------------------------------------------------------------
-
-    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of its database; it may be restarting."""
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                with psycopg.connect(self.environment["DATABASE_URL"], autocommit=True) as link:
-                    cursor = link.execute(statement, values)
-                    return cursor.fetchall() if cursor.description else []
-            except psycopg.OperationalError:
-                assert time.monotonic() < deadline, "PostgreSQL stays away"
-                time.sleep(0.2)
-
-    def phase_of(self, name: str) -> str:
-        found = self.rows(
-            "SELECT b.phase FROM images_build b JOIN images_managedimage i ON i.id = b.image_id "
-            "WHERE i.name = %s AND b.state = 'running'",
-            name,
-        )
-        return found[0][0] if found else ""
 
     def holder_of(self, name: str) -> str:
         """The worker that builds an image, by its log."""
@@ -217,56 +114,15 @@ class Instance:
                 return worker
         return ""
 
-    def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until every accepted request has its end."""
-        deadline = time.monotonic() + seconds
-        while active := [row[0] for row in self.rows(ACTIVE)]:
-            assert time.monotonic() < deadline, f"Not ended after {seconds:.0f} s: {active}"
-            time.sleep(0.2)
-
-    def findings(self) -> list[dict[str, str]]:
-        """What the verifier finds."""
-        kept = self.environment
-        self.environment = {
-            **kept,
-            "RI_FAULTS_AWS": self.aws.url,
-            "RI_FAULTS_KEYS": json.dumps(self.aws.keys),
-        }
-        try:
-            lines = self.manage(module=("-m", "tests.faults.verifying")).splitlines()
-        finally:
-            self.environment = kept
-        return [json.loads(line) for line in lines]
-
-    @cached_property
-    def foreign(self) -> Any:
-        """What stands outside the prefix, as the registry describes it: it must never change."""
-        return self.outside()
-
-    def outside(self) -> Any:
-        found = self.aws.root.describe_repositories(maxResults=1000)["repositories"]
-        return sorted(
-            (item["repositoryName"], str(item["createdAt"]))
-            for item in found
-            if not item["repositoryName"].startswith(f"{DEFAULT_PREFIX}/")
-        )
-
-
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"Not in {seconds:.0f} s: {what}"
-        time.sleep(0.05)
-
 
 @contextmanager
 def running_instance(folder: Path, chance: random.Random, broker: str = "") -> Iterator[Instance]:
     """Start all of it, with one base image and `USERS` users, and end all of it."""
-    folder.chmod(0o755)
+    folder.mkdir()
     with ExitStack() as stack:
         postgres = services.start_postgres(folder / "postgres")
         stack.callback(postgres.stop)
-        postgres.ensure_database("faults")
+        create_database(postgres, "faults")
         # A machine's crash is no scenario here, and a server that ends by itself loses nothing without this.
         with psycopg.connect(postgres.url("postgres"), autocommit=True) as link:
             link.execute("ALTER SYSTEM SET fsync = off")
@@ -275,34 +131,30 @@ def running_instance(folder: Path, chance: random.Random, broker: str = "") -> I
         aws_environment = services.aws_environment(folder / "aws", aws_port)
         (folder / "aws").mkdir()
         index = stack.enter_context(shelf(folder))
-        aws_proxy = FaultProxy(aws_port, chance)
-        index_proxy = FaultProxy(index, chance)
-        for proxy in (aws_proxy, index_proxy):
-            threading.Thread(target=proxy.server.serve_forever, daemon=True).start()
-            stack.callback(proxy.server.shutdown)
-        environment = environment_of(folder, postgres, aws_proxy, index_proxy, broker)
-        aws_url = f"http://127.0.0.1:{aws_port}"
+        aws_proxy = stack.enter_context(FaultProxy(aws_port, chance).serving())
+        index_proxy = stack.enter_context(FaultProxy(index, chance).serving())
         instance = Instance(
-            folder, chance, postgres, LocalAWS(aws_url, {}), aws_proxy, index_proxy, environment,
-            f"http://127.0.0.1:{port}",
-        )  # fmt: skip
+            folder=folder,
+            chance=chance,
+            aws=LocalAWS(f"http://127.0.0.1:{aws_port}", {}),
+            environment=environment_of(folder, postgres, aws_proxy, index_proxy, broker),
+            web=f"http://127.0.0.1:{port}",
+            postgres=postgres,
+            aws_proxy=aws_proxy,
+            index_proxy=index_proxy,
+        )
         stack.callback(instance.stop)
         instance.start("aws", services.aws_command(), aws_environment)
         instance.manage("migrate", "--verbosity", "0")
+        if not migrated.file().exists():
+            migrated.save(postgres.socket_dir, "faults")
         assert services.wait_until_answers(services.aws_health(aws_port), START_SECONDS)
-        instance.aws.keys.update(local_iam.bootstrap(aws_url, services.REGION, DEFAULT_PREFIX, {}))
-        instance.aws.root.create_repository(repositoryName="somebody/elses")
-        assert instance.foreign
-        instance.tokens.update(json.loads(instance.manage("shell", "-v", "0", "-c", SETUP % USERS)))
+        keys = local_iam.bootstrap(instance.aws.url, services.REGION, DEFAULT_PREFIX, {})
+        instance.aws.keys.update(keys)
         start_processes(instance, port)
         threading.Thread(target=instance.keep_up, daemon=True).start()
-        layout = image_of(folder / "layout", ROOT)
-        layout.chmod(0o755)
-        instance.manage(
-            "import_base_image", "--layout", str(layout), "--python-version", "3.11",
-            "--platform-version", "1", "--image-type", "all",
-        )  # fmt: skip
-        assert services.wait_until_answers(f"{instance.web}/readyz", START_SECONDS)
+        stack.callback(instance.end_verifier)
+        instance.prepare()
         yield instance
 
 
@@ -330,12 +182,14 @@ def environment_of(
         "RI_IMPORT_CHECK": "off",
         "RI_LOG_FORMAT": "text",
         "RI_MAX_RUNNING_BUILDS": "4",
+        # What hangs is given up soon; the lease and the sweep are those of every installation.
+        "RI_CALL_SECONDS": "10",
     }
 
 
 def start_processes(instance: Instance, port: int) -> None:
     (instance.folder / "static").mkdir(exist_ok=True)
-    for name in ("registry", "builds-1", "builds-2"):
+    for name in WORKERS:
         queue = name.partition("-")[0]
         keys = instance.aws.keys[processes.IDENTITIES[queue]]
         instance.start(name, processes.worker(queue, name), {**instance.environment, **keys})

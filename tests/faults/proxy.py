@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import random
+import re
 import socket
 import struct
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from http.server import ThreadingHTTPServer
+from typing import Self
 
 from tests.http_server import QuietHandler
 
@@ -65,6 +67,15 @@ class FaultProxy:
         return f"http://127.0.0.1:{self.server.server_port}"
 
     @contextmanager
+    def serving(self) -> Iterator[Self]:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        try:
+            yield self
+        finally:
+            self.recover()
+            self.server.shutdown()
+
+    @contextmanager
     def failing(self, *faults: Fault, share: float = 1.0, only: str = "") -> Iterator[None]:
         """Have this share of the requests fail in one of these ways; `only` those with this in the path."""
 
@@ -78,6 +89,11 @@ class FaultProxy:
             yield
         finally:
             self.recover()
+
+    def slow_down(self, pattern: str, seconds: float) -> None:
+        """Have a request wait before it is passed on if `METHOD /path` as a whole matches the pattern."""
+        matches = re.compile(pattern).fullmatch
+        self.delay = lambda method, path: seconds if matches(f"{method} {path}") else 0.0
 
     def recover(self) -> None:
         """Let everything pass, at once, and end what hangs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import SEED
+from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
 from tests.faults.proxy import Gate
 from tests.faults.run import Run
@@ -31,12 +32,16 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture(scope="module")
-def instance(gate: Gate) -> Iterator[Instance]:
-    """One whose broker is RabbitMQ, behind a gate."""
-    folder = Path(tempfile.mkdtemp(prefix="ri-faults-"))
+def beside(folder: Path, gate: Gate) -> Iterator[Instance]:
+    """An instance whose broker is RabbitMQ, behind a gate."""
     broker = f"amqp://guest:guest@127.0.0.1:{gate.port}//"
-    with running_instance(folder, random.Random(0), broker) as found:
+    with running_instance(folder / "with-rabbitmq", random.Random(SEED), broker) as found:
         yield found
+
+
+@pytest.fixture
+def installation(beside: Instance) -> Installation:
+    return beside
 
 
 def test_rabbitmq_is_away_for_a_minute(run: Run, gate: Gate) -> None:
@@ -50,9 +55,9 @@ def test_rabbitmq_is_away_for_a_minute(run: Run, gate: Gate) -> None:
     run.fault_ended()
 
 
-def test_workers_are_killed_while_rabbitmq_has_their_messages(run: Run) -> None:
+def test_workers_are_killed_while_rabbitmq_has_their_messages(run: Run, beside: Instance) -> None:
     run.load(5)
     for name in run.chance.sample(("builds-1", "builds-2", "registry", "scheduler"), 4):
         time.sleep(run.chance.uniform(0.1, 2))
-        run.instance.kill(name)
+        beside.kill(name)
     run.fault_ended()

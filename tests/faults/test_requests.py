@@ -32,12 +32,12 @@ for name in ("prepare_repository", "delete_repository", "tidy_repository", "swee
 """
 
 
-def test_twenty_clients_create_one_name(run: Run) -> None:
+def test_twenty_clients_create_one_name(run: Run, instance: Instance) -> None:
     name = run.name("wanted")
 
     def create(number: int) -> int:
         body = {"name": name, "pipRequirements": [{"name": f"lib{number % 3}"}]}
-        return run.instance.ask("POST", "/v1/images", body, user=f"user-{number % 4}").status_code
+        return instance.ask("POST", "/v1/images", body, user=f"user-{number % 4}").status_code
 
     with ThreadPoolExecutor(20) as pool:
         answers = sorted(pool.map(create, range(20)))
@@ -45,9 +45,8 @@ def test_twenty_clients_create_one_name(run: Run) -> None:
     run.expected[name] = (READY,)
 
 
-def test_removal_races_everything_else(run: Run) -> None:
+def test_removal_races_everything_else(run: Run, instance: Instance) -> None:
     """Whichever comes first: at the end the image is there and ready, or gone, and the registry agrees."""
-    instance = run.instance
     names = run.load(4, ends=(READY, FAILED, GONE), prefix="raced")
     instance.settle()
     for name in names:
@@ -76,14 +75,12 @@ def test_removal_races_everything_else(run: Run) -> None:
 
 
 @pytest.mark.soak
-def test_an_upgrade_of_the_base_image_races_removal_and_alteration(run: Run) -> None:
-    instance = run.instance
+def test_an_upgrade_of_the_base_image_races_removal_and_alteration(
+    run: Run, instance: Instance
+) -> None:
     names = run.load(4, ends=(READY, FAILED, GONE), prefix="upgraded")
     instance.settle()
-    instance.manage(
-        "import_base_image", "--layout", str(instance.folder / "layout"), "--python-version", "3.11",
-        "--platform-version", f"{run.number + 2}", "--image-type", "all", "--no-wait",
-    )  # fmt: skip
+    instance.import_base(run.name("base"), "--no-wait")
     for name in names:
         time.sleep(run.chance.uniform(0, 2))
         match run.chance.randrange(3):
@@ -97,7 +94,7 @@ def test_an_upgrade_of_the_base_image_races_removal_and_alteration(run: Run) -> 
     run.fault_ended()
 
 
-def test_old_messages_reach_new_code(run: Run) -> None:
-    run.instance.manage("shell", "-v", "0", "-c", OLD_MESSAGES)
+def test_old_messages_reach_new_code(run: Run, instance: Instance) -> None:
+    instance.manage("shell", "-v", "0", "-c", OLD_MESSAGES)
     run.load(3)
     run.fault_ended()

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.instance import Instance, wait_for
+from tests.faults.installation import SETTLE_SECONDS, wait_for
+from tests.faults.instance import Instance
 from tests.faults.proxy import Fault
 from tests.faults.run import FAILED, READY, Run
 from tests.needs import needs
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
+AWAY_SECONDS = 60.0
 QUEUES = ("registry", "builds", "sources", "webhooks")
 
 
@@ -26,30 +28,32 @@ QUEUES = ("registry", "builds", "sources", "webhooks")
         pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.soak),
     ],
 )
-def test_postgresql_is_stopped_and_restarted(run: Run, how: signal.Signals) -> None:
+def test_postgresql_is_stopped_and_restarted(
+    run: Run, instance: Instance, how: signal.Signals
+) -> None:
     run.load(4, prefix="before")
     time.sleep(run.chance.uniform(0.2, 3))
     # SIGQUIT is PostgreSQL's immediate shutdown.
-    os.kill(run.instance.postmaster, how)
+    os.kill(instance.postmaster, how)
     run.load(2, prefix="meanwhile")
     run.fault_ended()
 
 
 @pytest.mark.soak
-def test_postgresql_is_away_for_half_a_minute(run: Run) -> None:
-    instance = run.instance
+def test_postgresql_and_the_broker_in_it_are_away_for_a_minute(
+    run: Run, instance: Instance
+) -> None:
     run.load(4, prefix="before")
     time.sleep(run.chance.uniform(0.2, 3))
     instance.held_down.add("postgres")
     os.kill(instance.postmaster, signal.SIGQUIT)
-    time.sleep(30)
+    time.sleep(AWAY_SECONDS)
     instance.held_down.discard("postgres")
     run.load(1, prefix="after")
     run.fault_ended()
 
 
-def test_the_local_aws_is_killed_for_a_while(run: Run) -> None:
-    instance = run.instance
+def test_the_local_aws_is_killed_for_a_while(run: Run, instance: Instance) -> None:
     run.load(4, ends=(READY, FAILED))
     time.sleep(run.chance.uniform(0.2, 2))
     instance.held_down.add("aws")
@@ -60,14 +64,14 @@ def test_the_local_aws_is_killed_for_a_while(run: Run) -> None:
 
 
 @pytest.mark.soak
-def test_the_local_aws_is_paused(run: Run) -> None:
+def test_the_local_aws_is_paused(run: Run, instance: Instance) -> None:
     run.load(4)
     time.sleep(run.chance.uniform(0.2, 2))
-    run.instance.signal("aws", signal.SIGSTOP)
+    instance.signal("aws", signal.SIGSTOP)
     try:
-        time.sleep(run.chance.uniform(5, 25))
+        time.sleep(run.chance.uniform(2, 15))
     finally:
-        run.instance.signal("aws", signal.SIGCONT)
+        instance.signal("aws", signal.SIGCONT)
     run.fault_ended()
 
 
@@ -82,61 +86,62 @@ def test_the_local_aws_is_paused(run: Run) -> None:
         ),
     ],
 )
-def test_the_registry_fails_now_and_then(run: Run, faults: tuple[Fault, ...]) -> None:
+def test_the_registry_fails_now_and_then(
+    run: Run, instance: Instance, faults: tuple[Fault, ...]
+) -> None:
     """One request of twenty: attempts with pauses bear it, or a build fails with a reason."""
-    with run.instance.aws_proxy.failing(*faults, share=0.05):
+    with instance.aws_proxy.failing(*faults, share=0.05):
         run.load(5, ends=(READY, FAILED))
-        run.instance.settle()
+        instance.settle()
     run.fault_ended()
 
 
 @pytest.mark.soak
-def test_the_registry_fails_wholly_for_a_while(run: Run) -> None:
+def test_the_registry_fails_wholly_for_a_while(run: Run, instance: Instance) -> None:
     everything = (Fault.TOO_MANY, Fault.BROKEN, Fault.RESET, Fault.TRUNCATE)
-    with run.instance.aws_proxy.failing(*everything):
+    with instance.aws_proxy.failing(*everything):
         run.load(4, ends=(READY, FAILED))
         time.sleep(run.chance.uniform(5, 20))
     run.fault_ended()
 
 
 @pytest.mark.soak
-def test_the_registry_hangs_for_a_while(run: Run) -> None:
+def test_the_registry_hangs_for_a_while(run: Run, instance: Instance) -> None:
     run.load(2, ends=(READY, FAILED))
-    with run.instance.aws_proxy.failing(Fault.HANG):
+    with instance.aws_proxy.failing(Fault.HANG):
         run.load(2, ends=(READY, FAILED), prefix="hung")
-        time.sleep(run.chance.uniform(20, 60))
+        time.sleep(run.chance.uniform(5, 30))
     run.fault_ended()
 
 
 @pytest.mark.soak
-def test_the_index_fails_now_and_then(run: Run) -> None:
+def test_the_index_fails_now_and_then(run: Run, instance: Instance) -> None:
     faults = (Fault.UNAVAILABLE, Fault.RESET, Fault.TRUNCATE)
-    with run.instance.index_proxy.failing(*faults, share=0.1):
+    with instance.index_proxy.failing(*faults, share=0.1):
         run.load(4, ends=(READY, FAILED))
-        run.instance.settle()
+        instance.settle()
     run.fault_ended()
 
 
-def test_the_queues_are_emptied(run: Run) -> None:
+def test_the_queues_are_emptied(run: Run, instance: Instance) -> None:
     run.load(6)
     for _ in range(3):
         time.sleep(run.chance.uniform(0, 0.5))
         for queue in QUEUES:
-            run.instance.rows("SELECT pgmq.purge_queue(%s)", queue)
+            instance.rows("SELECT pgmq.purge_queue(%s)", queue)
     run.fault_ended()
 
 
 @pytest.mark.soak
 @needs("root")
-def test_the_workers_disk_is_full(run: Run, tmp_path: Path) -> None:
-    instance = run.instance
+def test_the_workers_disk_is_full(run: Run, instance: Instance, tmp_path: Path) -> None:
     with small_disk(instance) as filler:
         filler.write_bytes(b"\0" * 1)
         fill(filler)
         names = run.load(2, ends=(FAILED,), prefix="full")
         wait_for(
             lambda: all((instance.image(name) or {})["status"] == FAILED for name in names),
-            180,
+            SETTLE_SECONDS,
             "the builds end",
         )
         filler.unlink()

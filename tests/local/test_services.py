@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from ri_platform.local import services
 from ri_platform.local.restarts import StartFailed
 from ri_platform.local.services import Postgres
+from tests.local.make_run import ROOT
 from tests.workers import until
 
 pytestmark = pytest.mark.slow
@@ -60,6 +63,24 @@ def test_its_end_is_noticed_and_it_starts_again(postgres: Postgres, how: signal.
     assert path is not None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "database system is ready" in postgres.last_words()
+
+
+def test_what_a_killed_caller_left_running_is_taken_over_and_stopped() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="ri-postgres-"))
+    folder.chmod(0o755)
+    code = (
+        "import os, pathlib, signal, sys; from ri_platform.local import services; "
+        "services.start_postgres(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", code, str(folder / "postgres")]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = int((folder / "postgres/postmaster.pid").read_text().split("\n", 1)[0])
+    postgres = services.start_postgres(folder / "postgres")
+    assert postgres.server.get_pid() == left
+    postgres.stop()
+    assert services.has_ended(postgres.server.get_postmaster_info().process)
+    shutil.rmtree(folder)
 
 
 def test_a_start_that_fails_names_its_log(postgres: Postgres) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from images.building.push.blobs import BlobToPush, push_blob
@@ -27,11 +28,11 @@ def push(
     artifacts: Mapping[str, tuple[str, bytes]],
     work: Path,
     *,
-    before_put: Callable[[], None] = lambda: None,
+    putting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> int:
     """Push each artifact, (media type, content) by its name; returns the bytes uploaded.
 
-    `before_put` is called before each manifest, and may wait or raise.
+    Each manifest is put within `putting()`, which may wait or raise.
     """
     empty = work / "empty.json"
     empty.write_bytes(b"{}")
@@ -42,8 +43,8 @@ def push(
         blob = Descriptor(media_type, digest_of(content), len(content))
         uploaded += push_file(client, repository, blob, name, path, work)
         manifest = artifact_manifest(media_type, blob, subject)
-        before_put()
-        client.put_manifest(repository, f"{tag}-{name}", manifest, OCI_MANIFEST)
+        with putting():
+            client.put_manifest(repository, f"{tag}-{name}", manifest, OCI_MANIFEST)
         uploaded += len(manifest)
     return uploaded
 

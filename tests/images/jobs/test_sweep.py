@@ -36,6 +36,18 @@ def test_a_request_whose_message_was_lost_is_found(cast: Cast, base: BaseImage, 
     assert sent == [(wake.Task.PREPARE_REPOSITORY, image.pk)]
 
 
+def test_a_repository_whose_message_was_lost_is_made_though_the_builds_worker_died(
+    cast: Cast, base: BaseImage, sent: Sent
+) -> None:
+    """It had begun to resolve, so the build is no queued one; without a repository nobody goes on with it."""
+    image = create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
+    Build.objects.claim(image.builds.get().pk, seconds=60)
+    Build.objects.update(lease_expires_at=later(), created_at=later(), due_at=later())
+    ManagedImage.objects.update(repository_due_at=later())
+    sweep.sweep()
+    assert sent == [(wake.Task.PREPARE_REPOSITORY, image.pk)]
+
+
 def test_a_build_whose_worker_died_is_found(base: BaseImage, sent: Sent) -> None:
     image = factories.make_image("dying", base=base, status=Status.BUILDING_FIRST_TIME)
     Build.objects.claim(image.builds.get().pk, seconds=60)

@@ -1,0 +1,227 @@
+"""What is asked of an installation by its users, what its database says, and what the verifier finds."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from images.registry.naming import DEFAULT_PREFIX
+from ri_platform.local import services
+from tests import migrated
+from tests.faults.verifying import Verifier
+from tests.images.building.bases.layouts import ROOT, image_of
+from tests.local_aws import LocalAWS
+
+HOME = Path(__file__).resolve().parents[2]
+LIBRARIES = 24
+USERS = 4
+# What starts may have to wait long for its turn on a busy machine.
+START_SECONDS = 900.0
+# A busy machine of two cores builds a dozen images in this, and repeats what AWS refused.
+SETTLE_SECONDS = 600.0
+# What one side of the instance believes of work that is under way.
+ACTIVE = """
+SELECT 'build ' || i.name || ' ' || b.state || ' ' || b.phase
+  FROM images_build b JOIN images_managedimage i ON i.id = b.image_id WHERE b.state IN ('queued', 'running')
+UNION ALL SELECT 'alteration ' || id FROM images_alteration WHERE state IN ('queued', 'running')
+UNION ALL SELECT 'import ' || id FROM images_baseimage WHERE state IN ('queued', 'running')
+UNION ALL SELECT 'removal ' || name FROM images_managedimage
+  WHERE removed_at IS NOT NULL AND (deletion_due_at <= now() OR deletion_began_at IS NOT NULL)
+UNION ALL SELECT 'tag ' || t.name || ' of ' || i.name
+  FROM images_movingtag t JOIN images_managedimage i ON i.id = t.image_id
+  WHERE t.pushed_build_id IS DISTINCT FROM t.build_id AND i.removed_at IS NULL
+"""
+SETUP = """
+import json
+from workspaces.access import Actor
+from workspaces.models import User
+from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
+from workspaces.operations import tokens
+workspace = Workspace.objects.create(name="Faults")
+made = {}
+for name in [*(f"user-{number}" for number in range(%d)), "admin"]:
+    role = InstanceRole.ORGANIZATION_ADMINISTRATOR if name == "admin" else InstanceRole.BASIC
+    user = User.objects.create(username=f"faults-{name}", role=role)
+    Membership.objects.create(workspace=workspace, user=user, role=WorkspaceRole.ADMINISTRATOR)
+    made[name] = tokens.create_token(Actor(user), workspace, "faults").secret
+print(json.dumps(made))
+"""
+
+
+@dataclass
+class Installation:
+    """A running platform, by where it is and who uses it."""
+
+    folder: Path
+    chance: random.Random
+    aws: LocalAWS
+    environment: dict[str, str]
+    web: str
+    tokens: dict[str, str] = field(default_factory=dict)
+    _told: list[dict[str, str]] = field(default_factory=list)
+    _unknown: Iterator[int] = field(default_factory=lambda: itertools.count(LIBRARIES))
+
+    def await_parts(self) -> None:
+        """Wait until all of it is there, for the next run."""
+        assert services.wait_until_answers(f"{self.web}/readyz", START_SECONDS)
+
+    def recover(self) -> None:
+        """End every fault that is still going on."""
+
+    def prepare(self) -> None:
+        """Make users, a repository of somebody else, and one base image."""
+        self.aws.root.create_repository(repositoryName="somebody/elses")
+        assert self.foreign
+        self.tokens.update(json.loads(self.manage("shell", "-v", "0", "-c", SETUP % USERS)))
+        layout = image_of(self.folder / "layout", ROOT)
+        layout.chmod(0o755)
+        self.import_base("1")
+
+    def import_base(self, version: str, *options: str) -> None:
+        self.manage(
+            "import_base_image", "--layout", str(self.folder / "layout"), "--python-version", "3.11",
+            "--platform-version", version, "--image-type", "all", *options,
+        )  # fmt: skip
+
+    def manage(self, *arguments: str, module: tuple[str, ...] = ("manage.py",)) -> str:
+        done = subprocess.run(
+            [sys.executable, *module, *arguments],
+            cwd=HOME, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    # --- requests ----------------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        user: str = "user-0",
+        patient: bool = True,
+    ) -> httpx.Response:
+        """A request of a user. `patient` users repeat what was not answered, or answered with 5xx."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = httpx.request(
+                    method, f"{self.web}{path}", json=body, timeout=60, trust_env=False,
+                    headers={"rime-api-key": self.tokens[user]},
+                )  # fmt: skip
+                if answer.status_code < 500 or not patient:
+                    return answer
+            assert patient, f"{method} {path} failed"
+            assert time.monotonic() < deadline, f"{method} {path} was not answered"
+            time.sleep(0.3)
+
+    def create(self, name: str, libraries: int = 3, *, user: str = "") -> None:
+        """Ask for an image until it is accepted; a request whose answer was lost is found made."""
+        # One that no layer is known of, so that no phase is left out.
+        some = [next(self._unknown), *self.chance.sample(range(LIBRARIES), libraries - 1)]
+        wanted = [{"name": f"lib{number}", "versionSpecifier": "==1.0"} for number in some]
+        answer = self.ask(
+            "POST",
+            "/v1/images",
+            {"name": name, "pipRequirements": wanted},
+            user=user or f"user-{self.chance.randrange(USERS)}",
+        )
+        assert answer.status_code in (200, 409), answer.text
+
+    def image(self, name: str) -> dict[str, Any] | None:
+        answer = self.ask("GET", f"/v1/images/{name}")
+        image: dict[str, Any] | None = answer.json().get("image")
+        return image
+
+    # --- what it knows -----------------------------------------------------------------------------------
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of its database; it may be restarting."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with psycopg.connect(self.environment["DATABASE_URL"], autocommit=True) as link:
+                    cursor = link.execute(statement, values)
+                    return cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline, "PostgreSQL stays away"
+                time.sleep(0.2)
+
+    def phase_of(self, name: str) -> str:
+        found = self.rows(
+            "SELECT b.phase FROM images_build b JOIN images_managedimage i ON i.id = b.image_id "
+            "WHERE i.name = %s AND b.state = 'running'",
+            name,
+        )
+        return found[0][0] if found else ""
+
+    def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until every accepted request has its end."""
+        deadline = time.monotonic() + seconds
+        while active := [row[0] for row in self.rows(ACTIVE)]:
+            assert time.monotonic() < deadline, f"Not ended after {seconds:.0f} s: {active}"
+            time.sleep(0.2)
+
+    def await_attestations(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until no SBOM is still to be written, for which nobody else waits."""
+        some = "SELECT 1 FROM images_attestation WHERE state IN ('queued', 'running')"
+        wait_for(lambda: not self.rows(some), seconds, "all attestations are written")
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        return Verifier(self.environment, self.aws)
+
+    def new_findings(self) -> list[dict[str, str]]:
+        """What the verifier finds that no run before has left."""
+        found = [item for item in self.verifier.findings() if item not in self._told]
+        self._told += found
+        return found
+
+    def end_verifier(self) -> None:
+        if "verifier" in vars(self):
+            self.verifier.end()
+            del self.verifier
+
+    @cached_property
+    def foreign(self) -> Any:
+        """What stands outside the prefix, as the registry describes it: it must never change."""
+        return self.outside()
+
+    def outside(self) -> Any:
+        found = self.aws.root.describe_repositories(maxResults=1000)["repositories"]
+        return sorted(
+            (item["repositoryName"], str(item["createdAt"]))
+            for item in found
+            if not item["repositoryName"].startswith(f"{DEFAULT_PREFIX}/")
+        )
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"Not in {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def create_database(postgres: services.Postgres, name: str) -> None:
+    """Create a database, with its tables if tests have kept them: `migrate` takes most of a start."""
+    template = migrated.load(postgres.socket_dir)
+    if not template:
+        postgres.ensure_database(name)
+        return
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as link:
+        link.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
