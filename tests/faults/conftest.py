@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -101,11 +102,12 @@ def run(installation: Installation, number: int, request: pytest.FixtureRequest)
         problem = problem or found.finish()
         if not problem:
             found.delete_images()
-    except BaseException as error:
+    except Exception as error:
         problem = problem or repr(error)
         raise
     finally:
-        if RUNS:
+        # One that somebody interrupts is no run.
+        if RUNS and not isinstance(sys.exception(), KeyboardInterrupt):
             scenario = scenario_of(request.node)
             results.keep(scenario, found.recovery, found.whole, SEED, problem)
             for what, seconds in found.measured.items():
