@@ -23,7 +23,7 @@ def exclusive(kind: str, pk: int) -> Iterator[None]:
 
 
 @contextmanager
-def shared(kind: str, pk: int) -> Iterator[None]:
+def share(kind: str, pk: int) -> Iterator[None]:
     """Hold the same lock together with others who share it; who wants it exclusively must wait for all."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock_shared(hashtext(%s), %s)", [kind, pk])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from images.jobs import put_pace
-from ri_platform.locks import exclusive_if_free, shared
+from ri_platform.locks import exclusive_if_free, share
 
 KIND = "repository-writers"
 
@@ -27,7 +27,7 @@ def putting(
     """
     check()
     put_pace.take(check, waits=waits)
-    with shared(KIND, image_id):
+    with share(KIND, image_id):
         confirm()
         yield
 

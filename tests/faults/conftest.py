@@ -11,7 +11,6 @@ import random
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -20,10 +19,10 @@ import pytest
 from tests.faults import results
 from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
+from tests.faults.results import SEED
 from tests.faults.run import Run
 
 RUNS = int(os.environ.get("RI_TEST_FAULT_RUNS", "0"))
-SEED = os.environ.get("RI_TEST_FAULT_SEED") or str(int(time.time()))
 FAILED = pytest.StashKey[str]()
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import SEED
 from tests.faults.installation import Installation
 from tests.faults.made_run import MadeRun, made_run
+from tests.faults.results import SEED
 from tests.faults.run import Run
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import SEED
 from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
 from tests.faults.proxy import Gate
+from tests.faults.results import SEED
 from tests.faults.run import Run
 from tests.needs import require
 from tests.rabbitmq import rabbitmq
