@@ -200,14 +200,36 @@ def aws() -> Iterator[LocalAWS]:
 @pytest.fixture
 def registry(aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
     """The settings point to the local AWS, without images of earlier tests, and to shared caches."""
+    use_registry(settings, aws)
+    yield aws
+    aws.delete_images()
+    # The next test that builds would find a base that is not there.
+    lost = _imported and not aws.holds(_imported["repository"], _imported["manifest_digest"])
+    assert not lost, "This test deleted the base image that all tests of its process share."
+
+
+@pytest.fixture(scope="module")
+def empty_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
+    with local_aws(tmp_path_factory.mktemp("aws")) as account:
+        yield account
+
+
+@pytest.fixture
+def empty_registry(empty_aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
+    """One without any repository, for tests of all that a registry holds: bases of other tests are not there."""
+    use_registry(settings, empty_aws)
+    yield empty_aws
+    empty_aws.delete_images()
+    empty_aws.delete_base_images()
+
+
+def use_registry(settings: Any, aws: LocalAWS) -> None:
     settings.AWS_ENDPOINT_URL = settings.REGISTRY_URL = aws.url
     settings.REGISTRY_HOST = aws.url.partition("://")[2]
     settings.CACHE_DIR = STATE / "cache"
     share_debian(settings.CACHE_DIR)
     # What is removed here is looked for at once.
     settings.REMOVAL_GRACE = timedelta(0)
-    yield aws
-    aws.delete_images()
 
 
 @pytest.fixture(scope="module", params=["pgmq", "rabbitmq"])

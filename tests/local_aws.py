@@ -87,6 +87,16 @@ class LocalAWS:
             if name.startswith(f"{DEFAULT_PREFIX}/base/") and name != but:
                 self.root.delete_repository(repositoryName=name, force=True)
 
+    def holds(self, repository: str, digest: str) -> bool:
+        """Whether the repository is there and has this manifest."""
+        try:
+            found = self.root.batch_get_image(
+                repositoryName=repository, imageIds=[{"imageDigest": digest}]
+            )
+        except self.root.exceptions.RepositoryNotFoundException:
+            return False
+        return bool(found["images"])
+
     def names_of_repositories(self) -> list[str]:
         """All under the prefix."""
         found = self.root.describe_repositories(maxResults=1000)["repositories"]

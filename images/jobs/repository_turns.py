@@ -14,7 +14,7 @@ from django.utils import timezone
 from images import wake
 from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage
-from images.models.lease import WorkState
+from images.models.lease import ACTIVE
 from images.queries.fair_queue import NEVER, REMEMBERED
 from ri_platform.locks import exclusive_if_free
 
@@ -58,12 +58,15 @@ def prepare_next(named: int = 0) -> int | None:
 
 
 def due(named: int = 0) -> QuerySet[ManagedImage]:
-    """Images that wait for their repository. One that failed waits for its time, or to be named."""
+    """Images that wait for their repository. One that failed waits for its time, or to be named.
+
+    Their builds may run already: a worker resolves meanwhile.
+    """
     now = Q(repository_error="") | Q(repository_due_at__lt=timezone.now()) | Q(pk=named)
     return ManagedImage.objects.existing().filter(
         now,
         repository_ready_at=None,
-        pk__in=Build.objects.filter(state=WorkState.QUEUED).values("image"),
+        pk__in=Build.objects.filter(state__in=ACTIVE).values("image"),
     )
 
 

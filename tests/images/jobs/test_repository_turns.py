@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from images import tasks, wake
 from images.errors import RegistryUnavailable
-from images.jobs import repositories
+from images.jobs import build, repositories, repository_turns
 from images.models import BaseImage, ManagedImage
+from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations.images import create_image
 from images.registry import connection
@@ -67,6 +68,23 @@ def test_one_message_is_enough_for_all(
         if task == wake.Task.PREPARE_REPOSITORY:
             tasks.prepare_repository(pk)
     assert made == ["a-1", "a-2", "a-3"]
+
+
+def test_an_image_whose_build_has_begun_waits_for_its_repository_all_the_same(
+    cast: Cast, base: BaseImage, made: list[str], sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A builds worker claims the build while the registry worker looks whose turn it is."""
+    (image,) = ask(cast.member, "begun")
+
+    look = repository_turns.prepare_next
+
+    def claim_first(named: int = 0) -> int | None:
+        assert build.claim(image.builds.get().pk, Lane.BUILDS) is not None
+        return look(named)
+
+    monkeypatch.setattr(repository_turns, "prepare_next", claim_first)
+    tasks.prepare_repository(image.pk)
+    assert made == ["begun"]
 
 
 def test_what_aws_refused_keeps_nobody_waiting_and_is_tried_when_its_time_has_come(

@@ -26,6 +26,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
+def registry(empty_registry: LocalAWS) -> LocalAWS:
+    return empty_registry
+
+
+@pytest.fixture
 def workers(registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
     """They work while the command waits."""
     found = Workers(registry, monkeypatch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,13 @@ REPOSITORY = f"{pushed.PREFIX}/sound"
 
 
 @pytest.fixture
-def base(registry: LocalAWS, db: None, tmp_path: Path) -> Iterator[BaseImage]:
-    yield pushed.push_base(registry, tmp_path)
-    registry.root.delete_repository(repositoryName=f"{pushed.PREFIX}/base/all-3.11", force=True)
+def registry(empty_registry: LocalAWS) -> LocalAWS:
+    return empty_registry
+
+
+@pytest.fixture
+def base(registry: LocalAWS, db: None, tmp_path: Path) -> BaseImage:
+    return pushed.push_base(registry, tmp_path)
 
 
 @pytest.fixture

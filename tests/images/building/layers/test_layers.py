@@ -103,7 +103,7 @@ def compiled(sources: list[bytes], compilers: Compilers | None = None) -> list[b
 
 def test_several_compilers_give_each_source_its_own_answer() -> None:
     """More than the pipes hold, and sources that are larger than a pipe."""
-    sources = [b"VALUE = %d\n" % number * (1 + number * 37 % 9_000) for number in range(400)]
+    sources = [b"VALUE = %d\n" % number * (1 + number * 37 % 900) for number in range(400)]
     sources += [b"x = 'large'\n" * 200_000, b"def (:", b"", b"y = 1"]
     compilers = Compilers(sys.executable, own=1, shared=3)
     try:
