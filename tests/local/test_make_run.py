@@ -18,21 +18,18 @@ import pytest
 from ri_platform import processes
 from ri_platform.env import read_env_file
 from ri_platform.local import services
-from tests.local.make_run import ROOT, await_the_end_of_all, environment, processes_of, state_folder
+from tests.local.make_run import (
+    ROOT,
+    await_the_end_of_all,
+    environment,
+    processes_of,
+    said_until,
+    start,
+    state_folder,
+    without_a_way_to_a_base_image,
+)
 
 pytestmark = pytest.mark.slow
-
-
-def start(state: Path, port: int, **variables: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ri_platform.local"],
-        cwd=ROOT,
-        env={**environment(state, port), **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def console(port: int) -> httpx.Client:
@@ -51,28 +48,6 @@ def ended_with(process: subprocess.Popen[str]) -> tuple[int, str]:
 def state() -> Iterator[Path]:
     with state_folder() as folder:
         yield folder
-
-
-def without_a_way_to_a_base_image(folder: Path) -> dict[str, str]:
-    """Variables with which neither Docker Hub nor what makes a Debian is in reach."""
-    folder.mkdir()
-    for path in filter(os.path.isdir, reversed(os.environ["PATH"].split(":"))):
-        for tool in Path(path).iterdir():
-            if tool.name != "mmdebstrap" and not tool.name.startswith("apt"):
-                (folder / tool.name).unlink(missing_ok=True)
-                (folder / tool.name).symlink_to(tool)
-    return {"PATH": str(folder), "HTTPS_PROXY": f"http://127.0.0.1:{services.free_port()}"}
-
-
-def said_until(process: subprocess.Popen[str], words: str) -> str:
-    """What a process says, up to the line with these words."""
-    assert process.stdout is not None
-    said = ""
-    while words not in said:
-        line = process.stdout.readline()
-        assert line, said
-        said += line
-    return said
 
 
 def open_to_others(state: Path) -> list[str]:
