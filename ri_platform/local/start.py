@@ -34,7 +34,8 @@ from ri_platform.local.terminal import Terminal
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 DATABASE = "ri_platform"
-WEB_SECONDS = 60.0
+# Beside four builders on two busy cores it takes minutes; a process that has ended is not waited for.
+WEB_SECONDS = 600.0
 # What workers give a build when they are told to stop: less than the supervisor gives them.
 WORKER_STOP_SECONDS = 2
 ACCOUNTS = (
