@@ -39,7 +39,7 @@ test: lint audit environments  ## All but what is long: with real services, the 
 test-long: environments  ## The rest: every version, distribution, action and look, of which `make test` has one each
 	$(WHOLE) -m "long or faults"
 
-WHOLE := $(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder --durations=10
+WHOLE := $(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder --durations=40
 
 environments: install
 	@bash tools/system_packages.sh $(TEST_PACKAGES)

@@ -33,11 +33,12 @@ FROM generate_series(1, %(images)s) n;
 
 INSERT INTO images_build (image_id, number, base_image_id, spec, reason, description, state, lock,
     manifest_digest, config_digest, size_bytes, pushed_bytes, library_count, missing_libraries, renewal,
-    phase, timings, created_at, attempts, lease_token, due_at, error_code, error_message, error_hint)
+    phase, timings, created_at, attempts, failed_attempts, lease_token, due_at, error_code, error_message,
+    error_hint)
 SELECT id, 1, %(base)s, '{"image_type": "all", "python_version": "3.11",
     "pip_requirements": [], "os_packages": []}', 'create', '', 'succeeded', %(lock)s || id,
     'sha256:' || id, '', 100000000 + id * 7919 %% 100003 * 9001, 1, %(libraries)s, '[]', '',
-    '', '{}', now(), 1, 1, now(), '', '', ''
+    '', '{}', now(), 1, '[]', 1, now(), '', '', ''
 FROM images_managedimage;
 
 UPDATE images_managedimage i SET current_build_id = b.id, status = CASE

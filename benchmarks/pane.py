@@ -175,10 +175,10 @@ def cpu_seconds() -> float:
 def page_from(sort: str, share: float) -> dict[str, str]:
     """The page after the image that this share of all come before."""
     from images.models import ManagedImage
-    from images.queries.images import SORTS as COLUMNS
-    from images.queries.pages import columns_of, place_of
+    from images.queries.images import columns_of
+    from ri_platform.pages import place_of
 
-    columns = columns_of(COLUMNS[sort])
+    columns = columns_of(sort)
     rows = ManagedImage.objects.existing().order_by(*columns)
     count = rows.count()
     return {"sort": sort, "after": place_of(rows[min(int(count * share), count - 50)], columns)}

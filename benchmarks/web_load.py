@@ -95,12 +95,19 @@ def web() -> Iterator[tuple[int, int]]:
     process = subprocess.Popen(processes.web(port))
     try:
         assert services.wait_until_answers(f"http://{HOST}:{port}/healthz", 120)
-        # The other workers may still be starting.
-        time.sleep(5)
+        wait_until_calm(process.pid)
         yield port, process.pid
     finally:
         process.terminate()
         process.wait()
+
+
+def wait_until_calm(pid: int) -> None:
+    """One worker answers; the others may be starting, and hold connections that they cannot serve yet."""
+    used = -1.0
+    while (now := cpu_of(pid)) - used > 0.02:
+        used = now
+        time.sleep(2)
 
 
 @dataclass

@@ -6,7 +6,6 @@ hold strings and numbers only, since the public client reads them as a Python li
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -26,6 +25,7 @@ from pydantic.alias_generators import to_camel
 
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.middleware import error_response
+from ri_platform.pages import Columns, place_of, read_place, rows_from, unknown_token
 from ri_platform.text import ONE_LINE, REFUSALS, SEVERAL_LINES
 
 # Kinds of text, whose length is the field's own to limit (`Field(max_length=…)`), mostly by `column_length`.
@@ -97,16 +97,36 @@ class InvalidRequest(Invalid):
         return [{"reason": self.code, "field": field} for field, _ in self.problems]
 
 
-def page_of(
-    rows: QuerySet[M], size: int, token: str, key: Callable[[M], object]
-) -> tuple[list[M], str]:
-    """The first `size` of `rows`, and the token that leads to the page after them.
+class PageIn(Camel):
+    """The page of a list to return."""
 
-    On the last page the token is `token`, the request's own, as the clients expect.
+    page_token: str = Field("", max_length=1000)
+    """The `nextPageToken` of the previous page; empty for the first page."""
+    page_size: int = Field(1000, ge=1, le=1000)
+    """The largest number of items to return."""
+
+
+class PageOut(Camel):
+    """A page of a list."""
+
+    next_page_token: str
+    """The token of the next page. On the last page it equals the token of the request."""
+
+
+def page_of(
+    rows: QuerySet[M], columns: Columns, size: int, token: str, *, descending: bool = False
+) -> tuple[list[M], str]:
+    """The page after the row that `token` names, in the order of `columns`, and the token of the next page.
+
+    On the last page the token is `token`, the request's own, as the clients expect. Raises `Invalid` for one
+    that this list did not give out.
     """
-    found = list(rows[: size + 1])
+    place = read_place(rows.model, token, columns)
+    if token and place is None:
+        raise unknown_token()
+    found = rows_from(rows, columns, place, descending, size + 1)
     shown = found[:size]
-    return shown, str(key(shown[-1])) if len(found) > size else token
+    return shown, place_of(shown[-1], columns) if len(found) > size else token
 
 
 # Descriptions by tag, for the documentation.

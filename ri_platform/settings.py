@@ -222,6 +222,7 @@ HTTPS = env.flag(
     default=False,
     help="HTTPS: secure cookies, HSTS, redirects. The proxy in front must set X-Forwarded-Proto.",
 )
+SESSION_ENGINE = "workspaces.sign_in.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 # Probes do not pass the proxy that terminates TLS.

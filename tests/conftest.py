@@ -37,7 +37,7 @@ from workspaces.models import InstanceRole, Membership, User, Workspace, Workspa
 
 WHOLLY_SLOW = re.compile(r"^pytestmark = (\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
 # Fixtures that start a process each, in every process of `pytest -n`.
-SERVICES = {"aws", "web"}
+SERVICES = {"aws", "empty_aws", "web"}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -217,7 +217,7 @@ def empty_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
 
 @pytest.fixture
 def empty_registry(empty_aws: LocalAWS, settings: Any) -> Iterator[LocalAWS]:
-    """One without any repository, for tests of all that a registry holds: no base of other tests is there."""
+    """One that is empty, for tests of all that a registry holds: other tests have no bases there."""
     use_registry(settings, empty_aws)
     yield empty_aws
     empty_aws.delete_images()

@@ -35,12 +35,13 @@ class Failing(QuietHandler):
     count: ClassVar[int]
 
     def do_GET(self) -> None:
+        # Before the answer, after which the client may look at it.
+        Failing.count += 1
         status, length = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         self.send_response(status)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
         self.wfile.write(CONTENT[:length])
-        Failing.count += 1
         self.asked.release()
 
 

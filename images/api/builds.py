@@ -14,7 +14,6 @@ from images.queries import progress
 from images.queries.forecast import Forecast
 from images.queries.images import image_named
 from ri_platform.api import ERRORS, Camel, page_of, router
-from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
 from workspaces.api.guard import guarded
 
@@ -72,9 +71,7 @@ def list_builds(request: HttpRequest, name: str, asked: Query[BuildsPageIn]) -> 
     """Returns every attempt to build the image, newest first, in pages."""
     image = image_named(Actor.of(request).user, name)
     rows = image.builds.select_related("base_image").defer("lock")
-    if (before := number_of(asked.page_token, 31)) is not None:
-        rows = rows.filter(number__lt=before)
-    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.number)
+    found, token = page_of(rows, ("number",), asked.page_size, asked.page_token, descending=True)
     return {"builds": present.builds(found), "next_page_token": token}
 
 

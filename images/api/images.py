@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Query
 
-from images.api import match_schemas, present, schemas, spec_schemas
+from images.api import answers, match_schemas, present, schemas, spec_schemas
 from images.api.present import image_and_job
 from images.api.wanted_spec import altered_spec, spec_to_match, wanted_spec
 from images.models import BaseImage, ManagedImage
@@ -30,7 +30,7 @@ routes = router(
     "/images/list", response={200: schemas.ImagesPage, **ERRORS}, summary="List images by libraries"
 )
 @guarded(Action.SEE_IMAGES)
-def list_images_by_libraries(request: HttpRequest, wanted: schemas.ListImagesIn) -> dict[str, Any]:
+def list_images_by_libraries(request: HttpRequest, wanted: schemas.ListImagesIn) -> HttpResponse:
     """Returns the images that have all of these libraries installed, by name, in pages."""
     libraries = [LibraryFilter(item.name, item.version) for item in wanted.pip_libraries]
     return page(request, wanted, libraries)
@@ -38,20 +38,20 @@ def list_images_by_libraries(request: HttpRequest, wanted: schemas.ListImagesIn)
 
 @routes.get("/images", response={200: schemas.ImagesPage, **ERRORS}, summary="List images")
 @guarded(Action.SEE_IMAGES)
-def list_images(request: HttpRequest, asked: Query[schemas.ImagesIn]) -> dict[str, Any]:
+def list_images(request: HttpRequest, asked: Query[schemas.ImagesIn]) -> HttpResponse:
     """Returns images in the order of their names, in pages."""
     return page(request, asked, [])
 
 
 def page(
     request: HttpRequest, asked: schemas.ImagesIn, libraries: list[LibraryFilter]
-) -> dict[str, Any]:
+) -> HttpResponse:
     capabilities.require_enabled()
     status = asked.status.removeprefix("STATUS_") if asked.status else ""
     wanted = keyset.ListFilter(libraries, asked.search, status)
     user = Actor.of(request).user
     found = keyset.page_of_images(user, wanted, asked.page_token, asked.page_size)
-    return {"images": present.images(found.images), "next_page_token": found.next_token}
+    return answers.page_answer(found)
 
 
 @routes.post(
@@ -120,7 +120,7 @@ def build_from_source(request: HttpRequest, image: ManagedImage) -> dict[str, An
 @guarded(Action.ALTER_IMAGE, of=IMAGE)
 def describe_image(
     request: HttpRequest, image: ManagedImage, wanted: spec_schemas.DescribeImageIn
-) -> dict[str, Any]:
+) -> HttpResponse:
     """Sets the description of an image. Nothing is built."""
     images.describe_image(Actor.of(request), image, wanted.description)
     return image_answer(request, image.name)
@@ -128,7 +128,7 @@ def describe_image(
 
 @routes.post("/images/{name}:cancel", response={200: schemas.OneImage, **ERRORS}, summary="Cancel")
 @guarded(Action.CANCEL_BUILD, of=IMAGE)
-def cancel_build(request: HttpRequest, image: ManagedImage) -> dict[str, Any]:
+def cancel_build(request: HttpRequest, image: ManagedImage) -> HttpResponse:
     """Stops the image's running or queued build."""
     builds.cancel_build(Actor.of(request), image)
     return image_answer(request, image.name)
@@ -153,7 +153,7 @@ def roll_back_image(
 @guarded(Action.SET_CHANNEL, of=IMAGE)
 def set_channel(
     request: HttpRequest, image: ManagedImage, channel: str, wanted: schemas.SetChannelIn
-) -> dict[str, Any]:
+) -> HttpResponse:
     """Moves a tag of the image in the registry, within a moment, and keeps the build there meanwhile.
 
     A channel is `stable`, `candidate` or `production`, or begins with `channel-`.
@@ -164,7 +164,7 @@ def set_channel(
 
 @routes.get("/images/{name}", response={200: schemas.OneImage, **ERRORS}, summary="Get an image")
 @guarded(Action.SEE_IMAGES)
-def get_image(request: HttpRequest, name: str) -> dict[str, Any]:
+def get_image(request: HttpRequest, name: str) -> HttpResponse:
     """Returns an image with its installed libraries and its newest build."""
     capabilities.require_enabled()
     return image_answer(request, name)
@@ -208,5 +208,5 @@ def list_base_images(request: HttpRequest, asked: Query[schemas.BaseImagesIn]) -
     return {"images": present.base_images(rows.select_related("built_on"))}
 
 
-def image_answer(request: HttpRequest, name: str) -> dict[str, Any]:
-    return {"image": present.detail(image_named(Actor.of(request).user, name))}
+def image_answer(request: HttpRequest, name: str) -> HttpResponse:
+    return answers.detail_answer(Actor.of(request).user, name)

@@ -21,7 +21,7 @@ from images.models import AssignmentState, ChosenImage, ManagedImage, MLModel, P
 from images.operations import runtime_image
 from images.queries.chosen_images import ImageSource
 from images.requirements import MAX_REQUIREMENTS_TEXT
-from ri_platform.api import Camel, Line, Lines
+from ri_platform.api import Camel, Line, Lines, PageIn, PageOut
 from ri_platform.text import column_length
 from workspaces.api.guard import Id, Username
 
@@ -150,14 +150,21 @@ class OneModel(Camel):
     """The model."""
 
 
-class ModelsOut(Camel):
+class ModelsOut(PageOut):
     """The models of a workspace."""
 
     models: list[ModelOut]
     """In the order of their names."""
 
 
-class HistoryOut(Camel):
+class HistoryPageIn(PageIn):
+    """The page of images to return."""
+
+    page_size: int = Field(100, ge=1, le=1000)
+    """The largest number of images to return."""
+
+
+class HistoryOut(PageOut):
     """The images of a model."""
 
     images: list[AssignmentOut]

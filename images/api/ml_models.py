@@ -10,6 +10,7 @@ from ninja import Query
 from images.api.ml_model_schemas import (
     BuildFittingIn,
     HistoryOut,
+    HistoryPageIn,
     MatchLimit,
     ModelIn,
     ModelMatches,
@@ -27,7 +28,7 @@ from images.queries.base_images import newest_python
 from images.queries.chosen_images import default_image, source_of
 from images.queries.matching import match_images, wanted_by_model
 from images.run_time.request import RunRequest
-from ri_platform.api import ERRORS, router
+from ri_platform.api import ERRORS, PageIn, page_of, router
 from workspaces.access import Action, Actor
 from workspaces.api.guard import Nothing, guarded
 from workspaces.models import Workspace
@@ -49,11 +50,13 @@ def validate_image(request: HttpRequest, wanted: RunTimeInfoIn) -> RuntimeImage:
     "/workspace/{workspace_id}/models", response={200: ModelsOut, **ERRORS}, summary="List models"
 )
 @guarded(Action.SEE_MODELS)
-def list_models(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """Returns a workspace's models in the order of their names."""
-    found = ml_models.list_models(workspace)
+def list_models(request: HttpRequest, workspace: Workspace, asked: Query[PageIn]) -> dict[str, Any]:
+    """Returns a workspace's models in the order of their names, in pages."""
+    rows = ml_models.list_models(workspace)
+    found, token = page_of(rows, ml_models.ORDER, asked.page_size, asked.page_token)
     default = default_image(workspace.pk)
-    return {"models": [describe_model(model, model.assignments.all(), default) for model in found]}
+    shown = [describe_model(model, model.assignments.all(), default) for model in found]
+    return {"models": shown, "next_page_token": token}
 
 
 @routes.post(
@@ -151,10 +154,13 @@ def swap_model_to_default(request: HttpRequest, model: MLModel) -> dict[str, Any
     summary="List a model's images",
 )
 @guarded(Action.SEE_MODELS, of=MODEL)
-def list_model_image_history(request: HttpRequest, model: MLModel) -> dict[str, Any]:
-    """Returns the newest hundred images that it ran on, runs on or waits for, newest first."""
-    history = Assignment.objects.with_image().filter(model=model)[:100]
-    return {"images": history}
+def list_model_image_history(
+    request: HttpRequest, model: MLModel, asked: Query[HistoryPageIn]
+) -> dict[str, Any]:
+    """Returns the images that it ran on, runs on or waits for, newest first, in pages."""
+    rows = Assignment.objects.with_image().filter(model=model)
+    found, token = page_of(rows, ("id",), asked.page_size, asked.page_token, descending=True)
+    return {"images": found, "next_page_token": token}
 
 
 @routes.post(

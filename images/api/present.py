@@ -72,7 +72,8 @@ def bases_of(rows: Sequence[ManagedImage]) -> dict[int, BaseImage]:
 
 
 def detail(row: ManagedImage) -> dict[str, Any]:
-    latest = row.builds.select_related("base_image").first()
+    # The lock is long, and in no answer.
+    latest = row.builds.select_related("base_image", "requirement_files").defer("lock").first()
     assert latest is not None
     tags = [
         {
@@ -81,7 +82,7 @@ def detail(row: ManagedImage) -> dict[str, Any]:
             "pushed": tag.is_pushed,
             "error": tag.error,
         }
-        for tag in row.moving_tags.select_related("build")
+        for tag in row.moving_tags.select_related("build").defer("build__lock")
     ]
     return {
         **images([row])[0],

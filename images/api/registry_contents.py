@@ -14,7 +14,7 @@ from images.api.problems import Problem, problem
 from images.models import UnknownRepository, Wish
 from images.operations import unknown_repositories
 from images.queries.drifts import DriftNotice, open_drifts
-from ri_platform.api import ERRORS, Camel, Line, page_of, router
+from ri_platform.api import ERRORS, Camel, Line, PageIn, page_of, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
 from workspaces.api.guard import guarded
@@ -26,15 +26,6 @@ routes = router(
 )
 
 
-class DriftsIn(Camel):
-    """The page of drifts to return."""
-
-    page_token: str = Field("", max_length=18, pattern="^[0-9]*$")
-    """The `nextPageToken` of the previous page; empty for the first page."""
-    page_size: int = Field(100, ge=1, le=1000)
-    """The largest number of drifts to return."""
-
-
 class DriftsPage(Camel):
     """A page of drifts, the oldest first."""
 
@@ -42,15 +33,6 @@ class DriftsPage(Camel):
     """The drifts of this page."""
     next_page_token: str
     """The token of the next page. On the last page it equals the token of the request."""
-
-
-class UnknownPageIn(Camel):
-    """The page of unknown repositories to return."""
-
-    page_token: Line = Field("", max_length=column_length(UnknownRepository, "name"))
-    """The `nextPageToken` of the previous page; empty for the first page."""
-    page_size: int = Field(100, ge=1, le=1000)
-    """The largest number of repositories to return."""
 
 
 class UnknownRepositoryIn(Camel):
@@ -101,10 +83,9 @@ class OneUnknownRepository(Camel):
 
 @routes.get("/image-registry/drifts", response={200: DriftsPage, **ERRORS}, summary="List drifts")
 @guarded(Action.SEE_ORGANIZATION)
-def list_drifts(request: HttpRequest, asked: Query[DriftsIn]) -> dict[str, Any]:
+def list_drifts(request: HttpRequest, asked: Query[PageIn]) -> dict[str, Any]:
     """Returns managed and base images that the registry does not hold as they were built."""
-    rows = open_drifts().filter(pk__gt=int(asked.page_token or 0))
-    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
+    found, token = page_of(open_drifts(), ("id",), asked.page_size, asked.page_token)
     drifts = [listed_drift(DriftNotice.of(row)) for row in found]
     return {"drifts": drifts, "next_page_token": token}
 
@@ -115,10 +96,10 @@ def list_drifts(request: HttpRequest, asked: Query[DriftsIn]) -> dict[str, Any]:
     summary="List unknown repositories",
 )
 @guarded(Action.SEE_ORGANIZATION)
-def list_unknown_repositories(request: HttpRequest, asked: Query[UnknownPageIn]) -> dict[str, Any]:
+def list_unknown_repositories(request: HttpRequest, asked: Query[PageIn]) -> dict[str, Any]:
     """Returns repositories under the prefix that no record knows, such as what is newer than a backup."""
-    rows = UnknownRepository.objects.open().filter(name__gt=asked.page_token)
-    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.name)
+    rows = UnknownRepository.objects.open()
+    found, token = page_of(rows, ("name",), asked.page_size, asked.page_token)
     return {"repositories": list(map(repository, found)), "next_page_token": token}
 
 

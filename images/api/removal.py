@@ -61,8 +61,8 @@ class RemovedPage(Camel):
 def list_removed_images(request: HttpRequest, asked: Query[RemovedPageIn]) -> dict[str, Any]:
     """Returns the removed images whose repository still exists, in the order of their names."""
     capabilities.require_enabled()
-    rows = ManagedImage.objects.removed().filter(name__gt=asked.page_token).order_by("name")
-    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.name)
+    rows = ManagedImage.objects.removed()
+    found, token = page_of(rows, ("name",), asked.page_size, asked.page_token)
     return {"images": found, "next_page_token": token}
 
 

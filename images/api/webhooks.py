@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from ninja import Query
 from pydantic import Field
 
 from images.models import Delivery, ImageEvent, Webhook
 from images.operations import webhooks
-from ri_platform.api import ERRORS, Camel, Line, router
+from ri_platform.api import ERRORS, Camel, Line, PageIn, PageOut, page_of, router
 from ri_platform.text import column_length
 from workspaces.access import Action, Actor
 from workspaces.api.guard import Nothing, guarded
@@ -57,7 +58,7 @@ class WebhookMade(WebhookOut):
     """The secret for checking signatures (Standard Webhooks). Only this answer contains it."""
 
 
-class WebhooksOut(Camel):
+class WebhooksOut(PageOut):
     """The webhooks of the instance."""
 
     webhooks: list[WebhookOut]
@@ -89,7 +90,14 @@ class DeliveryOut(Camel):
     """The time when it was delivered or given up."""
 
 
-class DeliveriesOut(Camel):
+class DeliveriesPageIn(PageIn):
+    """The page of messages to return."""
+
+    page_size: int = Field(100, ge=1, le=1000)
+    """The largest number of messages to return."""
+
+
+class DeliveriesOut(PageOut):
     """Messages to a webhook."""
 
     deliveries: list[DeliveryOut]
@@ -105,9 +113,11 @@ def create_webhook(request: HttpRequest, wanted: WebhookIn) -> Webhook:
 
 @routes.get("/webhooks", response={200: WebhooksOut, **ERRORS}, summary="List webhooks")
 @guarded(Action.MANAGE_WEBHOOKS)
-def list_webhooks(request: HttpRequest) -> dict[str, Any]:
-    """Returns all webhooks of the instance."""
-    return {"webhooks": Webhook.objects.all()}
+def list_webhooks(request: HttpRequest, asked: Query[PageIn]) -> dict[str, Any]:
+    """Returns the webhooks of the instance, in pages."""
+    rows = Webhook.objects.all()
+    found, token = page_of(rows, ("created_at", "id"), asked.page_size, asked.page_token)
+    return {"webhooks": found, "next_page_token": token}
 
 
 @routes.delete(
@@ -126,10 +136,13 @@ def remove_webhook(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
     summary="List a webhook's messages",
 )
 @guarded(Action.MANAGE_WEBHOOKS)
-def list_deliveries(request: HttpRequest, webhook_id: UUID) -> dict[str, Any]:
-    """Returns the newest hundred messages, newest first. Messages are kept for 30 days."""
-    hook = webhooks.webhook_of(Actor.of(request), webhook_id)
-    return {"deliveries": hook.deliveries.all()[:100]}
+def list_deliveries(
+    request: HttpRequest, webhook_id: UUID, asked: Query[DeliveriesPageIn]
+) -> dict[str, Any]:
+    """Returns a webhook's messages, newest first, in pages. Messages are kept for 30 days."""
+    rows = webhooks.webhook_of(Actor.of(request), webhook_id).deliveries.all()
+    found, token = page_of(rows, ("id",), asked.page_size, asked.page_token, descending=True)
+    return {"deliveries": found, "next_page_token": token}
 
 
 @routes.post(

@@ -16,10 +16,10 @@ from images.building.push import manifests
 from images.building.user import USER, User
 from images.jobs import known_layers, retention
 from images.jobs.annotations import PREFIX, annotations_of, base_labels, newest_input
-from images.jobs.memory import Memory
 from images.models import BaseImage, Build
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_CONFIG, Descriptor, digest_of
+from ri_platform.memory import Memory
 
 ARRANGEMENTS: Memory[Arrangement] = Memory(64)
 BUILD_ANNOTATION = f"{PREFIX}.version"

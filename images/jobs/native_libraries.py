@@ -8,8 +8,8 @@ from images.building.native.linking import MissingLibrary, missing_libraries
 from images.building.native.report import NativeReport, provided_by
 from images.building.pipeline import KeyedLayer
 from images.jobs import known_layers
-from images.jobs.memory import Memory
 from images.models import BaseImage
+from ri_platform.memory import Memory
 
 MISSING: Memory[Sequence[MissingLibrary]] = Memory(16)
 

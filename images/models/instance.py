@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from images.errors import AnotherInstance
 from images.registry.naming import effective_prefix
+from ri_platform.ready import Ready
 
 # What an operator types in place of an id where repositories are older than marks.
 UNMARKED = "unmarked"
@@ -49,7 +50,7 @@ class InstanceManager(models.Manager["Instance"]):
 
     def seen(self) -> Instance:
         """The same for pages, which make nothing: an empty row until a worker has looked."""
-        return (self.filter(pk=1).first() or Instance()).in_place()
+        return (THE_ROW.first() or Instance()).in_place()
 
 
 class Instance(models.Model):
@@ -128,3 +129,6 @@ class Instance(models.Model):
         for name, value in values.items():
             setattr(self, name, value)
         self.save(update_fields=list(values))
+
+
+THE_ROW: Ready[Instance] = Ready(lambda: Instance.objects.filter(pk=1)[:1])

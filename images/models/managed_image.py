@@ -207,7 +207,7 @@ class ManagedImage(models.Model):
                 name="managed_image_unprepared",
             ),
             models.Index(fields=["repository_ready_at"], name="managed_image_prepared"),
-            # The orders of the pane, each read from wherever a page begins (images/queries/pages.py).
+            # The orders of the pane, each read from wherever a page begins (ri_platform/pages.py).
             *(
                 models.Index(
                     fields=[column, "name"],

@@ -81,6 +81,8 @@ class MLModel(models.Model):
             ),
             models.CheckConstraint(condition=~Q(name=""), name="model_is_named"),
         ]
+        # The order of a workspace's list, read from wherever a page begins.
+        indexes = [models.Index(fields=["workspace", "name"], name="model_by_name")]
 
     def __str__(self) -> str:
         return self.name

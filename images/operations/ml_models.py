@@ -81,10 +81,14 @@ def model_in(workspace: Workspace, model_id: UUID) -> MLModel:
 MODEL = Place("model_id", "model", UUID, visible_model)
 
 
+# The order of a workspace's models: no two have the same name.
+ORDER = ("name",)
+
+
 def list_models(workspace: Workspace, search: str = "") -> QuerySet[MLModel]:
-    """A workspace's models by name; `assignments` hold the current and the waiting one alone."""
+    """A workspace's models; `assignments` hold the current and the waiting one alone."""
     present = Assignment.objects.exclude(state=AssignmentState.PAST).with_image().order_by("state")
-    models = MLModel.objects.filter(workspace=workspace, name__icontains=search).order_by("name")
+    models = MLModel.objects.filter(workspace=workspace, name__icontains=search)
     return models.prefetch_related(Prefetch("assignments", present))
 
 

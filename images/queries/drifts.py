@@ -122,7 +122,12 @@ def drifts_by_build(builds: Iterable[int | None]) -> dict[int, DriftNotice]:
     keys = {key for key in builds if key is not None}
     if not keys:
         return {}
-    found = Drift.objects.open().filter(build__in=keys).select_related("build__image")
+    found = (
+        Drift.objects.open()
+        .filter(build__in=keys)
+        .select_related("build__image")
+        .defer("build__lock")
+    )
     return {drift.build_id: DriftNotice.of(drift) for drift in found if drift.build_id}
 
 

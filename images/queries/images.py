@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Value
 from django.db.models.functions import Concat
 
 from images.models import InstalledLibrary, ManagedImage, Status
-from images.models.managed_image import is_valid_name
+from images.models.managed_image import ManagedImageQuerySet, is_valid_name
 from images.queries.capabilities import require_enabled
 from images.queries.keyset import LibraryFilter
-from images.queries.pages import COUNTED, Page, bounded_count, page_in_order
 from images.queries.searching import Found, find_images
+from images.queries.shown_images import with_versions
+from ri_platform.pages import COUNTED, Columns, Page, Prepared, bounded_count, page_in_order
+from ri_platform.ready import Given
 from workspaces.access import Actor
 from workspaces.guard import Place
 from workspaces.models import User
@@ -31,12 +33,6 @@ DEFAULT_SORT = "name"
 # More in one address is nobody's wish.
 MAX_LIBRARIES = 10
 PAGE_SIZE = 50
-# What a row of the pane tells. A build's lock alone is fifty kilobytes.
-SHOWN = (
-    "name", "description", "image_type", "python_version", "status", "size_bytes", "created_at", "updated_at",
-    "current_build__manifest_digest", "current_build__library_count",
-    "created_by__username", "created_by__is_active", "created_in__name",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,23 +68,10 @@ class ImageFilter:
         return bool(self.search or self.status or self.libraries)
 
 
-@dataclass(frozen=True)
-class ImageList:
-    """A page, and how many images the list has: None where that was not counted."""
-
-    page: Page
-    count: int | None
-
-    @property
-    def count_shown(self) -> str:
-        """Exact as far as images are counted, `1,000+` beyond; empty if they were not."""
-        if self.count is None:
-            return ""
-        return f"{self.count:,}" if self.count <= COUNTED else f"{COUNTED:,}+"
-
-
-def list_images(user: User, wanted: ImageFilter, after: str = "", before: str = "") -> ImageList:
-    """A page of the images that `user` sees, with what the pane tells of them.
+def list_images(
+    user: User, wanted: ImageFilter, after: str = "", before: str = ""
+) -> Page[ManagedImage]:
+    """A page of the images that `user` sees, with their versions, by which `shown_images` knows the rest.
 
     Search looks at the image's name and at the names of installed libraries.
     """
@@ -97,13 +80,37 @@ def list_images(user: User, wanted: ImageFilter, after: str = "", before: str = 
         images = images.filter(status=wanted.status)
     conditions = [library.conditions for library in wanted.libraries]
     found = find_images(images, wanted.search, conditions)
-    rows = found.images.select_related("current_build", "created_by", "created_in").only(*SHOWN)
-    if wanted.libraries:
-        rows = rows.annotate(installed=installed_of(wanted.libraries))
-    direction = "-" if wanted.sort.startswith("-") else ""
-    sort = direction + SORTS[wanted.sort.removeprefix("-")]
-    page = page_in_order(rows, sort, PAGE_SIZE, after=after, before=before)
-    return ImageList(page, count_of(found, wanted))
+    columns = columns_of(wanted.sort.removeprefix("-"))
+    rows: ManagedImageQuerySet | Prepared[ManagedImage]
+    if wanted.search or wanted.libraries:
+        rows = with_versions(found.images).only(*columns)
+        if wanted.libraries:
+            rows = rows.annotate(installed=installed_of(wanted.libraries))
+    else:
+        rows = without_search(user, wanted.status, columns)
+    page = page_in_order(
+        rows, columns, PAGE_SIZE,
+        descending=wanted.sort.startswith("-"), after=after, before=before,
+    )  # fmt: skip
+    return replace(page, count=count_of(found, wanted))
+
+
+def without_search(user: User, status: str, columns: Columns) -> Prepared[ManagedImage]:
+    """The list as most ask for it: all images that `user` sees, or those of a status."""
+
+    def write() -> ManagedImageQuerySet:
+        images = with_versions(ManagedImage.objects.visible_to(user)).only(*columns)
+        return images.filter(status=Given("status")) if status else images
+
+    # Each user has a query of their own, whatever `visible_to` comes to ask for.
+    key = user.pk, user.is_active, bool(status)
+    return Prepared(ManagedImage, key, write, status=status)
+
+
+def columns_of(sort: str) -> Columns:
+    """The columns of an order; the last is the name, as no two images have the same."""
+    column = SORTS[sort]
+    return ("name",) if column == "name" else (column, "name")
 
 
 def count_of(found: Found, wanted: ImageFilter) -> int | None:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from django.db.models import Exists, OuterRef
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from images.models import InstalledLibrary, ManagedImage
+from images.models.managed_image import ManagedImageQuerySet
 from images.queries.page_tokens import read_content, sign_content
 from images.queries.searching import find_images
+from images.spec import ImageSpec
 from workspaces.models import User
 
 # Another one with each change of what a token holds.
@@ -62,11 +64,26 @@ class ListFilter:
     status: str = ""
 
 
+# What the API tells of an image.
+ANSWERED = (
+    *(field.name for field in fields(ImageSpec)),
+    "name", "description", "status", "import_policy", "created_at", "updated_at",
+    *(f"current_build__{column}" for column in ("number", "manifest_digest", "size_bytes")),
+    *(
+        f"current_build__base_image__{column}"
+        for column in ("platform_version", "os_family", "os_id", "libc", "libc_version", "machine")
+    ),
+    "created_by__username", "created_by__is_active", "created_in__name",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Page:
-    """`next_token` is the token that was asked with when this is the last page, as the clients expect."""
+    """The names of the images of a page. `next_token` is the token that was asked with when this is the last
+    page, as the clients expect.
+    """
 
-    images: list[ManagedImage]
+    names: list[str]
     next_token: str
 
 
@@ -76,15 +93,14 @@ def page_of_images(user: User, wanted: ListFilter, token: str = "", size: int = 
     if token:
         after, wanted = read_page_token(token)
     found = names_after(user, wanted, after, size + 1)
-    by_name = (
-        ManagedImage.objects.filter(name__in=found[:size])
-        .select_related("current_build__base_image", "created_by", "created_in")
-        # Long, and in no answer.
-        .defer("current_build__lock")
-        .order_by("name")
-    )
     more = len(found) > size
-    return Page(list(by_name), page_token(found[size - 1], wanted) if more else token)
+    return Page(found[:size], page_token(found[size - 1], wanted) if more else token)
+
+
+def image_rows() -> ManagedImageQuerySet:
+    """Images with what answers tell of them: locks, and what base images consist of, are long."""
+    related = ("current_build__base_image", "created_by", "created_in")
+    return ManagedImage.objects.select_related(*related).only(*ANSWERED)
 
 
 def names_after(user: User, wanted: ListFilter, after: str, limit: int) -> list[str]:

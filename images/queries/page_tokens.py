@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core import signing
 
-from ri_platform.errors import Invalid
+from ri_platform.pages import unknown_token
 
 
 def sign_content(content: list[Any], salt: str) -> str:
@@ -19,8 +19,4 @@ def read_content(token: str, salt: str) -> Any:
     try:
         return signing.loads(token, salt=salt)
     except signing.BadSignature as error:
-        raise Invalid(
-            "The page token is not one that this instance gave out.",
-            hint="Begin with the first page, by an empty token.",
-            field="pageToken",
-        ) from error
+        raise unknown_token() from error

@@ -6,15 +6,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.core.cache import cache
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Q
 
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
+from ri_platform.ready import Ready
 
 KEPT_SECONDS = 10
 BASE = ("current_build__base_image__image_type", "current_build__base_image__python_version")
 # Image type, Python version, all images, those behind, those that failed.
 Counts = tuple[str, str, int, int, int]
+
+
+# The newest base image that another has replaced.
+SUPERSEDED: Ready[int] = Ready(
+    lambda: (
+        BaseImage.objects.filter(is_current=False, state=WorkState.SUCCEEDED)
+        .order_by("-pk")
+        .values_list("pk", flat=True)[:1]
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,10 @@ class Progress:
     total: int
     behind: int
     failed: int
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        return self.total, self.behind, self.failed
 
     @property
     def done(self) -> int:
@@ -38,8 +53,7 @@ def progress(current: Iterable[BaseImage]) -> list[Progress]:
 
 def progress_lately(current: Iterable[BaseImage]) -> list[Progress]:
     """As `progress`, counted within the last `KEPT_SECONDS`, since the count reads every image."""
-    superseded = BaseImage.objects.filter(is_current=False, state=WorkState.SUCCEEDED)
-    newest = superseded.aggregate(newest=Max("pk"))["newest"]
+    newest = SUPERSEDED.first()
     if newest is None:
         return []
     counts = cache.get_or_set(f"upgrade-progress:{newest}", count, KEPT_SECONDS)

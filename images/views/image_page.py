@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
-from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -38,11 +37,13 @@ from images.references import effective_prefix, tag_reference
 from images.views.polling import page_or_part
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
+from ri_platform.pages import page_asked_for, page_in_order, places_in
 from workspaces.access import TABLE, Action, Actor, Permissions, allows
 from workspaces.guard import needs
 from workspaces.models import Workspace
 
 PAGE_SIZE = 20
+BUILD_ORDER = ("number",)
 MODELS_SHOWN = 200
 
 
@@ -156,7 +157,7 @@ def builds(request: HttpRequest, workspace: Workspace, name: str) -> HttpRespons
         "build": chosen,
         "lacking": [] if chosen == image.current_build else missing_natives(chosen),
         "steps": progress.steps(chosen),
-        "page": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
+        "page": page_asked_for(rows, BUILD_ORDER, PAGE_SIZE, request.GET, descending=True),
     }
     return tab_page(request, workspace, image, "builds", context, log_of=chosen)
 
@@ -168,17 +169,19 @@ def revisions(request: HttpRequest, workspace: Workspace, name: str) -> HttpResp
     image = shown_image(request, name)
     good = image.builds.revisions()
     numbers = list(good.values_list("number", flat=True))
-    page = Paginator(numbers, PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = good.defer("lock").select_related("requested_by", "base_image")
+    place = places_in(request.GET)
+    page = page_in_order(rows, BUILD_ORDER, PAGE_SIZE, descending=True, **place)
     after = number_in(request, "to", numbers) or next(iter(numbers), 0)
     before = number_in(request, "from", numbers) or next((n for n in numbers if n < after), 0)
-    rows = good.filter(number__in=[*page, before, after]).defer("lock")
-    found = {build.number: build for build in rows.select_related("requested_by", "base_image")}
+    found = {build.number: build for build in page.rows}
+    if beyond := {before, after} - {0, *found}:
+        found |= {build.number: build for build in rows.filter(number__in=beyond)}
     context = {
-        "page": page,
-        "revisions": [found[number] for number in page],
+        "page": replace(page, count=len(numbers)),
         "numbers": numbers,
         **tag_context(request, image),
-        "changes": changes_by_number(image, list(page), numbers),
+        "changes": changes_by_number(image, [build.number for build in page.rows], numbers),
         "before": before,
         "after": after,
         "comparison": Comparison(found[before], found[after]) if 0 < before != after else None,

@@ -7,8 +7,8 @@ each kind of row with places instead of values, and a row is that text with its 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from html import escape
 from typing import NamedTuple
 from uuid import UUID
@@ -18,16 +18,21 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
 
-from images.models import ImportCheck, ManagedImage, Status
+from images.models import ManagedImage, Status
 from images.queries.drifts import DriftNotice
 from images.queries.forecast import Outlook
+from images.queries.shown_images import ShownImage
+from ri_platform.memory import Memory
 from ri_platform.places import fill, place
 from ri_platform.templatetags.console import ago
 from workspaces.access import TABLE, Action
 from workspaces.models import Workspace
 
 DESCRIPTION_SHOWN = 90
+UPDATED = place("updated")
 _INDENTATION = re.compile(r"\s*\n\s*")
+# Rows by what they are made of, for the readers' rights.
+ROWS: Memory[str] = Memory(10_000)
 
 
 class Kind(NamedTuple):
@@ -48,48 +53,68 @@ class Kind(NamedTuple):
     may_remove: bool
 
 
+class Rights(NamedTuple):
+    """Of the reader, to an image."""
+
+    may_alter: bool
+    may_remove: bool
+
+
 def rows_of(
-    images: list[ManagedImage],
+    shown: Sequence[ShownImage],
     workspace: Workspace,
     *,
     may_alter: Callable[[ManagedImage], bool],
     may_remove: bool,
-    checks: Mapping[int, ImportCheck],
-    drifts: Mapping[int, DriftNotice],
     outlooks: Mapping[int, Outlook],
 ) -> SafeString:
-    """The rows of a page, in the order of `images`. `may_alter` is asked once for all of an owner."""
+    """The rows of a page, in the order of `shown`. `may_alter` is asked once for all of an owner."""
     rows = []
-    answers: dict[tuple[int | None, UUID | None], bool] = {}
-    for image in images:
+    answers: dict[tuple[int | None, UUID | None], Rights] = {}
+    for item in shown:
+        image = item.image
         owner = image.created_by_id, image.created_in_id
         if owner not in answers:
-            answers[owner] = may_alter(image)
-        check, outlook = checks.get(image.pk), outlooks.get(image.pk)
-        drift = drifts.get(image.current_build_id or 0)
-        kind = Kind(
-            workspace.pk,
-            image.status,
-            image.current_build_id is not None,
-            bool(image.description),
-            outlook is not None,
-            len(installed_in(image)),
-            (check.status, check.is_active, check.icon) if check else None,
-            ("moving" if drift.is_moving else "standing") if drift else "",
-            answers[owner],
-            may_remove,
+            answers[owner] = Rights(may_alter(image), may_remove)
+        drift = DriftNotice.of(item.drift) if item.drift else None
+        outlook = outlooks.get(image.pk)
+        key = item.key, workspace.pk, answers[owner], drift, outlook
+        text = ROWS.recall(
+            key, partial(row_text, item, workspace.pk, answers[owner], drift, outlook)
         )
-        rows.append(fill(row_of_kind(kind), values_of(image, check, drift, outlook)))
+        rows.append(text.replace(UPDATED, ago(image.updated_at)))
     return mark_safe("".join(rows))  # noqa: S308 - each value is escaped
 
 
-def values_of(
-    image: ManagedImage,
-    check: ImportCheck | None,
+def row_text(
+    shown: ShownImage,
+    workspace: UUID,
+    rights: Rights,
     drift: DriftNotice | None,
     outlook: Outlook | None,
+) -> str:
+    """A row but for how long ago it was updated, whose place is left."""
+    image, check = shown.image, shown.check
+    kind = Kind(
+        workspace,
+        image.status,
+        image.current_build_id is not None,
+        bool(image.description),
+        outlook is not None,
+        len(shown.installed),
+        (check.status, check.is_active, check.icon) if check else None,
+        ("moving" if drift.is_moving else "standing") if drift else "",
+        rights.may_alter,
+        rights.may_remove,
+    )
+    return fill(row_of_kind(kind), values_of(shown, drift, outlook))
+
+
+def values_of(
+    shown: ShownImage, drift: DriftNotice | None, outlook: Outlook | None
 ) -> dict[str, str]:
     """The row's own values by place, escaped."""
+    image, check = shown.image, shown.check
     build, creator, origin = image.current_build, image.created_by, image.created_in
     values = {
         "name": image.name,
@@ -102,20 +127,14 @@ def values_of(
         "type": image.get_image_type_display(),
         "python": image.python_version,
         "libraries": str(build.library_count) if build else "",
-        "size": size_words(image.size_bytes),
+        "size": filesizeformat(image.size_bytes),
         "creator": creator.username if creator else "a former user",
         "origin": origin.name if origin else "",
     }
-    for number, library in enumerate(installed_in(image)):
+    for number, library in enumerate(shown.installed):
         values[f"installed{number}"] = library
     escaped = {name: escape(value) for name, value in values.items()}
-    return {**escaped, "updated": ago(image.updated_at)}
-
-
-def installed_in(image: ManagedImage) -> list[str]:
-    """What it has of the libraries of the filter, which is only asked for where there is one."""
-    found: list[str] = getattr(image, "installed", [])
-    return found
+    return {**escaped, "updated": UPDATED}
 
 
 @lru_cache(maxsize=4096)
@@ -145,8 +164,3 @@ def row_of_kind(kind: Kind) -> str:
     )  # fmt: skip
     # Fifty times the indentation of the templates would be half of the page.
     return _INDENTATION.sub("\n", markup)
-
-
-@lru_cache(maxsize=4096)
-def size_words(size: int) -> str:
-    return filesizeformat(size)

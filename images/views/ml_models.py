@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -23,6 +22,7 @@ from images.views.polling import page_or_part
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
+from ri_platform.pages import page_asked_for
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.guard import needs
 from workspaces.models import Workspace
@@ -37,11 +37,11 @@ def model_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     actor = Actor.of(request)
     search = request.GET.get("q", "").strip()[:120]
     found = ml_models.list_models(workspace, search)
-    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = page_asked_for(found, ml_models.ORDER, PAGE_SIZE, request.GET)
     default = default_image(workspace.pk)
     rows = [
         (model, [(assignment, usability(assignment)) for assignment in model.assignments.all()])
-        for model in page.object_list
+        for model in page.rows
     ]
     pulled = {
         assignment.pk: pulled_build(assignment) for _, present in rows for assignment, _ in present

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
 from images.forms.images import NewImageForm, copy_initial, kept_files
-from images.models import BaseImage, ImportCheck, ManagedImage, Status
+from images.models import BaseImage, ManagedImage, Status
 from images.operations.images import create_image
 from images.queries import capabilities, suggestions, upgrade_progress
 from images.queries.base_image_notices import instance_notices, notices
-from images.queries.drifts import DriftNotice, drifts_by_build
+from images.queries.drifts import DriftNotice
 from images.queries.forecast import Forecast
 from images.queries.images import ImageFilter, image_named, list_images
-from images.queries.import_checks import current_checks
 from images.queries.matching import Match, match_images
+from images.queries.shown_images import ShownImage, shown_images
+from images.views.frames import render_frame
 from images.views.image_rows import rows_of
-from images.views.polling import page_or_part
+from images.views.polling import fingerprint_of, has_already
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
+from ri_platform.middleware import wants_fragment
+from ri_platform.pages import places_in
+from ri_platform.ready import Ready
 from workspaces.access import Action, Actor, Permissions
 from workspaces.guard import needs
 from workspaces.models import Workspace
+
+GONE: Ready[ManagedImage] = Ready(lambda: ManagedImage.objects.removed()[:50])
+# Of a base image, what notices tell: what it consists of is long.
+TOLD_OF_BASES = (
+    "image_type", "python_version", "platform_version", "source", "is_current", "state", "error_message",
+    "error_hint",
+)  # fmt: skip
+OFFERED: Ready[BaseImage] = Ready(lambda: BaseImage.objects.offered().only(*TOLD_OF_BASES))
 
 
 @require_GET
@@ -39,35 +53,31 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         request.GET.get("sort", "name"),
         request.GET.getlist("library"),
     )
-    place = {side: request.GET.get(side, "") for side in ("after", "before")}
-    found = list_images(actor.user, wanted, **place)
-    images = list(found.page.images)
+    page = list_images(actor.user, wanted, **places_in(request.GET))
+    shown = shown_images(page.rows)
+    images = [item.image for item in shown]
     permissions = Permissions(actor)
     may_remove = permissions.allow(Action.REMOVE_IMAGE)
-    gone = list(ManagedImage.objects.removed()[:50]) if may_remove else []
+    gone = GONE.rows() if may_remove else []
     removing = [image for image in gone if not image.is_restorable]
-    offered = list(BaseImage.objects.offered())
+    offered = OFFERED.rows()
     unsettled = [base for base in offered if not base.is_settled]
-    checks = current_checks(images)
-    drifts = drifts_by_build(image.current_build_id for image in images)
+    rows = rows_of(
+        shown,
+        workspace,
+        may_alter=partial(permissions.allow, Action.ALTER_IMAGE),
+        may_remove=may_remove,
+        outlooks=Forecast.read().by_image() if any(map(is_active, images)) else {},
+    )
     context = {
         "workspace": workspace,
         "section": "settings",
         "pane": "images",
-        "found": found,
+        "page": page,
         "images": images,
         "wanted": wanted,
         "statuses": Status.choices,
         "chips": chips(wanted),
-        "rows": rows_of(
-            images,
-            workspace,
-            may_alter=partial(permissions.allow, Action.ALTER_IMAGE),
-            may_remove=may_remove,
-            checks=checks,
-            drifts=drifts,
-            outlooks=Forecast.read().by_image() if any(map(is_active, images)) else {},
-        ),
         "removing": removing,
         "removed": [image for image in gone if image.is_restorable],
         "base_notices": [
@@ -77,21 +87,41 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "upgrading": upgrade_progress.progress_lately([b for b in offered if b.is_current])
         if may_remove
         else [],
-        "poll": bool(unsettled or removing) or is_moving(images, checks, drifts),
+        "poll": bool(unsettled or removing) or any(map(is_moving, shown)),
     }
-    return page_or_part(request, "images/pane.html", "images/_list.html", context)
+    return pane_answer(request, workspace, context, rows)
 
 
-def is_moving(
-    images: list[ManagedImage],
-    checks: Mapping[int, ImportCheck],
-    drifts: Mapping[int, DriftNotice],
-) -> bool:
-    """Whether a row will change by itself."""
+def pane_answer(
+    request: HttpRequest, workspace: Workspace, context: dict[str, Any], rows: SafeString
+) -> HttpResponse:
+    """The page, or its part that changes, as `page_or_part` has it."""
+    if context["removed"] or context["removing"]:
+        part: str = render_to_string("images/_list.html", {**context, "rows": rows}, request)
+    else:
+        page = context["page"]
+        told = (
+            page.previous, page.next, page.count, bool(context["images"]),
+            tuple(context["base_notices"]),
+            tuple((str(item.base), *item.counts) for item in context["upgrading"]),
+        )  # fmt: skip
+        part = render_frame(request, "images/_list.html", context, workspace, told, {"rows": rows})
+    fingerprint = fingerprint_of(part)
+    if has_already(request, fingerprint):
+        return HttpResponse(status=204)
+    template = "parts/polled.html" if wants_fragment(request) else "images/pane.html"
+    marked = {"part": part, "fingerprint": fingerprint}
+    return HttpResponse(
+        render_frame(request, template, context, workspace, context["poll"], marked)
+    )
+
+
+def is_moving(shown: ShownImage) -> bool:
+    """Whether its row will change by itself."""
     return (
-        any(not image.is_settled for image in images)
-        or any(check.is_active for check in checks.values())
-        or any(drift.is_moving for drift in drifts.values())
+        not shown.image.is_settled
+        or (shown.check is not None and shown.check.is_active)
+        or (shown.drift is not None and DriftNotice.of(shown.drift).is_moving)
     )
 
 

@@ -28,10 +28,15 @@ def page_or_part(
     """The page, or for HTMX its changing part: 204 if the reader has just that already."""
     html = render_to_string(part, context, request)
     fingerprint = fingerprint_of(html)
-    if wants_fragment(request) and request.headers.get("X-Fingerprint") == fingerprint:
+    if has_already(request, fingerprint):
         return HttpResponse(status=204)
     template = "parts/polled.html" if wants_fragment(request) else page
     return render(request, template, {**context, "part": html, "fingerprint": fingerprint})
+
+
+def has_already(request: HttpRequest, fingerprint: str) -> bool:
+    """Whether the reader's page shows just that."""
+    return wants_fragment(request) and request.headers.get("X-Fingerprint") == fingerprint
 
 
 def fingerprint_of(html: str) -> str:

@@ -42,17 +42,17 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 @register.simple_tag
 def ago(moment: datetime) -> SafeString:
     """A relative time; the exact one on hover and for machines."""
-    now = timezone.now()
-    is_new = (now - moment).total_seconds() < 60
-    words = "just now" if is_new else f"{timesince(moment, now, depth=1)} ago"
-    return SafeString(time_tag(moment, timezone.get_current_timezone()).replace("WORDS", words))
+    minutes = int((timezone.now() - moment).total_seconds() // 60)
+    return time_tag(moment, minutes, timezone.get_current_timezone())
 
 
-@lru_cache(maxsize=4096)
-def time_tag(moment: datetime, zone: tzinfo) -> str:
-    """The tag around WORDS; lists show the same moments again and again."""
+@lru_cache(maxsize=8192)
+def time_tag(moment: datetime, minutes: int, zone: tzinfo) -> SafeString:
+    """The tag so many minutes later; lists show the same moments again and again."""
+    later = moment + timedelta(minutes=minutes)
+    words = "just now" if minutes < 1 else f"{timesince(moment, later, depth=1)} ago"
     exact = timezone.localtime(moment, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-    return format_html('<time datetime="{}" title="{}">WORDS</time>', moment.isoformat(), exact)
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
 
 
 @register.filter
@@ -119,6 +119,7 @@ def short_digests(text: str) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def icon(name: str) -> SafeString:
     """An icon from the console's own set; it says nothing to screen readers."""
     return format_html(

@@ -134,11 +134,10 @@ def read_requirements(
     return Call("POST", "/v1/requirements:read", reading_of, spec.body(), safe=True)
 
 
-def list_models(workspace_id: str) -> Call[tuple[ml_models.Model, ...]]:
-    def read(answer: Any) -> tuple[ml_models.Model, ...]:
-        return tuple(answers.model_of(item) for item in answer["models"])
-
-    return Call("GET", workspace_path(workspace_id, "/models"), read, safe=True)
+def list_models(workspace_id: str, token: str) -> Call[models.Page[ml_models.Model]]:
+    read = page_reader("models", answers.model_of)
+    path = workspace_path(workspace_id, "/models")
+    return Call("GET", path, read, query=page_query(token, 1000), safe=True)
 
 
 def workspace_path(workspace_id: str, rest: str) -> str:

@@ -25,6 +25,8 @@ from ri_platform.local import services
 from tests.deploy.compose import COMPOSE
 from tests.web_process import web_process
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/prometheus"
 CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))

@@ -17,6 +17,8 @@ from tests.documentation.programs import EVERYWHERE, PYTHON, RULES, Wrong, check
 from tests.documentation.shell import commands
 from tools import lifecycle_diagram
 
+pytestmark = pytest.mark.slow
+
 BLOCKS = [block for page in PAGES for block in page.blocks()]
 # Of what was: nobody types these.
 HISTORY = ("CHANGELOG.md", "docs/decisions/")

@@ -25,6 +25,8 @@ from images.registry.distribution.descriptors import OCI_MANIFEST, Manifest, dig
 from tests.fuzz.fuzzing import altered, damaged, damaged_text, fuzz
 from tests.images.building.wheelmaker import make_wheel
 
+pytestmark = pytest.mark.slow
+
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DIGEST = "sha256:" + "a" * 64
 MANIFEST = {

@@ -20,6 +20,8 @@ from tests.fuzz.fuzzing import JSON, altered, damaged, damaged_text, fuzz
 from workspaces.access import Actor
 from workspaces.operations import tokens
 
+pytestmark = pytest.mark.slow
+
 FILES = Path(__file__).parents[1] / "images/requirement_files/files"
 
 

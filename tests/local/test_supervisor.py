@@ -16,6 +16,8 @@ import pytest
 from ri_platform.local import restarts
 from ri_platform.local.supervisor import STOP_SIGNALS, Supervisor
 
+pytestmark = pytest.mark.slow
+
 
 def alive(pid: int) -> bool:
     try:

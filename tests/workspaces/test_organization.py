@@ -190,7 +190,7 @@ def test_the_log_is_filtered_and_paged(cast: Cast) -> None:
     assert "image.removed" in first
     assert "image-59" in first
     assert "image-09" not in first
-    older = re.search(r'href="\?(before=\d+)"', first)
+    older = re.search(r'href="\?(after=\d+)"', first)
     assert older is not None
     assert "image-09" in client.get(f"{url}?{older[1]}").content.decode()
     only = client.get(url, {"username": "bob"}).content.decode()

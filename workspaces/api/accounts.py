@@ -102,8 +102,8 @@ class PasswordLink(Camel):
 @guarded(Action.SEE_ORGANIZATION)
 def list_accounts(request: HttpRequest, asked: Query[AccountsIn]) -> dict[str, Any]:
     """Returns all accounts of the instance in the order of their names, in pages."""
-    users = accounts.search(asked.search).filter(username__gt=asked.page_token)
-    found, token = page_of(users, PAGE_SIZE, asked.page_token, lambda user: user.username)
+    users = accounts.search(asked.search)
+    found, token = page_of(users, ("username",), PAGE_SIZE, asked.page_token)
     return {"users": found, "next_page_token": token}
 
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Query
 from pydantic import Field
 
-from ri_platform.api import ERRORS, Camel, Line, router
+from ri_platform.api import ERRORS, Camel, Line, PageIn, PageOut, page_of, router
 from ri_platform.numbers import number_of
 from workspaces.access import Action, Actor
 from workspaces.api.accounts import PAGE_SIZE
@@ -57,6 +57,10 @@ class CandidateOut(Camel):
     """Its e-mail address; may be empty."""
 
 
+class MembersPage(MembersOut, PageOut):
+    """A page of the members of a workspace."""
+
+
 class CandidatesOut(Camel):
     """The accounts that were found; at most a hundred."""
 
@@ -81,13 +85,16 @@ class MemberRoleIn(Camel):
 
 
 @routes.get(
-    "/workspace/{workspace_id}/users", response={200: MembersOut, **ERRORS}, summary="List members"
+    "/workspace/{workspace_id}/users", response={200: MembersPage, **ERRORS}, summary="List members"
 )
 @guarded(Action.SEE_MEMBERS)
-def list_members(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    """Returns a workspace's members in the order of their names."""
-    found = workspace.memberships.select_related("user").order_by("user__username")
-    return {"users": found}
+def list_members(
+    request: HttpRequest, workspace: Workspace, asked: Query[PageIn]
+) -> dict[str, Any]:
+    """Returns a workspace's members in the order of their names, in pages."""
+    rows = workspace.memberships.select_related("user")
+    found, token = page_of(rows, members.ORDER, asked.page_size, asked.page_token)
+    return {"users": found, "next_page_token": token}
 
 
 @routes.get(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
@@ -13,7 +12,6 @@ from pydantic import Field
 
 from ri_platform.api import ERRORS, Camel, Line, page_of, router
 from ri_platform.errors import Invalid
-from ri_platform.numbers import number_of
 from ri_platform.text import column_length
 from workspaces import audit, audit_export
 from workspaces.access import Action, Actor
@@ -178,10 +176,8 @@ def edit_organization(request: HttpRequest, wanted: OrganizationIn) -> dict[str,
 @guarded(Action.SEE_ORGANIZATION)
 def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[str, Any]:
     """Returns the tokens of all workspaces, in pages."""
-    rows = ApiToken.objects.select_related("user").order_by("pk")
-    if asked.page_token:
-        rows = rows.filter(pk__gt=UUID(asked.page_token))
-    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
+    rows = ApiToken.objects.select_related("user")
+    found, token = page_of(rows, ("id",), asked.page_size, asked.page_token)
     return {"api_token_infos": found, "next_page_token": token}
 
 
@@ -192,9 +188,7 @@ def list_all_tokens(request: HttpRequest, asked: Query[TokensPageIn]) -> dict[st
 def list_audit_events(request: HttpRequest, asked: Query[AuditPageIn]) -> dict[str, Any]:
     """Returns the events of the audit log, newest first, in pages."""
     rows = audit.events(**check_period(asked).arguments)
-    if (before := number_of(asked.page_token, 63)) is not None:
-        rows = rows.filter(pk__lt=before)
-    found, token = page_of(rows, asked.page_size, asked.page_token, lambda row: row.pk)
+    found, token = page_of(rows, ("id",), asked.page_size, asked.page_token, descending=True)
     return {"events": found, "next_page_token": token}
 
 

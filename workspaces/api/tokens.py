@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from ninja import Query
 from pydantic import Field
 
-from ri_platform.api import ERRORS, Camel, router
+from ri_platform.api import ERRORS, Camel, PageIn, PageOut, page_of, router
 from ri_platform.errors import NotAllowed
 from workspaces.access import TABLE, Action, Actor
 from workspaces.api.guard import Nothing, RowId, guarded
@@ -40,7 +41,7 @@ class TokenOut(Camel):
     """When it was last used, to the minute."""
 
 
-class TokensOut(Camel):
+class TokensOut(PageOut):
     """API access tokens."""
 
     api_token_infos: list[TokenOut]
@@ -61,10 +62,11 @@ def create_token(request: HttpRequest) -> None:
     "/users/api-tokens", response={200: TokensOut, **ERRORS}, summary="List API access tokens"
 )
 @guarded(Action.SEE_TOKENS)
-def list_tokens(request: HttpRequest) -> dict[str, Any]:
-    """Returns the tokens of the workspace: the user's own or, for users who manage tokens, all."""
-    found = tokens.visible_tokens(Actor.of(request), authenticate(request).workspace)
-    return {"api_token_infos": found}
+def list_tokens(request: HttpRequest, asked: Query[PageIn]) -> dict[str, Any]:
+    """Returns the tokens of the workspace: the user's own or, for users who manage tokens, all. In pages."""
+    rows = tokens.visible_tokens(Actor.of(request), authenticate(request).workspace)
+    found, token = page_of(rows, tokens.ORDER, asked.page_size, asked.page_token, descending=True)
+    return {"api_token_infos": found, "next_page_token": token}
 
 
 @routes.delete(

@@ -14,6 +14,9 @@ from workspaces import audit
 from workspaces.access import WORKSPACE_ADMINISTRATORS, Action, Actor, require
 from workspaces.models import Membership, User, Workspace, WorkspaceRole
 
+# The order of a workspace's members: by their names.
+ORDER = ("user__username",)
+
 
 def candidates(workspace: Workspace, search: str) -> QuerySet[User]:
     """Active accounts that are not members yet and whose name or address begins with the typed text."""

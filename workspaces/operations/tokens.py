@@ -21,6 +21,7 @@ from django.utils import timezone
 from ri_platform.address import network_of
 from ri_platform.errors import Conflict, Invalid, NotFound, Unauthenticated
 from ri_platform.locks import hold_until_commit
+from ri_platform.ready import Given, Ready
 from workspaces import audit
 from workspaces.access import Action, Actor, allows, require
 from workspaces.limits import count_failure
@@ -30,6 +31,8 @@ PREFIX = "ri_"
 WRONG = "Too many requests with a wrong API access token came from your address."
 # Precision of "last used": a busy token must not write a row with each request.
 LAST_USE_SECONDS = 60
+# The order of a workspace's tokens, the newest first.
+ORDER = ("created_at", "id")
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,11 @@ def hash_of(secret: str) -> str:
 
 
 def visible_tokens(actor: Actor, workspace: Workspace) -> QuerySet[ApiToken]:
-    """A workspace's tokens: all of them for actors who manage tokens, else the actor's own."""
-    tokens = workspace.tokens.select_related("user").order_by("-created_at")
+    """A workspace's tokens: all of them for actors who manage tokens, else the actor's own.
+
+    Lists show the newest first, in the order of `ORDER`.
+    """
+    tokens = workspace.tokens.select_related("user")
     if allows(actor, Action.MANAGE_TOKENS, workspace):
         return tokens
     return tokens.filter(user=actor.user)
@@ -147,6 +153,18 @@ def record(event: str, actor: Actor, token: ApiToken) -> None:
 # --- requests that bring one --------------------------------------------------------------------------------
 
 
+TOKEN: Ready[ApiToken] = Ready(
+    lambda: (
+        ApiToken.objects.select_related("user", "workspace")
+        .filter(secret_hash=Given("hash"), expires_at__gt=Given("now"), user__is_active=True)
+        .filter(
+            Q(user__role__in=[InstanceRole.ORGANIZATION_ADMINISTRATOR, InstanceRole.SUPPORT])
+            | Q(user__memberships__workspace=F("workspace"))
+        )[:1]
+    )
+)
+
+
 def authenticate(secret: str, address: str | None) -> ApiToken:
     """The token with this secret. Raises `Unauthenticated`, or `TooManyRequests` after many failures.
 
@@ -154,17 +172,7 @@ def authenticate(secret: str, address: str | None) -> ApiToken:
     so nobody can lock out another user's token by guessing.
     """
     now = timezone.now()
-    token = (
-        ApiToken.objects.select_related("user", "workspace")
-        .filter(secret_hash=hash_of(secret), expires_at__gt=now, user__is_active=True)
-        .filter(
-            Q(user__role__in=[InstanceRole.ORGANIZATION_ADMINISTRATOR, InstanceRole.SUPPORT])
-            | Q(user__memberships__workspace=F("workspace"))
-        )
-        .first()
-        if secret.isascii()
-        else None
-    )
+    token = TOKEN.first(hash=hash_of(secret), now=now) if secret.isascii() else None
     if token is None:
         if secret:
             # `count_failure` raises after too many failures.

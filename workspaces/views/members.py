@@ -11,6 +11,7 @@ from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
 from ri_platform.middleware import wants_fragment
 from ri_platform.numbers import number_of
+from ri_platform.pages import page_asked_for
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import MemberForm
 from workspaces.guard import needs
@@ -19,17 +20,19 @@ from workspaces.operations import members
 from workspaces.views.confirm import confirm_in_pane
 
 SHOWN = 10
+PAGE_SIZE = 50
 
 
 @needs(Action.SEE_MEMBERS)
 @require_GET
 def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     actor = Actor.of(request)
+    found = workspace.memberships.select_related("user")
     context = {
         "workspace": workspace,
         "section": "settings",
         "pane": "members",
-        "memberships": workspace.memberships.select_related("user").order_by("user__username"),
+        "page": page_asked_for(found, members.ORDER, PAGE_SIZE, request.GET),
         "manages": allows(actor, Action.MANAGE_MEMBERS, workspace),
         "refusal": TABLE[Action.MANAGE_MEMBERS].refusal,
     }

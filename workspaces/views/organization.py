@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,7 +15,7 @@ from ri_platform.address import console_of
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.forms import add_refusal, render_form
-from ri_platform.numbers import number_of
+from ri_platform.pages import page_asked_for, page_in_order, places_in
 from workspaces import audit, audit_export
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import AccountForm, AccountRoleForm, AuditFilterForm, OrganizationForm
@@ -26,6 +25,7 @@ from workspaces.operations import accounts, organization, tokens
 from workspaces.operations.password_mail import can_be_mailed, mail_password_link
 
 PAGE_SIZE = 50
+ALL_TOKENS = ("workspace__name", "name", "id")
 
 
 @needs(Action.SEE_ORGANIZATION, to_post=Action.EDIT_ORGANIZATION)
@@ -55,7 +55,7 @@ def general(request: HttpRequest) -> HttpResponse:
 @require_GET
 def account_list(request: HttpRequest) -> HttpResponse:
     search = request.GET.get("q", "").strip()[:100]
-    page = Paginator(accounts.search(search), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = page_asked_for(accounts.search(search), ("username",), PAGE_SIZE, request.GET)
     context = {
         "section": "organization",
         "pane": "accounts",
@@ -193,12 +193,11 @@ def ask_about(
 @needs(Action.SEE_ORGANIZATION)
 @require_GET
 def token_list(request: HttpRequest) -> HttpResponse:
-    found = ApiToken.objects.select_related("user", "workspace").order_by("workspace__name", "name")
-    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    found = ApiToken.objects.select_related("user", "workspace")
     context = {
         "section": "organization",
         "pane": "tokens",
-        "page": page,
+        "page": page_asked_for(found, ALL_TOKENS, PAGE_SIZE, request.GET),
         "count": tokens.living_tokens().count(),
         "limit": tokens.limit(),
     }
@@ -213,17 +212,14 @@ def token_list(request: HttpRequest) -> HttpResponse:
 def audit_log(request: HttpRequest) -> HttpResponse:
     form = AuditFilterForm(request.GET or None)
     events = audit.events(**filters_of(form))
-    # By keyset: page 1,000 of a long log costs what the first costs, and nothing is counted.
-    if (before := number_of(request.GET.get("before", ""), 63)) is not None:
-        events = events.filter(pk__lt=before)
-    found = list(events[: PAGE_SIZE + 1])
+    # It is not counted: a filter by days may leave very many.
+    place = places_in(request.GET)
     context = {
         "section": "organization",
         "pane": "audit",
         "form": form,
-        "events": found[:PAGE_SIZE],
+        "page": page_in_order(events, ("id",), PAGE_SIZE, descending=True, **place),
         "kept": settings.AUDIT_DAYS,
-        "next": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
     }
     return render(request, "organization/audit.html", context)
 

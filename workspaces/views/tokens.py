@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from ri_platform.errors import DomainError
 from ri_platform.forms import add_refusal, render_form
+from ri_platform.pages import page_asked_for
 from workspaces.access import Action, Actor, allows
 from workspaces.forms import TokenForm
 from workspaces.guard import needs
@@ -18,6 +19,8 @@ from workspaces.models import Workspace
 from workspaces.operations import tokens
 from workspaces.views.confirm import confirm_in_pane
 from workspaces.views.programs import addresses
+
+PAGE_SIZE = 50
 
 
 @needs(Action.SEE_TOKENS, to_post=Action.CREATE_TOKEN)
@@ -34,11 +37,12 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             form = TokenForm()
         except DomainError as error:
             add_refusal(form, error)
+    found = tokens.visible_tokens(actor, workspace)
     context = {
         "workspace": workspace,
         "section": "settings",
         "pane": "tokens",
-        "tokens": tokens.visible_tokens(actor, workspace),
+        "page": page_asked_for(found, tokens.ORDER, PAGE_SIZE, request.GET, descending=True),
         "manages": allows(actor, Action.MANAGE_TOKENS, workspace),
         "form": form,
         "made": made,

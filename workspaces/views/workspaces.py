@@ -12,23 +12,27 @@ from django.views.decorators.http import require_http_methods
 from ri_platform.confirm import confirm
 from ri_platform.errors import DomainError, Invalid
 from ri_platform.forms import add_refusal, render_form
+from ri_platform.pages import page_asked_for
 from workspaces.access import TABLE, Action, Actor, allows
 from workspaces.forms import WorkspaceForm
 from workspaces.guard import needs
 from workspaces.models import Workspace
+from workspaces.operations import members
 from workspaces.operations import workspaces as operations
+
+PAGE_SIZE = 50
 
 
 @needs(Action.SEE_WORKSPACES)
 def workspaces(request: HttpRequest) -> HttpResponse:
     actor = Actor.of(request)
-    found = (
-        Workspace.objects.visible_to(actor)
-        .annotate(member_count=Count("members", distinct=True))
-        .order_by("name")
-    )
+    page = page_asked_for(Workspace.objects.visible_to(actor), ("name",), PAGE_SIZE, request.GET)
+    # Counted of those that are shown alone.
+    shown = Workspace.objects.filter(pk__in=[workspace.pk for workspace in page.rows])
+    counts = dict(shown.annotate(number=Count("memberships")).values_list("pk", "number"))
     context = {
-        "workspaces": found,
+        "page": page,
+        "workspaces": [(workspace, counts.get(workspace.pk, 0)) for workspace in page.rows],
         "section": "workspaces",
         "may_create": allows(actor, Action.CREATE_WORKSPACE),
         "may_remove": allows(actor, Action.REMOVE_WORKSPACE),
@@ -39,8 +43,9 @@ def workspaces(request: HttpRequest) -> HttpResponse:
 
 @needs(Action.SEE_WORKSPACE)
 def summary(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    members = workspace.memberships.select_related("user").order_by("user__username")
-    context = {"workspace": workspace, "members": members, "section": "summary"}
+    found = workspace.memberships.select_related("user")
+    page = page_asked_for(found, members.ORDER, PAGE_SIZE, request.GET)
+    context = {"workspace": workspace, "page": page, "section": "summary"}
     return render(request, "workspaces/summary.html", context)
 
 

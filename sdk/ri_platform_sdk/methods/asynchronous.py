@@ -71,7 +71,8 @@ class AsyncInstanceMethods(AsyncSender):
 
     async def list_models(self, workspace_id: str) -> tuple[Model, ...]:
         """See `Client.list_models`."""
-        return await self.send(calls.list_models(workspace_id))
+        pages = self._pages(lambda token: calls.list_models(workspace_id, token))
+        return tuple([model async for model in pages])
 
     async def swap_model_image(self, model_id: str, name: str, build: int | None = None) -> Model:
         """See `Client.swap_model_image`."""

@@ -10,7 +10,7 @@ from ri_platform_sdk.ml_models import DefaultImage, MissingModule, Model, ModelI
 class ModelMethods(Sender):
     def list_models(self, workspace_id: str) -> tuple[Model, ...]:
         """The models of a workspace by name; its id stands in the console's address."""
-        return self.send(calls.list_models(workspace_id))
+        return tuple(self._pages(lambda token: calls.list_models(workspace_id, token)))
 
     def swap_model_image(self, model_id: str, name: str, build: int | None = None) -> Model:
         """Have a model run on another managed image, pinned to one of its builds if that is given.

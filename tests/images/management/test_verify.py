@@ -22,7 +22,7 @@ from tests.local_aws import LocalAWS
 from tests.permissions import without
 from workspaces.models import AuditEvent
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_no_page_of_the_pane_reads_a_table_from_end_to_end(
     monkeypatch.setattr(searching, "FEW", 80)
     for values in PANES:
         wanted = ImageFilter(**values)
-        first = list_images(cast.viewer, wanted).page
+        first = list_images(cast.viewer, wanted)
         for after in {"", first.next}:
             plans = explained(lambda: list_images(cast.viewer, wanted, after))  # noqa: B023 - now
             shown = f"{values} {after}\n{json.dumps(plans, indent=1)}"

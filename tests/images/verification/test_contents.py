@@ -18,6 +18,8 @@ from tests import factories
 from tests.images.verification import pushed
 from tests.local_aws import LocalAWS
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = f"{pushed.PREFIX}/sound"
 
 

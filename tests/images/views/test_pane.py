@@ -34,17 +34,33 @@ def test_a_page_of_fifty_costs_the_same_queries_at_any_number_of_images(
     cast: Cast, base: BaseImage
 ) -> None:
     client = cast.client(cast.admin)
-    queries: dict[int, int] = {}
+    queries: dict[int, list[int]] = {}
     there = 0
     for count in (1, 50, 1000):
         names = [f"image-{number}" for number in range(there, count)]
         factories.make_images(names, base=base, created_by=cast.member)
         there = count
-        with CaptureQueriesContext(connection) as captured:
-            page = client.get(url(cast))
-        assert page.content.count(b'class="cell-name"') == min(count, 50)
-        queries[count] = len(captured)
-    assert queries[1] == queries[50] == queries[1000] <= 12
+        queries[count] = []
+        for _ in range(2):
+            with CaptureQueriesContext(connection) as captured:
+                page = client.get(url(cast))
+            assert page.content.count(b'class="cell-name"') == min(count, 50)
+            queries[count].append(len(captured))
+    # Rows that are new to this process are read, with their checks and drifts.
+    assert queries[1] == queries[50] == queries[1000] == [13, 10]
+
+
+def names_in(page: Any) -> list[str]:
+    """The images of the page, in its order."""
+    return re.findall(
+        r'class="cell-name"><a class="name" href="[^"]+">([^<]+)<', page.content.decode()
+    )
+
+
+def fingerprint_in(page: Any) -> str:
+    found = re.search(r'"X-Fingerprint": "(\w+)"', page.content.decode())
+    assert found is not None
+    return found[1]
 
 
 def link(page: Any, rel: str) -> str:
@@ -72,17 +88,18 @@ def test_pages_of_every_order_show_each_image_once_forth_and_back(
     assert link(pages[0], "prev") == ""
     while following := link(pages[-1], "next"):
         pages.append(client.get(url(cast) + following))
-    shown = [[image.name for image in page.context["images"]] for page in pages]
+    shown = [names_in(page) for page in pages]
     assert [len(page) for page in shown] == [10, 10, 4]
-    every = [image for page in pages for image in page.context["images"]]
+    by_name = {image.name: image for image in ManagedImage.objects.all()}
+    every = [by_name[name] for names in shown for name in names]
     attribute = SORTS[column]
     wanted = sorted(every, key=lambda image: (getattr(image, attribute), image.name))
     assert every == (wanted[::-1] if direction else wanted)
     assert len({image.pk for image in every}) == 24
     back = client.get(url(cast) + link(pages[2], "prev"))
-    assert [image.name for image in back.context["images"]] == shown[1]
+    assert names_in(back) == shown[1]
     again = client.get(url(cast) + link(back, "prev"))
-    assert [image.name for image in again.context["images"]] == shown[0]
+    assert names_in(again) == shown[0]
 
 
 def test_a_page_keeps_its_place_while_images_come_and_go(cast: Cast, base: BaseImage) -> None:
@@ -94,7 +111,7 @@ def test_a_page_keeps_its_place_while_images_come_and_go(cast: Cast, base: BaseI
         removed_at=timezone.now(), deletion_due_at=timezone.now()
     )
     page = client.get(url(cast) + following)
-    assert page.context["images"][0].name == "i050"
+    assert names_in(page)[0] == "i050"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +123,7 @@ def test_a_place_that_is_none_shows_the_first_page(place: str, cast: Cast, base:
     factories.make_images(["aa", "bb"], base=base)
     for sort in ("name", "size", "created", "-status"):
         page = cast.client(cast.viewer).get(url(cast) + f"?sort={sort}&{place}")
-        assert {image.name for image in page.context["images"]} == {"aa", "bb"}
+        assert set(names_in(page)) == {"aa", "bb"}
 
 
 @pytest.mark.slow
@@ -132,7 +149,7 @@ def test_a_search_finds_the_same_among_few_and_many(
     client = cast.client(cast.viewer)
 
     def names(query: str) -> list[str]:
-        return [image.name for image in client.get(url(cast) + query).context["images"]]
+        return names_in(client.get(url(cast) + query))
 
     assert names("?q=torch") == [*(f"a{n}" for n in range(4)), *(f"torch-{n}" for n in range(4))]
     assert names("?q=torchv&sort=-name") == ["a3", "a2", "a1", "a0"]
@@ -190,7 +207,7 @@ def test_libraries_narrow_the_list_by_name_and_version_with_everything_else(
     client = cast.client(cast.admin)
 
     def names(query: str) -> list[str]:
-        return [image.name for image in client.get(url(cast) + query).context["images"]]
+        return names_in(client.get(url(cast) + query))
 
     assert names("?library=PANDAS") == ["aa", "bb"]
     assert names("?library=pandas%3D%3D2.2.3") == ["aa"]
@@ -229,7 +246,7 @@ def test_a_poll_without_news_changes_nothing_on_screen(cast: Cast, base: BaseIma
     client = cast.client(cast.member)
     page = client.get(url(cast))
     assert b'hx-trigger="every' in page.content
-    headers = {"HX-Request": "true", "X-Fingerprint": page.context["fingerprint"]}
+    headers = {"HX-Request": "true", "X-Fingerprint": fingerprint_in(page)}
     assert client.get(url(cast), headers=headers).status_code == 204
     ManagedImage.objects.update(status=Status.FAILED)
     news = client.get(url(cast), headers=headers)

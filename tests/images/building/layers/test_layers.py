@@ -101,6 +101,7 @@ def compiled(sources: list[bytes], compilers: Compilers | None = None) -> list[b
             given.close()
 
 
+@pytest.mark.slow
 def test_several_compilers_give_each_source_its_own_answer() -> None:
     """More than the pipes hold, and sources that are larger than a pipe."""
     sources = [b"VALUE = %d\n" % number * (1 + number * 37 % 900) for number in range(400)]

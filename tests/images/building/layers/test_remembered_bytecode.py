@@ -13,6 +13,8 @@ from images.building.layers.remembered_bytecode import MAGIC
 from images.building.layers.worker import LayerJob, LayerMakers, answer_to
 from tests.images.building.wheelmaker import make_wheel
 
+pytestmark = pytest.mark.slow
+
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SAME = {f"sample/same_{n}.py": b"VALUE = %d\n" % n * 50 for n in range(20)}
 
