@@ -39,7 +39,7 @@ test: lint audit environments  ## All but what is long: with real services, the 
 test-long: environments  ## The rest: every version, distribution, action and look, of which `make test` has one each
 	$(WHOLE) -m "long or faults"
 
-WHOLE := $(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder --durations=10
+WHOLE := $(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder --durations=40
 
 environments: install
 	@bash tools/system_packages.sh $(TEST_PACKAGES)
@@ -74,7 +74,7 @@ lock: install  ## Make the locks again from pyproject.toml; UPGRADE=--upgrade ta
 	$(COMPILE) $(SAME) requirements/clients/dependencies.txt -o requirements/clients/dependencies.lock
 	$(BIN)/python -m tools.client_wheels
 
-bench: install  ## Our builds beside buildah + pip and + uv, and the look at native libraries; takes some minutes
+bench: install  ## Our builds beside those by hand and by buildah, and the look at native libraries; takes hours
 	@bash tools/system_packages.sh mmdebstrap skopeo buildah netavark bubblewrap
 	$(BIN)/python -m benchmarks.builders
 	$(BIN)/python -m benchmarks.native_libraries

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING
 
 import pip
 
-from benchmarks.builders import ROOT, instance, unpack_image
+from benchmarks.instance import ROOT, instance
+from benchmarks.pulled import unpack_image
 from tools.bare_roots import host
 
 if TYPE_CHECKING:

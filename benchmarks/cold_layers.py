@@ -148,13 +148,9 @@ class PeakMemory(threading.Thread):
         self.peak = 0.0
 
     def _descendants(self) -> list[int]:
-        from benchmarks.builders import add_children
-
         return add_children([os.getpid()])[1:]
 
     def run(self) -> None:
-        from benchmarks.builders import resident
-
         while not self._stopped.wait(0.1):
             found = [pid for pid in self._descendants() if pid not in self._before]
             self.peak = max(self.peak, sum(map(resident, found)))
@@ -163,6 +159,27 @@ class PeakMemory(threading.Thread):
         self._stopped.set()
         self.join()
         return self.peak
+
+
+def add_children(parents: list[int]) -> list[int]:
+    found = list(parents)
+    for pid in found:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def resident(pid: int) -> float:
+    """Proportional set size (proc_pid_smaps(5)): a page that processes share counts once among them."""
+    try:
+        status = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    line = next((line for line in status.splitlines() if line.startswith("Pss:")), "Pss: 0 kB")
+    return int(line.split()[1]) / 1000
 
 
 def lock_of(name: str) -> Lock:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from benchmarks.builders import instance
+from benchmarks.instance import instance
 
 LIBRARIES = ["numpy", "pandas", "scikit-learn"]
 PROJECT = f"""\

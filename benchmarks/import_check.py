@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.builders import instance
+from benchmarks.instance import instance
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn")
 REPEATS = 5

@@ -8,7 +8,6 @@ milliseconds for each kind of request.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import json
 import random
@@ -16,13 +15,12 @@ import statistics
 import time
 from typing import Any
 
+from benchmarks.locks import lock_text
 from benchmarks.own_database import own_database
 
 # A few libraries are nearly everywhere, most are rare, as in life: popularity falls with rank.
 LIBRARIES = 2000
 VERSIONS = 30
-# The lock of fifty libraries with the hashes of each of their files.
-LOCK_LENGTH = 54_000
 
 FILL = """
 INSERT INTO images_managedimage (name, description, image_type, python_version, pip_requirements, os_packages,
@@ -57,15 +55,6 @@ CROSS JOIN LATERAL (
     LIMIT %(libraries)s
 ) chosen CROSS JOIN LATERAL (SELECT 1 + (i.id * 7 + l * 13) %% %(versions)s AS v) versioned;
 """
-
-
-def lock_text() -> str:
-    """As long as the lock of a common image, and as hard to compress: its hashes are most of it."""
-    lines = []
-    for number in range(LIBRARIES):
-        digest = hashlib.sha256(str(number).encode()).hexdigest()
-        lines.append(f"    --hash=sha256:{digest} \\\n")
-    return "".join(lines)[:LOCK_LENGTH]
 
 
 def main() -> None:
@@ -156,10 +145,11 @@ def fill(images: int, libraries: int) -> str:
     base = factories.make_base_image()
     user = factories.make_user("admin", InstanceRole.ORGANIZATION_ADMINISTRATOR)
     begun = time.monotonic()
+    lock = lock_text({f"library-{number}": f"{number % VERSIONS}.0" for number in range(50)})
     with connection.cursor() as cursor:
         values: dict[str, int | str] = {
             "images": images, "base": base.pk, "libraries": libraries, "kinds": LIBRARIES,
-            "drawn": libraries * 4, "versions": VERSIONS, "lock": lock_text(),
+            "drawn": libraries * 4, "versions": VERSIONS, "lock": lock,
         }  # fmt: skip
         for statement in FILL.split(";\n"):
             if statement.strip():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.builders import ROOT
+from benchmarks.instance import ROOT
 from ri_platform.local import services
 
 

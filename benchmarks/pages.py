@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.locks import lock_text
 from benchmarks.own_database import own_database
 from ri_platform import processes
 from ri_platform.local import services
@@ -66,7 +67,7 @@ def fill() -> tuple[dict[str, str], str]:
     for number in range(IMAGES):
         factories.make_image(
             f"image-{number}", base=base, libraries=libraries, created_by=admin,
-            created_in=workspace, lock=factories.lock_of(**libraries),
+            created_in=workspace, lock=lock_text(libraries),
         )  # fmt: skip
     client = Client()
     client.force_login(admin)

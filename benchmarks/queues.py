@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.builders import ROOT, instance
+from benchmarks.instance import ROOT, instance
 
 if TYPE_CHECKING:
     from images.models import ManagedImage

@@ -12,12 +12,15 @@ class LibrarySet:
     name: str
     libraries: tuple[str, ...]
     statement: str
+    # The last of the libraries, of a set that was made of another.
+    added: tuple[str, ...] = ()
 
     @property
     def with_one_more(self) -> LibrarySet:
         """The set and a small library besides, as an image that is built a second time with one more."""
+        more = ("humanize",)
         return replace(
-            self, name=f"{self.name} + humanize", libraries=(*self.libraries, "humanize")
+            self, name=f"{self.name} + humanize", libraries=(*self.libraries, *more), added=more
         )
 
 

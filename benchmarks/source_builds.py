@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.builders import instance
+from benchmarks.instance import instance
 
 # Published as source distributions alone.
 LIBRARIES = ("docopt==0.6.2", "sgmllib3k==1.0.0", "pyperclip==1.8.2", "future==0.18.2")

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.builders import ROOT, instance
+from benchmarks.instance import ROOT, instance
 from tests.rootfs import patched_debian
 
 QUOTA = 10

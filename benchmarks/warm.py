@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from benchmarks.builders import ROOT, instance
+from benchmarks.instance import ROOT, instance
 
 if TYPE_CHECKING:
     from images.models import Build

@@ -137,6 +137,10 @@ class Api(NinjaAPI):
 NAMED_BY_QUERY = (":compare", "/firewall")
 
 
+# What is not there where managed images are turned off.
+TURNED_OFF = ("/images", "/libraries", "/base-images", "/models", "/unknown-repositories")
+
+
 def errors_of(path: str, method: str, refuses: bool) -> set[int]:
     """The errors that an operation may answer, derived from its path and method."""
     found = {400, 401, 429}
@@ -146,7 +150,7 @@ def errors_of(path: str, method: str, refuses: bool) -> set[int]:
         found.add(404)
     if method in WRITES:
         found.add(409)
-    if any(noun in path for noun in ("/images", "/libraries", "/base-images", "/models")):
+    if any(noun in path for noun in TURNED_OFF):
         found.add(503)
     return found
 

@@ -18,6 +18,7 @@ from images.api import (
     jobs,
     missing_modules,
     ml_models,
+    registry_contents,
     registry_status,
     removal,
     requirement_files,
@@ -59,6 +60,7 @@ api.add_router("/v1", builds.routes)
 api.add_router("/v1", contents.routes)
 api.add_router("/v1", downloads.routes)
 api.add_router("/v1", registry_status.routes)
+api.add_router("/v1", registry_contents.routes)
 api.add_router("/v1", requirement_files.routes)
 api.add_router("/v1", ml_models.routes)
 api.add_router("/v1", missing_modules.routes)

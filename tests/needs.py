@@ -25,8 +25,9 @@ import pytest
 from images.building.bases import mmdebstrap, unpacked_debian
 from images.building.bases.distributions import UBUNTU
 from images.building.containers import container
+from tests import hosts
 from tests.chromium import NAMES
-from tests.rabbitmq import is_here
+from tests.rabbitmq import PLACES, is_here
 
 ROOT = Path(__file__).resolve().parents[1]
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -139,6 +140,14 @@ def rabbitmq() -> Lack | None:
     return Lack("No RabbitMQ is here, and RI_TEST_RABBITMQ_URL names none.", ("rabbitmq-server",))
 
 
+def several_hosts() -> Lack | None:
+    """A broker of our own and namespaces; a container of CI may be without these."""
+    own = shutil.which("epmd") and any(Path(place).exists() for place in PLACES)
+    if not own:
+        return Lack("This starts a RabbitMQ on a host of its own.", ("rabbitmq-server",))
+    return Lack(sentence, elsewhere=True) if (sentence := hosts.problem()) else None
+
+
 def xmlsec1() -> Lack | None:
     if shutil.which("xmlsec1"):
         return None
@@ -186,6 +195,7 @@ CHECKS: dict[str, Callable[[], Lack | None]] = {
     "debian base": debian_base,
     "apt": of_machine(unpacked_debian.problem),
     "rabbitmq": rabbitmq,
+    "several hosts": several_hosts,
     "xmlsec1": xmlsec1,
     "terraform": terraform,
     "kubectl": kubectl,

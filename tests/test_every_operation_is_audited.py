@@ -64,6 +64,8 @@ from workspaces.operations import (
 )
 from workspaces.operations import workspaces as workspace_operations
 
+pytestmark = pytest.mark.slow
+
 
 def modules_of(package: ModuleType) -> Iterator[ModuleType]:
     for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):

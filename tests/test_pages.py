@@ -24,6 +24,8 @@ from tests.many_rows import (
 )
 from workspaces.models import User
 
+pytestmark = pytest.mark.slow
+
 ORGANIZATION = "workspaces.views.organization"
 # A page, the module that has its size, and what makes its rows.
 PAGES: dict[str, tuple[str, Make]] = {

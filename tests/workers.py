@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings as django_settings
 from django.db import connection
@@ -20,11 +20,15 @@ from tests import factories
 from tests.local_aws import LocalAWS
 
 
+class Start(Protocol):
+    """Starts a worker, or the scheduler, by its name; `inside` comes before the command, to enter a host."""
+
+    def __call__(self, name: str, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]: ...
+
+
 @contextmanager
-def workers(
-    aws: LocalAWS, tmp_path: Path, broker: str, **variables: str
-) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
-    """A function that starts a worker, or the scheduler, by its name; all end with the `with` block."""
+def workers(aws: LocalAWS, tmp_path: Path, broker: str, **variables: str) -> Iterator[Start]:
+    """What starts them; all end with the `with` block."""
     database = connection.settings_dict
     factories.make_instance()
     started: list[subprocess.Popen[bytes]] = []
@@ -41,11 +45,11 @@ def workers(
         **variables,
     }
 
-    def start(name: str) -> subprocess.Popen[bytes]:
+    def start(name: str, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         identity = processes.IDENTITIES.get(name)
         command = processes.worker(name) if identity else processes.scheduler(tmp_path)
         process = subprocess.Popen(
-            command,
+            [*inside, *command],
             env={**common, **(aws.keys[identity] if identity else {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

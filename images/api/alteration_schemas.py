@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field
 
-from images.api.schemas import Problem
+from images.api.problems import Problem
 from images.api.spec_schemas import LibraryRequirement, PackageRequirement, RunTimeOut
 from images.models import ImageType
 from ri_platform.api import Camel

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from images.api import alteration_schemas, present, schemas, spec_schemas
 from images.api.present import image_and_job
+from images.api.problems import problem
 from images.api.wanted_spec import altered_spec
 from images.models import Alteration, ManagedImage
 from images.models.lease import WorkState
@@ -86,7 +87,7 @@ def describe_alteration(proposed: Alteration) -> dict[str, Any]:
         "changes": present.differences(resolved) if resolved else None,
         **present.spec(proposed.spec, proposed.base_image),
         "base_image": str(proposed.base_image),
-        "error": present.problem(proposed),
+        "error": problem(proposed),
         "creation_time": proposed.created_at,
         "completion_time": proposed.finished_at,
     }

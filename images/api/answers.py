@@ -17,23 +17,21 @@ from ninja.responses import NinjaJSONEncoder
 
 from images.api import present
 from images.api.schemas import ImageDetail, ImageOut
-from images.models import Build, ImportCheck, ManagedImage, MovingTag, Status
+from images.models import Build, ManagedImage, MovingTag, Status
 from images.queries.images import image_named
 from images.queries.keyset import Page, image_rows
+from images.queries.shown_images import check_version, drift_version
 from ri_platform.memory import Memory
 from ri_platform.ready import Among, Given, Ready
 from ri_platform.row_versions import RowVersions
 from workspaces.models import User
 
 # The image, its current build, and the versions of the rows of its answer.
-Key = tuple[int, int | None, str, str | None]
+Key = tuple[int, int | None, str, str | None, str | None]
 
 
-def versions() -> tuple[RowVersions, Subquery]:
-    """Of an image's own rows, and of its import check."""
-    checks = ImportCheck.objects.filter(
-        manifest_digest=OuterRef("current_build__manifest_digest")
-    ).values(version=RowVersions("manifest_digest"))
+def versions() -> tuple[RowVersions, Subquery, Subquery]:
+    """Of an image's own rows, of its import check and of its drift."""
     return (
         RowVersions(
             "name",
@@ -42,7 +40,8 @@ def versions() -> tuple[RowVersions, Subquery]:
             "created_by__username",
             "created_in__name",
         ),
-        Subquery(checks),
+        check_version(),
+        drift_version(),
     )
 
 
@@ -97,11 +96,11 @@ def detail_answer(user: User, name: str) -> HttpResponse:
     found = ready.first(name=name)
     if found is None:
         return answer(f'{{"image": {write_detail()}}}')
-    pk, status, *missing, own, check, newest, tags = found
+    pk, status, *missing, own, check, drift, newest, tags = found
     # A build that runs takes longer by the second, and packages with what is missing are looked up.
     if status in (Status.BUILDING_FIRST_TIME, Status.REBUILDING) or any(missing):
         return answer(f'{{"image": {write_detail()}}}')
-    key = pk, own, check, newest, tuple(tags)
+    key = pk, own, check, drift, newest, tuple(tags)
     return answer(f'{{"image": {DETAILS.recall(key, write_detail)}}}')
 
 

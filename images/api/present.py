@@ -10,14 +10,15 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from images.api.drift_schemas import drift
 from images.api.image_types import earlier_word
 from images.api.job_schemas import NO_AGENT
+from images.api.problems import problem
 from images.models import (
     BaseImage,
     Build,
     ImportCheck,
     InstalledLibrary,
-    Lease,
     ManagedImage,
     Status,
 )
@@ -25,6 +26,7 @@ from images.models.base_source import REGISTRY, Source
 from images.models.lease import WorkState
 from images.queries import progress
 from images.queries.comparison import Differences
+from images.queries.drifts import DriftNotice, drifts_by_base, drifts_by_build
 from images.queries.file_requirements import locked_by
 from images.queries.import_checks import current_checks
 from images.queries.jobs import STATUS
@@ -35,7 +37,7 @@ from images.spec import ImageSpec
 
 
 def images(rows: Sequence[ManagedImage]) -> list[dict[str, Any]]:
-    """Images with their installed libraries and import checks, each at one query for all."""
+    """Images with their libraries, import checks and drifts, each at one query for all."""
     libraries: dict[int, list[dict[str, str]]] = defaultdict(list)
     installed = (
         InstalledLibrary.objects.filter(build__in=[row.current_build_id for row in rows])
@@ -45,10 +47,16 @@ def images(rows: Sequence[ManagedImage]) -> list[dict[str, Any]]:
     for build, name, version in installed:
         libraries[build].append({"name": name, "version": version})
     checks, bases = current_checks(rows), bases_of(rows)
+    drifts = drifts_by_build(row.current_build_id for row in rows)
     return [
         image(row, libraries.get(row.current_build_id or 0, []), checks.get(row.pk), bases[row.pk])
+        | with_drift(drifts.get(row.current_build_id or 0))
         for row in rows
     ]
+
+
+def with_drift(notice: DriftNotice | None) -> dict[str, Any]:
+    return {"drift": drift(notice)} if notice else {}
 
 
 def bases_of(rows: Sequence[ManagedImage]) -> dict[int, BaseImage]:
@@ -140,7 +148,9 @@ def base_images(rows: Iterable[BaseImage]) -> list[dict[str, Any]]:
         children[base].append(name)
     for row in BaseImage.objects.current().filter(built_on__isnull=False):
         children[row.built_on_id or 0].append(base_name(row))
-    return [base_image(row, children[row.pk]) for row in rows]
+    found = list(rows)
+    drifts = drifts_by_base(found)
+    return [base_image(row, children[row.pk]) | with_drift(drifts.get(row.pk)) for row in found]
 
 
 def base_name(row: BaseImage) -> str:
@@ -303,13 +313,6 @@ def job(row: Build) -> dict[str, Any]:
         "agent_id": {"uuid": NO_AGENT},
         "error_msg": f"{row.error_message} {row.error_hint}".strip() or None,
     }
-
-
-def problem(work: Lease) -> dict[str, str] | None:
-    """The error of failed work, empty for other work."""
-    if not work.error_code:
-        return None
-    return {"reason": work.error_code, "message": work.error_message, "hint": work.error_hint}
 
 
 def differences(found: Differences) -> dict[str, Any]:

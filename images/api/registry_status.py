@@ -9,10 +9,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from pydantic import BeforeValidator, Field
 
-from images.models import AwsContact, BaseImage, BuildHost, Instance, ManagedImage
+from images.models import AwsContact, BaseImage, BuildHost, Instance, ManagedImage, Verification
 from images.models.contact import Identity
 from images.models.instance import MarkState
 from images.queries import upgrade_progress
+from images.queries.drifts import last_verifications
 from images.references import effective_prefix
 from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action
@@ -64,6 +65,27 @@ class UpgradeOut(Camel):
     """The number of images whose upgrade failed."""
 
 
+class LookOut(Camel):
+    """A look at all images in the registry."""
+
+    seen: int = Field(examples=[80])
+    """How many images it looked at so far."""
+    total: int
+    """How many it looks at."""
+    requests: int = Field(examples=[420])
+    """How many requests it sent to the registry."""
+    findings: int = Field(examples=[1])
+    """How much it found."""
+    start_time: datetime = Field(validation_alias="created_at")
+    """When it was begun."""
+    completion_time: datetime | None = Field(None, validation_alias="finished_at")
+    """When it ended."""
+
+    @staticmethod
+    def resolve_findings(row: Verification) -> int:
+        return len(row.findings)
+
+
 class RegistryOut(Camel):
     """The configuration of the image registry, and whether it works."""
 
@@ -89,6 +111,10 @@ class RegistryOut(Camel):
     """The machines with builds workers, by name."""
     upgrades: list[UpgradeOut]
     """Upgrades that are not finished."""
+    last_look: LookOut | None = None
+    """The last whole look at the contents of the registry; absent if there was none yet."""
+    current_look: LookOut | None = None
+    """The look that is under way."""
 
 
 @routes.get(
@@ -98,9 +124,10 @@ class RegistryOut(Camel):
 )
 @guarded(Action.SEE_ORGANIZATION)
 def get_image_registry(request: HttpRequest) -> dict[str, Any]:
-    """Returns the configuration, the last contacts with AWS, the builds workers and the running upgrades."""
+    """Returns the configuration, contacts with AWS, builds workers, upgrades, and looks at the contents."""
     contacts = {contact.identity: contact for contact in AwsContact.objects.all()}
     instance = Instance.objects.seen()
+    verifying, verified = last_verifications()
     return {
         "enabled": settings.IMAGE_REGISTRY_ENABLED,
         "external_images_allowed": settings.ALLOW_EXTERNAL_CUSTOM_IMAGES,
@@ -113,4 +140,6 @@ def get_image_registry(request: HttpRequest) -> dict[str, Any]:
         "contacts": [contacts.get(value, AwsContact(identity=value)) for value in Identity.values],
         "build_hosts": BuildHost.objects.alive().order_by("name"),
         "upgrades": upgrade_progress.progress(BaseImage.objects.current()),
+        "last_look": verified,
+        "current_look": verifying,
     }

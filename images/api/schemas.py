@@ -8,8 +8,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from images.api.drift_schemas import DriftOut
 from images.api.import_check_schemas import ImportCheckOut, ImportPolicyName
 from images.api.job_schemas import Job
+from images.api.problems import Problem
 from images.api.spec_schemas import LibraryRequirement, PackageRequirement, RunTimeOut
 from images.models import ImageType, InstalledLibrary, ManagedImage
 from ri_platform.api import Camel, Line
@@ -98,17 +100,6 @@ class PipLibrary(Camel):
     """Its name."""
     version: str
     """Its version."""
-
-
-class Problem(Camel):
-    """The reason of a failure."""
-
-    reason: str = Field(examples=["resolution_failed"])
-    """A stable code."""
-    message: str
-    """The problem, as a sentence."""
-    hint: str
-    """The remedy; may be empty."""
 
 
 class Step(Camel):
@@ -255,6 +246,8 @@ class ImageOut(Camel):
     """The number of the current build."""
     error: Problem | None = None
     """The reason why a base image could not be made."""
+    drift: DriftOut | None = None
+    """What the registry lacks of it; absent if the last look found it whole."""
     creation_time: datetime
     """When it was created."""
     update_time: datetime

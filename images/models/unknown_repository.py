@@ -74,6 +74,11 @@ class UnknownRepository(Lease):
         return self.name
 
     @property
+    def holds_base_images(self) -> bool:
+        """These are imported, not adopted."""
+        return "/" in self.name
+
+    @property
     def builds(self) -> list[str]:
         """The builds in it by their tags, the latest first; what refers to them is left out."""
         found = (re.fullmatch(r"build-([0-9]{1,9})", tag) for tag in self.tags)

@@ -119,7 +119,7 @@ def decide(actor: Actor, name: str, wish: Wish) -> UnknownRepository:
         row = UnknownRepository.objects.select_for_update().get(pk=unknown_repository(name).pk)
         if row.state == WorkState.RUNNING:
             raise Conflict(f"A worker is at {name} already.")
-        if wish == Wish.ADOPT and "/" in name:
+        if wish == Wish.ADOPT and row.holds_base_images:
             raise Conflict(
                 f"{name} holds base images, and these are imported, not adopted.",
                 hint="Import the base image again, or delete the repository.",

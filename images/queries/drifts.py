@@ -5,72 +5,116 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from django.conf import settings
 
-from images.models import Build, Drift, Verification
+from images.models import BaseImage, Build, Drift, Verification
+from images.models.drift import DriftQuerySet
 from images.models.lease import WorkState
+
+
+class DriftState(StrEnum):
+    """What becomes of an open drift. The values are stable: programs read them."""
+
+    HEALING = "healing"
+    WAITING = "waiting"
+    NOT_HEALED = "not_healed"
+    LOST = "lost"
+
+    @classmethod
+    def of(cls, drift: Drift) -> DriftState:
+        if drift.is_hopeless:
+            return cls.LOST
+        if not settings.HEAL_DRIFT:
+            return cls.NOT_HEALED
+        return cls.WAITING if drift.error_code and drift.state == WorkState.QUEUED else cls.HEALING
+
+
+# How it stands in lists, its title on pages, and what follows from it.
+WORDS = {
+    DriftState.HEALING: (
+        "Being pushed again",
+        "This image is being pushed again",
+        "The registry did not hold it as it was built. Its digest stays the same.",
+    ),
+    DriftState.WAITING: (
+        "Not whole in the registry",
+        "The registry does not hold this image as it was built",
+        "It is pushed again, with the same digest, as soon as that is possible.",
+    ),
+    DriftState.NOT_HEALED: (
+        "Not whole in the registry",
+        "The registry does not hold this image as it was built",
+        "Repair is turned off here (RI_HEAL_DRIFT). A rebuild makes a new image.",
+    ),
+    DriftState.LOST: (
+        "Lost in the registry",
+        "The registry lost this image, and it cannot be pushed again as it was",
+        "Containers that already have it go on; a new pull fails or is incomplete. "
+        "A rebuild makes a new image of the same requirements.",
+    ),
+}
+
+# Nobody rebuilds a base image.
+OF_BASES = {
+    DriftState.NOT_HEALED: "Repair is turned off here (RI_HEAL_DRIFT). Import the base image again.",
+    DriftState.LOST: "Images that stand on it keep its layers; no further one can be built on it. "
+    "Import it again under another version; its images are upgraded.",
+}
 
 
 @dataclass(frozen=True)
 class DriftNotice:
-    """`brief` stands in lists; `title` and `text` on pages. `is_moving`: the platform is at it."""
+    """A drift in words: `brief` stands in lists, `title` and `text` on pages.
 
-    name: str
+    `reason` says why it is not healed, and is empty while the platform is at it.
+    """
+
+    drift: Drift
+    state: DriftState
     brief: str
     title: str
     text: str
-    findings: tuple[str, ...]
     reason: str
-    is_moving: bool = False
-    is_hopeless: bool = False
-    attempts: int = 0
-    next_attempt_at: datetime | None = None
 
     @classmethod
     def of(cls, drift: Drift) -> DriftNotice:
-        findings = tuple(drift.said)
-        reason = f"{drift.error_message} {drift.error_hint}".strip()
-        if drift.is_hopeless:
-            return cls(
-                drift.name,
-                "Lost in the registry",
-                "The registry lost this image, and it cannot be pushed again as it was",
-                "Containers that already have it go on; a new pull fails or is incomplete. "
-                "A rebuild makes a new image of the same requirements.",
-                findings,
-                reason,
-                is_hopeless=True,
-            )
-        if not settings.HEAL_DRIFT:
-            return cls(
-                drift.name,
-                "Not whole in the registry",
-                "The registry does not hold this image as it was built",
-                "Repair is turned off here (RI_HEAL_DRIFT). A rebuild makes a new image.",
-                findings,
-                reason,
-            )
-        if reason and drift.state == WorkState.QUEUED:
-            return cls(
-                drift.name,
-                "Not whole in the registry",
-                "The registry does not hold this image as it was built",
-                "It is pushed again, with the same digest, as soon as that is possible.",
-                findings,
-                reason,
-                attempts=drift.attempts,
-                next_attempt_at=drift.due_at,
-            )
-        return cls(
-            drift.name,
-            "Being pushed again",
-            "This image is being pushed again",
-            "The registry did not hold it as it was built. Its digest stays the same.",
-            findings,
-            "",
-            is_moving=True,
-        )
+        state = DriftState.of(drift)
+        said = f"{drift.error_message} {drift.error_hint}".strip()
+        brief, title, text = WORDS[state]
+        if drift.base_image_id is not None:
+            text = OF_BASES.get(state, text)
+        return cls(drift, state, brief, title, text, "" if state == DriftState.HEALING else said)
+
+    @property
+    def name(self) -> str:
+        return self.drift.name
+
+    @property
+    def is_of_base(self) -> bool:
+        return self.drift.base_image_id is not None
+
+    @property
+    def findings(self) -> list[str]:
+        return self.drift.said
+
+    @property
+    def is_moving(self) -> bool:
+        """The platform is at it."""
+        return self.state == DriftState.HEALING
+
+    @property
+    def is_hopeless(self) -> bool:
+        return self.state == DriftState.LOST
+
+    @property
+    def attempts(self) -> int:
+        return self.drift.attempts
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        return self.drift.due_at if self.state == DriftState.WAITING else None
 
 
 def drifts_by_build(builds: Iterable[int | None]) -> dict[int, DriftNotice]:
@@ -92,10 +136,19 @@ def drift_of(build: Build | None) -> DriftNotice | None:
     return drifts_by_build([build.pk]).get(build.pk) if build else None
 
 
-def open_drifts(limit: int) -> list[DriftNotice]:
+def drifts_by_base(bases: Iterable[BaseImage]) -> dict[int, DriftNotice]:
+    """The open drifts of base images by their keys, in one query."""
+    found = Drift.objects.open().filter(base_image__in=[base.pk for base in bases])
+    return {
+        drift.base_image_id: DriftNotice.of(drift)
+        for drift in found.select_related("base_image")
+        if drift.base_image_id
+    }
+
+
+def open_drifts() -> DriftQuerySet:
     """All open drifts, of base images as well, the oldest first."""
-    found = Drift.objects.open().select_related("build__image", "base_image").order_by("pk")
-    return [DriftNotice.of(drift) for drift in found[:limit]]
+    return Drift.objects.open().select_related("build__image", "base_image").order_by("pk")
 
 
 def last_verifications() -> tuple[Verification | None, Verification | None]:

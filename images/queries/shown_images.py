@@ -47,22 +47,25 @@ MEMORY: Memory[ShownImage] = Memory(5000)
 
 def with_versions(images: ManagedImageQuerySet) -> ManagedImageQuerySet:
     """The images with the versions of the rows that lists tell of."""
-    checks = ImportCheck.objects.filter(
-        manifest_digest=OuterRef("current_build__manifest_digest")
-    ).annotate(version=RowVersions("manifest_digest"))
-    drifts = (
-        Drift.objects.open()
-        .filter(build=OuterRef("current_build"))
-        .order_by()
-        .annotate(version=RowVersions("id"))
-    )
     return images.annotate(
         version=RowVersions(
             "name", "current_build__number", "created_by__username", "created_in__name"
         ),
-        check_version=Subquery(checks.values("version")),
-        drift_version=Subquery(drifts.values("version")[:1]),
+        check_version=check_version(),
+        drift_version=drift_version(),
     )
+
+
+def check_version() -> Subquery:
+    """Of the import check of an image's current build."""
+    checks = ImportCheck.objects.filter(manifest_digest=OuterRef("current_build__manifest_digest"))
+    return Subquery(checks.values(version=RowVersions("manifest_digest")))
+
+
+def drift_version() -> Subquery:
+    """Of the open drift of an image's current build."""
+    drifts = Drift.objects.open().filter(build=OuterRef("current_build")).order_by()
+    return Subquery(drifts.values(version=RowVersions("id"))[:1])
 
 
 def key_of(row: ManagedImage) -> Key:

@@ -16,7 +16,7 @@ from images.models import (
     UnknownRepository,
 )
 from images.models.contact import Identity
-from images.queries.drifts import last_verifications, open_drifts
+from images.queries.drifts import DriftNotice, last_verifications, open_drifts
 from images.references import effective_prefix
 from workspaces.access import Action
 from workspaces.guard import needs
@@ -42,7 +42,7 @@ def registry_status(request: HttpRequest) -> HttpResponse:
         "bases": BaseImage.objects.current().order_by("image_type", "python_version"),
         "verifying": verifying,
         "verified": verified,
-        "drifts": open_drifts(DRIFTS_SHOWN),
+        "drifts": [DriftNotice.of(drift) for drift in open_drifts()[:DRIFTS_SHOWN]],
         "unknown": UnknownRepository.objects.open()[:DRIFTS_SHOWN],
         "image_count": ManagedImage.objects.existing().count(),
     }

@@ -34,8 +34,8 @@ from ri_platform.local.terminal import Terminal
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 DATABASE = "ri_platform"
-# Whoever ends meanwhile is noticed at once; who starts beside much else may take long.
-WEB_SECONDS = 180.0
+# Beside four builders on two busy cores it takes minutes; a process that has ended is not waited for.
+WEB_SECONDS = 600.0
 # What workers give a build when they are told to stop: less than the supervisor gives them.
 WORKER_STOP_SECONDS = 2
 ACCOUNTS = (

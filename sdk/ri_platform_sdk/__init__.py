@@ -40,6 +40,7 @@ from ri_platform_sdk.models import (
     Step,
 )
 from ri_platform_sdk.readings import FileLine, Reading, ReadRequirement
+from ri_platform_sdk.registry import Drift, UnknownRepository
 from ri_platform_sdk.running import ImportCheck, ImportFailure, RunTime
 
 try:
@@ -61,6 +62,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "DefaultImage",
+    "Drift",
     "Environment",
     "FileLine",
     "Forbidden",
@@ -92,6 +94,7 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "Unavailable",
+    "UnknownRepository",
     "WaitTimeout",
     "read_environment",
 ]

@@ -25,6 +25,7 @@ from ri_platform_sdk.models import (
     Revision,
     Step,
 )
+from ri_platform_sdk.registry import Drift, UnknownRepository
 from ri_platform_sdk.running import ImportCheck, ImportFailure, RunTime
 
 
@@ -124,6 +125,43 @@ def image_of(body: dict[str, Any]) -> Image:
         libc=body.get("libc") or "",
         import_policy=body.get("importPolicy") or "",
         import_check=import_check_of(body.get("importCheck")),
+        drift=drift_of(body["drift"]) if body.get("drift") else None,
+    )
+
+
+def drift_of(body: dict[str, Any]) -> Drift:
+    error = body.get("error") or {}
+    return Drift(
+        state=body["state"],
+        message=body["message"],
+        hint=body["hint"],
+        codes=tuple(body["codes"]),
+        findings=tuple(body["findings"]),
+        found_at=required_time(body["discoveryTime"]),
+        error_reason=error.get("reason", ""),
+        error_message=error.get("message", ""),
+        error_hint=error.get("hint", ""),
+        attempts=body["attempts"],
+        next_attempt_at=time_of(body.get("nextAttemptTime")),
+        name=body.get("name", ""),
+        is_base=body.get("roleType") == "ROLE_TYPE_SYSTEM",
+        build=body.get("build"),
+    )
+
+
+def unknown_repository_of(body: dict[str, Any]) -> UnknownRepository:
+    error = body.get("error") or {}
+    return UnknownRepository(
+        name=body["name"],
+        known_image=body["knownImage"],
+        builds=tuple(body["builds"]),
+        size_bytes=body["sizeBytes"],
+        pushed_at=time_of(body.get("pushTime")),
+        found_at=required_time(body["discoveryTime"]),
+        decision=body["decision"],
+        error_reason=error.get("reason", ""),
+        error_message=error.get("message", ""),
+        error_hint=error.get("hint", ""),
     )
 
 

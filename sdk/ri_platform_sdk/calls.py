@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from ri_platform_sdk import answers, ml_models, models
+from ri_platform_sdk import answers, ml_models, models, registry
 from ri_platform_sdk.files import Files
 from ri_platform_sdk.readings import Reading, reading_of
 from ri_platform_sdk.specs import Spec
@@ -278,6 +278,27 @@ def identity() -> Call[models.Identity]:
 
 def instance() -> Call[models.Instance]:
     return Call("GET", "/v1/instance", answers.instance_of, safe=True)
+
+
+def drifts(token: str, size: int) -> Call[models.Page[registry.Drift]]:
+    read = page_reader("drifts", answers.drift_of)
+    path = "/v1/image-registry/drifts"
+    return Call("GET", path, read, query=page_query(token, size), safe=True)
+
+
+UNKNOWN_REPOSITORIES = "/v1/image-registry/unknown-repositories"
+
+
+def unknown_repositories(token: str, size: int) -> Call[models.Page[registry.UnknownRepository]]:
+    read = page_reader("repositories", answers.unknown_repository_of)
+    return Call("GET", UNKNOWN_REPOSITORIES, read, query=page_query(token, size), safe=True)
+
+
+def decide_unknown_repository(name: str, verb: str) -> Call[registry.UnknownRepository]:
+    def read(answer: Any) -> registry.UnknownRepository:
+        return answers.unknown_repository_of(answer["repository"])
+
+    return Call("POST", f"{UNKNOWN_REPOSITORIES}:{verb}", read, {"name": name})
 
 
 def revoke_token(token_id: str) -> Call[None]:

@@ -8,12 +8,14 @@ from ri_platform_sdk.methods.files import FileMethods
 from ri_platform_sdk.methods.images import ImageMethods
 from ri_platform_sdk.methods.instance import InstanceMethods
 from ri_platform_sdk.methods.models import ModelMethods
+from ri_platform_sdk.methods.registry import RegistryMethods
 from ri_platform_sdk.transport import Transport
 
 
 class Client(
-    ImageMethods, FileMethods, BuildMethods, AlterationMethods, ModelMethods, InstanceMethods
-):
+    ImageMethods, FileMethods, BuildMethods, AlterationMethods, ModelMethods, InstanceMethods,
+    RegistryMethods,
+):  # fmt: skip
     """Managed images on one instance, as the user of an API access token.
 
     `domain` is the address of the console, such as `https://images.example.org`; `api_key` a token from

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from ri_platform_sdk.registry import Drift
 from ri_platform_sdk.running import UNSET, ImportCheck, RunTime
 
 T = TypeVar("T")
@@ -106,7 +107,8 @@ class Image:
     `glibc 2.36`, for which wheels are chosen. `locked_by` is the file that is its complete lock,
     `missing_libraries` are the native libraries that its current build lacks, `tags` has the builds that
     `latest` and channels point at. They and `latest_build` are known where one image was asked for.
-    `import_check` tells whether its libraries can be imported; None if that was never tried.
+    `import_check` tells whether its libraries can be imported; None if that was never tried. `drift` tells
+    what the registry lacks of it; None if it was found whole.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Image:
     run_time: RunTime = UNSET
     description: str = ""
     tags: Mapping[str, int] = field(default_factory=dict)
+    drift: Drift | None = None
 
     @property
     def is_ready(self) -> bool:

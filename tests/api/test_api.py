@@ -301,8 +301,8 @@ def test_a_list_costs_the_same_queries_at_any_length(
     with django_assert_num_queries(3):
         ask(cast.viewer, "GET", "/v1/images")
     factories.make_images([f"more-{number}" for number in range(30)], base=base)
-    # What is new to this process is read: the images, their libraries and their checks.
-    with django_assert_num_queries(6):
+    # What is new to this process is read: the images, their libraries, their checks and their drifts.
+    with django_assert_num_queries(7):
         ask(cast.viewer, "GET", "/v1/images?pageSize=100")
     with django_assert_num_queries(3):
         ask(cast.viewer, "GET", "/v1/images?pageSize=100")

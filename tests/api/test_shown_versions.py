@@ -9,8 +9,18 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from images.models import BaseImage, Build, ImportCheck, ManagedImage, MovingTag, Status
+from images.models import (
+    BaseImage,
+    Build,
+    Drift,
+    FindingCode,
+    ImportCheck,
+    ManagedImage,
+    MovingTag,
+    Status,
+)
 from images.models.lease import WorkState
+from images.operations.drift import record_drift
 from tests import factories
 from tests.api.ask import Ask
 from tests.cast import Cast
@@ -32,6 +42,11 @@ def build_again(image: ManagedImage) -> None:
     ManagedImage.objects.filter(pk=image.pk).update(current_build=build)
 
 
+def lose(image: ManagedImage) -> None:
+    assert image.current_build is not None
+    record_drift(image.current_build, [FindingCode.REPOSITORY_MISSING], ["It is gone."])
+
+
 OWNER = User.objects.filter(username__in=["member", "other"])
 # A change of a row that a page or an answer tells of; whether the pane and the list tell of it.
 CHANGES: dict[str, tuple[Change, bool, bool]] = {
@@ -41,6 +56,8 @@ CHANGES: dict[str, tuple[Change, bool, bool]] = {
     "workspace": (lambda image: Workspace.objects.update(name="another"), True, True),
     "check": (check, True, True),
     "check ends": (lambda image: ImportCheck.objects.update(tried=9), True, True),
+    "drift": (lose, True, True),
+    "drift waits": (lambda image: Drift.objects.update(error_code="x", attempts=1), True, True),
     "build": (build_again, True, True),
     "base": (lambda image: BaseImage.objects.update(platform_version="9"), False, True),
     "attempt": (

@@ -14,13 +14,18 @@ from images.models import (
     Build,
     BuildHost,
     BuildPhase,
+    Drift,
+    FindingCode,
     InstalledLibrary,
     ManagedImage,
     MLModel,
     RequirementFiles,
     Status,
+    Verification,
+    Wish,
 )
 from images.models.lease import WorkState
+from images.operations import drift as drifts
 from images.operations import swaps
 from images.requirement_files import Supplied, SuppliedFile
 from tests import factories
@@ -199,3 +204,73 @@ def changed_files(image: ManagedImage) -> Alteration:
     )
     Alteration.objects.filter(pk=proposed.pk).update(requirement_files=after)
     return proposed
+
+
+REFUSED = {
+    "error_code": "registry_denied",
+    "error_message": "AWS refused ecr:PutImage (AccessDeniedException): User: "
+    "arn:aws:sts::123456789012:assumed-role/ri-build-jobs/i-0a1b is not authorized to perform: ecr:PutImage.",
+    "error_hint": "An operator must allow ecr:PutImage for this worker's role, as documented.",
+    "attempts": 4,
+}
+HOPELESS = {
+    "state": WorkState.FAILED,
+    "error_code": "cannot_be_made_again",
+    "error_message": f"The layer libgomp1 was sha256:{'9f86d081' * 8}; "
+    f"made today, it is sha256:{'60303ae2' * 8}.",
+    "error_hint": "Rebuild it: that makes a new image of the same requirements.",
+}
+
+
+def furnish_drifts(base: BaseImage) -> None:
+    """What somebody deleted in the registry: on its way back, refused by AWS, lost; of a base image, too."""
+    host = "rime-managed-images"
+    for name, codes, said, values in (
+        (
+            "churn-xgboost", [FindingCode.REPOSITORY_MISSING],
+            [f"The repository {host}/churn-xgboost of build 1 of churn-xgboost is not in the registry."],
+            {},
+        ),
+        (
+            "credit-scoring", [FindingCode.TAG_MISSING, FindingCode.MANIFEST_MISSING],
+            ["The tag build-1 of credit-scoring is not in the registry.",
+             f"The manifest of build 1 of credit-scoring is not in {host}/credit-scoring."],
+            REFUSED,
+        ),
+        (
+            "tabular-baseline", [FindingCode.BLOB_MISSING],
+            [f"The blob sha256:{digit * 64} of build 1 of tabular-baseline is not in the registry."
+             for digit in "9af"],
+            HOPELESS,
+        ),
+    ):  # fmt: skip
+        build = ManagedImage.objects.get(name=name).current_build
+        assert build is not None
+        found = drifts.record_drift(build, codes, said)
+        assert found is not None
+        due = {"due_at": timezone.now() + timedelta(minutes=5)}
+        Drift.objects.filter(pk=found.pk).update(**values, **due)
+    drifts.record_drift(
+        base,
+        [FindingCode.BLOB_MISSING],
+        [f"The blob sha256:{'c' * 64} of the base image {base} is not in the registry."],
+    )
+    ended = {"state": WorkState.SUCCEEDED, "finished_at": timezone.now() - timedelta(minutes=7)}
+    Verification.objects.create(total=212, seen=212, requests=1874, findings=[{}] * 7, **ended)
+    Verification.objects.create(total=212, seen=120)
+
+
+def furnish_unknown_repositories() -> None:
+    """What a restored database does not know: not decided, decided, refused, and of a known image."""
+    pushed = {"pushed_at": timezone.now() - timedelta(hours=9)}
+    factories.make_unknown_repository("churn-lightgbm-2026", **pushed)
+    factories.make_unknown_repository("base/all-3.11", **pushed)
+    factories.make_unknown_repository("scratch", **{**pushed, "size_bytes": 0, "tags": []})
+    factories.make_unknown_repository("credit-scoring", of_known_image=True, **pushed)
+    factories.make_unknown_repository("embeddings-large", wish=Wish.ADOPT, **pushed)
+    factories.make_unknown_repository("experiments-of-march", wish=Wish.DELETE, **pushed)
+    factories.make_unknown_repository(
+        "forecasts", **pushed, error_code="cannot_be_adopted",
+        error_message="The provenance of build 1 of forecasts holds no lock.",
+        error_hint="It was built by an earlier version. Delete it and create it anew.",
+    )  # fmt: skip

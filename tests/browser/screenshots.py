@@ -35,7 +35,14 @@ from images.requirements import PipRequirement
 from images.run_time.request import RunRequest
 from ri_platform.local.services import free_port
 from tests import factories
-from tests.browser.furnished import PROJECT, changed_files, furnish, furnish_models
+from tests.browser.furnished import (
+    PROJECT,
+    changed_files,
+    furnish,
+    furnish_drifts,
+    furnish_models,
+    furnish_unknown_repositories,
+)
 from tests.browser.pages import DESKTOP, PHONE, drop_files
 from tests.cast import Cast
 from tests.web_process import web_process
@@ -112,6 +119,41 @@ def test_pictures_of_another_instances_mark(camera: Camera, cast: Cast, base: Ba
         page.goto(path)
         page.wait_for_load_state("networkidle")
         camera.shoot(page, name)
+
+
+def test_pictures_of_drift(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    """What the registry lost, on every page that tells it, and what no record knows."""
+    furnish(cast, base)
+    furnish_drifts(base)
+    furnish_unknown_repositories()
+    lost = ManagedImage.objects.get(name="tabular-baseline")
+    model = factories.make_model(cast.workspace, image=lost, name="Baseline")
+    page = camera.open(cast.admin)
+    workspace = f"/workspaces/{cast.workspace.pk}"
+    pane = f"{workspace}/settings/managed-images"
+    for name, path in (
+        ("drift-pane", pane),
+        ("drift-healing", f"{pane}/image/churn-xgboost"),
+        ("drift-refused", f"{pane}/image/credit-scoring"),
+        ("drift-lost", f"{pane}/image/tabular-baseline"),
+        ("drift-models", f"{workspace}/models"),
+        ("drift-model", f"{workspace}/models/{model.pk}"),
+        ("drift-registry", "/organization/registry"),
+        ("unknown-delete-page", "/organization/registry/delete/churn-lightgbm-2026"),
+    ):
+        page.goto(path)
+        page.get_by_role("heading", level=1).wait_for()
+        camera.shoot(page, name)
+    page.goto(f"{pane}/image/credit-scoring")
+    page.get_by_text("What was found").click()
+    camera.shoot(page, "drift-findings")
+    page.goto("/organization/registry")
+    page.get_by_label("Delete churn-lightgbm-2026").click()
+    page.get_by_role("dialog").wait_for()
+    camera.shoot(page, "unknown-delete-dialog", whole=False)
+    page.get_by_role("button", name="Delete repository").click()
+    page.get_by_text("is being deleted").wait_for()
+    camera.shoot(page, "unknown-decided", whole=False)
 
 
 def account_pages(cast: Cast, page: Page, shoot: Callable[[str], None]) -> None:

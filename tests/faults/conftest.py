@@ -19,7 +19,8 @@ import pytest
 from tests.faults import results
 from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
-from tests.faults.run import SEED, Run
+from tests.faults.results import SEED
+from tests.faults.run import Run
 
 RUNS = int(os.environ.get("RI_TEST_FAULT_RUNS", "0"))
 # What was wrong with a test's call, empty if nothing was.

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+# Repeats the choices of a run.
+SEED = os.environ.get("RI_TEST_FAULT_SEED") or str(int(time.time()))
 FILE = Path(__file__).resolve().parents[2] / "test-results/faults.jsonl"
 
 

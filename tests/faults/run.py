@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from typing import Any
 
 from tests.faults.installation import Installation
 
-SEED = os.environ.get("RI_TEST_FAULT_SEED") or str(int(time.time()))
 READY, FAILED = "STATUS_READY", "STATUS_FAILED"
 
 

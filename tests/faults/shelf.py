@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,10 @@ DATA_BYTES = 100_000
 
 
 @contextmanager
-def shelf(folder: Path) -> Iterator[int]:
-    """Serve the index (PEP 503, with metadata by PEP 658); gives its port."""
+def shelf(folder: Path, before: Callable[[str], object] = lambda path: None) -> Iterator[int]:
+    """Serve the index (PEP 503, with metadata by PEP 658); gives its port. `before` is called with the path
+    of each request, in its thread.
+    """
     lock = threading.Lock()
 
     @cache
@@ -45,6 +47,7 @@ def shelf(folder: Path) -> Iterator[int]:
 
     class Index(QuietHandler):
         def do_GET(self) -> None:
+            before(self.path)
             body = answer(self.path)
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Type", "text/html")

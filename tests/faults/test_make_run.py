@@ -12,7 +12,8 @@ import pytest
 
 from tests.faults.installation import Installation
 from tests.faults.made_run import MadeRun, made_run
-from tests.faults.run import SEED, Run
+from tests.faults.results import SEED
+from tests.faults.run import Run
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

@@ -13,7 +13,8 @@ import pytest
 from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
 from tests.faults.proxy import Gate
-from tests.faults.run import SEED, Run
+from tests.faults.results import SEED
+from tests.faults.run import Run
 from tests.needs import require
 from tests.rabbitmq import rabbitmq
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +23,18 @@ def environment(state: Path, port: int) -> dict[str, str]:
     return {**kept, "RI_STATE_DIR": str(state), "PORT": str(port)}
 
 
+def start(state: Path, port: int, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ri_platform.local"],
+        cwd=ROOT,
+        env={**environment(state, port), **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 def without_a_way_to_a_base_image(folder: Path) -> dict[str, str]:
     """Variables with which neither Docker Hub nor what makes a Debian is in reach."""
     folder.mkdir()
@@ -30,6 +44,17 @@ def without_a_way_to_a_base_image(folder: Path) -> dict[str, str]:
                 (folder / tool.name).unlink(missing_ok=True)
                 (folder / tool.name).symlink_to(tool)
     return {"PATH": str(folder), "HTTPS_PROXY": f"http://127.0.0.1:{services.free_port()}"}
+
+
+def said_until(process: subprocess.Popen[str], words: str) -> str:
+    """What a process says, up to the line with these words."""
+    assert process.stdout is not None
+    said = ""
+    while words not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
 
 
 def processes_of(state: Path, also: bytes = b"") -> list[str]:

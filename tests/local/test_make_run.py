@@ -23,23 +23,13 @@ from tests.local.make_run import (
     await_the_end_of_all,
     environment,
     processes_of,
+    said_until,
+    start,
     state_folder,
     without_a_way_to_a_base_image,
 )
 
 pytestmark = pytest.mark.slow
-
-
-def start(state: Path, port: int, **variables: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ri_platform.local"],
-        cwd=ROOT,
-        env={**environment(state, port), **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def console(port: int) -> httpx.Client:
@@ -58,17 +48,6 @@ def ended_with(process: subprocess.Popen[str]) -> tuple[int, str]:
 def state() -> Iterator[Path]:
     with state_folder() as folder:
         yield folder
-
-
-def said_until(process: subprocess.Popen[str], words: str) -> str:
-    """What a process says, up to the line with these words."""
-    assert process.stdout is not None
-    said = ""
-    while words not in said:
-        line = process.stdout.readline()
-        assert line, said
-        said += line
-    return said
 
 
 def open_to_others(state: Path) -> list[str]:

@@ -27,6 +27,8 @@ from workspaces.access import Actor
 from workspaces.models import AuditEvent, MailState, PasswordMail, User
 from workspaces.operations.password_mail import ask_for_password_link, mail_password_link
 
+pytestmark = pytest.mark.slow
+
 CONSOLE = "https://images.example.org"
 
 

@@ -18,6 +18,7 @@ from ri_platform_sdk.cli import (
     instance,
     models,
     output,
+    registry,
     sign_in,
     snapshot,
 )
@@ -43,7 +44,7 @@ SECTIONS = {
         comparing.compare,
     ),
     "Models": (models.default, models.missing),
-    "The instance": (instance.bases, instance.audit),
+    "The instance": (instance.bases, instance.audit, registry.drifts, registry.repositories),
     "The shell": (completion,),
 }  # fmt: skip
 

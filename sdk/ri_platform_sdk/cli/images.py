@@ -28,6 +28,7 @@ from ri_platform_sdk.models import (
     Image,
     Match,
 )
+from ri_platform_sdk.registry import Drift
 from ri_platform_sdk.running import RunTime
 from ri_platform_sdk.specs import Spec
 
@@ -205,10 +206,23 @@ def show_image(image: Image) -> None:
         ("Changed", output.format_moment(image.updated_at)),
     ]
     facts += [("Missing", Text(str(item), style="yellow")) for item in image.missing_libraries]
+    if image.drift:
+        facts += drift_facts(image.drift)
     build = image.latest_build
     if build is not None and build.error_message:
         facts.append(("Failed", Text(f"{build.error_message} {build.error_hint}", style="red")))
     output.print_facts(facts)
+
+
+def drift_facts(drift: Drift) -> list[tuple[str, str | Text]]:
+    """What the registry lacks, and why that is not healed."""
+    facts: list[tuple[str, str | Text]] = [
+        ("Registry", Text(f"{drift.message}. {drift.hint}", style="yellow")),
+        *(("Found", finding) for finding in drift.findings),
+    ]
+    if drift.error_message:
+        facts.append(("Reason", Text(f"{drift.error_message} {drift.error_hint}", style="red")))
+    return facts
 
 
 @click.command(cls=Command, no="no image has all of them")

@@ -1,4 +1,4 @@
-"""The base of the asynchronous client, with its methods for the instance and its models."""
+"""The base of the asynchronous client, with its methods for the instance, its models and its registry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 from ri_platform_sdk import calls
 from ri_platform_sdk.ml_models import DefaultImage, MissingModule, Model, ModelImage
 from ri_platform_sdk.models import AuditEvent, Identity, Image, Instance, Page
+from ri_platform_sdk.registry import Drift, UnknownRepository
 from ri_platform_sdk.transport import AsyncTransport
 
 T = TypeVar("T")
@@ -110,3 +111,21 @@ class AsyncInstanceMethods(AsyncSender):
     ) -> MissingModule:
         """See `Client.explain_missing_module`."""
         return await self.send(calls.explain_missing_module(model_id, module, propose))
+
+    async def list_drifts(self) -> AsyncIterator[Drift]:
+        """See `Client.list_drifts`."""
+        async for drift in self._pages(lambda token: calls.drifts(token, 100)):
+            yield drift
+
+    async def list_unknown_repositories(self) -> AsyncIterator[UnknownRepository]:
+        """See `Client.list_unknown_repositories`."""
+        async for found in self._pages(lambda token: calls.unknown_repositories(token, 100)):
+            yield found
+
+    async def adopt_unknown_repository(self, name: str) -> UnknownRepository:
+        """See `Client.adopt_unknown_repository`."""
+        return await self.send(calls.decide_unknown_repository(name, "adopt"))
+
+    async def delete_unknown_repository(self, name: str) -> UnknownRepository:
+        """See `Client.delete_unknown_repository`."""
+        return await self.send(calls.decide_unknown_repository(name, "delete"))

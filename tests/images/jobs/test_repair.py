@@ -243,14 +243,14 @@ def test_a_policy_is_put_again_twice_a_day(
 
 
 def test_a_base_image_comes_back_from_the_images_on_it(
-    image: ManagedImage, registry: LocalAWS, workers: Workers, debian_to_spoil: BaseImage
+    image: ManagedImage, registry: LocalAWS, workers: Workers, debian: BaseImage
 ) -> None:
     with registry.client() as client:
-        manifest = client.get_manifest(debian_to_spoil.repository, debian_to_spoil.manifest_digest)
+        manifest = client.get_manifest(debian.repository, debian.manifest_digest)
         config = manifest.json()["config"]
-        kept = client.read_blob(debian_to_spoil.repository, Descriptor.from_json(config), 1 << 20)
-    keep_manifest(debian_to_spoil, manifest.raw, kept)
-    registry.control("registry-server").delete_repository(debian_to_spoil.repository)
+        kept = client.read_blob(debian.repository, Descriptor.from_json(config), 1 << 20)
+    keep_manifest(debian, manifest.raw, kept)
+    registry.control("registry-server").delete_repository(debian.repository)
     assert workers.verify() == ["repository_missing"]
     drift = Drift.objects.get()
     assert drift.state == WorkState.SUCCEEDED, drift.error_message

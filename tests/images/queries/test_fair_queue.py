@@ -90,6 +90,27 @@ def test_a_lone_build_is_next_whatever_somebody_else_has_queued(
     assert ended[1] == lone
 
 
+@pytest.mark.parametrize(("ended", "running"), [(0, 1), (1, 1), (7, 1), (3, 0)])
+def test_a_lone_build_waits_for_what_runs_and_one_more_at_most(
+    cast: Cast, base: BaseImage, ended: int, running: int
+) -> None:
+    many = queue(base, cast.viewer, 150)
+    for build in many[: ended + running]:
+        start(build)
+    end = {"state": WorkState.CANCELLED, "lease_expires_at": None}
+    Build.objects.filter(pk__in=[build.pk for build in many[:ended]]).update(**end)
+    (lone,) = queue(base, cast.member, 1)
+    # What runs ends before anything else is begun.
+    Build.objects.filter(state=WorkState.RUNNING).update(**end)
+    begun = []
+    for _ in range(2):
+        work = turns.claim_next(Lane.BUILDS)
+        assert work is not None
+        work.write(**end)
+        begun.append(work.pk)
+    assert lone.pk in begun
+
+
 def test_turns_go_round_robin_over_those_who_wait(cast: Cast, base: BaseImage) -> None:
     a, b, c = (
         queue(base, user, number)

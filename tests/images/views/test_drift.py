@@ -131,13 +131,29 @@ def test_the_page_of_the_registry_lists_drifts_and_what_no_record_knows(
     cast: Cast, lost: ManagedImage
 ) -> None:
     refused()
-    factories.make_unknown_repository("newer")
+    for name in ("newer", "base/all-3.11"):
+        factories.make_unknown_repository(name)
     answer = cast.client(cast.admin).get(reverse("registry_status"))
     text = answer.content.decode()
     assert SAID in text
     assert "AWS refused ecr:PutImage" in text
     assert "Images that no record knows" in text
     assert 'aria-label="Adopt newer"' in text
+    # These are imported.
+    assert 'aria-label="Adopt base/all-3.11"' not in text
+    assert f'href="{reverse("image_by_name", args=["lost"])}"' in text
+
+
+def test_digests_are_shortened_in_the_reason(cast: Cast, lost: ManagedImage) -> None:
+    digest = f"sha256:{'9f86d081' * 8}"
+    hopeless()
+    Drift.objects.update(error_message=f"The layer libgomp1 was {digest}.")
+    for text in (
+        page(cast, "image", "lost"),
+        cast.client(cast.admin).get(reverse("registry_status")).content.decode(),
+    ):
+        assert "The layer libgomp1 was sha256:9f86d0819f86…." in text
+        assert digest not in text
 
 
 def test_an_administrator_adopts_and_deletes_what_no_record_knows(
