@@ -1,5 +1,8 @@
 """The journal of the local registry: a line for each change of a repository, with all that is in it.
 
+A blob has a line of its own, since its manifest comes later: what was answered for outlives a `kill -9`, and
+a build that was under way finds its layers.
+
 ministack saves its state as one document, whose size grows with the number of repositories. Here a change
 costs what its own repository costs. At the start, the lines are put into the document, which ministack then
 reads as ever; a line that says what the document has already changes nothing, so a crash in between does no
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,7 +47,15 @@ class Journal:
     def record(self, repository: str) -> None:
         key = (get_account_id(), get_region(), repository)
         now = {name: store._data[key] for name, store in STORES.items() if key in store._data}
-        line = json.dumps({"key": key, "stores": now}, default=persistence._json_default)
+        self._append({"key": key, "stores": now})
+
+    def record_blob(self, repository: str, digest: str) -> None:
+        key = (get_account_id(), get_region(), repository)
+        blob = ecr._layer_blobs._data[key][digest]
+        self._append({"key": key, "blobs": {digest: blob}})
+
+    def _append(self, change: dict[str, Any]) -> None:
+        line = json.dumps(change, default=persistence._json_default)
         # One write of a whole line: whoever is killed leaves it, or a piece without its end.
         self._file.write(f"{line}\n")
         self._file.flush()
@@ -59,12 +71,17 @@ def compact(path: Path) -> None:
         if not line.endswith("\n"):
             break
         change = json.loads(line, object_hook=persistence._json_object_hook)
+        key = tuple(change["key"])
+        if "blobs" in change:
+            blobs = found.setdefault("layer_blobs", AccountRegionScopedDict())
+            blobs._data.setdefault(key, {}).update(change["blobs"])
+            continue
         for name in STORES:
             store = found.setdefault(name, AccountRegionScopedDict())
             if name in change["stores"]:
-                store._data[tuple(change["key"])] = change["stores"][name]
+                store._data[key] = change["stores"][name]
             else:
-                store._data.pop(tuple(change["key"]), None)
+                store._data.pop(key, None)
     persistence.save_state(SERVICE, found)
     path.unlink()
 
@@ -87,10 +104,13 @@ def keep_journal(path: Path) -> None:
 
     async def data(method: str, path: str, headers: Headers, body: bytes, query: Query) -> Answer:
         answer: Answer = await data_plane(method, path, headers, body, query)
-        # An upload's parts are not lasting; its manifest is, and comes last.
         verb, repository, _ = ecr._parse_v2_path(path) or ("", "", "")
-        if answer[0] < 300 and (method, verb) == ("PUT", "manifest"):
-            journal.record(repository)
+        # Created: a manifest, or a blob that was uploaded or mounted. An upload's parts are not lasting.
+        if answer[0] == HTTPStatus.CREATED:
+            if verb == "manifest":
+                journal.record(repository)
+            else:
+                journal.record_blob(repository, answer[1]["Docker-Content-Digest"])
         return answer
 
     ecr.handle_request, ecr.handle_registry_request = control, data

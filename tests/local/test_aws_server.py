@@ -20,6 +20,7 @@ from tests.local_aws import LocalAWS
 pytestmark = pytest.mark.slow
 
 REPOSITORY, GONE = f"{DEFAULT_PREFIX}/kept", f"{DEFAULT_PREFIX}/gone"
+OTHER, LAYER = f"{DEFAULT_PREFIX}/other", b"layer"
 JOURNAL = "registry-journal.jsonl"
 
 
@@ -35,6 +36,9 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
         control.create_repository(REPOSITORY, ours=False)
         control.put_lifecycle_policy(REPOSITORY)
         control.create_repository(GONE, ours=False)
+        control.create_repository(OTHER, ours=False)
+        layer = tmp_path / "layer"
+        layer.write_bytes(LAYER)
         blob = tmp_path / "config.json"
         blob.write_bytes(b'{"padding": "' + os.urandom(9000).hex().encode() + b'"}')
         config = Descriptor(OCI_CONFIG, digest_of(blob.read_bytes()), blob.stat().st_size)
@@ -44,6 +48,10 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
             client.upload_blob(REPOSITORY, config.digest, config.size, blob)
             client.put_manifest(REPOSITORY, "build-1", manifest, OCI_MANIFEST)
         control.delete_repository(GONE)
+        # Of a build that is under way: its manifest is not there yet.
+        with aws.client() as client:
+            client.upload_blob(REPOSITORY, digest_of(LAYER), len(LAYER), layer)
+            assert client.mount_blob(OTHER, digest_of(LAYER), REPOSITORY)
     finally:
         first.kill()
         first.wait()
@@ -58,12 +66,14 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
         ) as client:
             assert client.get_manifest(REPOSITORY, "build-1").raw == manifest
             client.download_blob(REPOSITORY, config, tmp_path / "back")
+            for repository in (REPOSITORY, OTHER):
+                assert client.has_blob(repository, digest_of(LAYER))
         assert (tmp_path / "back").read_bytes() == blob.read_bytes()
         again = local_iam.bootstrap(url, services.REGION, DEFAULT_PREFIX, keys)
         assert again == keys
         held = LocalAWS(url, keys).root
         names = [found["repositoryName"] for found in held.describe_repositories()["repositories"]]
-        assert names == [REPOSITORY]
+        assert sorted(names) == [REPOSITORY, OTHER]
         assert (
             "rules" in held.get_lifecycle_policy(repositoryName=REPOSITORY)["lifecyclePolicyText"]
         )
