@@ -40,7 +40,6 @@ def workers(aws: LocalAWS, tmp_path: Path, broker: str, **variables: str) -> Ite
         "RI_AWS_ENDPOINT_URL": aws.url,
         "RI_REGISTRY_URL": aws.url,
         "RI_CACHE_DIR": str(django_settings.CACHE_DIR),
-        "RI_BUILD_LEASE_SECONDS": "3",
         "RI_SWEEP_SECONDS": "1",
         **variables,
     }
@@ -48,14 +47,16 @@ def workers(aws: LocalAWS, tmp_path: Path, broker: str, **variables: str) -> Ite
     def start(name: str, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         identity = processes.IDENTITIES.get(name)
         command = processes.worker(name) if identity else processes.scheduler(tmp_path)
-        process = subprocess.Popen(
-            [*inside, *command],
-            env={**common, **(aws.keys[identity] if identity else {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        # Kept with the test's folder: a failure is told by what the processes said.
+        with (tmp_path / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*inside, *command],
+                env={**common, **(aws.keys[identity] if identity else {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         started.append(process)
         return process
 

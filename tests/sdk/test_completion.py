@@ -54,7 +54,7 @@ def test_bash_completes_commands(nobodys_prompt: Prompt, tmp_path: Path) -> None
     answer = subprocess.run(
         ["bash", "-c", script], env={"PATH": path}, capture_output=True, text=True, check=True
     )
-    assert answer.stdout.split() == ["rebuild", "restore"]
+    assert answer.stdout.split() == ["rebuild", "repositories", "restore"]
 
 
 @LATE

@@ -88,7 +88,7 @@ def test_what_a_dead_worker_left_is_written_by_another(
     Attestation.objects.filter(pk=attestation.pk).update(lease_expires_at=ended)
     sweep.sweep()
     assert ("write_attestation", attestation.pk) in sent
-    monkeypatch.setattr(attest, "push_attestations", lambda build, check: 7)
+    monkeypatch.setattr(attest, "push_attestations", lambda build, check, confirm: 7)
     attest.write(attestation.pk)
     attestation.refresh_from_db()
     assert (attestation.state, attestation.attempts) == (WorkState.SUCCEEDED, 2)
