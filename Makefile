@@ -85,7 +85,7 @@ faults: install  ## Every scenario of faults in RUNS rounds (1); test-results/fa
 # Of the packages in pyproject.toml, processes that the tests start included. TESTS names some of the tests.
 coverage: environments  ## How much of the workers' code and of make run the tests of `make test` reach
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest -n auto --maxprocesses 2 --dist loadfile -m "not long and not faults" $(TESTS)
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses 2 --dist loadfile -m "not long and not faults" $(TESTS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
