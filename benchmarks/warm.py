@@ -4,7 +4,8 @@ Starts an instance of its own, builds each set once, so that all wheels and laye
 for the same libraries again, each time as an image of another name, by POST as a client does. Tells the
 median of each step in milliseconds: *post* until the request was answered; *repository* until the registry
 worker had made it; *claimed* until a builds worker held its lease; then the build's own phases as its journal
-has them; *READY* until the database says so. `--log` shows the last build's log.
+has them; *READY* until the database says so. *answer to READY* is the time between these two, and *foreseen*
+how many of the answers had the digest that the image then got. `--log` shows the last build's log.
 """
 
 from __future__ import annotations
@@ -56,15 +57,18 @@ def main() -> None:
 def measure(client: Client, number: int, asked: argparse.Namespace) -> None:
     build, _ = client.build(SETS[number])
     found: dict[str, list[float]] = defaultdict(list)
+    foreseen = 0
     for _ in range(asked.rounds):
         time.sleep(asked.pause)
         build, steps = client.build(SETS[number])
         for step, milliseconds in steps.items():
             found[step].append(milliseconds)
+        foreseen += client.was_foreseen
     load = os.getloadavg()[0]
     for step, values in found.items():
         row = f"{statistics.median(values):.0f} | {max(values):.0f} | {load:.1f}"
         print(f"| {build.library_count} | {step} | {row} |", flush=True)
+    print(f"| {build.library_count} | foreseen | {foreseen} of {asked.rounds} | | |", flush=True)
     if asked.log:
         print("".join(build.log_chunks.values_list("text", flat=True)))
 
@@ -86,6 +90,7 @@ class Client:
             timeout=60,
         )
         self._number = 0
+        self.was_foreseen = False
 
     def __enter__(self) -> Client:
         return self
@@ -112,6 +117,7 @@ class Client:
             time.sleep(0.005)
             build.refresh_from_db()
         assert build.state == "succeeded", f"{build.error_message} {build.error_hint}"
+        self.was_foreseen = answer.json()["image"]["expectedDigest"] == build.manifest_digest
         return build, steps_of(build, asked_at, answered_at)
 
 
@@ -124,11 +130,12 @@ def steps_of(build: Build, asked_at: datetime, answered_at: datetime) -> dict[st
         began = datetime.fromisoformat(timing["started_at"])
         ends[phase] = began + timedelta(seconds=timing["seconds"])
     ends["READY"] = build.finished_at
-    return {
+    steps = {
         step: (moment - asked_at).total_seconds() * 1000
         for step, moment in ends.items()
         if moment is not None
     }
+    return steps | {"answer to READY": steps["READY"] - steps["post"]}
 
 
 if __name__ == "__main__":

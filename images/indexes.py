@@ -164,6 +164,11 @@ class Indexes:
         told = [[i.name, i.url, i.explicit, list(i.packages)] for i in self.every]
         return [*told, [self.ca_file]]
 
+    @property
+    def places(self) -> list[list[object]]:
+        """All that tells these indexes from others, without who we are there."""
+        return [[i.name, i.address, i.explicit, list(i.packages)] for i in self.every]
+
     def home_of(self, library: str) -> str:
         """The index that the operator's rules say a library comes from; `""` if they leave it open."""
         return next((index.name for index in self.every if matches(library, index.packages)), "")
@@ -252,6 +257,13 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
         fnmatch.fnmatchcase(canonicalize_name(name), pattern.lower().replace("_", "-"))
         for pattern in patterns
     )
+
+
+def is_forbidden(name: str) -> bool:
+    """True if the lists keep out a library; what is not on an allow-list is kept out, too."""
+    if settings.PACKAGE_ALLOW and not matches(name, settings.PACKAGE_ALLOW):
+        return True
+    return matches(name, settings.PACKAGE_DENY)
 
 
 def indexes_of(lock: str) -> dict[str, str]:

@@ -52,6 +52,7 @@ EXAMPLES: dict[str, Any] = {
     "email": "ada@example.org",
     "error": "",
     "event": "image.removed",
+    "expectedDigest": DIGEST,
     "failed": 1,
     "hint": "Check the spelling of the library's name.",
     "id": 17,

@@ -87,6 +87,7 @@ def detail(row: ManagedImage) -> dict[str, Any]:
     return {
         **images([row])[0],
         "latest_build": build(latest),
+        "expected_digest": latest.expected_digest,
         "missing_libraries": list(map(missing_library, missing_natives(row.current_build))),
         "locked_by": locked_by(row),
         "tags": tags,
@@ -266,6 +267,7 @@ def describe_build(row: Build, missing: Sequence[MissingNative]) -> dict[str, An
         "completion_time": row.finished_at,
         "steps": [vars(step) for step in progress.steps(row)],
         "digest": row.manifest_digest,
+        "expected_digest": row.expected_digest,
         "size_bytes": row.size_bytes,
         "pushed_bytes": row.pushed_bytes,
         "missing_libraries": list(map(missing_library, missing)),

@@ -164,6 +164,8 @@ class BuildOut(Camel):
     """Its phases in their order; they overlap."""
     digest: str
     """The digest of its manifest; empty unless it succeeded."""
+    expected_digest: str
+    """The digest that its image will have, or has; empty while something must be asked first."""
     size_bytes: int
     """The size of the image."""
     pushed_bytes: int
@@ -272,6 +274,8 @@ class ImageDetail(ImageOut):
 
     latest_build: BuildOut
     """The newest build, which may be another than the current one."""
+    expected_digest: str
+    """The digest that the image will have after it, or has; empty while something must be asked first."""
     tags: list[TagOut]
     """Its moving tags, by name. Empty for images of repositories that are older than these tags."""
     missing_libraries: list[MissingLibrary]

@@ -15,8 +15,10 @@ from packaging.utils import canonicalize_name, canonicalize_version
 
 from images import wake
 from images.attestations import Library
+from images.build_keys import question_key, twin_key
 from images.building.native.linking import MissingLibrary
 from images.building.pipeline import MadeLayer
+from images.indexes import Indexes
 from images.jobs import library_index
 from images.jobs.journal import Journal
 from images.jobs.known_layers import CONTENTS, remember
@@ -77,7 +79,7 @@ def succeed(build: Build, product: Product, journal: Journal) -> None:
         record_libraries(build, image, product.libraries)
         record_layers(build, product.layers)
         if product.manifest:
-            keep_manifest(build, product.manifest, product.config)
+            keep_with_keys(build, product)
         if product.missing_libraries:
             library_index.ask_for(build.base_image)
         # A base that moved on meanwhile makes the image one to be brought up to date.
@@ -93,6 +95,17 @@ def succeed(build: Build, product: Product, journal: Journal) -> None:
         announce_ready(image, build)
         wake.after_commit(wake.Task.TIDY_REPOSITORY, image.pk)
     BUILDS.labels(WorkState.SUCCEEDED.value, "").inc()
+
+
+def keep_with_keys(build: Build, product: Product) -> None:
+    """Keep what was pushed, so that the digest of an image that differs by annotations alone is known."""
+    base, spec = build.base_image, build.spec
+    question = ""
+    if spec.is_locked and not spec.allow_source:
+        question = question_key(spec, base, Indexes.from_settings().choose(spec.indexes))
+    keep_manifest(
+        build, product.manifest, product.config, twin_key=twin_key(build), question=question
+    )
 
 
 def announce_ready(image: ManagedImage, build: Build) -> None:

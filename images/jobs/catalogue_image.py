@@ -15,6 +15,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from images.annotations import base_labels
 from images.building.layers import keys, write
 from images.building.layers.wheel import BASE_PREFIX, site_packages
 from images.building.locks.files import Lock
@@ -28,7 +29,6 @@ from images.catalogue import UseCase
 from images.errors import BaseImageUnusable
 from images.indexes import Indexes
 from images.jobs import known_layers, native_libraries
-from images.jobs.annotations import base_labels
 from images.jobs.composition import arrange_layers
 from images.jobs.layer_plan import planned_layers, workshop
 from images.models import BaseImage, ImageType

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from django.conf import settings
 
+from images.annotations import PREFIX, annotations_of, base_labels, newest_input
 from images.building.layers.notes import Note
 from images.building.layers.paths import Arrangement, LayerPaths, arrange
 from images.building.locks.files import Lock
@@ -15,7 +16,6 @@ from images.building.pipeline import KeyedLayer
 from images.building.push import manifests
 from images.building.user import USER, User
 from images.jobs import known_layers, retention
-from images.jobs.annotations import PREFIX, annotations_of, base_labels, newest_input
 from images.models import BaseImage, Build
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_CONFIG, Descriptor, digest_of
@@ -39,6 +39,19 @@ class Composition:
     @cached_property
     def digest(self) -> str:
         return digest_of(self.manifest)
+
+
+@dataclass(frozen=True)
+class AssembledImage:
+    """An image whose blobs are in its repository; `uploaded` is in bytes.
+
+    `confirmed`: the registry has answered for each of them in this build that it is there.
+    """
+
+    composition: Composition
+    layers: Sequence[KeyedLayer]
+    uploaded: int
+    confirmed: bool
 
 
 def user_of_images(base: BaseImage) -> User | None:

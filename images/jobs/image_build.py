@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from images.jobs import (
     retention,
 )
 from images.jobs.composition import (
+    AssembledImage,
     Composition,
     arrange_layers,
     compose,
@@ -40,7 +40,7 @@ from images.jobs.journal import Journal
 from images.jobs.layer_plan import can_compile, planned_layers, workshop
 from images.jobs.os_layer import OSLayer, OSLayers
 from images.jobs.putting import putting
-from images.jobs.spec_lock import lock_spec, source_builds
+from images.jobs.spec_lock import TAKEN, lock_spec, source_builds
 from images.models import (
     BaseImage,
     Build,
@@ -58,19 +58,6 @@ from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor
 
 ENVIRONMENT_TITLE = "Python environment"
-
-
-@dataclass(frozen=True)
-class AssembledImage:
-    """An image whose blobs are in its repository; `uploaded` is in bytes.
-
-    `confirmed`: the registry has answered for each of them in this build that it is there.
-    """
-
-    composition: Composition
-    layers: Sequence[KeyedLayer]
-    uploaded: int
-    confirmed: bool
 
 
 class ImageBuild:
@@ -128,6 +115,7 @@ class ImageBuild:
         """The image of a lock that has a wheel for each library."""
         with connection.registry_client() as client:
             image = self.assemble(client, lock)
+            self.correct_foreseen(image.composition.digest)
             missing = native_libraries.missing_in(self.base, image.layers, self.journal.line)
             self.push_manifest(client, image.composition)
             libraries = image_libraries(lock, self.base, self.target, self.notes)
@@ -151,6 +139,13 @@ class ImageBuild:
             manifest=image.composition.manifest,
             config=image.composition.config,
         )
+
+    def correct_foreseen(self, digest: str) -> None:
+        """Tell the digest instead of another one that was foreseen when the build was asked for."""
+        foreseen = self.build.foreseen_digest
+        if foreseen and foreseen != digest:
+            self.journal.line(f"Not {foreseen}, which was foreseen: it is made of other parts.")
+            self.build.write(foreseen_digest=digest)
 
     def assemble(self, client: RegistryClient, lock: Lock) -> AssembledImage:
         """The image with all of its blobs in the repository; its manifest is not pushed yet."""
@@ -177,7 +172,8 @@ class ImageBuild:
 
     def resolve(self) -> Lock:
         if self.build.lock:
-            self.journal.line("Using the lock that this build has already.")
+            is_first = self.build.foreseen_digest and self.build.attempts == 1
+            self.journal.line(TAKEN if is_first else "Using the lock that this build has already.")
             kept = parse_lock(self.build.lock, self.target, allow_source=self.sources is not None)
             # The lists may have changed since it was resolved.
             refuse_forbidden(kept)

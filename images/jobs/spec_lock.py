@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.utils.crypto import salted_hmac
 
+from images.build_keys import question_key, resolution_key
 from images.building.locks.files import Lock
 from images.building.locks.given import lock_given
 from images.building.locks.indexes import refuse_forbidden
@@ -28,6 +25,10 @@ from images.spec import ImageSpec
 
 if TYPE_CHECKING:
     from images.jobs.source_builds import SourceBuilds
+
+
+# The line of a log for a lock that is the answer to an earlier build's question.
+TAKEN = "The same was resolved a moment ago: its lock is taken."
 
 
 def source_builds(
@@ -88,9 +89,9 @@ def lock_spec(
     indexes = Indexes.from_settings().choose(spec.indexes)
     target = Target(base.python_version, base.platform)
     # What builds of sources see of an index is theirs alone.
-    key = "" if spec.is_locked or sources else resolution_key(spec, base, indexes)
+    key = "" if sources else resolution_key(spec, base, indexes)
     if key and not anew and (kept := KeptResolution.objects.find(key)):
-        log("The same was resolved a moment ago: its lock is taken.")
+        log(TAKEN)
         lock = parse_lock(kept, target)
         refuse_forbidden(lock)
         return lock
@@ -116,28 +117,5 @@ def lock_spec(
         )
     refuse_forbidden(lock)
     if key:
-        KeptResolution.objects.keep(key, lock.text)
+        KeptResolution.objects.keep(key, lock.text, question_key(spec, base, indexes))
     return lock
-
-
-def resolution_key(spec: ImageSpec, base: BaseImage, indexes: Indexes) -> str:
-    """A hash of all that decides a resolution, but what the indexes say at the moment.
-
-    Who we are to the indexes is part of it, and hidden by this instance's secret key: who may read the table
-    learns nothing of it.
-    """
-    decides = {
-        "requirements": [item.as_json() for item in spec.pip_requirements],
-        "prereleases": spec.allow_prereleases,
-        "python": [base.python_version, base.python_full_version, base.platform],
-        "preinstalled": sorted(map(list, base.libraries)),
-        "indexes": indexes.identity,
-        "by": [settings.VERSION, find_uv_version()],
-    }
-    text = json.dumps(decides, sort_keys=True)
-    return salted_hmac("images.jobs.spec_lock", text, algorithm="sha256").hexdigest()
-
-
-@cache
-def find_uv_version() -> str:
-    return version("uv")

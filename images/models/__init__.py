@@ -7,13 +7,13 @@ from images.models.build import (
     Build,
     BuildLayer,
     BuildLogChunk,
-    BuildPhase,
     BuildReason,
     BuiltWheel,
     CachedLayer,
     InstalledLibrary,
 )
 from images.models.build_host import BuildHost
+from images.models.build_phase import BuildPhase
 from images.models.contact import AwsContact
 from images.models.default_image import DefaultImage
 from images.models.drift import Drift, KeptManifest

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from images.models.base_image import BaseImage
+from images.models.build_phase import BuildPhase
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.models.managed_image import ManagedImage
 from images.models.requirement_files import RequirementFiles
@@ -19,19 +20,6 @@ from workspaces.models import User
 
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
-
-
-class BuildPhase(models.TextChoices):
-    """The steps of a build in their order."""
-
-    RESOLVE = "resolve", "Resolve"
-    SOURCES = "sources", "Build from source"
-    OS_PACKAGES = "os_packages", "OS packages"
-    FETCH = "fetch", "Fetch"
-    LAYERS = "layers", "Layers"
-    PUSH = "push", "Push"
-    VERIFY = "verify", "Verify"
-    IMPORTS = "imports", "Imports"
 
 
 class BuildReason(models.TextChoices):
@@ -107,6 +95,8 @@ class Build(Lease):
     phase = models.CharField(max_length=16, choices=BuildPhase.choices, blank=True)
     timings = models.JSONField(default=dict, blank=True)
     lock = models.TextField(blank=True)
+    # What its image will have, where that was known when it was asked for (`images.queries.foresight`).
+    foreseen_digest = models.CharField(max_length=71, default="", db_default="", blank=True)
     manifest_digest = models.CharField(max_length=71, blank=True)
     config_digest = models.CharField(max_length=71, blank=True)
     size_bytes = models.BigIntegerField(default=0)
@@ -164,6 +154,12 @@ class Build(Lease):
 
     def __str__(self) -> str:
         return f"{self.image} build {self.number}"
+
+    @property
+    def expected_digest(self) -> str:
+        """The digest that its image will have, or has; empty while something must be asked first, and
+        once there will be none."""
+        return self.manifest_digest or (self.foreseen_digest if self.is_active else "")
 
     @property
     def tag(self) -> str:

@@ -88,6 +88,10 @@ class KeptManifest(models.Model):
     base_image = models.OneToOneField(
         BaseImage, models.CASCADE, null=True, blank=True, related_name="kept_manifest"
     )
+    # Of a build: what its image depends on (`images.build_keys.twin_key`), and what was asked of the indexes
+    # for it (`question_key`); each empty if it is not to be found by that.
+    twin_key = models.CharField(max_length=64, default="", db_default="", blank=True)
+    question = models.CharField(max_length=64, default="", db_default="", blank=True)
     packed_manifest = models.BinaryField()
     packed_config = models.BinaryField()
 
@@ -97,6 +101,14 @@ class KeptManifest(models.Model):
                 condition=Q(build__isnull=True) ^ Q(base_image__isnull=True),
                 name="kept_manifest_is_of_one_thing",
             )
+        ]
+        indexes = [
+            models.Index(
+                fields=["twin_key", "id"], condition=~Q(twin_key=""), name="manifest_by_twin"
+            ),
+            models.Index(
+                fields=["question", "id"], condition=~Q(question=""), name="manifest_by_question"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,11 +123,20 @@ class KeptManifest(models.Model):
         return zlib.decompress(self.packed_config)
 
 
-def keep_manifest(row: Build | BaseImage, manifest: bytes, config: bytes) -> None:
-    """Keep what was pushed for a row."""
+def keep_manifest(
+    row: Build | BaseImage,
+    manifest: bytes,
+    config: bytes,
+    *,
+    twin_key: str = "",
+    question: str = "",
+) -> None:
+    """Keep what was pushed for a row, and the keys by which it is found."""
     packed = {
         "packed_manifest": zlib.compress(manifest),
         "packed_config": zlib.compress(config),
+        "twin_key": twin_key,
+        "question": question,
     }
     KeptManifest.objects.update_or_create(**column_of(row), defaults=packed)
 

@@ -21,6 +21,7 @@ from images.operations.base_images import base_image_for
 from images.operations.import_checks import refuse_unknown
 from images.queries.capabilities import os_packages_refusal, require_enabled, source_builds_refusal
 from images.queries.fair_queue import is_crowded, refuse_too_many
+from images.queries.foresight import foresee
 from images.requirement_files import Supplied
 from images.spec import ImageSpec
 from ri_platform.errors import Conflict, Invalid
@@ -66,7 +67,7 @@ def create_image(
         if not created:
             raise name_taken_error(image)
         refuse_too_many(actor.user, spec)
-        build = Build.objects.create(
+        build = Build(
             image=image,
             number=1,
             base_image=base,
@@ -75,9 +76,17 @@ def create_image(
             requested_by=actor.user,
             description=description,
         )
+        save_with_foreseen(build)
         record_about("image.created", actor, image, workspace, **details_of(image, supplied))
         wake_for_new(build)
     return image
+
+
+def save_with_foreseen(build: Build) -> None:
+    """Save a first build, with the digest that its image will have and its lock, if they are known."""
+    foreseen = foresee(build)
+    build.foreseen_digest, build.lock = foreseen.digest, foreseen.lock
+    build.save()
 
 
 def wake_for_new(build: Build) -> None:

@@ -71,6 +71,7 @@ def build_of(body: dict[str, Any]) -> Build:
         error_message=error.get("message", ""),
         error_hint=error.get("hint", ""),
         missing_libraries=missing_of(body),
+        expected_digest=body.get("expectedDigest") or "",
     )
 
 
@@ -126,6 +127,7 @@ def image_of(body: dict[str, Any]) -> Image:
         import_policy=body.get("importPolicy") or "",
         import_check=import_check_of(body.get("importCheck")),
         drift=drift_of(body["drift"]) if body.get("drift") else None,
+        expected_digest=body.get("expectedDigest") or "",
     )
 
 

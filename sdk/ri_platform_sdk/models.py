@@ -55,7 +55,8 @@ class MissingLibrary:
 class Build:
     """One attempt to build an image. Sizes are in bytes, compressed; times are aware datetimes.
 
-    `missing_libraries` are the native libraries that its image lacks.
+    `missing_libraries` are the native libraries that its image lacks. `expected_digest` is the digest that
+    its image will have, or has; it is empty while something must be asked first.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Build:
     error_message: str
     error_hint: str
     missing_libraries: tuple[MissingLibrary, ...] = ()
+    expected_digest: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -108,7 +110,7 @@ class Image:
     `missing_libraries` are the native libraries that its current build lacks, `tags` has the builds that
     `latest` and channels point at. They and `latest_build` are known where one image was asked for.
     `import_check` tells whether its libraries can be imported; None if that was never tried. `drift` tells
-    what the registry lacks of it; None if it was found whole.
+    what the registry lacks of it; None if it was found whole. `expected_digest` is that of `latest_build`.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Image:
     description: str = ""
     tags: Mapping[str, int] = field(default_factory=dict)
     drift: Drift | None = None
+    expected_digest: str = ""
 
     @property
     def is_ready(self) -> bool:

@@ -64,6 +64,14 @@ CHANGES: dict[str, tuple[Change, bool, bool]] = {
         lambda image: factories.make_build(image, BaseImage.objects.get(), Status.FAILED, 3), False, False,
     ),
     "retold": (lambda image: Build.objects.filter(number=3).update(error_message="Told"), False, False),
+    "queued": (
+        lambda image: factories.make_build(image, BaseImage.objects.get(), Status.BUILDING_FIRST_TIME, 4),
+        False, False,
+    ),
+    "foreseen": (
+        lambda image: Build.objects.filter(number=4).update(foreseen_digest=factories.digest(4)),
+        False, False,
+    ),
     "tag": (
         lambda image: MovingTag.objects.create(image=image, name="stable", build=image.builds.all()[1]),
         False, False,

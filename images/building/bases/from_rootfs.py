@@ -11,6 +11,7 @@ from images.building.bases.inspection import DEFAULT_PATH
 from images.building.layers.tar import GZIP_LEVEL, PIECE, HashingWriter, Layer, gzip_stream
 from images.building.push import manifests as assemble
 from images.building.user import User
+from images.manifest_bytes import CREATED, canonical
 from images.registry.distribution.descriptors import OCI_MANIFEST, Manifest, digest_of
 
 
@@ -42,10 +43,10 @@ def one_layer_image(layer: Layer, work: Path, user: User | None = None) -> Image
         "os": SYSTEM,
         "config": {"Env": [f"PATH={DEFAULT_PATH}"], "Cmd": ["python3"], **runs},
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
-        "history": [{"created": assemble.CREATED, "created_by": "ri-platform: root file system"}],
-        "created": assemble.CREATED,
+        "history": [{"created": CREATED, "created_by": "ri-platform: root file system"}],
+        "created": CREATED,
     }
-    config = assemble.canonical(base)
+    config = canonical(base)
     config_path = work / "config.json"
     config_path.write_bytes(config)
     raw = assemble.image_manifest(config, [], [layer])

@@ -34,8 +34,7 @@ from images.building.locks.files import (
     is_url,
     versions_of_sdist,
 )
-from images.building.locks.indexes import is_forbidden
-from images.indexes import Indexes
+from images.indexes import Indexes, is_forbidden
 from ri_platform.bounded import whole
 
 PORT = 3141

@@ -6,11 +6,10 @@ from collections.abc import Generator, Iterable
 from urllib.parse import unquote, urlsplit
 
 import httpx
-from django.conf import settings
 
 from images.building.locks.files import Lock
 from images.errors import PackageNotAllowed
-from images.indexes import matches
+from images.indexes import is_forbidden
 
 
 class IndexAuth(httpx.Auth):
@@ -43,13 +42,6 @@ def refuse_forbidden(lock: Lock) -> None:
     for file in (*lock.wheels, *lock.sources):
         if is_forbidden(file.name):
             raise forbidden_library_error(file.name)
-
-
-def is_forbidden(name: str) -> bool:
-    """True if the lists keep out a library; what is not on an allow-list is kept out, too."""
-    if settings.PACKAGE_ALLOW and not matches(name, settings.PACKAGE_ALLOW):
-        return True
-    return matches(name, settings.PACKAGE_DENY)
 
 
 def forbidden_library_error(name: str) -> PackageNotAllowed:

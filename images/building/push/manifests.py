@@ -13,6 +13,7 @@ from typing import Any
 from images.building.layers.tar import Layer
 from images.building.layers.wheel import MANAGED_PREFIX
 from images.building.user import User
+from images.manifest_bytes import CREATED, canonical
 from images.registry.distribution.descriptors import (
     OCI_CONFIG,
     OCI_LAYERS,
@@ -20,9 +21,6 @@ from images.registry.distribution.descriptors import (
     digest_of,
 )
 from images.run_time.settings import NO_SETTINGS, RunTime
-
-# A moment of its own would make every build's image another one.
-CREATED = "1970-01-01T00:00:00Z"
 
 
 def image_config(
@@ -119,7 +117,3 @@ def image_manifest(
             **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
-
-
-def canonical(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

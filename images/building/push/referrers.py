@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from images.building.push.blobs import BlobToPush, push_blob
-from images.building.push.manifests import canonical
+from images.manifest_bytes import canonical
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor, digest_of
 

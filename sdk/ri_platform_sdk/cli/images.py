@@ -209,6 +209,8 @@ def show_image(image: Image) -> None:
     if image.drift:
         facts += drift_facts(image.drift)
     build = image.latest_build
+    if image.is_building and image.expected_digest:
+        facts.append(("Will be", image.expected_digest))
     if build is not None and build.error_message:
         facts.append(("Failed", Text(f"{build.error_message} {build.error_hint}", style="red")))
     output.print_facts(facts)

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from images.build_keys import resolution_key
 from images.errors import PackageNotAllowed
 from images.indexes import Indexes
-from images.jobs.spec_lock import lock_spec, resolution_key
+from images.jobs.spec_lock import lock_spec
 from images.models import BaseImage, KeptResolution
 from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec

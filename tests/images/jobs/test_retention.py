@@ -12,8 +12,8 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from images import wake
-from images.building.push import manifests as assemble
 from images.jobs import repositories, retention
+from images.manifest_bytes import canonical
 from images.models import BaseImage, Build, ManagedImage, Status
 from images.models.lease import WorkState
 from images.operations import alterations, builds, swaps
@@ -100,7 +100,7 @@ def test_superseded_builds_expire_with_what_refers_to_them(
     with registry.repositories(repository), registry.client() as client:
         manifests = {}
         for name in ("one", "one sbom", "two", "three"):
-            manifests[name] = assemble.canonical({"schemaVersion": 2, "annotations": {"n": name}})
+            manifests[name] = canonical({"schemaVersion": 2, "annotations": {"n": name}})
         for tag, name in {
             "build-1": "one",
             "build-1-sbom": "one sbom",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from images.building.push.manifests import canonical
+from images.manifest_bytes import canonical
 from images.models import BaseImage, ManagedImage, Status
 from images.registry.distribution.descriptors import (
     OCI_CONFIG,

@@ -13,8 +13,8 @@ import pytest
 
 from images.building.push import referrers
 from images.building.push.blobs import BlobToPush, push_blob
-from images.building.push.manifests import canonical
 from images.errors import NotAdoptable
+from images.manifest_bytes import canonical
 from images.models import BaseImage
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor, digest_of

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from images.building.layers.tar import Layer
 from images.building.push import manifests
+from images.manifest_bytes import canonical
 from images.registry.distribution.descriptors import OCI_LAYER_GZIP, digest_of
 
 ROOT: dict[str, bytes | str] = {
@@ -59,7 +60,7 @@ def image_of(
         plain = tar_of(files)
         packed = pack(plain)
         made.append(Layer(put(packed), digest_of(plain), len(packed), folder, media_type))
-    config = manifests.canonical(
+    config = canonical(
         {
             "os": "linux",
             "architecture": architecture,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from images.jobs.annotations import annotations_of, newest_input
+from images.annotations import annotations_of, newest_input
 from images.jobs.composition import compose
 from images.models import BaseImage, ManagedImage
 from images.operations.images import describe_image

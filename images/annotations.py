@@ -12,8 +12,8 @@ from typing import Any
 
 from django.conf import settings
 
-from images.building.push.manifests import CREATED
 from images.lock_packages import packages_of
+from images.manifest_bytes import CREATED
 from images.models import BaseImage, Build
 from images.references import base_reference, page_address
 
