@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
+from django_htmx.middleware import HtmxDetails
 
 from ri_platform import request_bodies
 from ri_platform.errors import (
@@ -144,8 +146,12 @@ class DomainErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        told = error if isinstance(error, DomainError) else timeout_of(request, error)
+        told = error if isinstance(error, DomainError) else timeout_of(asked_by(request), error)
         return error_response(request, told) if told else None
+
+
+def asked_by(request: HttpRequest) -> str:
+    return f"{request.method} {request.path}"
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -159,8 +165,9 @@ def wants_fragment(request: HttpRequest) -> bool:
 
     Boosted and history-restore requests carry HX-Request too, but need the whole page.
     """
-    htmx = getattr(request, "htmx", None)
-    return htmx is not None and bool(htmx) and not (htmx.boosted or htmx.history_restore_request)
+    # What fails in a middleware before htmx's own has no attribute of it yet.
+    htmx = getattr(request, "htmx", None) or HtmxDetails(request)
+    return bool(htmx) and not (htmx.boosted or htmx.history_restore_request)
 
 
 def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
@@ -210,10 +217,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's `handler400`: a host that is not ours, or a form with too many fields."""
+    """Django's `handler400`: a host that is not ours, a form with too many fields, or a session that could
+    not be saved."""
     return error_response(
         request,
-        Invalid(
+        timeout_of(asked_by(request), exception)
+        or Invalid(
             "The request cannot be taken as it is.",
             hint="Its form may have too many fields, or its address is not one of this instance.",
         ),
@@ -240,6 +249,10 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`, called while the error is handled: for what a middleware raises, as when the
+    session or the user is looked up. It asks the database nothing."""
+    if timeout := timeout_of(asked_by(request), sys.exception()):
+        return error_response(request, timeout)
     error = DomainError(
         "The platform could not answer this request, and its operators' log says why.",
         hint="Try again; if it fails again, tell an Organization Administrator.",

@@ -9,10 +9,8 @@ import logging
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.http import HttpRequest
 from psycopg.errors import QueryCanceled
 
 from ri_platform.errors import QueryTimeout
@@ -32,11 +30,17 @@ def limit_statements(connection: BaseDatabaseWrapper, **_: Any) -> None:
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(milliseconds)])
 
 
-def timeout_of(request: HttpRequest, error: Exception) -> QueryTimeout | None:
-    """What to tell of a statement that PostgreSQL cancelled; None for any other error."""
-    if not (isinstance(error, DatabaseError) and isinstance(error.__cause__, QueryCanceled)):
+def timeout_of(asked: str, error: BaseException | None) -> QueryTimeout | None:
+    """What to tell of a statement that PostgreSQL cancelled, for the request `asked`; None for any other
+    error.
+
+    A library may have made another error of it, as Django's sessions do when one cannot be saved.
+    """
+    while error is not None and not isinstance(error, QueryCanceled):
+        error = error.__cause__ or error.__context__
+    if error is None:
         return None
-    logger.warning("A statement of %s %s took too long.", request.method, request.path)
+    logger.warning("A statement of %s took too long.", asked)
     return QueryTimeout(
         "The database took too long, so the request was given up.",
         hint="Ask for less, as by a longer search, or try again later. "

@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
+from django.test import Client
 from django.urls import reverse
 
 from ri_platform import statement_timeout
 from tests.cast import Cast
-from workspaces.models import Workspace
+from workspaces.access import Actor
+from workspaces.audit import record
+from workspaces.audit_export import csv_rows
+from workspaces.models import AuditEvent, Workspace
+from workspaces.operations import tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,10 +56,83 @@ def test_a_reader_meets_a_page_an_alert_or_json(slow: str, cast: Cast) -> None:
     assert client.get(slow).status_code == 200
 
 
-def secret(cast: Cast) -> str:
-    from workspaces.access import Actor
-    from workspaces.operations import tokens
+def sleep_before(table: str) -> Any:
+    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if f'"{table}"' in sql:
+            sql, params = "SELECT pg_sleep(60)", None
+        return execute(sql, params, many, context)
 
+    return connection.execute_wrapper(wrapper)
+
+
+@pytest.mark.parametrize("table", ["django_session", "workspaces_user"])
+def test_a_slow_lookup_of_session_or_user_says_the_same(table: str, slow: str, cast: Cast) -> None:
+    client = cast.client(cast.member)
+    client.raise_request_exception = False
+    with sleep_before(table):
+        page = client.get(slow)
+        alert = client.get(slow, headers={"HX-Request": "true"})
+        program = client.get(slow, headers={"Accept": "application/json"})
+    assert (page.status_code, alert.status_code, program.status_code) == (503, 503, 503)
+    assert b"<html" in page.content
+    assert b"The database took too long" in page.content
+    assert alert["HX-Retarget"] == "#alerts"
+    assert program.json()["details"] == [{"reason": "query_timeout", "field": ""}]
+
+
+def test_a_session_that_is_saved_too_slowly_says_the_same(slow: str, cast: Cast) -> None:
+    client = cast.client(cast.member)
+    client.raise_request_exception = False
+    session = client.session
+    session["seen_at"] = 0
+    session.save()
+
+    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith(('UPDATE "django_session"', 'INSERT INTO "django_session"')):
+            sql, params = "SELECT pg_sleep(60)", None
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(wrapper):
+        page = client.get(slow)
+    assert page.status_code == 503
+    assert b"The database took too long" in page.content
+
+
+def test_the_sign_in_and_the_admin_say_the_same(slow: str, cast: Cast) -> None:
+    client = cast.client(cast.admin)
+    client.raise_request_exception = False
+    with sleep_before("workspaces_user"):
+        pages = [
+            client.get("/django-admin/"),
+            Client(raise_request_exception=False).post(
+                reverse("account_login"), {"login": "member", "password": "x"}
+            ),
+        ]
+    assert [page.status_code for page in pages] == [503, 503]
+
+
+def test_an_export_fails_before_its_first_line_or_says_that_it_is_incomplete(
+    slow: str, cast: Cast
+) -> None:
+    client = cast.client(cast.admin)
+    with sleep_before("workspaces_auditevent"):
+        answer = client.get(reverse("export_audit_log"))
+    assert answer.status_code == 503
+    for _ in range(3):
+        record("audit.exported", Actor(cast.admin), object_type="audit_log", object_name="x")
+
+    def events() -> Iterator[AuditEvent]:
+        yield AuditEvent.objects.earliest("pk")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+
+    head, line, last = csv_rows(events())
+    assert head.startswith("time,event")
+    assert "audit_log" in line
+    assert last.startswith('"INCOMPLETE: The database took too long')
+
+
+def secret(cast: Cast) -> str:
     return tokens.create_token(Actor(cast.member), cast.workspace, "slow").secret
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import StreamingHttpResponse
 
+from ri_platform.statement_timeout import timeout_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import AuditEvent
+
+logger = logging.getLogger(__name__)
 
 COLUMNS: dict[str, Callable[[AuditEvent], object]] = {
     "time": lambda event: event.at.isoformat(),
@@ -43,17 +49,29 @@ def export(actor: Actor, wanted: dict[str, Any]) -> StreamingHttpResponse:
         object_name="audit log",
         details={name: str(value) for name, value in wanted.items() if value},
     )
-    rows = csv_rows(audit.events(**wanted).iterator(chunk_size=2000))
-    response = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
+    events = audit.events(**wanted).iterator(chunk_size=2000)
+    # Read before the answer begins: an error of the query itself is an answer of its own then.
+    first = list(islice(events, 1))
+    response = StreamingHttpResponse(
+        csv_rows(chain(first, events)), content_type="text/csv; charset=utf-8"
+    )
     response["Content-Disposition"] = 'attachment; filename="audit-log.csv"'
     return response
 
 
 def csv_rows(events: Iterator[AuditEvent]) -> Iterator[str]:
+    """The lines of the table; the last one begins with `INCOMPLETE` where the database failed on the way."""
     writer = csv.writer(Echo())
     yield writer.writerow(list(COLUMNS))
-    for event in events:
-        yield writer.writerow([safe_cell(str(cell(event))) for cell in COLUMNS.values()])
+    try:
+        for event in events:
+            yield writer.writerow([safe_cell(str(cell(event))) for cell in COLUMNS.values()])
+    except DatabaseError as error:
+        # The status is sent already, so the last line has to say that lines are missing.
+        told = timeout_of("the export of the audit log", error)
+        if told is None:
+            logger.exception("The export of the audit log broke off.")
+        yield writer.writerow([f"INCOMPLETE: {told or 'The database failed.'}"])
 
 
 def safe_cell(text: str) -> str:
