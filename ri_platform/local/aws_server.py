@@ -20,6 +20,7 @@ from ministack.core import persistence
 
 from ri_platform.local.put_quota import keep_quota
 from ri_platform.local.registry_access import enforce_on_registry
+from ri_platform.local.registry_completeness import refuse_incomplete
 from ri_platform.local.registry_journal import SERVICE, keep_journal
 
 # A shorter value costs less inside the JSON document than a file would.
@@ -112,6 +113,7 @@ def is_of_registry(scope: Scope) -> bool:
 def main() -> None:
     state = Path(os.environ["STATE_DIR"])
     keep_blobs_as_files(state / "blobs")
+    refuse_incomplete()
     enforce_on_registry(state)
     keep_journal(state / "registry-journal.jsonl")
     keep_quota()

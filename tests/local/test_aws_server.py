@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,8 +10,16 @@ import httpx
 import pytest
 
 from images.building.push import manifests
+from images.errors import RegistryError
 from images.registry.distribution.client import RegistryClient
-from images.registry.distribution.descriptors import OCI_CONFIG, OCI_MANIFEST, Descriptor, digest_of
+from images.registry.distribution.descriptors import (
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
+    Descriptor,
+    digest_of,
+)
 from images.registry.distribution.transport import Credentials
 from images.registry.ecr import local_iam
 from images.registry.naming import DEFAULT_PREFIX
@@ -22,6 +31,40 @@ pytestmark = pytest.mark.slow
 REPOSITORY, GONE = f"{DEFAULT_PREFIX}/kept", f"{DEFAULT_PREFIX}/gone"
 OTHER, LAYER = f"{DEFAULT_PREFIX}/other", b"layer"
 JOURNAL = "registry-journal.jsonl"
+
+
+def test_a_manifest_is_refused_whose_blobs_the_repository_lacks(
+    aws: LocalAWS, tmp_path: Path
+) -> None:
+    """As by ECR; what lies in another repository does not count."""
+    file = tmp_path / "config"
+    file.write_bytes(b'{"of": "incomplete"}')
+    config = Descriptor(OCI_CONFIG, digest_of(file.read_bytes()), file.stat().st_size)
+    layer = {"mediaType": OCI_LAYER_GZIP, "digest": digest_of(LAYER), "size": len(LAYER)}
+    manifest = manifests.image_manifest(file.read_bytes(), [layer], [])
+    index = json.dumps({"manifests": [{"digest": digest_of(manifest), "size": len(manifest)}]})
+    with aws.repositories(REPOSITORY, OTHER), aws.client() as client:
+
+        def put() -> str:
+            return client.put_manifest(REPOSITORY, "build-1", manifest, OCI_MANIFEST)
+
+        for repository in (OTHER, REPOSITORY):
+            with pytest.raises(RegistryError, match=config.digest):
+                put()
+            client.upload_blob(repository, config.digest, config.size, file)
+        with pytest.raises(RegistryError, match=f"MANIFEST_BLOB_UNKNOWN.*{digest_of(LAYER)}"):
+            put()
+        with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
+            client.put_manifest(REPOSITORY, "index", index.encode(), OCI_INDEX)
+        refused = aws.root.exceptions
+        with pytest.raises(refused.LayersNotFoundException):
+            aws.root.put_image(repositoryName=REPOSITORY, imageManifest=manifest.decode())
+        with pytest.raises(refused.ReferencedImagesNotFoundException):
+            aws.root.put_image(repositoryName=REPOSITORY, imageManifest=index)
+        file.write_bytes(LAYER)
+        client.upload_blob(REPOSITORY, digest_of(LAYER), len(LAYER), file)
+        assert put() == digest_of(manifest)
+        client.put_manifest(REPOSITORY, "index", index.encode(), OCI_INDEX)
 
 
 def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:

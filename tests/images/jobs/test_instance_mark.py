@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
 from django.urls import reverse
 
 from images import tasks, wake
+from images.building.push.referrers import EMPTY
 from images.doctor import there
 from images.doctor.findings import State
 from images.errors import AnotherInstance, RegistryError, RepositoryOutsidePrefix
@@ -284,8 +287,16 @@ def push_something(aws: LocalAWS, repository: str) -> None:
         put_something(client, repository)
 
 
+def put_empty(client: RegistryClient, repository: str) -> None:
+    """The empty configuration that the manifest names."""
+    with NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(b"{}")
+        client.upload_blob(repository, EMPTY.digest, EMPTY.size, Path(file.name))
+
+
 def put_something(client: RegistryClient, repository: str) -> None:
     manifest = instance_mark.mark_manifest(Instance(instance_id=A))
+    put_empty(client, repository)
     client.put_manifest(repository, "build-1", manifest, OCI_MANIFEST)
 
 

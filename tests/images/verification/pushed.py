@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from images.manifest_bytes import canonical
 from images.models import BaseImage, ManagedImage, Status
@@ -29,16 +30,20 @@ def contents(name: str) -> dict[str, bytes]:
     return {digest_of(raw): raw for raw in (config, *layers)}
 
 
-def manifest_of(blobs: dict[str, bytes]) -> bytes:
-    config, *layers = blobs.items()
+def manifest_of(blobs: dict[str, bytes], elsewhere: Sequence[str] = ()) -> bytes:
+    """Of blobs by digest. Those that lie `elsewhere` have an address, so a registry takes it without them."""
+
+    def named(media_type: str, digest: str) -> dict[str, Any]:
+        address = {"urls": ["https://files.example/x"]} if digest in elsewhere else {}
+        return {**Descriptor(media_type, digest, len(blobs[digest])).to_json(), **address}
+
+    config, *layers = blobs
     return canonical(
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
-            "config": Descriptor(OCI_CONFIG, config[0], len(config[1])).to_json(),
-            "layers": [
-                Descriptor(OCI_LAYER_GZIP, digest, len(raw)).to_json() for digest, raw in layers
-            ],
+            "config": named(OCI_CONFIG, config),
+            "layers": [named(OCI_LAYER_GZIP, digest) for digest in layers],
         }
     )
 
@@ -48,7 +53,7 @@ def push(
 ) -> str:
     """Push an image under `<prefix>/<name>`, less the blobs `without`; returns its digest."""
     blobs = contents(name)
-    manifest = manifest_of(blobs)
+    manifest = manifest_of(blobs, without)
     repository = f"{PREFIX}/{name}"
     aws.control("registry-server").create_repository(repository, ours=True)
     with aws.client() as client:

@@ -107,7 +107,8 @@ def test_a_blob_that_is_gone(
 ) -> None:
     lost = list(pushed.contents("sound"))[position]
     registry.control("registry-server").delete_repository(REPOSITORY)
-    pushed.push(registry, "sound", tmp_path, tags=["build-1"], without=[lost])
+    digest = pushed.push(registry, "sound", tmp_path, tags=["build-1"], without=[lost])
+    image.builds.update(manifest_digest=digest)
     (finding,) = found()
     assert (finding.code, finding.digest) == (FindingCode.BLOB_MISSING, lost)
 
