@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.core.cache import cache
-from django.db.models import Count, Q
+from django.db.models import Count, QuerySet
 
 from images.models import BaseImage, ManagedImage, Status
 from images.models.lease import WorkState
@@ -52,7 +52,7 @@ def progress(current: Iterable[BaseImage]) -> list[Progress]:
 
 
 def progress_lately(current: Iterable[BaseImage]) -> list[Progress]:
-    """As `progress`, counted within the last `KEPT_SECONDS`, since the count reads every image."""
+    """As `progress`, counted within the last `KEPT_SECONDS`: in an upgrade the count reads every image."""
     newest = SUPERSEDED.first()
     if newest is None:
         return []
@@ -61,27 +61,31 @@ def progress_lately(current: Iterable[BaseImage]) -> list[Progress]:
 
 
 def count() -> list[Counts]:
-    """One row for each kind of base image with an image that is behind."""
-    kind = Q(removed_at__isnull=True, current_build__isnull=False)
-    rows = (
-        ManagedImage.objects.filter(kind)
-        .values(*BASE)
-        .annotate(
-            total=Count("pk"),
-            behind=Count(
-                "pk",
-                filter=Q(current_build__base_image__is_current=False)
-                & Q(status__in=[Status.OUTDATED, Status.REBUILDING]),
-            ),
-            failed=Count(
-                "pk",
-                filter=Q(current_build__base_image__is_current=False) & Q(status=Status.FAILED),
-            ),
-        )
-        .filter(behind__gt=0)
-        .values_list(*BASE, "total", "behind", "failed")
-    )
-    return [tuple(row) for row in rows]
+    """One row for each kind of base image with an image that is behind.
+
+    Those that are behind are found by an index of the status. While none is, nothing else is read.
+    """
+    usable = ManagedImage.objects.usable()
+    superseded = usable.filter(current_build__base_image__is_current=False)
+    behind = numbers(superseded.filter(status__in=[Status.OUTDATED, Status.REBUILDING]))
+    if not behind:
+        return []
+    failed = numbers(superseded.filter(status=Status.FAILED))
+    total = numbers(usable)
+    return [
+        # Images may come and go between these statements.
+        (*kind, max(total.get(kind, 0), number + failed.get(kind, 0)), number, failed.get(kind, 0))
+        for kind, number in behind.items()
+    ]
+
+
+def numbers(images: QuerySet[ManagedImage]) -> dict[tuple[str, str], int]:
+    """How many of these images there are by kind of their base image."""
+    rows = images.order_by().values(*BASE).annotate(number=Count("pk"))
+    return {
+        (image_type, python): number
+        for image_type, python, number in rows.values_list(*BASE, "number")
+    }
 
 
 def of_bases(current: Iterable[BaseImage], counts: Iterable[Counts]) -> list[Progress]:

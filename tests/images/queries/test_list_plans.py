@@ -10,8 +10,8 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import OuterRef, Subquery
 
-from images.models import Build, InstalledLibrary, ManagedImage
-from images.queries import searching, suggestions
+from images.models import BaseImage, Build, InstalledLibrary, ManagedImage
+from images.queries import searching, suggestions, upgrade_progress
 from images.queries.images import ImageFilter, list_images
 from images.queries.keyset import LibraryFilter, ListFilter, page_of_images
 from images.queries.matching import match_images
@@ -125,6 +125,17 @@ def test_no_page_of_the_pane_reads_a_table_from_end_to_end(
                 )
                 # There are ten times as many libraries as images; a look at some ends at the bound.
                 assert read < IMAGES * 1.5, shown
+
+
+def test_the_progress_of_upgrades_reads_no_image_while_none_is_behind(many: None) -> None:
+    factories.make_base_image(python_version="3.13", is_current=False)
+    plans = explained(lambda: upgrade_progress.progress(BaseImage.objects.current()))
+    nodes = [node for plan in plans for node in walk(plan)]
+    read = sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in nodes
+    )
+    assert read < 100, json.dumps(plans, indent=1)
 
 
 def test_suggestions_skip_through_the_index(many: None, cast: Cast) -> None:
