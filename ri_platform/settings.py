@@ -144,6 +144,7 @@ DATABASES = {
             "postgres:///ri_platform",
             help="The PostgreSQL database: `postgres://user:password@host:5432/name`.",
         ),
+        "ENGINE": "ri_platform.postgresql",
         # Builds and web requests keep connections; health checks handle a restarted server.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
