@@ -12,7 +12,18 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import quote, unquote
 
 from django.core.exceptions import ValidationError
-from django.db.models import CharField, Expression, F, Field, Func, Model, QuerySet, Value
+from django.db.models import (
+    CharField,
+    Expression,
+    F,
+    Field,
+    Func,
+    IntegerField,
+    Model,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils.timezone import is_naive
@@ -33,6 +44,16 @@ class Row(Func):
 
     function = "ROW"
     output_field = CharField()
+
+
+class Counted(Subquery):
+    """How many rows there are, within another query. A list's are counted as `bounded_count` does."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+
+    def __init__(self, rows: QuerySet[Any, Any], most: int | None = COUNTED + 1) -> None:
+        super().__init__(rows.order_by().values("pk")[:most])
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,7 @@ DATABASES = {
             "postgres:///ri_platform",
             help="The PostgreSQL database: `postgres://user:password@host:5432/name`.",
         ),
+        "ENGINE": "ri_platform.postgresql",
         # Builds and web requests keep connections; health checks handle a restarted server.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
@@ -317,7 +318,7 @@ MAX_FAILED_SIGN_INS = env.integer(
 
 # --- Signing in: django-allauth ---------------------------------------------------------------------------
 env.section("Single sign-on")
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["workspaces.sign_in.backends.AuthenticationBackend"]
 ACCOUNT_ADAPTER = "workspaces.sign_in.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]

@@ -13,7 +13,7 @@ from images.api.wanted_spec import altered_spec, spec_to_match, wanted_spec
 from images.models import BaseImage, ManagedImage
 from images.operations import alterations, builds, channels, images, removal
 from images.queries import capabilities, keyset, matching
-from images.queries.images import IMAGE, image_named
+from images.queries.images import IMAGE, image_named, newest_build
 from images.queries.keyset import LibraryFilter
 from ri_platform.api import ERRORS, router
 from workspaces.access import Action, Actor
@@ -89,7 +89,9 @@ def create_image(request: HttpRequest, wanted: spec_schemas.CreateImageIn) -> di
         workspace=workspace, supplied=supplied, import_policy=wanted.import_policy,
         description=wanted.description,
     )  # fmt: skip
-    return image_and_job(image.builds.select_related("image").get())
+    build = newest_build(image)
+    assert build is not None
+    return image_and_job(build)
 
 
 @routes.post(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from images.models import (
     ImportCheck,
     InstalledLibrary,
     ManagedImage,
+    MovingTag,
     Status,
 )
 from images.models.base_source import REGISTRY, Source
@@ -28,16 +29,31 @@ from images.queries import progress
 from images.queries.comparison import Differences
 from images.queries.drifts import DriftNotice, drifts_by_base, drifts_by_build
 from images.queries.file_requirements import locked_by
+from images.queries.images import newest_build, read_again
 from images.queries.import_checks import current_checks
 from images.queries.jobs import STATUS
 from images.queries.missing_libraries import MissingNative, missing_by_build, missing_natives
 from images.references import pull_reference, repository_of
 from images.run_time.settings import NO_SETTINGS
 from images.spec import ImageSpec
+from ri_platform.ready import Given, Ready
+
+TAGS: Ready[MovingTag] = Ready(
+    lambda: (
+        MovingTag.objects.filter(image=Given("image"))
+        .select_related("build")
+        .defer("build__lock", "build__spec")
+    )
+)
 
 
-def images(rows: Sequence[ManagedImage]) -> list[dict[str, Any]]:
-    """Images with their libraries, import checks and drifts, each at one query for all."""
+def images(
+    rows: Sequence[ManagedImage], newest: Mapping[int, Build] | None = None
+) -> list[dict[str, Any]]:
+    """Images with their libraries, import checks and drifts, each at one query for all.
+
+    `newest` has newest builds that were read already, by their images.
+    """
     libraries: dict[int, list[dict[str, str]]] = defaultdict(list)
     installed = (
         InstalledLibrary.objects.filter(build__in=[row.current_build_id for row in rows])
@@ -46,7 +62,7 @@ def images(rows: Sequence[ManagedImage]) -> list[dict[str, Any]]:
     )
     for build, name, version in installed:
         libraries[build].append({"name": name, "version": version})
-    checks, bases = current_checks(rows), bases_of(rows)
+    checks, bases = current_checks(rows), bases_of(rows, newest or {})
     drifts = drifts_by_build(row.current_build_id for row in rows)
     return [
         image(row, libraries.get(row.current_build_id or 0, []), checks.get(row.pk), bases[row.pk])
@@ -59,21 +75,21 @@ def with_drift(notice: DriftNotice | None) -> dict[str, Any]:
     return {"drift": drift(notice)} if notice else {}
 
 
-def bases_of(rows: Sequence[ManagedImage]) -> dict[int, BaseImage]:
+def bases_of(rows: Sequence[ManagedImage], newest: Mapping[int, Build]) -> dict[int, BaseImage]:
     """The base image of each image's current build, or of its newest one if none has succeeded."""
     found = {row.pk: row.current_build.base_image for row in rows if row.current_build}
+    found |= {pk: build.base_image for pk, build in newest.items() if pk not in found}
     if without := [row.pk for row in rows if row.pk not in found]:
-        newest = (
+        builds = (
             Build.objects.filter(image__in=without).order_by("image_id", "-number").defer("lock")
         )
-        for build in newest.distinct("image_id").select_related("base_image"):
+        for build in builds.distinct("image_id").select_related("base_image"):
             found[build.image_id] = build.base_image
     return found
 
 
 def detail(row: ManagedImage) -> dict[str, Any]:
-    # The lock is long, and in no answer.
-    latest = row.builds.select_related("base_image", "requirement_files").defer("lock").first()
+    latest = newest_build(row)
     assert latest is not None
     tags = [
         {
@@ -82,14 +98,14 @@ def detail(row: ManagedImage) -> dict[str, Any]:
             "pushed": tag.is_pushed,
             "error": tag.error,
         }
-        for tag in row.moving_tags.select_related("build").defer("build__lock")
+        for tag in TAGS.rows(image=row.pk)
     ]
     return {
-        **images([row])[0],
+        **images([row], {row.pk: latest})[0],
         "latest_build": build(latest),
         "expected_digest": latest.expected_digest,
         "missing_libraries": list(map(missing_library, missing_natives(row.current_build))),
-        "locked_by": locked_by(row),
+        "locked_by": locked_by(latest),
         "tags": tags,
     }
 
@@ -288,12 +304,7 @@ def missing_library(item: MissingNative) -> dict[str, Any]:
 
 def image_and_job(build: Build) -> dict[str, Any]:
     """The image of a build that was just asked for, and the build as the original's job."""
-    image = build.image
-    image.refresh_from_db()
-    return {
-        "image": detail(image),
-        "job": job(build),
-    }
+    return {"image": detail(read_again(build.image)), "job": job(build)}
 
 
 def job(row: Build) -> dict[str, Any]:

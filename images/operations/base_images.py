@@ -6,10 +6,12 @@ from django.db import transaction
 
 from images import wake
 from images.models import BaseImage
+from images.models.base_image import BaseImageQuerySet
 from images.models.base_source import Source
 from images.models.lease import WorkState
 from images.queries.capabilities import require_enabled
 from ri_platform.errors import Conflict, Invalid
+from ri_platform.ready import Given, Ready
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 
@@ -74,13 +76,23 @@ def retire_base_image(actor: Actor, base: BaseImage) -> None:
         audit.record("base_image.retired", actor, object_type="base_image", object_name=str(locked))
 
 
+def of_a_kind() -> BaseImageQuerySet:
+    return BaseImage.objects.filter(
+        image_type=Given("image_type"), python_version=Given("python_version")
+    )
+
+
+CURRENT: Ready[BaseImage] = Ready(lambda: of_a_kind().current()[:1])
+ON_ITS_WAY: Ready[BaseImage] = Ready(lambda: of_a_kind().active().order_by("-created_at")[:1])
+
+
 def base_image_for(image_type: str, python_version: str) -> BaseImage:
     """The base image a new build starts from: the current one, else one that is on its way.
 
     Raises `Invalid` if the platform provides none.
     """
-    candidates = BaseImage.objects.filter(image_type=image_type, python_version=python_version)
-    base = candidates.current().first() or candidates.active().order_by("-created_at").first()
+    asked = {"image_type": image_type, "python_version": python_version}
+    base = CURRENT.first(**asked) or ON_ITS_WAY.first(**asked)
     if base is None:
         python = f" with Python {python_version}" if python_version else ""
         raise Invalid(

@@ -6,6 +6,17 @@ from django.contrib.postgres.aggregates import ArrayAgg
 
 from images.models import BaseImage, PythonVersion
 from images.models.base_image import MUSL
+from ri_platform.ready import Ready
+
+VERSIONS: Ready[tuple[str, list[str]]] = Ready(
+    lambda: (
+        BaseImage.objects.exclude(state__in=["failed", "cancelled"])
+        .values("image_type")
+        .annotate(versions=ArrayAgg("python_version", distinct=True))
+        .order_by("image_type")
+        .values_list("image_type", "versions")
+    )
+)
 
 
 def newest_python(image_type: str) -> str:
@@ -15,13 +26,7 @@ def newest_python(image_type: str) -> str:
 
 def base_images_for_form() -> dict[str, list[str]]:
     """Image type → Python versions that can be built on, ready or on their way, newest first."""
-    rows = (
-        BaseImage.objects.exclude(state__in=["failed", "cancelled"])
-        .values("image_type")
-        .annotate(versions=ArrayAgg("python_version", distinct=True))
-        .order_by("image_type")
-    )
-    return {row["image_type"]: PythonVersion.newest_first(row["versions"]) for row in rows}
+    return {kind: PythonVersion.newest_first(versions) for kind, versions in VERSIONS.rows()}
 
 
 def musl_notice() -> str:

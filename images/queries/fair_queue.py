@@ -27,6 +27,8 @@ from images.models.lane import Lane
 from images.models.lease import ACTIVE, WorkState
 from images.spec import ImageSpec
 from ri_platform.locks import hold_until_commit
+from ri_platform.pages import Counted
+from ri_platform.ready import Given, Ready
 from workspaces.models import User
 
 # Who was served longer ago than this goes by how long they have waited alone.
@@ -275,21 +277,30 @@ def is_crowded(lane: Lane, enough: int) -> bool:
     return waiting[: enough + 1].count() > enough
 
 
+def write_work_of(**kind: bool) -> QuerySet[User, tuple[int, int]]:
+    """How many builds, and how many alterations, of a user wait or run."""
+    mine = {"requested_by": OuterRef("pk"), "state__in": ACTIVE, **kind}
+    builds, alterations = (
+        Counted(model._default_manager.filter(**mine), None) for model in (Build, Alteration)
+    )
+    return User.objects.filter(pk=Given("user")).values_list(builds, alterations)
+
+
+WORK_OF: Ready[tuple[int, int]] = Ready(write_work_of)
+SOURCE_WORK_OF: Ready[tuple[int, int]] = Ready(lambda: write_work_of(spec__allow_source=True))
+
+
 def refuse_too_many(user: User, spec: ImageSpec) -> None:
     """Raise `TooManyBuilds` if one more build or alteration of `spec` is more than one person may have.
 
     Call it in the transaction that adds one. Work of the platform itself has no bound here.
     """
     hold_until_commit(f"builds of {user.pk}")
-    limits: list[tuple[int, str, dict[str, Any]]] = [(settings.MAX_WAITING_BUILDS, "builds", {})]
+    limits = [(settings.MAX_WAITING_BUILDS, "builds", WORK_OF)]
     if spec.allow_source:
-        source = {"spec__allow_source": True}
-        limits.append((settings.MAX_WAITING_SOURCE_BUILDS, "builds from source", source))
-    mine = {"requested_by": user, "state__in": ACTIVE}
-    for limit, what, kind in limits:
-        number = sum(
-            model._default_manager.filter(**mine, **kind).count() for model in (Build, Alteration)
-        )
+        limits.append((settings.MAX_WAITING_SOURCE_BUILDS, "builds from source", SOURCE_WORK_OF))
+    for limit, what, work_of in limits:
+        number = sum(work_of.first(user=user.pk) or ())
         if number >= limit:
             raise TooManyBuilds(
                 f"You have {number} {what} that wait or run, and {limit} is the limit.",

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Value
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, OuterRef, Value
 from django.db.models.functions import Concat
 
-from images.models import InstalledLibrary, ManagedImage, Status
+from images.models import Build, InstalledLibrary, ManagedImage, Status
 from images.models.managed_image import ManagedImageQuerySet, is_valid_name
 from images.queries.capabilities import require_enabled
 from images.queries.keyset import LibraryFilter
 from images.queries.searching import Found, find_images
 from images.queries.shown_images import with_versions
-from ri_platform.pages import COUNTED, Columns, Page, Prepared, bounded_count, page_in_order
-from ri_platform.ready import Given
+from ri_platform.errors import NotFound
+from ri_platform.pages import COUNTED, Columns, Counted, Page, Prepared, page_in_order
+from ri_platform.ready import Among, Given, Ready
 from workspaces.access import Actor
 from workspaces.guard import Place
 from workspaces.models import User
@@ -33,6 +35,18 @@ DEFAULT_SORT = "name"
 # More in one address is nobody's wish.
 MAX_LIBRARIES = 10
 PAGE_SIZE = 50
+# What pages show beside an image's own columns.
+SHOWN_BESIDE = ("current_build__base_image", "created_by", "created_in")
+AGAIN: Ready[ManagedImage] = Ready(
+    lambda: ManagedImage.objects.filter(pk=Given("pk")).select_related(*SHOWN_BESIDE)
+)
+NEWEST: Ready[Build] = Ready(
+    lambda: (
+        Build.objects.filter(image=Given("image"))
+        .select_related("image", "base_image", "requirement_files")
+        .defer("lock")[:1]
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -82,29 +96,46 @@ def list_images(
     found = find_images(images, wanted.search, conditions)
     columns = columns_of(wanted.sort.removeprefix("-"))
     rows: ManagedImageQuerySet | Prepared[ManagedImage]
-    if wanted.search or wanted.libraries:
-        rows = with_versions(found.images).only(*columns)
-        if wanted.libraries:
-            rows = rows.annotate(installed=installed_of(wanted.libraries))
+    if found.more:
+        rows = shown_of(found.images, columns, [library.name for library in wanted.libraries])
     else:
-        rows = without_search(user, wanted.status, columns)
+        rows = prepare_list(user, wanted, columns, found.named)
     page = page_in_order(
         rows, columns, PAGE_SIZE,
         descending=wanted.sort.startswith("-"), after=after, before=before,
     )  # fmt: skip
-    return replace(page, count=count_of(found, wanted))
+    return replace(page, count=count_of(page.rows, found, wanted))
 
 
-def without_search(user: User, status: str, columns: Columns) -> Prepared[ManagedImage]:
-    """The list as most ask for it: all images that `user` sees, or those of a status."""
+def prepare_list(
+    user: User, wanted: ImageFilter, columns: Columns, named: frozenset[str] | None
+) -> Prepared[ManagedImage]:
+    """The list as most ask for it: all images that `user` sees, few that are named, or those of a status."""
 
     def write() -> ManagedImageQuerySet:
-        images = with_versions(ManagedImage.objects.visible_to(user)).only(*columns)
-        return images.filter(status=Given("status")) if status else images
+        images = ManagedImage.objects.visible_to(user)
+        if wanted.status:
+            images = images.filter(status=Given("status"))
+        if named is not None:
+            images = images.filter(Among("name", Given("named")))
+        libraries: Given | Sequence[str] = Given("libraries") if wanted.libraries else ()
+        return shown_of(images, columns, libraries).annotate(counted=Counted(images))
 
     # Each user has a query of their own, whatever `visible_to` comes to ask for.
-    key = user.pk, user.is_active, bool(status)
-    return Prepared(ManagedImage, key, write, status=status)
+    key = (user.pk, user.is_active, bool(wanted.status), named is None, bool(wanted.libraries))
+    return Prepared(
+        ManagedImage, key, write,
+        status=wanted.status, named=list(named or ()),
+        libraries=[library.name for library in wanted.libraries],
+    )  # fmt: skip
+
+
+def shown_of(
+    images: ManagedImageQuerySet, columns: Columns, libraries: Sequence[str] | Given
+) -> ManagedImageQuerySet:
+    """What is read of a list's images; of the filter's libraries, if there are any, what each has."""
+    rows = with_versions(images).only(*columns)
+    return rows.annotate(installed=installed_of(libraries)) if libraries else rows
 
 
 def columns_of(sort: str) -> Columns:
@@ -113,28 +144,39 @@ def columns_of(sort: str) -> Columns:
     return ("name",) if column == "name" else (column, "name")
 
 
-def count_of(found: Found, wanted: ImageFilter) -> int | None:
-    """How many images the list has, as far as that is known or counted soon."""
+def count_of(rows: Sequence[ManagedImage], found: Found, wanted: ImageFilter) -> int | None:
+    """How many images the list has, as far as that is known."""
     if found.more:
         # To count what is found among many would be to look at each of them.
         return found.known if (found.known or 0) > COUNTED and not wanted.status else None
-    if found.known is None or wanted.status or not wanted.narrows:
-        return bounded_count(found.images)
-    return found.known
+    return rows[0].counted if rows else 0  # type: ignore[attr-defined]
 
 
-def installed_of(libraries: Sequence[LibraryFilter]) -> ArraySubquery:
-    """What an image has of the libraries of a filter, as `name version`."""
+def installed_of(names: Sequence[str] | Given) -> ArraySubquery:
+    """What an image has of the libraries of these names, as `name version`."""
+    given = names if isinstance(names, Given) else Value(names, ArrayField(CharField()))
     rows = InstalledLibrary.objects.filter(
-        build=OuterRef("current_build"), normalized_name__in=[item.name for item in libraries]
+        Among("normalized_name", given), build=OuterRef("current_build")
     )
     return ArraySubquery(rows.values_list(Concat("name", Value(" "), "version")))
 
 
 def image_named(user: User, name: str) -> ManagedImage:
     """The image of this name with what pages show of it, if `user` may see it. Raises `NotFound`."""
-    related = ("current_build__base_image", "created_by", "created_in")
-    return ManagedImage.objects.select_related(*related).named(user, name)
+    return ManagedImage.objects.select_related(*SHOWN_BESIDE).named(user, name)
+
+
+def read_again(image: ManagedImage) -> ManagedImage:
+    """The image as it is now, with what pages show of it."""
+    found = AGAIN.first(pk=image.pk)
+    if found is None:
+        raise NotFound(f"There is no managed image named {image.name}.")
+    return found
+
+
+def newest_build(image: ManagedImage) -> Build | None:
+    """The image's newest build with its base image and files, but without its lock, which is long."""
+    return NEWEST.first(image=image.pk)
 
 
 def image_of(actor: Actor, name: str) -> ManagedImage:

@@ -47,7 +47,7 @@ def test_a_page_of_fifty_costs_the_same_queries_at_any_number_of_images(
             assert page.content.count(b'class="cell-name"') == min(count, 50)
             queries[count].append(len(captured))
     # Rows that are new to this process are read, with their checks and drifts.
-    assert queries[1] == queries[50] == queries[1000] == [13, 10]
+    assert queries[1] == queries[50] == queries[1000] == [12, 9]
 
 
 def names_in(page: Any) -> list[str]:
