@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from ri_platform.ready import Given, Ready
+
 
 class KeptResolutionManager(models.Manager["KeptResolution"]):
     def find(self, key: str) -> str:
         """The lock that was resolved for this key while index pages count as new; empty if none was."""
-        return self.newest_lock(key=key)
+        return BY_KEY.first(key=key, since=new_since()) or ""
 
     def find_answer(self, question: str) -> str:
         """The same for a question whose asker does not know who we are to the indexes."""
-        return self.newest_lock(question=question)
+        return BY_QUESTION.first(question=question, since=new_since()) or ""
 
-    def newest_lock(self, **of: str) -> str:
-        since = timezone.now() - timedelta(seconds=settings.INDEX_PAGES_SECONDS)
-        found = self.filter(resolved_at__gt=since, **of).order_by("-resolved_at")
-        return found.values_list("lock", flat=True).first() or ""
+    def new_locks(self) -> models.QuerySet[KeptResolution, str]:
+        """The locks that were resolved since a moment, the newest first."""
+        new = self.filter(resolved_at__gt=Given("since")).order_by("-resolved_at")
+        return new.values_list("lock", flat=True)
 
     def keep(self, key: str, lock: str, question: str) -> None:
         """Keep a lock, and drop those that are too old to be taken: the table holds no more than a minute's
         work.
         """
-        now = timezone.now()
-        self.filter(resolved_at__lt=now - timedelta(seconds=settings.INDEX_PAGES_SECONDS)).delete()
-        self.update_or_create(
-            key=key, defaults={"lock": lock, "question": question, "resolved_at": now}
-        )
+        self.filter(resolved_at__lt=new_since()).delete()
+        resolved = {"lock": lock, "question": question, "resolved_at": timezone.now()}
+        self.update_or_create(key=key, defaults=resolved)
+
+
+def new_since() -> datetime:
+    """Pages of indexes that were read later count as new."""
+    return timezone.now() - timedelta(seconds=settings.INDEX_PAGES_SECONDS)
 
 
 class KeptResolution(models.Model):
@@ -48,3 +53,9 @@ class KeptResolution(models.Model):
 
     def __str__(self) -> str:
         return f"the resolution of {self.resolved_at:%H:%M:%S}"
+
+
+BY_KEY: Ready[str] = Ready(lambda: KeptResolution.objects.new_locks().filter(key=Given("key"))[:1])
+BY_QUESTION: Ready[str] = Ready(
+    lambda: KeptResolution.objects.new_locks().filter(question=Given("question"))[:1]
+)

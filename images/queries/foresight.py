@@ -16,6 +16,7 @@ from images.models import Build, ImportPolicy, KeptManifest, KeptResolution
 from images.models.lease import WorkState
 from images.queries.import_checks import policy_of
 from images.registry.distribution.descriptors import digest_of
+from ri_platform.ready import Given, Ready
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def foresee(build: Build) -> Foreseen:
         return NOTHING
     locked = Build(image=build.image, base_image=base, spec=spec, description=build.description)
     locked.lock = lock
-    twin = usable_manifests().filter(twin_key=twin_key(locked)).order_by("-pk").first()
+    twin = TWIN.first(twin_key=twin_key(locked))
     if twin is None:
         return NOTHING
     return Foreseen(digest_of(annotate(twin.manifest, annotations_of(locked))), kept)
@@ -67,6 +68,11 @@ def usable_manifests() -> QuerySet[KeptManifest]:
     return KeptManifest.objects.filter(
         build__state=WorkState.SUCCEEDED, build__image__removed_at=None
     )
+
+
+TWIN: Ready[KeptManifest] = Ready(
+    lambda: usable_manifests().filter(twin_key=Given("twin_key")).order_by("-pk")[:1]
+)
 
 
 def names_forbidden(lock: str) -> bool:
