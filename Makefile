@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Some container images forbid bytecode; without it every process of the tests compiles all of them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run audit check lint format packages test test-long faults coverage fuzz environments docs lock clean screenshots bench
+.PHONY: help install run audit check fast lint format packages test test-long faults coverage fuzz environments docs lock clean screenshots bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,7 +30,10 @@ lint: install  ## Formatting, lint, templates, types, import contracts
 audit: install  ## Known vulnerabilities of what production installs, where an advisory service can be asked
 	$(BIN)/python tools/audit.py
 
-check: lint  ## Lint and the fast tests: about a minute
+check: install  ## Lint and the fast tests, side by side: about a minute
+	@$(MAKE) --no-print-directory -j2 -Otarget lint fast
+
+fast: install
 	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not network and not browser"
 
 test: lint audit environments  ## All but what is long: with real services, the package index and a browser

@@ -9,16 +9,16 @@ from collections.abc import Generator, Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from django.db import connection
 from django.test import TransactionTestCase, override_settings
-from playwright.sync_api import Browser, expect, sync_playwright
 
 from images.models import BaseImage, ManagedImage, Status, instance
 from images.models.lease import WorkState
@@ -35,6 +35,13 @@ from tests.services import STATE, share_debian
 from tests.web_process import web_process
 from workspaces.models import InstanceRole, Membership, User, Workspace, WorkspaceRole
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+# No test is timed: a busy machine takes longer for an example than Hypothesis allows.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
 WHOLLY_SLOW = re.compile(r"^pytestmark = (\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
 # Fixtures that start a process each, in every process of `pytest -n`.
 SERVICES = {"aws", "empty_aws", "web"}
@@ -48,8 +55,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_finish() -> None:
-    """Leave what is collected out of garbage collections: it stays until the end, and there is much of it."""
-    gc.collect()
+    """Leave what is collected out of garbage collections: it stays until the end, and there is much of it.
+
+    The little garbage among it stays, too: to look for it takes each process half a second.
+    """
     gc.freeze()
     gc.enable()
     # Templates and queries make much that is gone at once; garbage in cycles is little, and can wait.
@@ -71,8 +80,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """The test's database begins as a copy of the migrated one, where there is one."""
-    connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get("RI_TEST_TEMPLATE") or None
+    """The test's database begins as a copy of the migrated one, where there is one, and stays so."""
+    template = os.environ.get("RI_TEST_TEMPLATE") or None
+    connection.settings_dict["TEST"].update(TEMPLATE=template, MIGRATE=template is None)
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +135,9 @@ def one_instance() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One for the whole run: Playwright's loop can be started but once in a thread."""
+    # Tests without a browser would spend half a second of each process on this.
+    from playwright.sync_api import expect, sync_playwright
+
     require("chromium")
     # A busy machine of two cores takes its time; what never comes fails all the same.
     expect.set_options(timeout=30_000)

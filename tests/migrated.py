@@ -1,8 +1,8 @@
 """The migrated database as a file: migrations take each process of `pytest -n` seconds, and change seldom.
 
 The first run after a change of migrations, settings or locked packages migrates and writes the file into
-`.pytest_cache`. A later one loads it once, as the database that each process copies. `migrate` runs on every
-copy and finds nothing to do.
+`.pytest_cache`. A later one loads it once, as the database that each process copies. The file's name tells
+that nothing is left to migrate, so no copy is asked.
 """
 
 from __future__ import annotations

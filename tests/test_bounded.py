@@ -40,6 +40,7 @@ def test_an_answer_without_end_is_given_up() -> None:
     assert body.taken < 1_200_000
 
 
+@pytest.mark.slow
 def test_an_answer_counts_as_unpacked() -> None:
     packed = gzip.compress(bytes(30_000_000))
     headers = {"Content-Encoding": "gzip"}

@@ -34,6 +34,7 @@ def tracked_files() -> list[Path]:
     return [path for path in paths if path.is_file() and "tests" not in path.parts]
 
 
+@pytest.mark.slow
 def test_every_variable_that_the_project_names_is_declared() -> None:
     declared = {*env.declared, *(f"{v.name}_FILE" for v in env.declared.values() if v.secret)}
     named: dict[str, Path] = {}

@@ -61,6 +61,7 @@ def test_what_describes_a_field_is_on_its_page(cast: Cast, image: ManagedImage) 
         "organization", "account_change_password", "mfa_activate_totp",
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_the_errors_of_a_field_describe_it(route: str, cast: Cast, image: ManagedImage) -> None:
     pattern = next(found for found in ROUTES if found.name == route)
     wrong = {"requirements": "a b", "time_zone": "Nowhere", "name": ""}

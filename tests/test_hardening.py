@@ -64,6 +64,7 @@ def test_one_without_a_key_of_its_own_is_refused() -> None:
     assert "RI_SECRET_KEY_FILE cannot be read: No such file or directory." in missing.stderr
 
 
+@pytest.mark.slow
 def test_every_page_carries_the_headers(cast: Cast, base: BaseImage) -> None:
     for client in (Client(), cast.client(cast.member)):
         answer = client.get(reverse("workspaces"), follow=True)
@@ -78,6 +79,7 @@ def test_every_page_carries_the_headers(cast: Cast, base: BaseImage) -> None:
         assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
+@pytest.mark.slow
 def test_private_pages_are_kept_by_no_shared_cache(cast: Cast, base: BaseImage) -> None:
     pages = [reverse("workspaces"), reverse("images", args=[cast.workspace.pk])]
     for page in pages:
@@ -136,6 +138,7 @@ def test_an_address_with_a_nul_is_refused_in_a_sentence(cast: Cast) -> None:
         assert b"has a NUL character" in answer.content
 
 
+@pytest.mark.slow
 def test_a_body_that_is_too_large_is_refused_before_it_is_looked_at(
     cast: Cast, base: BaseImage
 ) -> None:
@@ -190,6 +193,7 @@ def sign_in(username: str, password: str, address: str = "127.0.0.1") -> Any:
     return Client(REMOTE_ADDR=address).post(reverse("account_login"), data)
 
 
+@pytest.mark.slow
 def test_guessing_passwords_is_slowed_down_without_keeping_the_owner_out(cast: Cast) -> None:
     cast.member.set_password("correct horse battery staple")
     cast.member.save()
@@ -233,6 +237,7 @@ def test_trying_one_password_on_many_accounts_is_slowed_down_too(cast: Cast, set
     assert not FailedAuthentication.objects.exists()
 
 
+@pytest.mark.slow
 def test_what_is_shown_once_is_stored_nowhere(cast: Cast, base: BaseImage) -> None:
     """A browser's cache and its list of visited pages would keep it otherwise (RFC 9111, 5.2.2.5)."""
     member, admin = cast.confirmed_client(cast.member), cast.client(cast.admin)

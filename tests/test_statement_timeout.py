@@ -40,6 +40,7 @@ def sleep_before_images(execute: Any, sql: str, params: Any, many: bool, context
     return execute(sql, params, many, context)
 
 
+@pytest.mark.slow
 def test_a_reader_meets_a_page_an_alert_or_json(slow: str, cast: Cast) -> None:
     client = cast.client(cast.member)
     with connection.execute_wrapper(sleep_before_images):
@@ -66,6 +67,7 @@ def sleep_before(table: str) -> Any:
 
 
 @pytest.mark.parametrize("table", ["django_session", "workspaces_user"])
+@pytest.mark.slow
 def test_a_slow_lookup_of_session_or_user_says_the_same(table: str, slow: str, cast: Cast) -> None:
     client = cast.client(cast.member)
     client.raise_request_exception = False
@@ -80,6 +82,7 @@ def test_a_slow_lookup_of_session_or_user_says_the_same(table: str, slow: str, c
     assert program.json()["details"] == [{"reason": "query_timeout", "field": ""}]
 
 
+@pytest.mark.slow
 def test_a_session_that_is_saved_too_slowly_says_the_same(slow: str, cast: Cast) -> None:
     client = cast.client(cast.member)
     client.raise_request_exception = False
@@ -98,6 +101,7 @@ def test_a_session_that_is_saved_too_slowly_says_the_same(slow: str, cast: Cast)
     assert b"The database took too long" in page.content
 
 
+@pytest.mark.slow
 def test_the_sign_in_and_the_admin_say_the_same(slow: str, cast: Cast) -> None:
     client = cast.client(cast.admin)
     client.raise_request_exception = False

@@ -52,6 +52,7 @@ def test_a_console_form_tells_it_beside_the_field(cast: Cast) -> None:
     assert not Workspace.objects.filter(name__startswith="a").exists()
 
 
+@pytest.mark.slow
 def test_a_name_may_be_in_any_script(cast: Cast) -> None:
     address = f"/workspaces/{cast.workspace.pk}/settings"
     for name in ("Prévisions", "予測", "نموذج", "Churn 🚀 (EU)"):

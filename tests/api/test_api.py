@@ -17,6 +17,7 @@ from tests.cast import Cast
 from workspaces.models import AuditEvent
 
 
+@pytest.mark.slow
 def test_create_answers_the_image_and_its_job(ask: Ask, cast: Cast, base: BaseImage) -> None:
     answer = ask(
         cast.member,
@@ -73,6 +74,7 @@ def test_a_wrong_field_is_named(
         ("GET", "/v1/images/ready/builds/99999999999/log", None, 404),
     ],
 )
+@pytest.mark.slow
 def test_errors_have_one_shape_which_the_client_reads_as_a_python_literal(
     method: str, path: str, body: Any, status: int, ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -94,6 +96,7 @@ def test_a_body_that_is_no_json_is_told(cast: Cast, token_for: Any) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, 3)
 
 
+@pytest.mark.slow
 def test_pages_carry_their_filters_and_end_with_the_token_that_was_asked(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -111,6 +114,7 @@ def test_pages_carry_their_filters_and_end_with_the_token_that_was_asked(
     assert (len(everything["images"]), everything["nextPageToken"]) == (5, "")
 
 
+@pytest.mark.slow
 def test_a_removed_image_is_in_no_list(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image("gone", base=base, libraries={"numpy": "2"})
     assert ask(cast.member, "DELETE", "/v1/images/gone").status_code == 403
@@ -122,6 +126,7 @@ def test_a_removed_image_is_in_no_list(ask: Ask, cast: Cast, base: BaseImage) ->
     assert ask(cast.admin, "POST", "/v1/images:match", wanted).json()["matches"] == []
 
 
+@pytest.mark.slow
 def test_alter_keeps_what_is_not_said(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base, created_in=cast.workspace)
     answer = ask(
@@ -143,6 +148,7 @@ def test_alter_keeps_what_is_not_said(ask: Ask, cast: Cast, base: BaseImage) -> 
     assert "asked for already" in again.json()["message"]
 
 
+@pytest.mark.slow
 def test_a_build_is_rebuilt_cancelled_and_rolled_back(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -213,6 +219,7 @@ def test_base_images_on_their_way_are_told_where_asked_for(
     assert found[1]["error"]["message"] == "It has no Python."
 
 
+@pytest.mark.slow
 def test_images_are_searched_and_filtered_by_status_over_pages(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -232,6 +239,7 @@ def test_images_are_searched_and_filtered_by_status_over_pages(
     assert ask(cast.viewer, "GET", "/v1/images?status=nothing").status_code == 400
 
 
+@pytest.mark.slow
 def test_match_answers_the_best_first_and_what_the_others_lack(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -263,6 +271,7 @@ def test_match_answers_the_best_first_and_what_the_others_lack(
     assert nothing == {"matches": []}
 
 
+@pytest.mark.slow
 def test_extras_and_os_packages_count_only_where_they_were_asked_for(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -293,6 +302,7 @@ def test_off_means_off_for_the_api_too(
         assert (answer.status_code, answer.json()["code"]) == (503, 14)
 
 
+@pytest.mark.slow
 def test_a_list_costs_the_same_queries_at_any_length(
     ask: Ask, cast: Cast, base: BaseImage, django_assert_num_queries: Any
 ) -> None:

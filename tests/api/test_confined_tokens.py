@@ -79,6 +79,7 @@ def test_a_token_neither_sees_nor_changes_another_workspace(
     assert asked(secret, "GET", "/v1/images/ready").status_code == 200
 
 
+@pytest.mark.slow
 def test_its_user_acts_everywhere_when_signed_in(cast: Cast, elsewhere: MLModel) -> None:
     page = f"/workspaces/{cast.other.pk}/models/{elsewhere.pk}"
     assert cast.client(cast.member).get(page).status_code == 200
@@ -101,6 +102,7 @@ def viewers(cast: Cast) -> str:
     return tokens.create_token(Actor(cast.viewer), cast.workspace, "runs models").secret
 
 
+@pytest.mark.slow
 def test_a_viewers_token_creates_an_image_and_changes_nothing_else(
     cast: Cast, viewers: str, base: BaseImage
 ) -> None:
@@ -145,6 +147,7 @@ def everything() -> list[Any]:
     return rows
 
 
+@pytest.mark.slow
 def test_a_viewer_signed_in_changes_what_they_created(
     cast: Cast, viewers: str, base: BaseImage
 ) -> None:
@@ -153,6 +156,7 @@ def test_a_viewer_signed_in_changes_what_they_created(
     assert cast.client(cast.viewer).post(page).status_code == 302
 
 
+@pytest.mark.slow
 def test_what_only_viewers_tokens_may_not_is_refused_for_new_actions_too(cast: Cast) -> None:
     """Whatever is not listed is refused, so a new action is none of a viewer's token's by default."""
     token = tokens.create_token(Actor(cast.viewer), cast.workspace, "t").token
@@ -168,6 +172,7 @@ def test_what_only_viewers_tokens_may_not_is_refused_for_new_actions_too(cast: C
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_token_follows_its_users_role(cast: Cast, viewers: str) -> None:
     path = f"/v1/workspace/{cast.workspace.pk}/models"
     assert asked(viewers, "POST", path, {"name": "One"}).status_code == 403
@@ -175,6 +180,7 @@ def test_a_token_follows_its_users_role(cast: Cast, viewers: str) -> None:
     assert asked(viewers, "POST", path, {"name": "One"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_no_token_makes_or_changes_an_organization_administrator(cast: Cast) -> None:
     """Else who has stolen one could stay when it is revoked, and lock out who would revoke it."""
     secret = tokens.create_token(Actor(cast.admin), cast.workspace, "org").secret

@@ -38,6 +38,7 @@ def reason(answer: Any) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_it_is_set_read_and_cleared(ask: Ask, cast: Cast, image: ManagedImage) -> None:
     wanted = {"runTimeInfo": {"customImage": {"managedImageName": "common"}, **KEPT}}
     made = ask(cast.manager, "PUT", address(cast), wanted)
@@ -57,6 +58,7 @@ def run_image(ask: Ask, cast: Cast, model: object = "") -> Any:
     return ask(cast.viewer, "GET", f"/v1/workspaces/{cast.workspace.pk}/image{query}")
 
 
+@pytest.mark.slow
 def test_runs_find_their_image_at_one_address(
     ask: Ask, cast: Cast, base: BaseImage, image: ManagedImage, settings: Any
 ) -> None:
@@ -85,6 +87,7 @@ def test_runs_find_their_image_at_one_address(
     assert found["runTimeInfo"] == {"randomSeed": "7"}
 
 
+@pytest.mark.slow
 def test_an_external_image_is_answered_with_its_secret(ask: Ask, cast: Cast) -> None:
     external = {"name": "example.org/team/image:1.2", "pullSecret": "team"}
     body = {"runTimeInfo": {"customImage": {"customImage": external}}}
@@ -99,6 +102,7 @@ def test_an_external_image_is_answered_with_its_secret(ask: Ask, cast: Cast) -> 
     }
 
 
+@pytest.mark.slow
 def test_a_model_of_another_workspace_is_not_there(
     ask: Ask, cast: Cast, image: ManagedImage
 ) -> None:
@@ -109,6 +113,7 @@ def test_a_model_of_another_workspace_is_not_there(
     assert run_image(ask, cast, "none").status_code == 400
 
 
+@pytest.mark.slow
 def test_the_address_costs_the_same_at_any_number_of_models(
     ask: Ask, cast: Cast, base: BaseImage, image: ManagedImage
 ) -> None:
@@ -130,6 +135,7 @@ def test_the_address_costs_the_same_at_any_number_of_models(
     assert [queries(own.pk), queries(follower.pk)] == [6, 6]
 
 
+@pytest.mark.slow
 def test_a_model_is_made_and_changed_with_run_time_info(
     ask: Ask, cast: Cast, image: ManagedImage
 ) -> None:
@@ -156,6 +162,7 @@ def test_a_model_is_made_and_changed_with_run_time_info(
     assert changed["runTimeInfo"] == {"explicitErrors": False}
 
 
+@pytest.mark.slow
 def test_a_model_follows_the_default_again(ask: Ask, cast: Cast, image: ManagedImage) -> None:
     set_default_image(Actor(cast.admin), cast.workspace, ManagedChoice("common", 1))
     model = factories.make_model(cast.workspace, image=image)
@@ -180,6 +187,7 @@ def test_a_model_follows_the_default_again(ask: Ask, cast: Cast, image: ManagedI
         ({"customImage": {"managedImageName": "common", "customImage": "a"}}, "one of the two"),
     ],
 )
+@pytest.mark.slow
 def test_nothing_of_run_time_info_is_swallowed(
     ask: Ask, cast: Cast, image: ManagedImage, info: Any, told: str
 ) -> None:
@@ -205,6 +213,7 @@ def test_an_image_that_is_not_managed_here_is_refused_by_its_own_reason(
     assert not DefaultImage.objects.exists()
 
 
+@pytest.mark.slow
 def test_where_an_image_is_used_names_workspaces(ask: Ask, cast: Cast, image: ManagedImage) -> None:
     set_default_image(Actor(cast.admin), cast.workspace, ManagedChoice("common"))
     set_default_image(Actor(cast.admin), cast.other, ManagedChoice("common"))
@@ -219,6 +228,7 @@ def test_where_an_image_is_used_names_workspaces(ask: Ask, cast: Cast, image: Ma
     assert found["defaults"][0]["followers"] == 0
 
 
+@pytest.mark.slow
 def test_a_firewall_of_earlier_clients_runs_on_the_default_too(
     ask: Ask, cast: Cast, image: ManagedImage
 ) -> None:

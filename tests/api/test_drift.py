@@ -51,6 +51,7 @@ def image_of(ask: Ask, cast: Cast, name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_an_image_tells_what_the_registry_lacks_of_it(
     ask: Ask, cast: Cast, lost: ManagedImage
 ) -> None:
@@ -65,6 +66,7 @@ def test_an_image_tells_what_the_registry_lacks_of_it(
     assert listed["drift"] == told
 
 
+@pytest.mark.slow
 def test_what_aws_refuses_is_told_with_its_words_and_the_next_attempt(
     ask: Ask, cast: Cast, lost: ManagedImage
 ) -> None:
@@ -74,6 +76,7 @@ def test_what_aws_refuses_is_told_with_its_words_and_the_next_attempt(
     assert told["nextAttemptTime"] > told["discoveryTime"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_made_again_and_what_nobody_repairs_are_told_apart(
     ask: Ask, cast: Cast, lost: ManagedImage, settings: Any
 ) -> None:
@@ -85,6 +88,7 @@ def test_what_cannot_be_made_again_and_what_nobody_repairs_are_told_apart(
     assert "rebuild" in told["hint"]
 
 
+@pytest.mark.slow
 def test_a_whole_image_has_no_drift(ask: Ask, cast: Cast, lost: ManagedImage) -> None:
     assert lost.current_build is not None
     drifts.record_sound(lost.current_build)
@@ -92,6 +96,7 @@ def test_a_whole_image_has_no_drift(ask: Ask, cast: Cast, lost: ManagedImage) ->
     assert ask(cast.admin, "GET", LISTED).json() == {"drifts": [], "nextPageToken": ""}
 
 
+@pytest.mark.slow
 def test_all_drifts_are_listed_in_pages_also_of_base_images(
     ask: Ask, cast: Cast, base: BaseImage, lost: ManagedImage
 ) -> None:
@@ -115,6 +120,7 @@ def test_all_drifts_are_listed_in_pages_also_of_base_images(
     assert ask(cast.manager, "GET", LISTED).status_code == 403
 
 
+@pytest.mark.slow
 def test_the_looks_at_the_registry_are_told(ask: Ask, cast: Cast) -> None:
     told = ask(cast.admin, "GET", "/v1/image-registry").json()
     assert not {"lastLook", "currentLook"} & set(told)
@@ -128,6 +134,7 @@ def test_the_looks_at_the_registry_are_told(ask: Ask, cast: Cast) -> None:
     assert (current["seen"], current["total"], "completionTime" in current) == (1, 3, False)
 
 
+@pytest.mark.slow
 def test_unknown_repositories_are_listed_in_pages_with_what_went_wrong(
     ask: Ask, cast: Cast
 ) -> None:
@@ -150,6 +157,7 @@ def test_unknown_repositories_are_listed_in_pages_with_what_went_wrong(
     assert ask(cast.manager, "GET", UNKNOWN).status_code == 403
 
 
+@pytest.mark.slow
 def test_an_administrator_adopts_and_deletes(ask: Ask, cast: Cast) -> None:
     for name in ("newer", "unwanted", "base/all-3.11"):
         factories.make_unknown_repository(name)

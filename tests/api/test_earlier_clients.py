@@ -36,6 +36,7 @@ def test_an_instance_can_answer_all_as_the_earlier_generation(
     assert ask(cast.viewer, "GET", LIMIT).json()["limitStatus"]["limitStatus"] == "OK"
 
 
+@pytest.mark.slow
 def test_the_earlier_front_has_the_api_alone_with_its_guard_and_errors(
     ask: Ask, cast: Cast
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_licence_never_ends_and_has_no_features(ask: Ask, cast: Cast) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [Status.READY, Status.BUILDING_FIRST_TIME])
+@pytest.mark.slow
 def test_package_types_are_those_of_the_base_also_before_an_image_is_built(
     family: str, system: str, package_type: str | None, status: Status, ask: Ask, cast: Cast
 ) -> None:
@@ -139,6 +141,7 @@ def test_the_source_of_a_base_image_has_its_reference_type(
     assert image["baseImage"] == expected
 
 
+@pytest.mark.slow
 def test_a_base_image_of_the_catalogue_stands_on_another_and_is_its_child(
     ask: Ask, cast: Cast
 ) -> None:
@@ -157,6 +160,7 @@ def test_a_base_image_of_the_catalogue_stands_on_another_and_is_its_child(
     assert found["nlp-python3.11"]["childImages"] == [{"name": "on-nlp", **managed}]
 
 
+@pytest.mark.slow
 def test_a_firewall_is_a_model_whose_image_is_swapped(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:

@@ -27,6 +27,7 @@ from workspaces.models import AuditEvent
         ("provenance", "image_provenance", "application/vnd.in-toto+json"),
     ],
 )
+@pytest.mark.slow
 def test_a_file_has_the_bytes_that_the_console_gives(
     what: str, route: str, media_type: str, ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_file_has_the_bytes_that_the_console_gives(
     assert ask(cast.viewer, "GET", f"/v1/images/churn/{what}?build=1").content == shown.content
 
 
+@pytest.mark.slow
 def test_an_image_without_a_good_build_has_no_files(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image("broken", base=base, status=Status.FAILED)
     for what in ("lock", "sbom", "provenance", "libraries"):
@@ -57,6 +59,7 @@ def test_an_image_without_a_good_build_has_no_files(ask: Ask, cast: Cast, base: 
         assert "has succeeded yet" in answer.json()["message"]
 
 
+@pytest.mark.slow
 def test_two_images_are_compared(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image(
         "one", base=base, libraries={"numpy": "2.4.6", "scipy": "1.18", "six": "1"}
@@ -104,6 +107,7 @@ def test_libraries_say_where_they_come_from(ask: Ask, cast: Cast, base: BaseImag
     ]
 
 
+@pytest.mark.slow
 def test_models_of_workspaces_that_one_does_not_see_are_only_counted(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -116,6 +120,7 @@ def test_models_of_workspaces_that_one_does_not_see_are_only_counted(
     assert found["others"] == 1
 
 
+@pytest.mark.slow
 def test_builds_come_in_pages_and_one_by_one(ask: Ask, cast: Cast, base: BaseImage) -> None:
     image = factories.make_image("churn", base=base)
     for number in (2, 3):
@@ -140,6 +145,7 @@ def test_a_waiting_build_tells_what_it_waits_for(ask: Ask, cast: Cast, base: Bas
     assert outlook == {"waitingFor": "Waiting for the image's repository."}
 
 
+@pytest.mark.slow
 def test_a_removed_image_is_listed_restored_and_deleted(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -165,6 +171,7 @@ def test_a_removed_image_is_listed_restored_and_deleted(
     assert {"image.restored", "image.deleted"} <= events
 
 
+@pytest.mark.slow
 def test_source_builds_are_agreed_to(ask: Ask, cast: Cast, base: BaseImage) -> None:
     BuildHost.objects.create(name="able", queue="sources")
     factories.make_image("churn", base=base, status=Status.FAILED, created_by=cast.member)
@@ -173,6 +180,7 @@ def test_source_builds_are_agreed_to(ask: Ask, cast: Cast, base: BaseImage) -> N
     assert answer.json()["image"]["latestBuild"]["number"] == 2
 
 
+@pytest.mark.slow
 def test_the_state_of_the_registry_is_told(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base)
     factories.make_instance(MarkState.FOREIGN, marked_by=str(uuid.UUID(int=1)))
@@ -197,6 +205,7 @@ def test_the_state_of_the_registry_is_told(ask: Ask, cast: Cast, base: BaseImage
     json.dumps(found)
 
 
+@pytest.mark.slow
 def test_a_swap_that_waits_is_called_off(ask: Ask, cast: Cast, base: BaseImage) -> None:
     model = factories.make_model(cast.workspace, image=factories.make_image("old", base=base))
     factories.make_image("new", base=base, status=Status.BUILDING_FIRST_TIME)

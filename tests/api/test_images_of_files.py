@@ -36,6 +36,7 @@ def libraries(image: ManagedImage) -> list[str]:
     return sorted(map(str, image.spec.pip_requirements))
 
 
+@pytest.mark.slow
 def test_an_image_of_files_with_groups_and_extras(ask: Ask, cast: Cast, base: BaseImage) -> None:
     wanted = of(("pyproject.toml", PROJECT), groups=["dev"], extras=["serve"], name="churn")
     wanted["pipRequirements"] = [{"name": "six", "versionSpecifier": "1.17.0"}]
@@ -54,6 +55,7 @@ def test_an_image_of_files_with_groups_and_extras(ask: Ask, cast: Cast, base: Ba
     assert "[project]" not in str(event.details)
 
 
+@pytest.mark.slow
 def test_the_python_that_a_file_names_is_the_images(ask: Ask, cast: Cast, base: BaseImage) -> None:
     factories.make_base_image(python_version="3.12")
     text = "dependencies:\n  - python=3.11\n  - pip\n  - pip:\n    - numpy\n"
@@ -106,6 +108,7 @@ def supplied(image: ManagedImage) -> Supplied:
     return kept.supplied
 
 
+@pytest.mark.slow
 def test_altering_replaces_the_files(ask: Ask, cast: Cast, churn: ManagedImage) -> None:
     answer = ask(cast.member, "PATCH", "/v1/images/churn", of(("requirements.txt", "scipy\n")))
     assert answer.status_code == 200, answer.content
@@ -116,6 +119,7 @@ def test_altering_replaces_the_files(ask: Ask, cast: Cast, churn: ManagedImage) 
     assert altered.details["files"] == ["requirements.txt"]
 
 
+@pytest.mark.slow
 def test_groups_alone_are_taken_of_the_present_files(
     ask: Ask, cast: Cast, churn: ManagedImage
 ) -> None:
@@ -125,6 +129,7 @@ def test_groups_alone_are_taken_of_the_present_files(
     assert supplied(churn).groups == ("dev",)
 
 
+@pytest.mark.slow
 def test_present_files_are_read_again_for_another_python(
     ask: Ask, cast: Cast, churn: ManagedImage
 ) -> None:
@@ -135,6 +140,7 @@ def test_present_files_are_read_again_for_another_python(
     assert RequirementFiles.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_libraries_one_by_one_take_the_place_of_files(
     ask: Ask, cast: Cast, churn: ManagedImage
 ) -> None:
@@ -144,6 +150,7 @@ def test_libraries_one_by_one_take_the_place_of_files(
     assert churn.requirement_files is None
 
 
+@pytest.mark.slow
 def test_rebuilding_and_rolling_back_bring_the_files_of_their_spec(
     ask: Ask, cast: Cast, churn: ManagedImage
 ) -> None:
@@ -159,6 +166,7 @@ def test_rebuilding_and_rolling_back_bring_the_files_of_their_spec(
     assert RequirementFiles.objects.count() == 2
 
 
+@pytest.mark.slow
 def test_files_of_a_proposal_go_with_it(ask: Ask, cast: Cast, churn: ManagedImage) -> None:
     wanted = of(("requirements.txt", "scipy\n"))
     proposed = ask(cast.member, "POST", "/v1/images/churn:preview", wanted).json()["alteration"]
@@ -170,6 +178,7 @@ def test_files_of_a_proposal_go_with_it(ask: Ask, cast: Cast, churn: ManagedImag
     assert [kept.supplied for kept in RequirementFiles.objects.all()] == [supplied(churn)]
 
 
+@pytest.mark.slow
 def test_files_go_with_their_image(churn: ManagedImage) -> None:
     ManagedImage.objects.update(status="FAILED", current_build=None)
     churn.refresh_from_db()

@@ -31,6 +31,7 @@ def told(ask: Ask, cast: Cast) -> Any:
     return ask(cast.viewer, "GET", "/v1/images/churn").json()["image"].get("importCheck")
 
 
+@pytest.mark.slow
 def test_the_result_is_part_of_the_image(ask: Ask, cast: Cast, image: ManagedImage) -> None:
     assert told(ask, cast) is None
     build = image.current_build
@@ -61,6 +62,7 @@ def test_an_owner_has_them_tried_again(ask: Ask, cast: Cast, image: ManagedImage
     assert again.status_code == 409
 
 
+@pytest.mark.slow
 def test_the_policy_is_set_when_it_is_created_and_later(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:

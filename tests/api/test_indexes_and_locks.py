@@ -33,6 +33,7 @@ def created(ask: Ask, cast: Cast, **wanted: Any) -> dict[str, Any]:
     return image
 
 
+@pytest.mark.slow
 def test_a_library_names_its_index_and_hashes(ask: Ask, cast: Cast, base: BaseImage) -> None:
     image = created(ask, cast, pipRequirements=[TORCH, {"name": "six"}])
     assert image["pipRequirements"][0] == TORCH
@@ -66,6 +67,7 @@ def test_what_cannot_be_is_refused_at_once(
     assert "s3cret" not in answer.content.decode()
 
 
+@pytest.mark.slow
 def test_an_index_that_a_file_names_serves_all_of_the_image(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -75,6 +77,7 @@ def test_an_index_that_a_file_names_serves_all_of_the_image(
     assert image["pipRequirements"][0]["index"] == ""
 
 
+@pytest.mark.slow
 def test_the_default_index_in_a_file_leaves_the_operators_rules_alone(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -83,6 +86,7 @@ def test_the_default_index_in_a_file_leaves_the_operators_rules_alone(
     assert (image["indexes"], image["pipRequirements"][0]["index"]) == ([], "")
 
 
+@pytest.mark.slow
 def test_requirements_with_hashes_throughout_are_a_lock(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -95,6 +99,7 @@ def test_requirements_with_hashes_throughout_are_a_lock(
     assert "sha256" not in str(event.details)
 
 
+@pytest.mark.slow
 def test_of_a_lock_the_files_for_linux_are_kept(ask: Ask, cast: Cast, base: BaseImage) -> None:
     def file(tag: str, digit: str) -> str:
         return (
@@ -120,6 +125,7 @@ def test_of_a_lock_the_files_for_linux_are_kept(ask: Ask, cast: Cast, base: Base
     assert image["lockedBy"] == "pylock.toml"
 
 
+@pytest.mark.slow
 def test_libraries_named_anew_are_no_lock_any_more(ask: Ask, cast: Cast, base: BaseImage) -> None:
     text = f"six==1.17.0 --hash={ONE}\n"
     created(ask, cast, files=[{"name": "requirements.txt", "text": text}])

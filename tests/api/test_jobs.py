@@ -54,6 +54,7 @@ def running(base: BaseImage, cast: Cast, name: str = "job-running", **timings: A
     return image.builds.get()
 
 
+@pytest.mark.slow
 def test_the_job_of_a_new_image_is_pending_and_can_be_asked_for(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -100,6 +101,7 @@ def test_what_is_no_job_is_not_found(job_id: str, ask: Ask, cast: Cast) -> None:
     assert ask(cast.admin, "GET", f"/v1-beta/logs/{job_id}").status_code in (400, 404)
 
 
+@pytest.mark.slow
 def test_the_job_of_a_removed_image_is_gone(ask: Ask, cast: Cast, failed: ManagedImage) -> None:
     job = job_of(failed)
     signed = job_logs.sign(failed.builds.get(), cast.member)
@@ -109,6 +111,7 @@ def test_the_job_of_a_removed_image_is_gone(ask: Ask, cast: Cast, failed: Manage
     assert Client().get(f"/job-logs/{signed}").status_code == 404
 
 
+@pytest.mark.slow
 def test_owners_of_the_image_cancel_its_job_and_no_other_build(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -129,6 +132,7 @@ def test_owners_of_the_image_cancel_its_job_and_no_other_build(
     assert later.state == WorkState.QUEUED
 
 
+@pytest.mark.slow
 def test_lists_come_newest_first_with_the_filter_of_the_first_page(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -160,6 +164,7 @@ def test_lists_come_newest_first_with_the_filter_of_the_first_page(
         ("firstPageQuery.selectedStatuses=JOB_STATUS_SUCCEEDED&pageSize=0", ["job-mine", "job-theirs"]),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_list_is_narrowed(
     query: str, names: list[str], ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -178,6 +183,7 @@ def test_a_list_is_narrowed(
     assert ask(cast.stranger, "GET", path).status_code == 404
 
 
+@pytest.mark.slow
 def test_the_log_of_a_failed_job_is_at_an_address_that_needs_no_token(
     ask: Ask, cast: Cast, failed: ManagedImage
 ) -> None:
@@ -208,6 +214,7 @@ def test_an_address_of_a_log_expires(cast: Cast, failed: ManagedImage) -> None:
     assert b"has expired" in answer.content
 
 
+@pytest.mark.slow
 def test_an_address_of_a_log_ends_with_its_account(cast: Cast, failed: ManagedImage) -> None:
     signed = job_logs.sign(failed.builds.get(), cast.viewer)
     cast.viewer.is_active = False

@@ -25,6 +25,7 @@ def image(base: BaseImage) -> ManagedImage:
 
 
 @pytest.mark.usefixtures("image")
+@pytest.mark.slow
 def test_image_and_its_build_tell_what_is_missing(ask: Ask, cast: Cast) -> None:
     told = ask(cast.viewer, "GET", "/v1/images/churn").json()["image"]
     assert told["missingLibraries"] == told["latestBuild"]["missingLibraries"] == [GL]
@@ -32,6 +33,7 @@ def test_image_and_its_build_tell_what_is_missing(ask: Ask, cast: Cast) -> None:
     assert build["missingLibraries"] == [GL]
 
 
+@pytest.mark.slow
 def test_image_tells_of_its_current_build_and_not_of_a_newer_one(
     ask: Ask, cast: Cast, image: ManagedImage, base: BaseImage
 ) -> None:

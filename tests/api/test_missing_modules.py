@@ -24,6 +24,7 @@ def model(cast: Cast, small: ManagedImage) -> MLModel:
     return factories.make_model(cast.workspace, image=small)
 
 
+@pytest.mark.slow
 def test_by_rest_an_alteration_is_proposed_to_whom_the_image_belongs(
     ask: Ask, cast: Cast, base: BaseImage, model: MLModel
 ) -> None:

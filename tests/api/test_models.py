@@ -38,6 +38,7 @@ def reason(answer: Any) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_a_managed_image_is_answered_by_digest(
     ask: Ask, cast: Cast, model: MLModel, image: ManagedImage, settings: Any
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_managed_image_is_answered_by_digest(
     }
 
 
+@pytest.mark.slow
 def test_a_pinned_model_stays_on_its_build(
     ask: Ask, cast: Cast, model: MLModel, image: ManagedImage, base: BaseImage
 ) -> None:
@@ -67,6 +69,7 @@ def test_a_pinned_model_stays_on_its_build(
     assert resolved(ask, cast, model).json()["build"] == 1
 
 
+@pytest.mark.slow
 def test_an_external_image_is_answered_as_it_is_with_its_pull_secret(
     ask: Ask, cast: Cast, model: MLModel
 ) -> None:
@@ -82,6 +85,7 @@ def test_an_external_image_is_answered_as_it_is_with_its_pull_secret(
     }
 
 
+@pytest.mark.slow
 def test_while_the_first_build_goes_on_it_says_when_to_ask_again(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -92,6 +96,7 @@ def test_while_the_first_build_goes_on_it_says_when_to_ask_again(
     assert re.fullmatch(r"[1-9][0-9]*", answer["Retry-After"])
 
 
+@pytest.mark.slow
 def test_every_reason_why_a_model_cannot_run_has_a_code(
     ask: Ask, cast: Cast, model: MLModel, base: BaseImage, settings: Any
 ) -> None:
@@ -117,6 +122,7 @@ def test_another_workspaces_model_is_not_found(
     assert resolved(ask, cast, theirs).status_code == 404
 
 
+@pytest.mark.slow
 def test_it_reads_the_same_few_rows_however_much_there_is(
     ask: Ask,
     cast: Cast,
@@ -137,6 +143,7 @@ def test_it_reads_the_same_few_rows_however_much_there_is(
         resolved(ask, cast, model)
 
 
+@pytest.mark.slow
 def test_use_is_noted_to_the_minute(
     ask: Ask, cast: Cast, model: MLModel, image: ManagedImage
 ) -> None:
@@ -177,6 +184,7 @@ def validate(ask: Ask, cast: Cast, **image: Any) -> Any:
     return ask(cast.member, "POST", "/v1/models:validate-image", body)
 
 
+@pytest.mark.slow
 def test_the_originals_shape_is_validated(ask: Ask, cast: Cast, image: ManagedImage) -> None:
     assert validate(ask, cast, managedImageName="churn").json()["build"] == 1
     secret = {"name": "team-registry"}
@@ -198,6 +206,7 @@ def test_validation_says_what_is_not_allowed(ask: Ask, cast: Cast, settings: Any
 # --- models by REST -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_models_life_by_rest(ask: Ask, cast: Cast, image: ManagedImage) -> None:
     path = f"/v1/workspace/{cast.workspace.pk}/models"
     made = ask(

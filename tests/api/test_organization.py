@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Callable
 
+import pytest
+
 from tests.api.ask import Ask
 from tests.cast import Cast
 from workspaces.access import Actor
@@ -22,6 +24,7 @@ def test_the_organization_is_read_and_its_time_zone_changed(ask: Ask, cast: Cast
     assert (wrong.status_code, wrong.json()["code"]) == (400, 3)
 
 
+@pytest.mark.slow
 def test_all_tokens_come_in_pages(ask: Ask, cast: Cast) -> None:
     for number in range(3):
         tokens.create_token(Actor(cast.member), cast.workspace, f"t{number}")
@@ -40,6 +43,7 @@ def test_all_tokens_come_in_pages(ask: Ask, cast: Cast) -> None:
     assert wrong.status_code == 400
 
 
+@pytest.mark.slow
 def test_events_are_filtered_and_come_in_pages(ask: Ask, cast: Cast) -> None:
     for number in range(3):
         body = {"name": f"Made {number}"}
@@ -70,6 +74,7 @@ def test_the_log_is_exported_as_csv_and_that_is_an_event(ask: Ask, cast: Cast) -
     assert (exported.user, exported.details) == (cast.admin, {"event": "workspace."})
 
 
+@pytest.mark.slow
 def test_an_account_is_reactivated(ask: Ask, cast: Cast) -> None:
     path = f"/v1/users/{cast.member.pk}"
     assert ask(cast.admin, "DELETE", path).json() == {}

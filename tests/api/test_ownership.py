@@ -33,6 +33,7 @@ def snapshot(image: ManagedImage) -> Any:
         ("POST", ":rollBack", {"build": 1}),
     ],
 )
+@pytest.mark.slow
 def test_who_does_not_own_it_changes_nothing(
     method: str, path: str, body: Any, ask: Ask, cast: Cast, image: ManagedImage
 ) -> None:

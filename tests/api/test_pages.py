@@ -38,6 +38,7 @@ LISTS: dict[str, tuple[str, Make]] = {
 
 
 @pytest.mark.parametrize("path", LISTS)
+@pytest.mark.slow
 def test_pages_of_the_api_have_each_row_once(
     path: str, cast: Cast, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from django.test import Client
 
 from tests.api.ask import Ask
@@ -14,6 +15,7 @@ from workspaces.models import User, Workspace
 from workspaces.operations import tokens
 
 
+@pytest.mark.slow
 def test_a_workspace_is_created_filled_and_removed(ask: Ask, cast: Cast) -> None:
     made = ask(cast.admin, "POST", "/v1/workspace", {"name": "Pricing"}).json()
     path = f"/v1/workspace/{made['workspaceId']['uuid']}"
@@ -53,6 +55,7 @@ def test_a_workspace_is_created_filled_and_removed(ask: Ask, cast: Cast) -> None
     assert not Workspace.objects.filter(name="Pricing").exists()
 
 
+@pytest.mark.slow
 def test_an_account_is_created_given_a_password_and_deactivated(ask: Ask, cast: Cast) -> None:
     made = ask(cast.admin, "POST", "/v1/users", {"userName": "ada", "role": "basic"}).json()
     link = ask(cast.admin, "POST", f"/v1/users/reset-password/{made['id']}").json()["path"]

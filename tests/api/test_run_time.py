@@ -29,6 +29,7 @@ def test_an_image_is_created_with_settings(ask: Ask, cast: Cast, base: BaseImage
     assert ManagedImage.objects.get().builds.get().spec.run_time.env == (("OMP_NUM_THREADS", "4"),)
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_not_named_stays_and_an_empty_one_ends(
     ask: Ask, cast: Cast, base: BaseImage
 ) -> None:
@@ -67,6 +68,7 @@ def test_what_cannot_be_a_setting_is_refused_with_its_field(
     assert not ManagedImage.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_description_changes_without_a_build(cast: Cast, ask: Ask, base: BaseImage) -> None:
     factories.make_image("churn", base=base, created_by=cast.member)
     answer = ask(cast.member, "POST", "/v1/images/churn:describe", {"description": "It scores."})
@@ -81,6 +83,7 @@ def test_a_description_changes_without_a_build(cast: Cast, ask: Ask, base: BaseI
     assert ManagedImage.objects.get(name="new").builds.get().description == "New."
 
 
+@pytest.mark.slow
 def test_a_channel_is_pointed_at_a_build(cast: Cast, ask: Ask, base: BaseImage) -> None:
     image = factories.make_image("churn", base=base, created_by=cast.member)
     path = "/v1/images/churn/channels/stable"

@@ -87,6 +87,7 @@ def image(cast: Cast, base: BaseImage) -> ManagedImage:
     )
 
 
+@pytest.mark.slow
 def test_each_change_of_a_row_is_told_at_once(cast: Cast, image: ManagedImage, ask: Ask) -> None:
     client = cast.client(cast.admin)
     pane = reverse("images", kwargs={"workspace_id": cast.workspace.pk})
@@ -118,6 +119,7 @@ def test_each_change_of_a_row_is_told_at_once(cast: Cast, image: ManagedImage, a
         before = after
 
 
+@pytest.mark.slow
 def test_a_removed_image_is_told_no_more(cast: Cast, image: ManagedImage, ask: Ask) -> None:
     assert ask(cast.viewer, "GET", "/v1/images/churn").status_code == 200
     assert b"churn" in ask(cast.viewer, "GET", "/v1/images").content
@@ -126,6 +128,7 @@ def test_a_removed_image_is_told_no_more(cast: Cast, image: ManagedImage, ask: A
     assert b"churn" not in ask(cast.viewer, "GET", "/v1/images").content
 
 
+@pytest.mark.slow
 def test_a_remembered_page_is_its_readers_own(cast: Cast, image: ManagedImage) -> None:
     """Of two readers each sees their own name, rights and forms, whoever came first."""
     pane = reverse("images", kwargs={"workspace_id": cast.workspace.pk})
@@ -140,6 +143,7 @@ def test_a_remembered_page_is_its_readers_own(cast: Cast, image: ManagedImage) -
     assert "Moved · Settings" in cast.client(cast.viewer).get(pane).content.decode()
 
 
+@pytest.mark.slow
 def test_the_forms_of_a_remembered_page_are_taken(cast: Cast, image: ManagedImage) -> None:
     pane = reverse("images", kwargs={"workspace_id": cast.workspace.pk})
     cast.client(cast.member).get(pane)

@@ -60,6 +60,7 @@ def test_it_has_its_users_privileges_as_they_are_now(
     assert ask(cast.admin, "DELETE", "/v1/images/nobody").status_code == 403
 
 
+@pytest.mark.slow
 def test_many_failures_from_one_address_hold_up_that_one_and_no_good_token(
     cast: Cast, settings: Any, token_for: Callable[[User], str]
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_user_manages_their_own_and_administrators_all(cast: Cast) -> None:
     assert AuditEvent.objects.filter(event="token.revoked").count() == 2
 
 
+@pytest.mark.slow
 def test_a_token_lists_and_revokes_its_users_in_its_workspace(ask: Ask, cast: Cast) -> None:
     second = tokens.create_token(Actor(cast.member), cast.workspace, "second")
     listed = ask(cast.member, "GET", "/v1/users/api-tokens").json()["apiTokenInfos"]

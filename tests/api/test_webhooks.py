@@ -14,6 +14,7 @@ from tests.cast import Cast
 from workspaces.access import Actor
 
 
+@pytest.mark.slow
 def test_a_webhook_is_made_looked_into_and_removed(ask: Ask, cast: Cast, base: BaseImage) -> None:
     body = {"url": "https://example.org/hook", "events": ["image.removed"]}
     made = ask(cast.admin, "POST", "/v1/webhooks", body).json()

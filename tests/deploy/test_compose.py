@@ -55,6 +55,7 @@ def test_every_variable_is_one_that_the_platform_reads() -> None:
     assert {"RI_SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "RI_REPOSITORY_PREFIX"} <= ours
 
 
+@pytest.mark.slow
 def test_the_secrets_that_are_mounted_are_made_once_and_fit_together(tmp_path: Path) -> None:
     for file in (DEPLOY / "secrets.sh", *DEPLOY.glob("*.env.example")):
         shutil.copy(file, tmp_path)

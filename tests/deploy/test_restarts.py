@@ -57,6 +57,7 @@ def test_kubernetes_has_the_same_processes() -> None:
 
 
 @pytest.mark.parametrize("name", LASTING)
+@pytest.mark.slow
 def test_kubernetes_starts_again_what_ends_or_hangs(name: str) -> None:
     pod = DEPLOYMENTS[name]["spec"]["template"]["spec"]
     (container,) = pod["containers"]

@@ -68,6 +68,7 @@ def test_the_registry_holds_both_as_referrers_and_the_console_gives_the_same(
     assert len(library.sha256) == 64
 
 
+@pytest.mark.slow
 def test_the_same_image_has_the_same_bill_of_materials(cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base, libraries={"numpy": "2.4.6", "pandas": "3.0"})
     first = download(cast, "image_sbom", "churn")
@@ -75,6 +76,7 @@ def test_the_same_image_has_the_same_bill_of_materials(cast: Cast, base: BaseIma
     assert json.loads(first)["specVersion"] == "1.6"
 
 
+@pytest.mark.slow
 def test_what_dnf_installed_is_in_the_bill_of_materials_and_in_answers(
     cast: Cast, base: BaseImage
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_wheel_that_was_built_here_is_said_to_be_of_its_source(
     assert "pedigree" not in found["numpy"]
 
 
+@pytest.mark.slow
 def test_provenance_names_the_source_the_build_and_the_builder_of_a_built_wheel(
     cast: Cast, base: BaseImage
 ) -> None:

@@ -110,6 +110,7 @@ def test_five_hundred_are_enough() -> None:
 
 
 @given(st.text(max_size=40))
+@pytest.mark.slow
 def test_nothing_dangerous_ever_passes(text: str) -> None:
     try:
         found = parse_pip_requirements(text)

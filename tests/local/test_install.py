@@ -166,6 +166,7 @@ def stamped(checkout: Path, lock: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", [RUN, DEV])
+@pytest.mark.slow
 def test_development_tools_are_kept_by_whoever_starts_the_product(
     checkout: Path, asked: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_locks_hold_hashes_and_no_address(lock: Path) -> None:
 # --- stopping, and the real thing ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_answered_in_words(checkout: Path) -> None:
     # `: >` and not a program: an interrupt just before a program ends by itself is not passed on by bash.
     body = ": > begun; sleep 60; echo 'Traceback: KeyboardInterrupt' >&2; exit 1"

@@ -39,16 +39,19 @@ def test_every_request_has_its_end_by_what_the_platform_does_alone() -> None:
     assert not [" → ".join(path_to(state, FOUND)) for state in stuck]
 
 
+@pytest.mark.slow
 def test_an_image_can_be_made_ready_from_every_state() -> None:
     ready = can_reach(lambda state: state.status == READY, FOUND, EVENTS)
     assert not [" → ".join(path_to(state, FOUND)) for state in set(FOUND) - ready]
 
 
+@pytest.mark.slow
 def test_every_event_happens_somewhere() -> None:
     happened = {name for state in FOUND for name in lifecycle.step(state)}
     assert happened == set(EVENTS)
 
 
+@pytest.mark.slow
 def test_a_defect_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that keeps building what is removed breaks an invariant, with the way there."""
 
@@ -70,5 +73,6 @@ def test_a_defect_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert broken[0].build is Work.QUEUED
 
 
+@pytest.mark.slow
 def test_the_diagram_in_the_documentation_is_the_models() -> None:
     assert lifecycle_diagram.main(["--check"]) == 0, "Run: make docs"

@@ -84,6 +84,7 @@ def against(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], Client]:
 ERROR = {"code": 8, "message": "Too many.", "details": [{"reason": "too_many", "field": ""}]}
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again_when_it_says(against: Callable[[Answers], Client]) -> None:
     answers = Answers((429, {"Retry-After": "7"}, ERROR), (503, {}, ERROR), (200, {}, {}))
     against(answers).delete_managed_image("x")
@@ -95,6 +96,7 @@ def test_a_busy_server_is_asked_again_when_it_says(against: Callable[[Answers], 
     assert busy.asked == 4
 
 
+@pytest.mark.slow
 def test_what_may_have_happened_is_not_asked_twice(against: Callable[[Answers], Client]) -> None:
     broken = Answers(httpx.ReadError("cut"))
     with pytest.raises(ConnectionFailed):

@@ -29,6 +29,7 @@ serve = ["six"]
 CHANGING = ["rebuild_managed_image", "update_managed_image", "create_managed_image"]
 
 
+@pytest.mark.slow
 def test_the_reference_is_what_the_docstrings_say() -> None:
     command = [sys.executable, "tools/sdk_reference.py", "--check"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, (

@@ -77,6 +77,7 @@ def test_the_text_is_what_an_editor_shows(encoding: str, tmp_path: Path) -> None
     assert wire_files([file])[0]["text"] == "numpy\r\n# größer\n"
 
 
+@pytest.mark.slow
 def test_what_is_no_list_of_texts_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.zip"
     file.write_bytes(b"PK\x03\x04\xff")

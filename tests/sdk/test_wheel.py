@@ -87,6 +87,7 @@ def test_the_container_image_has_what_it_is_made_of() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_the_console_names_it_with_this_instances_address(cast: Cast) -> None:
     client = cast.client(cast.viewer)
     tokens = reverse("tokens", args=[cast.workspace.pk])

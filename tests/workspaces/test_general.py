@@ -14,6 +14,7 @@ def url(cast: Cast, route: str = "settings") -> str:
     return reverse(route, kwargs={"workspace_id": cast.workspace.pk})
 
 
+@pytest.mark.slow
 def test_people_see_the_workspaces_that_they_are_in(cast: Cast) -> None:
     factories.make_workspace("Elsewhere")
     assert b"Elsewhere" not in cast.client(cast.member).get("/workspaces").content

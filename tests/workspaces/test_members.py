@@ -17,6 +17,7 @@ def url(cast: Cast, name: str, **more: object) -> str:
     return reverse(name, kwargs={"workspace_id": cast.workspace.pk, **more})
 
 
+@pytest.mark.slow
 def test_several_are_found_as_one_types_and_added_with_a_role(cast: Cast) -> None:
     ada, adam = factories.make_user("ada"), factories.make_user("adam")
     factories.make_user("adele", is_active=False)
@@ -48,6 +49,7 @@ def test_adding_nobody_is_told(cast: Cast) -> None:
     assert b"Choose at least one account." in answer.content
 
 
+@pytest.mark.slow
 def test_a_role_is_edited_and_counts_at_once(cast: Cast) -> None:
     client = cast.client(cast.member)
     assert client.get(url(cast, "add_members")).status_code == 403
@@ -60,6 +62,7 @@ def test_a_role_is_edited_and_counts_at_once(cast: Cast) -> None:
     assert event.details == {"before": "member", "role": "admin"}
 
 
+@pytest.mark.slow
 def test_removing_asks_first_ends_tokens_and_hides_the_workspace(cast: Cast) -> None:
     tokens.create_token(Actor(cast.viewer), cast.workspace, "nightly")
     address = url(cast, "remove_member", user_id=cast.viewer.pk)
@@ -71,6 +74,7 @@ def test_removing_asks_first_ends_tokens_and_hides_the_workspace(cast: Cast) -> 
     assert cast.client(cast.viewer).get(url(cast, "workspace")).status_code == 404
 
 
+@pytest.mark.slow
 def test_the_last_administrator_stays(cast: Cast) -> None:
     membership = Membership.objects.get(workspace=cast.workspace, user=cast.manager)
     with pytest.raises(Conflict, match="manager is the last administrator of Workspace 1"):

@@ -45,6 +45,7 @@ def signs_in(username: str, password: str) -> bool:
     return SESSION_KEY in client.session
 
 
+@pytest.mark.slow
 def test_an_account_is_created_with_a_link_that_works_once(cast: Cast) -> None:
     page = cast.client(cast.admin).post(
         reverse("create_account"), {"username": "ada", "email": "ada@example.org", "role": "basic"}
@@ -62,6 +63,7 @@ def test_an_account_is_created_with_a_link_that_works_once(cast: Cast) -> None:
     assert b"There is an account named ada already." in taken.content
 
 
+@pytest.mark.slow
 def test_a_reset_ends_the_old_password_and_open_sessions(cast: Cast) -> None:
     cast.member.set_password("correct horse battery staple")
     cast.member.save()
@@ -73,6 +75,7 @@ def test_a_reset_ends_the_old_password_and_open_sessions(cast: Cast) -> None:
     assert signs_in("member", NEW)
 
 
+@pytest.mark.slow
 def test_a_role_counts_at_once_for_sessions_and_tokens(cast: Cast) -> None:
     session = cast.client(cast.support)
     secret = tokens.create_token(Actor(cast.support), cast.workspace, "s").secret
@@ -86,6 +89,7 @@ def test_a_role_counts_at_once_for_sessions_and_tokens(cast: Cast) -> None:
     assert event.details == {"before": "support", "role": "basic"}
 
 
+@pytest.mark.slow
 def test_a_deactivated_account_is_out_at_once_and_can_come_back(cast: Cast) -> None:
     session = cast.client(cast.member)
     secret = tokens.create_token(Actor(cast.member), cast.workspace, "s").secret
@@ -106,6 +110,7 @@ def test_the_last_organization_administrator_stays(cast: Cast) -> None:
     accounts.change_role(Actor(cast.admin), cast.admin, InstanceRole.BASIC)
 
 
+@pytest.mark.slow
 def test_a_support_user_cannot_prevent_being_revoked(cast: Cast) -> None:
     support, administrator = Actor(cast.support), InstanceRole.ORGANIZATION_ADMINISTRATOR
     for change in (
@@ -180,6 +185,7 @@ def test_old_events_are_pruned_and_that_is_an_event(cast: Cast) -> None:
         AuditEvent.objects.all().delete()
 
 
+@pytest.mark.slow
 def test_the_log_is_filtered_and_paged(cast: Cast) -> None:
     for number in range(60):
         event("image.created", username="ada", object_name=f"image-{number:02}")
@@ -230,6 +236,7 @@ def test_the_export_is_streamed_however_long_the_log_is(cast: Cast) -> None:
     assert not asked.captured_queries
 
 
+@pytest.mark.slow
 def test_signing_in_out_and_failing_to_are_events(cast: Cast) -> None:
     cast.member.set_password("correct horse battery staple")
     cast.member.save()

@@ -78,6 +78,7 @@ def test_a_password_alone_is_not_enough_where_there_is_a_second_factor(guarded: 
     assert client.get(reverse("workspaces")).status_code == 302
 
 
+@pytest.mark.slow
 def test_guessing_codes_is_slowed_down(guarded: User) -> None:
     client = sign_in()
     for _ in range(5):
@@ -109,6 +110,7 @@ def test_secrets_of_second_factors_are_encrypted_and_survive_a_new_key(
     assert codes.wrap().get_unused_codes() == before
 
 
+@pytest.mark.slow
 def test_an_administrator_lets_somebody_in_who_lost_their_phone(cast: Cast, guarded: User) -> None:
     theirs = sign_in()
     theirs.post(reverse("mfa_authenticate"), {"code": code_of(KEY)})
@@ -126,6 +128,7 @@ def test_an_administrator_lets_somebody_in_who_lost_their_phone(cast: Cast, guar
     }
 
 
+@pytest.mark.slow
 def test_setting_one_up_is_an_event_in_the_same_transaction(cast: Cast) -> None:
     client = sign_in()
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
@@ -143,6 +146,7 @@ def failures() -> list[tuple[str, dict[str, Any]]]:
     return list(told.values_list("username", "details"))
 
 
+@pytest.mark.slow
 def test_a_wrong_second_step_is_a_failed_sign_in(guarded: User) -> None:
     client = sign_in()
     client.post(reverse("mfa_authenticate"), {"code": "000000"})
@@ -189,6 +193,7 @@ def test_a_deactivated_account_that_knows_its_password_is_one_failed_sign_in(cas
     assert [name for name, _ in failures()] == ["member"]
 
 
+@pytest.mark.slow
 def test_choosing_a_password_is_an_event_and_ends_other_sessions(cast: Cast) -> None:
     here, there = sign_in(), sign_in()
     here.post(reverse("account_reauthenticate"), {"password": PASSWORD})
@@ -211,6 +216,7 @@ def test_choosing_a_password_is_an_event_and_ends_other_sessions(cast: Cast) -> 
     ]
 
 
+@pytest.mark.slow
 def test_renaming_a_passkey_is_an_event(cast: Cast) -> None:
     data = {"name": "Laptop", "credential": {}}
     passkey = Authenticator.objects.create(user=cast.member, type="webauthn", data=data)
@@ -235,6 +241,7 @@ def test_limits_count_by_what_somebody_has_been_given(address: str | None, netwo
     assert network_of(address) == network
 
 
+@pytest.mark.slow
 def test_a_name_in_another_case_and_another_address_of_the_same_network_is_one_guesser(
     cast: Cast,
 ) -> None:
@@ -289,6 +296,7 @@ def test_without_the_service_common_ones_are_still_refused(
 # --- sessions and time zones --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nobody_ends_the_session_of_another(cast: Cast) -> None:
     theirs = sign_in("viewer")
     row = UserSession.objects.get(user=cast.viewer)
@@ -297,6 +305,7 @@ def test_nobody_ends_the_session_of_another(cast: Cast) -> None:
     assert theirs.get(reverse("workspaces")).status_code == 200
 
 
+@pytest.mark.slow
 def test_signing_out_all_others_keeps_the_one_at_hand(cast: Cast) -> None:
     here, there = sign_in(), sign_in()
     assert here.post(reverse("own_sessions"), follow=True).status_code == 200
@@ -304,6 +313,7 @@ def test_signing_out_all_others_keeps_the_one_at_hand(cast: Cast) -> None:
     assert there.get(reverse("workspaces")).status_code == 302
 
 
+@pytest.mark.slow
 def test_a_session_is_noted_as_used_now_and_then(cast: Cast) -> None:
     client = sign_in()
     UserSession.objects.update(last_seen_at="2026-01-01T00:00Z")
@@ -316,6 +326,7 @@ def test_a_session_is_noted_as_used_now_and_then(cast: Cast) -> None:
     assert UserSession.objects.get().last_seen_at.date() == timezone.now().date()
 
 
+@pytest.mark.slow
 def test_expired_sessions_are_taken_away(cast: Cast) -> None:
     sign_in()
     sign_in("viewer")
@@ -325,6 +336,7 @@ def test_expired_sessions_are_taken_away(cast: Cast) -> None:
     assert [row.user for row in UserSession.objects.all()] == [cast.member]
 
 
+@pytest.mark.slow
 def test_the_organizations_zone_counts_where_the_browser_says_none(cast: Cast) -> None:
     answer = cast.client(cast.support).post(
         reverse("organization"), {"time_zone": "Asia/Kolkata"}, follow=True
@@ -342,6 +354,7 @@ def test_the_organizations_zone_counts_where_the_browser_says_none(cast: Cast) -
     assert str(zone_of(cast.member, "Europe/Rome")) == "America/Lima"
 
 
+@pytest.mark.slow
 def test_a_zone_that_does_not_exist_is_refused(cast: Cast) -> None:
     answer = cast.client(cast.admin).post(reverse("organization"), {"time_zone": "Mars/Olympus"})
     assert answer.status_code == 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.urls import reverse
 
 from tests.cast import Cast
@@ -14,6 +15,7 @@ def pane(cast: Cast) -> str:
     return reverse("tokens", kwargs={"workspace_id": cast.workspace.pk})
 
 
+@pytest.mark.slow
 def test_a_token_is_shown_in_the_answer_to_its_creation_and_never_again(cast: Cast) -> None:
     client = cast.client(cast.member)
     answer = client.post(pane(cast), {"name": "nightly", "expiry_days": "30"})
@@ -27,6 +29,7 @@ def test_a_token_is_shown_in_the_answer_to_its_creation_and_never_again(cast: Ca
     assert f"…{token.suffix}" in again
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_told_at_its_field(cast: Cast) -> None:
     client = cast.client(cast.member)
     answer = client.post(pane(cast), {"name": "", "expiry_days": "9999"})
@@ -38,6 +41,7 @@ def test_what_is_wrong_is_told_at_its_field(cast: Cast) -> None:
     assert b"You have a token named one" in twice.content
 
 
+@pytest.mark.slow
 def test_members_see_their_own_and_administrators_all(cast: Cast) -> None:
     tokens.create_token(Actor(cast.member), cast.workspace, "of-member")
     tokens.create_token(Actor(cast.viewer), cast.workspace, "of-viewer")

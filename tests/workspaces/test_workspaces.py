@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.urls import reverse
 
 from images.models import BaseImage, ManagedImage
@@ -10,6 +11,7 @@ from tests.cast import Cast
 from workspaces.models import AuditEvent, Workspace
 
 
+@pytest.mark.slow
 def test_an_organization_administrator_creates_one(cast: Cast) -> None:
     client = cast.client(cast.admin)
     assert b"Create Workspace" in client.get(reverse("workspaces")).content
@@ -22,6 +24,7 @@ def test_an_organization_administrator_creates_one(cast: Cast) -> None:
     assert b"Create Workspace" not in cast.client(cast.manager).get(reverse("workspaces")).content
 
 
+@pytest.mark.slow
 def test_removing_takes_the_typed_name_and_leaves_images(cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base, created_in=cast.workspace)
     client, url = cast.client(cast.admin), reverse("remove_workspace", args=[cast.workspace.pk])

@@ -14,6 +14,7 @@ from images.doctor.findings import State
 NO_REMOUNT = "The builds workers cannot make sandboxes: remount /: invalid argument"
 
 
+@pytest.mark.slow
 def test_it_says_what_the_worker_reports_to_the_form() -> None:
     for finding, problem in (
         (abilities.os_packages(), container.problem()),

@@ -15,6 +15,7 @@ from images.doctor.findings import State
 from ri_platform.local import services
 
 
+@pytest.mark.slow
 def test_what_the_checks_say_is_found_with_what_to_do(settings: Any) -> None:
     settings.SECRET_KEY = "short"
     found = [item for item in here.configuration() if "SECRET_KEY" in item.found]
@@ -24,6 +25,7 @@ def test_what_the_checks_say_is_found_with_what_to_do(settings: Any) -> None:
     assert all(item.to_do for item in found)
 
 
+@pytest.mark.slow
 def test_a_database_that_answers_is_told_with_its_version(db: None) -> None:
     finding = here.database()
     assert finding.state == State.OK
@@ -41,6 +43,7 @@ def test_a_database_that_does_not_answer_is_told_with_the_reason(db: None) -> No
     assert "DATABASE_URL" in finding.to_do
 
 
+@pytest.mark.slow
 def test_a_migration_that_is_not_applied_fails_with_the_command_to_run(db: None) -> None:
     assert here.migrations().state == State.OK
     applied = MigrationRecorder(connection).migration_qs.filter(app="images")

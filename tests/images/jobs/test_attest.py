@@ -65,6 +65,7 @@ def test_an_image_is_ready_before_its_sbom_is_written(
     assert build.pushed_bytes > pushed
 
 
+@pytest.mark.slow
 def test_whoever_looks_meanwhile_is_told(cast: Cast, base: BaseImage) -> None:
     attestation = ready(base, "looked-at")
     url = reverse("image", kwargs={"workspace_id": cast.workspace.pk, "name": "looked-at"})
@@ -74,6 +75,7 @@ def test_whoever_looks_meanwhile_is_told(cast: Cast, base: BaseImage) -> None:
     assert "being written to the registry" not in cast.client(cast.viewer).get(url).content.decode()
 
 
+@pytest.mark.slow
 def test_what_a_dead_worker_left_is_written_by_another(
     base: BaseImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +96,7 @@ def test_what_a_dead_worker_left_is_written_by_another(
     assert (attestation.state, attestation.attempts) == (WorkState.SUCCEEDED, 2)
 
 
+@pytest.mark.slow
 def test_a_registry_that_is_down_is_tried_again_with_growing_pauses(
     cast: Cast, base: BaseImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_registry_that_is_down_is_tried_again_with_growing_pauses(
     assert "The registry is down." in cast.client(cast.viewer).get(url).content.decode()
 
 
+@pytest.mark.slow
 def test_those_of_upgrades_wait_until_no_upgrade_is_under_way(base: BaseImage) -> None:
     mine, upgraded = ready(base, "mine"), ready(base, "upgraded", BuildReason.UPGRADE)
     for attestation in (mine, upgraded):

@@ -25,6 +25,7 @@ def old(db: None) -> BaseImage:
     return factories.make_base_image(native=b"", libc="", libc_version="", due_at=long_ago)
 
 
+@pytest.mark.slow
 def test_only_what_new_builds_stand_on_is_looked_into_and_not_at_every_sweep(
     old: BaseImage, sent: Sent
 ) -> None:

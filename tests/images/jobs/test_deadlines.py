@@ -113,6 +113,7 @@ def test_phases_without_a_setting_keep_their_default() -> None:
 # --- repetition -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_failure_that_may_heal_is_repeated_after_a_pause_that_grows(
     build: Build, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +147,7 @@ def test_what_time_does_not_heal_is_not_repeated(
     assert build.failed_attempts == []
 
 
+@pytest.mark.slow
 def test_repetitions_are_no_deaths_of_workers(
     build: Build, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +159,7 @@ def test_repetitions_are_no_deaths_of_workers(
     assert ends_as(build) == (WorkState.FAILED, "fetch_failed")
 
 
+@pytest.mark.slow
 def test_failed_attempts_are_told_by_page_and_api(
     build: Build, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_wheels_and_their_layers_are_forgotten_and_others_stay(
     assert honest.current_build.renewal == ""
 
 
+@pytest.mark.slow
 def test_an_image_that_holds_one_is_built_anew_by_the_platform_and_says_why(
     poisoned: ManagedImage, base: BaseImage, cast: Cast
 ) -> None:

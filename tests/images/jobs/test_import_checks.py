@@ -228,6 +228,7 @@ def test_the_end_of_a_check_is_told_to_webhooks(
     }
 
 
+@pytest.mark.slow
 def test_a_lost_message_or_a_dead_worker_loses_no_check(
     image: ManagedImage, sent: list[tuple[wake.Task, int]]
 ) -> None:
@@ -252,6 +253,7 @@ def test_a_check_that_no_worker_takes_is_given_up(image: ManagedImage) -> None:
     assert "No sources worker is running" in check.skipped_because
 
 
+@pytest.mark.slow
 def test_turns_go_first_to_whoever_had_the_fewest(
     base: BaseImage, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

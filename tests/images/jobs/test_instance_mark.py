@@ -235,6 +235,7 @@ def test_every_task_that_acts_on_the_registry_waits_for_the_mark(db: None) -> No
         assert getattr(tasks, task.function)(1) is None
 
 
+@pytest.mark.slow
 def test_builds_and_removals_wait_and_say_why(
     cast: Cast, base: BaseImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

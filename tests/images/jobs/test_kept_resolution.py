@@ -50,12 +50,14 @@ def lock(base: BaseImage, spec: ImageSpec = SPEC, *, anew: bool = False) -> list
 TAKEN = "The same was resolved a moment ago: its lock is taken."
 
 
+@pytest.mark.slow
 def test_the_second_build_of_a_spec_needs_no_resolver(private: None, base: BaseImage) -> None:
     assert TAKEN not in lock(base)
     assert lock(base) == [TAKEN]
     assert "s3cr" not in "".join(KeptResolution.objects.values_list("lock", flat=True))
 
 
+@pytest.mark.slow
 def test_a_rebuild_asks_the_index_and_what_it_says_counts_from_then(
     base: BaseImage, tmp_path: Path, settings: Any
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_rebuild_asks_the_index_and_what_it_says_counts_from_then(
         lock(base, anew=True)  # The index is away by now.
 
 
+@pytest.mark.slow
 def test_it_is_taken_for_as_long_as_the_setting_says(
     private: None, base: BaseImage, settings: Any
 ) -> None:
@@ -83,6 +86,7 @@ def test_it_is_taken_for_as_long_as_the_setting_says(
     assert TAKEN not in lock(base)
 
 
+@pytest.mark.slow
 def test_old_ones_are_dropped(private: None, base: BaseImage) -> None:
     KeptResolution.objects.create(
         key="old", lock="x", resolved_at=timezone.now() - timedelta(hours=1)
@@ -121,6 +125,7 @@ def test_everything_that_decides_a_resolution_tells_it_from_others(
     assert len(set(others)) == len(others)
 
 
+@pytest.mark.slow
 def test_whoever_has_another_password_sees_nothing_of_it(
     private: None, base: BaseImage, settings: Any
 ) -> None:
@@ -130,6 +135,7 @@ def test_whoever_has_another_password_sees_nothing_of_it(
         lock(base)
 
 
+@pytest.mark.slow
 def test_a_library_that_was_forbidden_meanwhile_is_refused(
     private: None, base: BaseImage, settings: Any
 ) -> None:

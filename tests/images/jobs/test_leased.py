@@ -43,6 +43,7 @@ def test_only_one_worker_claims_it(build: Build) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_of_many_workers_at_once_one_wins(build: Build) -> None:
     won: list[Build | None] = []
     barrier = threading.Barrier(8)

@@ -55,6 +55,7 @@ def index(version: str = "bookworm", **values: Any) -> LibraryIndex:
     return LibraryIndex.objects.create(distribution="debian", version=version, **values)
 
 
+@pytest.mark.slow
 def test_lost_message_is_sent_again(bookworm: BaseImage, sent: Sent) -> None:
     waiting = index(due_at=timezone.now() - WAKE_INTERVAL)
     sweep.sweep()
@@ -62,6 +63,7 @@ def test_lost_message_is_sent_again(bookworm: BaseImage, sent: Sent) -> None:
     assert sent == [(wake.Task.READ_LIBRARY_INDEX, waiting.pk)]
 
 
+@pytest.mark.slow
 def test_index_is_read_again_after_a_week(bookworm: BaseImage, sent: Sent) -> None:
     long_ago = timezone.now() - timedelta(days=8)
     old = index(state=WorkState.SUCCEEDED, finished_at=long_ago, due_at=long_ago)
@@ -72,6 +74,7 @@ def test_index_is_read_again_after_a_week(bookworm: BaseImage, sent: Sent) -> No
     assert len(sent) == 1
 
 
+@pytest.mark.slow
 def test_index_of_a_distribution_without_a_base_image_is_forgotten(
     bookworm: BaseImage, sent: Sent
 ) -> None:

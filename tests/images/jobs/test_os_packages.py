@@ -107,6 +107,7 @@ def test_a_worker_without_buildah_leaves_such_builds_to_others(
         (["buildah is not installed on the builds workers."], b"buildah is not installed"),
     ],
 )
+@pytest.mark.slow
 def test_the_form_refuses_with_the_reason_where_no_worker_can(
     problems: list[str], words: bytes, cast: Cast, base: BaseImage
 ) -> None:

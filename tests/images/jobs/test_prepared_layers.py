@@ -109,6 +109,7 @@ def waiting(base: BaseImage) -> None:
     factories.make_image("waits", base=base, status=Status.BUILDING_FIRST_TIME)
 
 
+@pytest.mark.slow
 def test_nothing_is_looked_up_while_a_build_waits(
     idle: BaseImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +127,7 @@ def test_nothing_is_looked_up_while_a_build_waits(
         ("PREPARED_LAYERS_SECONDS", 7),
     ],
 )
+@pytest.mark.slow
 def test_nothing_is_made_where_it_is_off_or_the_budget_is_spent(
     idle: BaseImage, settings: Any, name: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

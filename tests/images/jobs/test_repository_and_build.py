@@ -63,6 +63,7 @@ def test_a_build_begins_before_its_repository_is_there_unless_that_is_late_or_re
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_a_worker_that_has_resolved_waits_for_the_repository(image: ManagedImage) -> None:
     def make() -> None:
         time.sleep(0.2)

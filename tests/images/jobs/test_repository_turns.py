@@ -45,6 +45,7 @@ def ask(user: User, *names: str) -> list[ManagedImage]:
     return [create_image(Actor(user), name, ImageSpec("all", "3.11")) for name in names]
 
 
+@pytest.mark.slow
 def test_a_lone_repository_is_next_whatever_somebody_else_has_queued(
     cast: Cast, base: BaseImage, made: list[str], sent: Sent
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_lone_repository_is_next_whatever_somebody_else_has_queued(
     assert made == ["many-0", "lone", "many-1"]
 
 
+@pytest.mark.slow
 def test_one_message_is_enough_for_all(
     cast: Cast, base: BaseImage, made: list[str], sent: Sent
 ) -> None:
@@ -87,6 +89,7 @@ def test_an_image_whose_build_has_begun_waits_for_its_repository_all_the_same(
     assert made == ["begun"]
 
 
+@pytest.mark.slow
 def test_what_aws_refused_keeps_nobody_waiting_and_is_tried_when_its_time_has_come(
     cast: Cast, base: BaseImage, made: list[str], sent: Sent
 ) -> None:
@@ -112,6 +115,7 @@ def test_tidying_repositories_waits_for_a_new_one(
     assert made == ["fresh"]
 
 
+@pytest.mark.slow
 def test_an_imports_repository_waits_for_no_images(
     cast: Cast, base: BaseImage, made: list[str], sent: Sent
 ) -> None:
@@ -123,6 +127,7 @@ def test_an_imports_repository_waits_for_no_images(
     assert made == ["nlp-3.11", "before-1"]
 
 
+@pytest.mark.slow
 def test_a_crowded_lane_gets_no_more_messages(
     cast: Cast,
     base: BaseImage,

@@ -74,6 +74,7 @@ def test_the_newest_successful_builds_are_kept(base: BaseImage, settings: Any) -
     assert now.digests == {factories.digest("two"), factories.digest("five")}
 
 
+@pytest.mark.slow
 def test_what_a_model_is_pinned_to_is_kept_as_long_as_it_is(
     cast: Cast, base: BaseImage, settings: Any
 ) -> None:
@@ -142,6 +143,7 @@ def test_an_image_with_nothing_superseded_asks_nothing_of_aws(
     assert image.repository_due_at > timezone.now() + timedelta(hours=11)
 
 
+@pytest.mark.slow
 def test_what_aws_refuses_is_told_and_tried_again(
     base: BaseImage, settings: Any, sent: list[tuple[wake.Task, int]], caplog: Any
 ) -> None:

@@ -358,6 +358,7 @@ def test_no_link_or_pipe_leads_the_worker_elsewhere(tmp_path: Path) -> None:
 # --- where it is not to be had ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_confine_leaves_such_builds_to_others(
     base: BaseImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,6 +386,7 @@ def test_a_build_of_wheels_alone_does_not_pay_for_trying_a_sandbox(
         run.startable()
 
 
+@pytest.mark.slow
 def test_an_instance_may_forbid_it(cast: Cast, base: BaseImage, settings: Any) -> None:
     BuildHost.objects.create(name="able", queue="sources")
     image = factories.make_image(

@@ -26,6 +26,7 @@ def later() -> Any:
     return timezone.now() - WAKE_INTERVAL
 
 
+@pytest.mark.slow
 def test_a_request_whose_message_was_lost_is_found(cast: Cast, base: BaseImage, sent: Sent) -> None:
     image = create_image(Actor(cast.member), "lost", ImageSpec("all", "3.11"))
     sweep.sweep()
@@ -48,6 +49,7 @@ def test_a_repository_whose_message_was_lost_is_made_though_the_builds_worker_di
     assert sent == [(wake.Task.PREPARE_REPOSITORY, image.pk)]
 
 
+@pytest.mark.slow
 def test_a_build_whose_worker_died_is_found(base: BaseImage, sent: Sent) -> None:
     image = factories.make_image("dying", base=base, status=Status.BUILDING_FIRST_TIME)
     Build.objects.claim(image.builds.get().pk, seconds=60)
@@ -59,6 +61,7 @@ def test_a_build_whose_worker_died_is_found(base: BaseImage, sent: Sent) -> None
     assert sent == [(wake.Task.RUN_BUILD, image.builds.get().pk)]
 
 
+@pytest.mark.slow
 def test_a_removal_that_aws_refused_is_tried_again(cast: Cast, base: BaseImage, sent: Sent) -> None:
     image = factories.make_image("going", base=base)
     removal.remove_image(Actor(cast.admin), "going")
@@ -73,6 +76,7 @@ def test_a_base_image_on_its_way_is_sent_again(sent: Sent, db: None) -> None:
     assert sent == [(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)]
 
 
+@pytest.mark.slow
 def test_settled_images_are_left_alone(base: BaseImage, sent: Sent) -> None:
     for status in (Status.READY, Status.FAILED, Status.OUTDATED):
         factories.make_image(f"is-{status.lower()}", base=base, status=status)

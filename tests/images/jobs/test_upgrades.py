@@ -52,6 +52,7 @@ def test_only_images_on_the_older_base_become_outdated(base: BaseImage) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_few_are_upgraded_at_a_time_the_longest_untouched_first(
     base: BaseImage, settings: Any
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_few_are_upgraded_at_a_time_the_longest_untouched_first(
     assert AuditEvent.objects.filter(event="image.upgrade_begun", username="").count() == 2
 
 
+@pytest.mark.slow
 def test_builds_that_people_wait_for_go_first(cast: Cast, base: BaseImage) -> None:
     factories.make_image("behind", base=base)
     new = move_on(base)
@@ -81,6 +83,7 @@ def test_builds_that_people_wait_for_go_first(cast: Cast, base: BaseImage) -> No
     assert upgrades.dispatch() == 1
 
 
+@pytest.mark.slow
 def test_builds_from_source_keep_no_upgrade_waiting(cast: Cast, base: BaseImage) -> None:
     """They may sleep for half an hour, and stand in a lane of their own."""
     factories.make_image("behind", base=base)
@@ -103,6 +106,7 @@ def test_of_a_thousand_images_no_more_than_allowed_are_under_way(
     assert (state.total, state.behind, state.done, state.failed) == (1000, 1000, 0, 0)
 
 
+@pytest.mark.slow
 def test_operators_see_how_far_it_is(cast: Cast, base: BaseImage) -> None:
     for name in ("one", "two", "three"):
         factories.make_image(name, base=base)

@@ -81,6 +81,7 @@ def test_with_workers_that_answer_every_part_has_its_row(
     assert state_of("Builds worker: OS packages", table) in ("ok", "skipped")
 
 
+@pytest.mark.slow
 def test_workers_that_do_not_answer_fail_with_the_queue_to_start(db: None, settings: Any) -> None:
     settings.SOURCE_BUILDS_ALLOWED = False
     code, table = diagnosis(0)
@@ -91,6 +92,7 @@ def test_workers_that_do_not_answer_fail_with_the_queue_to_start(db: None, setti
     assert re.search(r"^\d+ of \d+ failed\.$", table, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_builds_worker_that_is_at_work_is_no_failure(db: None, base: BaseImage) -> None:
     image = factories.make_image("churn", base=base, status=Status.BUILDING_FIRST_TIME)
     assert Build.objects.claim(image.builds.get().pk, 30) is not None
@@ -112,6 +114,7 @@ def test_without_a_database_nothing_else_is_tried(db: None) -> None:
     assert "Registry worker" not in table
 
 
+@pytest.mark.slow
 def test_where_the_registry_is_off_no_worker_is_asked(db: None, settings: Any) -> None:
     settings.IMAGE_REGISTRY_ENABLED = False
     _, table = diagnosis(0)

@@ -79,6 +79,7 @@ def test_an_alteration_that_changes_nothing_is_refused(cast: Cast, image: Manage
         alterations.propose_alteration(Actor(cast.member), image, wanted("numpy>=2"))
 
 
+@pytest.mark.slow
 def test_the_page_shows_each_change_and_the_button_builds_it(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -157,6 +158,7 @@ def test_only_an_earlier_success_can_be_rolled_back_to(cast: Cast, image: Manage
     )
 
 
+@pytest.mark.slow
 def test_cancelling_a_rebuild_leaves_the_current_image(cast: Cast, image: ManagedImage) -> None:
     build = builds.rebuild_image(Actor(cast.member), image)
     page = cast.client(cast.manager).post(url(cast, "cancel_build"), follow=True).content
@@ -223,6 +225,7 @@ def ask(cast: Cast, text: str, **more: str) -> Any:
     return cast.client(cast.member).post(new, {**NEW, "pip_requirements": text, **more})
 
 
+@pytest.mark.slow
 def test_who_asks_for_what_an_image_has_is_told_of_it_and_may_build_it_anyway(
     cast: Cast, image: ManagedImage
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_channel_points_only_at_what_the_registry_keeps(
         set_channel(actor, image, "stable", 3)
 
 
+@pytest.mark.slow
 def test_what_a_channel_points_at_is_kept(cast: Cast, image: ManagedImage, settings: Any) -> None:
     settings.KEEP_BUILDS = 2
     set_channel(Actor(cast.member), image, "stable", 2)
@@ -85,6 +86,7 @@ def test_what_a_channel_points_at_is_kept(cast: Cast, image: ManagedImage, setti
     assert retention.read_retention_state(image).superseded == {1, 2}
 
 
+@pytest.mark.slow
 def test_the_sweeper_wakes_for_a_tag_that_is_behind(
     cast: Cast, image: ManagedImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +99,7 @@ def test_the_sweeper_wakes_for_a_tag_that_is_behind(
     assert sent == [("move_tags", image.pk)]
 
 
+@pytest.mark.slow
 def test_the_page_shows_tags_and_moves_them(cast: Cast, image: ManagedImage) -> None:
     names = {"workspace_id": cast.workspace.pk, "name": "churn"}
     client = cast.client(cast.member)

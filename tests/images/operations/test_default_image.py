@@ -72,6 +72,7 @@ def test_the_default_of_another_workspace_is_none_of_ones_own(
         resolve(factories.make_model(cast.other))
 
 
+@pytest.mark.slow
 def test_a_model_goes_back_to_the_default(
     cast: Cast, base: BaseImage, default: DefaultImage
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_model_goes_back_to_the_default(
     assert resolve(model).image_name == "own"
 
 
+@pytest.mark.slow
 def test_there_is_no_way_back_to_a_default_that_is_not_there(
     cast: Cast, image: ManagedImage, follower: MLModel
 ) -> None:
@@ -96,6 +98,7 @@ def test_there_is_no_way_back_to_a_default_that_is_not_there(
         swaps.swap_to_default(Actor(cast.member), follower)
 
 
+@pytest.mark.slow
 def test_a_swap_to_an_image_in_its_first_build_waits_on_the_default(
     cast: Cast, base: BaseImage, default: DefaultImage, follower: MLModel
 ) -> None:
@@ -151,6 +154,7 @@ def test_an_external_default_is_pulled_as_it_was_named_where_that_is_allowed(
         resolve(follower)
 
 
+@pytest.mark.slow
 def test_removing_a_default_image_takes_its_name_and_says_who_loses_it(
     cast: Cast, default: DefaultImage, follower: MLModel
 ) -> None:
@@ -168,6 +172,7 @@ def test_removing_a_default_image_takes_its_name_and_says_who_loses_it(
     assert resolve(follower).image_name == "common"
 
 
+@pytest.mark.slow
 def test_a_default_of_an_image_that_is_gone_keeps_its_name(
     default: DefaultImage, follower: MLModel, image: ManagedImage
 ) -> None:

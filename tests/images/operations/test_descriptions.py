@@ -20,6 +20,7 @@ def image(cast: Cast, base: BaseImage) -> ManagedImage:
     return factories.make_image("churn", base=base, created_by=cast.member)
 
 
+@pytest.mark.slow
 def test_it_changes_without_a_build_and_the_next_build_has_it(
     cast: Cast, image: ManagedImage, base: BaseImage
 ) -> None:
@@ -42,6 +43,7 @@ def test_who_does_not_own_the_image_is_refused(cast: Cast, image: ManagedImage) 
         describe_image(Actor(cast.stranger), image, "Mine.")
 
 
+@pytest.mark.slow
 def test_the_pane_and_the_page_show_description_and_owner(cast: Cast, image: ManagedImage) -> None:
     names = {"workspace_id": cast.workspace.pk, "name": "churn"}
     client = cast.client(cast.member)

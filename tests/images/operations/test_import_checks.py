@@ -63,6 +63,7 @@ def test_a_build_that_succeeded_is_tried_after_its_commit(
 
 
 @pytest.mark.parametrize("policy", ["off", "refuse"])
+@pytest.mark.slow
 def test_a_build_of_another_policy_is_not_tried_afterwards(
     image: ManagedImage, policy: str
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_build_of_another_policy_is_not_tried_afterwards(
 @pytest.mark.parametrize(
     ("result", "status"), [("passed", "PASSED"), ("failed", "FAILED"), ("skipped", "PENDING")]
 )
+@pytest.mark.slow
 def test_a_result_is_remembered_by_the_manifest_and_what_was_skipped_is_tried(
     image: ManagedImage, result: str, status: str
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_member_creates_a_model_and_is_led_to_its_image(cast: Cast, base: Base
     assert (event.username, event.workspace_name) == ("member", "Workspace 1")
 
 
+@pytest.mark.slow
 def test_a_viewer_sees_models_and_creates_none(cast: Cast) -> None:
     factories.make_model(cast.workspace, name="Churn")
     url = reverse("models", args=[cast.workspace.pk])
@@ -132,6 +133,7 @@ def test_models_go_with_their_workspace_and_images_stay(cast: Cast, base: BaseIm
     assert image.removed_at is None
 
 
+@pytest.mark.slow
 def test_a_removed_model_is_gone_with_its_history(cast: Cast, base: BaseImage) -> None:
     model = factories.make_model(cast.workspace, image=factories.make_image("shared", base=base))
     url = reverse("remove_model", args=[cast.workspace.pk, model.pk])
@@ -143,6 +145,7 @@ def test_a_removed_model_is_gone_with_its_history(cast: Cast, base: BaseImage) -
 
 
 @pytest.mark.parametrize("rows", [1, 25])
+@pytest.mark.slow
 def test_the_list_costs_the_same_whatever_its_length(
     rows: int, cast: Cast, base: BaseImage, django_assert_max_num_queries: object
 ) -> None:

@@ -57,6 +57,7 @@ def snapshot(image: ManagedImage) -> Any:
 
 @pytest.mark.parametrize("verb", ["alter", "rebuild", "build-from-source", "cancel", "roll-back"])
 @pytest.mark.parametrize("role", [WorkspaceRole.VIEWER, WorkspaceRole.ADMINISTRATOR])
+@pytest.mark.slow
 def test_nobody_of_another_workspace_changes_it_in_the_console(
     verb: str, role: WorkspaceRole, cast: Cast, attacker: User, image: ManagedImage, model: MLModel
 ) -> None:
@@ -76,6 +77,7 @@ def test_nobody_of_another_workspace_changes_it_in_the_console(
     assert runtime_image.resolve(model).digest == digest
 
 
+@pytest.mark.slow
 def test_nor_builds_what_its_owner_has_proposed(
     cast: Cast, attacker: User, image: ManagedImage
 ) -> None:
@@ -88,6 +90,7 @@ def test_nor_builds_what_its_owner_has_proposed(
     assert snapshot(image) == before
 
 
+@pytest.mark.slow
 def test_nor_in_the_admin(cast: Cast, attacker: User, image: ManagedImage) -> None:
     before = snapshot(image)
     User.objects.filter(pk=attacker.pk).update(is_superuser=True, is_staff=True)
@@ -115,6 +118,7 @@ OPERATIONS: dict[str, Callable[[Actor, ManagedImage], object]] = {
 
 
 @pytest.mark.parametrize("verb", OPERATIONS)
+@pytest.mark.slow
 def test_each_operation_asks_itself(verb: str, cast: Cast, image: ManagedImage) -> None:
     before = snapshot(image)[:4]
     with pytest.raises(NotAllowed, match="Only its creator"):
@@ -163,6 +167,7 @@ def test_the_creator_and_the_workspace_own_it(action: Action, cast: Cast, base: 
     assert may(cast.stranger, None) == organization
 
 
+@pytest.mark.slow
 def test_an_image_outlives_creator_and_workspace_as_the_organizations(
     cast: Cast, image: ManagedImage, theirs: Workspace
 ) -> None:
@@ -209,6 +214,7 @@ def test_a_token_did_not_create_what_its_user_did_in_another_workspace(
     assert allows(Actor(cast.admin, token=administers), Action.ALTER_IMAGE, image)
 
 
+@pytest.mark.slow
 def test_members_of_its_workspace_act_by_any_workspaces_page(
     cast: Cast, image: ManagedImage, theirs: Workspace
 ) -> None:
@@ -223,6 +229,7 @@ def test_members_of_its_workspace_act_by_any_workspaces_page(
 # --- a pin ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_pinned_build_is_kept_through_any_number_of_alterations(
     cast: Cast, image: ManagedImage, theirs: Workspace, base: BaseImage, settings: Any
 ) -> None:
@@ -253,6 +260,7 @@ def test_a_pinned_build_is_kept_through_any_number_of_alterations(
 # --- what is shown ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_offers_owners_what_is_theirs_and_others_a_copy(
     cast: Cast, attacker: User, image: ManagedImage, theirs: Workspace
 ) -> None:
@@ -274,6 +282,7 @@ def test_the_page_offers_owners_what_is_theirs_and_others_a_copy(
     assert "Roll back" in cast.client(attacker).get(f"{page}/revisions").content.decode()
 
 
+@pytest.mark.slow
 def test_a_failed_build_offers_a_stranger_no_source_build(
     cast: Cast, attacker: User, theirs: Workspace, base: BaseImage
 ) -> None:
@@ -286,6 +295,7 @@ def test_a_failed_build_offers_a_stranger_no_source_build(
     assert f"{page}/alter" not in seen
 
 
+@pytest.mark.slow
 def test_the_pane_says_for_each_image_whether_it_can_be_altered(
     cast: Cast, base: BaseImage, image: ManagedImage
 ) -> None:
@@ -305,6 +315,7 @@ def test_the_pane_says_for_each_image_whether_it_can_be_altered(
 # --- copying ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_copy_begins_with_the_spec_and_is_the_copiers(
     cast: Cast, attacker: User, image: ManagedImage
 ) -> None:
@@ -332,6 +343,7 @@ def test_a_copy_begins_with_the_spec_and_is_the_copiers(
     assert snapshot(image)[0].pip_requirements[0].name == "numpy"
 
 
+@pytest.mark.slow
 def test_a_copy_is_compared_with_the_original(cast: Cast, base: BaseImage) -> None:
     original = factories.make_image("original", base=base, created_in=cast.other)
     copy = factories.make_image("copy", base=base, created_in=cast.workspace)
@@ -352,12 +364,14 @@ def test_what_is_not_there_cannot_be_copied(name: str, cast: Cast) -> None:
     assert cast.client(cast.viewer).get(address).status_code == 404
 
 
+@pytest.mark.slow
 def test_an_administrator_who_is_no_member_changes_any(cast: Cast, image: ManagedImage) -> None:
     assert cast.support.role == InstanceRole.SUPPORT
     page = reverse("rebuild_image", args=[cast.workspace.pk, image.name])
     assert cast.client(cast.support).post(page).status_code == 302
 
 
+@pytest.mark.slow
 def test_the_refusal_is_a_page_with_a_sentence_for_each_verb(
     cast: Cast, attacker: User, image: ManagedImage
 ) -> None:

@@ -50,6 +50,7 @@ def test_the_operation_itself_refuses(who: str, cast: Cast, shared: ManagedImage
 
 
 @pytest.mark.parametrize("who", ["admin", "support"])
+@pytest.mark.slow
 def test_who_has_the_privilege_removes_it_from_every_list_at_once(
     who: str, cast: Cast, shared: ManagedImage
 ) -> None:
@@ -68,6 +69,7 @@ def test_who_has_the_privilege_removes_it_from_every_list_at_once(
     )
 
 
+@pytest.mark.slow
 def test_removing_twice_is_harmless(cast: Cast, shared: ManagedImage) -> None:
     client = cast.client(cast.admin)
     client.post(remove_url(cast))
@@ -97,6 +99,7 @@ def test_a_running_build_is_cancelled(cast: Cast, base: BaseImage) -> None:
     assert image.builds.get().state == WorkState.CANCELLED
 
 
+@pytest.mark.slow
 def test_an_administrator_sees_what_is_being_removed_and_why_it_waits(
     cast: Cast, shared: ManagedImage, settings: Any
 ) -> None:

@@ -47,6 +47,7 @@ def pane(cast: Cast) -> str:
 # --- undo ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_removed_image_is_restored_as_it_was(cast: Cast, kept: ManagedImage) -> None:
     hook = Webhook.objects.create(
         url="https://example.org/", events=[ImageEvent.RESTORED], secret="whsec_"
@@ -122,6 +123,7 @@ def test_the_repository_is_deleted_only_when_nothing_can_be_restored(
         assert not ManagedImage.objects.filter(pk=kept.pk).exists()
 
 
+@pytest.mark.slow
 def test_the_sweeper_waits_until_then(
     cast: Cast, kept: ManagedImage, sent: list[tuple[wake.Task, int]]
 ) -> None:
@@ -134,6 +136,7 @@ def test_the_sweeper_waits_until_then(
     assert sent == [(wake.Task.DELETE_REPOSITORY, kept.pk)]
 
 
+@pytest.mark.slow
 def test_deleted_for_good_it_is_due_at_once_and_cannot_come_back(
     cast: Cast, kept: ManagedImage
 ) -> None:
@@ -149,6 +152,7 @@ def test_deleted_for_good_it_is_due_at_once_and_cannot_come_back(
     assert AuditEvent.objects.filter(event="image.deleted").count() == 1
 
 
+@pytest.mark.slow
 def test_without_a_grace_period_it_is_gone_at_once(
     cast: Cast, kept: ManagedImage, settings: Any
 ) -> None:
@@ -163,6 +167,7 @@ def test_without_a_grace_period_it_is_gone_at_once(
 # --- use ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_removing_what_models_run_on_needs_the_name_typed(cast: Cast, kept: ManagedImage) -> None:
     model = factories.make_model(cast.workspace, image=kept, name="Churn")
     url = reverse("remove_image", args=[cast.workspace.pk, "kept"])
@@ -193,6 +198,7 @@ def test_models_still_say_so_when_the_image_is_deleted(cast: Cast, kept: Managed
     assert (stands.image, stands.label, usability(stands)) == (None, "kept", Usability.REMOVED)
 
 
+@pytest.mark.slow
 def test_beyond_those_that_are_shown_models_are_counted(cast: Cast, kept: ManagedImage) -> None:
     for _ in range(23):
         factories.make_model(cast.workspace, image=kept)

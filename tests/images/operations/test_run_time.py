@@ -68,6 +68,7 @@ def address(cast: Cast, route: str, **more: Any) -> str:
     return reverse(route, kwargs={"workspace_id": cast.workspace.pk, "name": "churn", **more})
 
 
+@pytest.mark.slow
 def test_the_form_takes_settings_and_the_preview_shows_them(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -93,6 +94,7 @@ def test_the_form_takes_settings_and_the_preview_shows_them(
     assert "<li>OMP_NUM_THREADS=4</li>" in client.get(address(cast, "image")).content.decode()
 
 
+@pytest.mark.slow
 def test_the_form_refuses_a_secret_at_its_field(cast: Cast, image: ManagedImage) -> None:
     given = {**FIELDS, "env": "HF_TOKEN=abc"}
     answer = cast.client(cast.member).post(address(cast, "alter_image"), given)

@@ -49,6 +49,7 @@ def test_a_model_pulls_the_current_build_by_its_digest(model: MLModel, image: Ma
     assert (found.image_name, found.build_number, found.pull_secret) == ("churn", 1, "")
 
 
+@pytest.mark.slow
 def test_an_outdated_image_and_one_that_is_rebuilt_are_pulled_as_well(
     cast: Cast, base: BaseImage
 ) -> None:
@@ -95,6 +96,7 @@ def test_an_image_that_was_never_built_says_whether_to_wait(
         resolve(model)
 
 
+@pytest.mark.slow
 def test_a_removed_image_is_told_and_its_restoring_brings_it_back(
     cast: Cast, model: MLModel
 ) -> None:

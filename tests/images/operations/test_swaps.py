@@ -60,6 +60,7 @@ def test_a_swap_is_immediate_and_remembered(cast: Cast, model: MLModel, new: Man
     assert event.details == {"before": "old", "image": "new"}
 
 
+@pytest.mark.slow
 def test_swapping_back_is_a_swap_to_an_image_of_the_history(
     cast: Cast, model: MLModel, new: ManagedImage
 ) -> None:
@@ -81,6 +82,7 @@ def test_the_history_of_another_model_is_not_ones_own(
         swaps.swap_image(Actor(cast.member), model, swaps.past_choice(model, past.pk))
 
 
+@pytest.mark.slow
 def test_without_a_pin_a_model_follows_the_current_build(
     cast: Cast, model: MLModel, old: ManagedImage, base: BaseImage
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_viewer_cannot_swap(cast: Cast, model: MLModel, new: ManagedImage) -> 
 # --- waiting for a build ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_that_fits_is_built_and_swapped_to_when_it_is_ready(cast: Cast, model: MLModel) -> None:
     client = cast.client(cast.member)
     url = reverse("swap_build", args=[cast.workspace.pk, model.pk])
@@ -144,6 +147,7 @@ def prepared(image: ManagedImage) -> Build:
     return image.builds.get()
 
 
+@pytest.mark.slow
 def test_a_failed_build_leaves_the_model_where_it_is(cast: Cast, model: MLModel) -> None:
     swaps.build_one_that_fits(Actor(cast.member), model, "churn")
     claimed = Build.objects.claim(prepared(ManagedImage.objects.get(name="churn")).pk, 30)
@@ -154,6 +158,7 @@ def test_a_failed_build_leaves_the_model_where_it_is(cast: Cast, model: MLModel)
     assert b"There is no such version." in page.content
 
 
+@pytest.mark.slow
 def test_a_swap_that_waits_can_be_called_off(cast: Cast, model: MLModel) -> None:
     swaps.build_one_that_fits(Actor(cast.member), model, "churn")
     cast.client(cast.member).post(reverse("stop_waiting", args=[cast.workspace.pk, model.pk]))
@@ -161,6 +166,7 @@ def test_a_swap_that_waits_can_be_called_off(cast: Cast, model: MLModel) -> None
     assert current(model).image_name == "old"
 
 
+@pytest.mark.slow
 def test_another_swap_takes_the_place_of_the_one_that_waits(
     cast: Cast, model: MLModel, new: ManagedImage
 ) -> None:
@@ -189,6 +195,7 @@ def test_what_cannot_be_created_leaves_nothing_behind(cast: Cast, model: MLModel
     assert not Assignment.objects.waiting().exists()
 
 
+@pytest.mark.slow
 def test_removing_what_is_waited_for_ends_the_waiting(cast: Cast, model: MLModel) -> None:
     swaps.build_one_that_fits(Actor(cast.member), model, "churn")
     removal.remove_image(Actor(cast.admin), "churn")
@@ -198,6 +205,7 @@ def test_removing_what_is_waited_for_ends_the_waiting(cast: Cast, model: MLModel
 # --- external images ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_external_image_with_its_pull_secret(cast: Cast, model: MLModel) -> None:
     url = reverse("swap_external", args=[cast.workspace.pk, model.pk])
     form = {"reference": "registry.example.com/team/churn:1.2", "pull_secret": "team-registry"}
@@ -226,6 +234,7 @@ def test_what_is_no_reference_is_told_at_its_field(
     assert refused.value.field == field
 
 
+@pytest.mark.slow
 def test_where_they_are_not_allowed_external_images_are_refused(
     cast: Cast, model: MLModel, settings: Any
 ) -> None:
@@ -239,6 +248,7 @@ def test_where_they_are_not_allowed_external_images_are_refused(
         swaps.swap_image(Actor(cast.member), model, swaps.past_choice(model, past.pk))
 
 
+@pytest.mark.slow
 def test_turned_off_later_such_models_are_shown_as_blocked(
     cast: Cast, model: MLModel, settings: Any
 ) -> None:
@@ -253,6 +263,7 @@ def test_turned_off_later_such_models_are_shown_as_blocked(
 # --- the picker ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_picker_ranks_by_fit_and_says_what_is_missing_or_conflicts(
     cast: Cast, base: BaseImage, old: ManagedImage, new: ManagedImage
 ) -> None:
@@ -274,6 +285,7 @@ def test_the_picker_ranks_by_fit_and_says_what_is_missing_or_conflicts(
     assert b"has 2.0.0" in searched.content
 
 
+@pytest.mark.slow
 def test_an_image_of_another_python_is_not_offered(cast: Cast, model: MLModel) -> None:
     other = factories.make_base_image(python_version="3.13")
     factories.make_image("modern", base=other)
@@ -281,6 +293,7 @@ def test_an_image_of_another_python_is_not_offered(cast: Cast, model: MLModel) -
     assert [match.image.name for match in page.context["matches"]] == ["old"]
 
 
+@pytest.mark.slow
 def test_the_difference_is_shown_before_it_is_confirmed(
     cast: Cast, model: MLModel, new: ManagedImage
 ) -> None:

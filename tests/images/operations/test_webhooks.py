@@ -56,6 +56,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
         yield found
 
 
+@pytest.mark.slow
 def test_a_message_is_signed_so_that_the_receiver_can_tell(
     receiver: Receiver, cast: Cast, base: BaseImage
 ) -> None:
@@ -80,6 +81,7 @@ def running(base: BaseImage) -> Build:
     return build
 
 
+@pytest.mark.slow
 def test_each_event_is_told_in_its_own_transaction(
     receiver: Receiver, cast: Cast, base: BaseImage
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_webhook_removed_while_its_message_is_under_way_is_no_error(
     assert not Delivery.objects.exists()
 
 
+@pytest.mark.slow
 def test_an_address_that_does_not_answer_is_told(
     cast: Cast, base: BaseImage, settings: Any
 ) -> None:
@@ -195,6 +198,7 @@ def test_a_public_address_is_taken(url: str, cast: Cast) -> None:
     webhooks.create_webhook(Actor(cast.admin), url, [])
 
 
+@pytest.mark.slow
 def test_a_name_that_leads_into_a_private_network_is_refused_when_sending(
     cast: Cast, base: BaseImage, receiver: Receiver, settings: Any
 ) -> None:

@@ -86,6 +86,7 @@ def test_while_its_version_before_is_there_images_are_built(cast: Cast, base: Ba
 
 
 @pytest.mark.parametrize("route", ["images", "new_image"])
+@pytest.mark.slow
 def test_none_at_all_is_told_to_each_in_their_words(cast: Cast, route: str) -> None:
     for who, words in (
         ("admin", ">manage.py build_base_image all 3.14</code>"),

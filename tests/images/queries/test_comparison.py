@@ -34,6 +34,7 @@ def compared(cast: Cast, query: str) -> Any:
     return cast.client(cast.viewer).get(address + query)
 
 
+@pytest.mark.slow
 def test_two_images_are_compared_by_address(cast: Cast, images: None) -> None:
     page = compared(cast, "?a=churn&b=fraud")
     found = page.context["comparison"].libraries
@@ -49,6 +50,7 @@ def test_two_images_are_compared_by_address(cast: Cast, images: None) -> None:
         assert words in text
 
 
+@pytest.mark.slow
 def test_two_revisions_of_one_image_are_compared(cast: Cast, images: None) -> None:
     found = compared(cast, "?a=churn:build-2&b=churn").context["comparison"].libraries
     assert [(c.name, c.before, c.after) for c in found.changed] == [("numpy", "1.26", "2.4.6")]
@@ -63,6 +65,7 @@ def test_two_revisions_of_one_image_are_compared(cast: Cast, images: None) -> No
         ("never", "No build of never has succeeded yet."),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_told_at_its_field(
     name: str, words: str, cast: Cast, images: None
 ) -> None:
@@ -86,6 +89,7 @@ def suggested(cast: Cast, route: str, **typed: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_images_and_their_revisions_are_suggested(cast: Cast, images: None) -> None:
     assert suggested(cast, "suggest_images", a="R") == ["churn", "fraud"]
     assert suggested(cast, "suggest_images", b="fra") == ["fraud"]
@@ -93,6 +97,7 @@ def test_images_and_their_revisions_are_suggested(cast: Cast, images: None) -> N
     assert suggested(cast, "suggest_images", a="never") == []
 
 
+@pytest.mark.slow
 def test_libraries_and_their_versions_are_suggested(cast: Cast, images: None) -> None:
     assert suggested(cast, "suggest_libraries", library="") == []
     assert suggested(cast, "suggest_libraries", library="P") == ["pandas"]

@@ -78,6 +78,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Build]:
     return taken
 
 
+@pytest.mark.slow
 def test_a_lone_build_is_next_whatever_somebody_else_has_queued(
     cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_lone_build_is_next_whatever_somebody_else_has_queued(
 
 
 @pytest.mark.parametrize(("ended", "running"), [(0, 1), (1, 1), (7, 1), (3, 0)])
+@pytest.mark.slow
 def test_a_lone_build_waits_for_what_runs_and_one_more_at_most(
     cast: Cast, base: BaseImage, ended: int, running: int
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_lone_build_waits_for_what_runs_and_one_more_at_most(
     assert lone.pk in begun
 
 
+@pytest.mark.slow
 def test_turns_go_round_robin_over_those_who_wait(cast: Cast, base: BaseImage) -> None:
     a, b, c = (
         queue(base, user, number)
@@ -119,6 +122,7 @@ def test_turns_go_round_robin_over_those_who_wait(cast: Cast, base: BaseImage) -
     assert order() == [x.pk for x in (a[0], b[0], c[0], a[1], b[1], a[2], a[3])]
 
 
+@pytest.mark.slow
 def test_who_has_something_running_comes_after_who_has_nothing(cast: Cast, base: BaseImage) -> None:
     a = queue(base, cast.viewer, 2)
     (b,) = queue(base, cast.member, 1)
@@ -126,12 +130,14 @@ def test_who_has_something_running_comes_after_who_has_nothing(cast: Cast, base:
     assert order() == [b.pk, a[1].pk]
 
 
+@pytest.mark.slow
 def test_one_persons_workspaces_take_turns_too(cast: Cast, base: BaseImage) -> None:
     here = queue(base, cast.admin, 3, cast.workspace)
     there = queue(base, cast.admin, 1, cast.other)
     assert order() == [here[0].pk, there[0].pk, here[1].pk, here[2].pk]
 
 
+@pytest.mark.slow
 def test_a_full_workspace_comes_after_one_that_has_little(cast: Cast, base: BaseImage) -> None:
     start(queue(base, cast.member, 1, cast.workspace)[0])
     (crowded,) = queue(base, cast.viewer, 1, cast.workspace)
@@ -139,6 +145,7 @@ def test_a_full_workspace_comes_after_one_that_has_little(cast: Cast, base: Base
     assert order() == [quiet.pk, crowded.pk]
 
 
+@pytest.mark.slow
 def test_the_platforms_own_upgrades_come_last(cast: Cast, base: BaseImage) -> None:
     (upgrade,) = queue(base, cast.viewer, 1)
     Build.objects.filter(pk=upgrade.pk).update(reason=BuildReason.UPGRADE, requested_by=None)
@@ -146,6 +153,7 @@ def test_the_platforms_own_upgrades_come_last(cast: Cast, base: BaseImage) -> No
     assert order() == [many[0].pk, many[1].pk, upgrade.pk]
 
 
+@pytest.mark.slow
 def test_so_many_of_one_person_run_at_once_and_no_more(
     cast: Cast, base: BaseImage, settings: Any
 ) -> None:
@@ -159,6 +167,7 @@ def test_so_many_of_one_person_run_at_once_and_no_more(
     assert turns.claim_next(Lane.BUILDS) == builds[0]
 
 
+@pytest.mark.slow
 def test_source_builds_keep_no_other_build_waiting(
     cast: Cast,
     base: BaseImage,
@@ -180,6 +189,7 @@ def test_source_builds_keep_no_other_build_waiting(
     assert sent[1:] == [(wake.Task.RUN_SOURCE_BUILD, sources[1].pk)]
 
 
+@pytest.mark.slow
 def test_resolutions_take_turns_with_builds(
     cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
 ) -> None:
@@ -194,6 +204,7 @@ def test_resolutions_take_turns_with_builds(
     assert found[1] == build
 
 
+@pytest.mark.slow
 def test_somebodys_preview_goes_before_their_own_builds(
     cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
 ) -> None:
@@ -204,6 +215,7 @@ def test_somebodys_preview_goes_before_their_own_builds(
     assert turns.claim_next(Lane.BUILDS) == proposed
 
 
+@pytest.mark.slow
 def test_imports_of_base_images_take_turns_as_one_party(
     cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
 ) -> None:
@@ -213,6 +225,7 @@ def test_imports_of_base_images_take_turns_as_one_party(
     assert found == [builds[0], bases[0], builds[1], bases[1]]
 
 
+@pytest.mark.slow
 def test_a_message_of_what_was_cancelled_is_somebody_elses_turn(
     cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
 ) -> None:
@@ -222,6 +235,7 @@ def test_a_message_of_what_was_cancelled_is_somebody_elses_turn(
     assert ended == [other]
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_turn_does_not_grow_with_the_queue(
     cast: Cast, base: BaseImage, django_assert_num_queries: Any
 ) -> None:
@@ -259,6 +273,7 @@ def test_the_users_who_wait_are_found_in_an_index(cast: Cast, base: BaseImage) -
     assert "Index Only Scan using build_by_user" in plan, plan
 
 
+@pytest.mark.slow
 def test_every_message_wakes_one_more_while_something_waits(
     cast: Cast, base: BaseImage, ended: list[Build], sent: list[Any]
 ) -> None:
@@ -272,6 +287,7 @@ def test_every_message_wakes_one_more_while_something_waits(
     assert ended == builds
 
 
+@pytest.mark.slow
 def test_a_person_may_have_so_many_builds_waiting(
     cast: Cast, base: BaseImage, settings: Any, sent: list[Any]
 ) -> None:

@@ -45,12 +45,14 @@ def outlook(build: Build) -> Outlook:
     return Forecast.read().by_image()[build.image_id]
 
 
+@pytest.mark.slow
 def test_without_measures_only_the_place_is_told(cast: Cast, base: BaseImage) -> None:
     first, second = waiting("first", base), waiting("second", base)
     assert (outlook(first).place, outlook(first).left) == ("It is the next to be built.", "")
     assert outlook(second).place == "1 build is before it."
 
 
+@pytest.mark.slow
 def test_the_expected_time_grows_with_the_queue_and_falls_with_builders(
     measured: datetime, base: BaseImage
 ) -> None:
@@ -66,6 +68,7 @@ def test_the_expected_time_grows_with_the_queue_and_falls_with_builders(
     assert [outlook(build).seconds for build in builds] == [60, 75, 90]
 
 
+@pytest.mark.slow
 def test_a_running_build_is_told_by_the_phase_it_is_in(measured: datetime, base: BaseImage) -> None:
     build = waiting("running", base)
     now = timezone.now()
@@ -84,6 +87,7 @@ def test_a_running_build_is_told_by_the_phase_it_is_in(measured: datetime, base:
     assert behind.seconds == pytest.approx(36, abs=3)
 
 
+@pytest.mark.slow
 def test_people_are_served_before_the_platforms_own_upgrades(
     measured: datetime, base: BaseImage
 ) -> None:
@@ -93,6 +97,7 @@ def test_people_are_served_before_the_platforms_own_upgrades(
     assert (outlook(upgrade).ahead, outlook(upgrade).seconds) == (1, 32)
 
 
+@pytest.mark.slow
 def test_what_waits_for_something_else_stands_in_no_queue(
     measured: datetime, base: BaseImage
 ) -> None:
@@ -102,6 +107,7 @@ def test_what_waits_for_something_else_stands_in_no_queue(
     assert outlook(asked).ahead == 0
 
 
+@pytest.mark.slow
 def test_the_page_and_the_pane_tell_it(
     cast: Cast, measured: datetime, base: BaseImage, django_assert_max_num_queries: Any
 ) -> None:

@@ -29,6 +29,7 @@ def names(matches: list[Match]) -> list[str]:
 NUMPY, PANDAS = PipRequirement("NumPy", specifier=">=2"), PipRequirement("pandas")
 
 
+@pytest.mark.slow
 def test_fewest_missing_come_first_then_fewest_conflicts_then_the_smallest(
     cast: Cast, base: BaseImage
 ) -> None:

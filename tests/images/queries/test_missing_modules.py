@@ -65,6 +65,7 @@ def test_a_module_leads_to_libraries_by_its_name(module: str, requirements: list
     assert requirements_for(module) == requirements
 
 
+@pytest.mark.slow
 def test_images_have_the_library_and_all_else_that_the_model_needs(
     cast: Cast, base: BaseImage, model: MLModel
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_name_is_a_guess_unless_something_confirms_it(cast: Cast, model: MLMod
         explain(cast, model, "it does not work")
 
 
+@pytest.mark.slow
 def test_a_model_on_the_default_image_may_alter_that(cast: Cast, small: ManagedImage) -> None:
     follower = factories.make_model(cast.workspace)
     assert explain(cast, follower, "sklearn").alterable is None
@@ -124,6 +126,7 @@ def test_a_model_on_the_default_image_may_alter_that(cast: Cast, small: ManagedI
     assert explain(cast, follower, "sklearn").alterable == small
 
 
+@pytest.mark.slow
 def test_the_page_leads_to_images_and_to_the_alteration(
     cast: Cast, base: BaseImage, model: MLModel
 ) -> None:
@@ -145,6 +148,7 @@ def test_the_page_leads_to_images_and_to_the_alteration(
     assert client.get(url).status_code == 200
 
 
+@pytest.mark.slow
 def test_an_image_that_has_the_library_already_is_no_proposal(
     cast: Cast, small: ManagedImage
 ) -> None:

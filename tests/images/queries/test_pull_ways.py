@@ -75,6 +75,7 @@ def test_an_instance_without_a_host_says_so(image: ManagedImage, settings: Any) 
 
 
 @needs("kubectl")
+@pytest.mark.slow
 def test_kubectl_takes_pod_and_secret(image: ManagedImage, tmp_path: Path) -> None:
     way = ways_of(image)["kubernetes"]
     made = way.steps[0].text.replace('"$(aws ecr get-login-password --region eu-west-1)"', "x")
@@ -87,6 +88,7 @@ def test_kubectl_takes_pod_and_secret(image: ManagedImage, tmp_path: Path) -> No
     assert json.loads(done.stdout)["type"] == "kubernetes.io/dockerconfigjson"
 
 
+@pytest.mark.slow
 def test_the_page_has_a_tab_for_each_without_javascript(cast: Cast, image: ManagedImage) -> None:
     address = reverse("image", kwargs={"workspace_id": cast.workspace.pk, "name": "churn_x"})
     client = cast.client(cast.viewer)

@@ -63,6 +63,7 @@ def test_names_outside_are_refused(name: str) -> None:
 @given(
     st.text(alphabet=st.sampled_from("team-images/abAB._:%@\n .\u00e9"), max_size=40) | st.text()
 )
+@pytest.mark.slow
 def test_whatever_passes_is_under_the_prefix(name: str) -> None:
     try:
         passed = naming.guard(PREFIX, name)
@@ -77,6 +78,7 @@ def test_whatever_passes_is_under_the_prefix(name: str) -> None:
 
 
 @given(st.from_regex(r"\A[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*\Z").filter(lambda n: 2 <= len(n) <= 128))
+@pytest.mark.slow
 def test_every_image_name_has_a_repository_of_its_own(name: str) -> None:
     assert naming.image_repository(PREFIX, name) == f"{PREFIX}/{name}"
 
@@ -134,6 +136,7 @@ def control_calls(control: RepositoryControl, name: str) -> list[Any]:
 
 
 @given(st.sampled_from(OUTSIDE) | st.text(max_size=30).filter(lambda n: not n.startswith(PREFIX)))
+@pytest.mark.slow
 def test_the_control_plane_sends_nothing_for_them(name: str) -> None:
     for call in control_calls(CONTROL, name):
         with pytest.raises(RepositoryOutsidePrefix):
@@ -142,6 +145,7 @@ def test_the_control_plane_sends_nothing_for_them(name: str) -> None:
 
 
 @given(st.sampled_from(OUTSIDE) | st.text(max_size=30).filter(lambda n: not n.startswith(PREFIX)))
+@pytest.mark.slow
 def test_the_data_plane_sends_nothing_for_them(name: str) -> None:
     def never(request: httpx.Request) -> httpx.Response:
         raise AssertionError(f"{request.method} {request.url} was sent")

@@ -73,6 +73,7 @@ url = "https://torch.example/whl/cpu"
     assert unknown.refused[0].line == 3
 
 
+@pytest.mark.slow
 def test_poetrys_tables() -> None:
     plain = read_files("poetry-pyproject.toml", called="pyproject.toml")
     assert [str(wanted) for wanted in plain.requirements] == [
@@ -153,6 +154,7 @@ def test_a_models_folder_also_as_a_zip() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_lock_of_uv_with_its_hashes() -> None:
     reading = read_files("uv.lock", "pyproject.toml", extras=["serve"], groups=["lint"])
     assert [wanted.name for wanted in reading.requirements] == [

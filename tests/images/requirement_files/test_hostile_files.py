@@ -69,6 +69,7 @@ def test_strange_names_of_files_are_no_paths(name: str) -> None:
     assert read([SuppliedFile(name, "-r /etc/passwd\n")], python_version="3.11").refused
 
 
+@pytest.mark.slow
 def test_a_zip_that_unpacks_to_much_is_refused() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -42,6 +42,7 @@ def created(cast: Cast, base: BaseImage, sent: list[object]) -> ManagedImage:
     return image
 
 
+@pytest.mark.slow
 def test_a_life_by_the_operations_leaves_nothing_to_find(created: ManagedImage, cast: Cast) -> None:
     assert found() == []
     build = builds.rebuild_image(Actor(cast.member), created)
@@ -52,6 +53,7 @@ def test_a_life_by_the_operations_leaves_nothing_to_find(created: ManagedImage, 
     assert found() == []
 
 
+@pytest.mark.slow
 def test_work_whose_worker_died_and_which_nobody_takes_over(created: ManagedImage) -> None:
     created.builds.update(
         state=WorkState.RUNNING,
@@ -63,6 +65,7 @@ def test_work_whose_worker_died_and_which_nobody_takes_over(created: ManagedImag
     assert found("work_stuck") == []
 
 
+@pytest.mark.slow
 def test_a_queue_that_no_worker_takes_from(created: ManagedImage, cast: Cast) -> None:
     builds.rebuild_image(Actor(cast.member), created)
     before = timezone.now() - LONG_AGO
@@ -74,11 +77,13 @@ def test_a_queue_that_no_worker_takes_from(created: ManagedImage, cast: Cast) ->
     assert found("work_stuck") == []
 
 
+@pytest.mark.slow
 def test_an_image_that_says_it_is_built_while_nothing_is(created: ManagedImage) -> None:
     ManagedImage.objects.update(status=Status.REBUILDING)
     assert found() == [("request_without_end", "churn")]
 
 
+@pytest.mark.slow
 def test_a_model_that_waits_for_an_image_which_nobody_builds(
     created: ManagedImage, cast: Cast
 ) -> None:
@@ -87,6 +92,7 @@ def test_a_model_that_waits_for_an_image_which_nobody_builds(
     assert found() == [("request_without_end", "Score")]
 
 
+@pytest.mark.slow
 def test_a_status_that_contradicts_the_builds(created: ManagedImage, cast: Cast) -> None:
     builds.rebuild_image(Actor(cast.member), created)
     ManagedImage.objects.update(status=Status.READY)
@@ -104,6 +110,7 @@ def test_changes_without_an_event(base: BaseImage) -> None:
     assert found() == []
 
 
+@pytest.mark.slow
 def test_the_number_of_queries_does_not_depend_on_the_rows(
     base: BaseImage, django_assert_num_queries: object
 ) -> None:

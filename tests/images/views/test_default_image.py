@@ -29,6 +29,7 @@ def post(cast: Cast, **fields: str) -> int:
     return cast.client(cast.manager).post(url, fields).status_code
 
 
+@pytest.mark.slow
 def test_an_administrator_chooses_it_and_everybody_sees_it(cast: Cast) -> None:
     assert "Choose an image" in page(cast, cast.manager)
     assert post(cast, image="common") == 302
@@ -42,6 +43,7 @@ def test_an_administrator_chooses_it_and_everybody_sees_it(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("typed", ["common:build-1", "common@1"])
+@pytest.mark.slow
 def test_a_build_is_pinned_by_its_tag(cast: Cast, typed: str) -> None:
     assert post(cast, image=typed) == 302
     assert DefaultImage.objects.get().build_number == 1
@@ -63,6 +65,7 @@ def test_an_external_image_is_chosen_by_its_reference(cast: Cast) -> None:
         {"reference": "example.org/a:1", "pull_secret": "Not One"},
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_the_default_is_told_at_its_field(
     cast: Cast, fields: dict[str, str]
 ) -> None:
@@ -70,6 +73,7 @@ def test_what_cannot_be_the_default_is_told_at_its_field(
     assert not DefaultImage.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_new_model_starts_with_it(cast: Cast) -> None:
     new, fields = reverse("new_model", args=[cast.workspace.pk]), {"python_version": "3.11"}
     client = cast.client(cast.member)
@@ -85,6 +89,7 @@ def test_a_new_model_starts_with_it(cast: Cast) -> None:
     assert listed.count("default image</span>") == 2
 
 
+@pytest.mark.slow
 def test_the_pages_of_an_image_say_whose_default_it_is(cast: Cast) -> None:
     set_default_image(Actor(cast.admin), cast.workspace, ManagedChoice("common"))
     shown = cast.client(cast.member).get(

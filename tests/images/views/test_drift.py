@@ -63,6 +63,7 @@ def hopeless() -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_image_that_is_being_pushed_again(cast: Cast, lost: ManagedImage) -> None:
     text = page(cast, "image", "lost")
     assert "This image is being pushed again" in text
@@ -71,6 +72,7 @@ def test_an_image_that_is_being_pushed_again(cast: Cast, lost: ManagedImage) -> 
     assert "Being pushed again" in page(cast, "images")
 
 
+@pytest.mark.slow
 def test_what_aws_refuses_is_said_with_its_words_and_the_next_attempt(
     cast: Cast, lost: ManagedImage
 ) -> None:
@@ -81,6 +83,7 @@ def test_what_aws_refuses_is_said_with_its_words_and_the_next_attempt(
     assert "Not whole in the registry" in page(cast, "images")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_made_again_is_said_with_a_rebuild(cast: Cast, lost: ManagedImage) -> None:
     hopeless()
     text = page(cast, "image", "lost")
@@ -93,11 +96,13 @@ def test_what_cannot_be_made_again_is_said_with_a_rebuild(cast: Cast, lost: Mana
     assert b"Rebuild lost" not in viewed.content
 
 
+@pytest.mark.slow
 def test_repair_that_is_turned_off_is_said(cast: Cast, lost: ManagedImage, settings: Any) -> None:
     settings.HEAL_DRIFT = False
     assert "RI_HEAL_DRIFT" in page(cast, "image", "lost")
 
 
+@pytest.mark.slow
 def test_models_tell_of_the_image_that_they_run_on(cast: Cast, lost: ManagedImage) -> None:
     model = factories.make_model(cast.workspace, image=lost)
     hopeless()
@@ -107,6 +112,7 @@ def test_models_tell_of_the_image_that_they_run_on(cast: Cast, lost: ManagedImag
     assert "See the image lost" in text
 
 
+@pytest.mark.slow
 def test_a_drift_of_what_is_no_longer_in_use_is_closed(
     cast: Cast, lost: ManagedImage, base: BaseImage
 ) -> None:
@@ -119,6 +125,7 @@ def test_a_drift_of_what_is_no_longer_in_use_is_closed(
     assert "pushed again" not in page(cast, "image", "lost")
 
 
+@pytest.mark.slow
 def test_a_healed_image_says_nothing_more(cast: Cast, lost: ManagedImage) -> None:
     assert lost.current_build is not None
     drifts.record_sound(lost.current_build)
@@ -144,6 +151,7 @@ def test_the_page_of_the_registry_lists_drifts_and_what_no_record_knows(
     assert f'href="{reverse("image_by_name", args=["lost"])}"' in text
 
 
+@pytest.mark.slow
 def test_digests_are_shortened_in_the_reason(cast: Cast, lost: ManagedImage) -> None:
     digest = f"sha256:{'9f86d081' * 8}"
     hopeless()
@@ -156,6 +164,7 @@ def test_digests_are_shortened_in_the_reason(cast: Cast, lost: ManagedImage) -> 
         assert digest not in text
 
 
+@pytest.mark.slow
 def test_an_administrator_adopts_and_deletes_what_no_record_knows(
     cast: Cast, sent: list[object]
 ) -> None:

@@ -38,6 +38,7 @@ def libraries(image: ManagedImage) -> list[str]:
     return sorted(map(str, image.spec.pip_requirements))
 
 
+@pytest.mark.slow
 def test_text_and_files_together_make_an_image(cast: Cast, base: BaseImage) -> None:
     answer = post(
         cast, "new_image", pip_requirements="six\r\n", uploads=upload("pyproject.toml", PYPROJECT),
@@ -52,6 +53,7 @@ def test_text_and_files_together_make_an_image(cast: Cast, base: BaseImage) -> N
     )
 
 
+@pytest.mark.slow
 def test_what_was_read_is_told_at_once(cast: Cast, base: BaseImage) -> None:
     answer = post(
         cast, "read_files", htmx=True, pip_requirements="scipy=1.14\nflask",
@@ -146,6 +148,7 @@ def test_a_models_folder_as_a_zip(cast: Cast, base: BaseImage) -> None:
         ({"pip_requirements": "six", "python_version": "3.7"}, "Select a valid choice"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_what_cannot_be_taken_is_told(
     values: dict[str, Any], words: str, cast: Cast, base: BaseImage
 ) -> None:
@@ -199,6 +202,7 @@ def image(cast: Cast, base: BaseImage) -> ManagedImage:
     return image
 
 
+@pytest.mark.slow
 def test_altering_begins_with_the_files_as_they_were_given(cast: Cast, image: ManagedImage) -> None:
     address = reverse("alter_image", args=[cast.workspace.pk, "churn"])
     page = page_of(cast.client(cast.member).get(address))
@@ -216,6 +220,7 @@ def test_a_copy_begins_with_them_too(cast: Cast, image: ManagedImage) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_alteration_shows_what_changes_in_the_files(cast: Cast, image: ManagedImage) -> None:
     answer = post(
         cast, "alter_image", "churn", python_version="3.11", pip_requirements="six  # why\r\n",
@@ -237,6 +242,7 @@ def test_an_alteration_shows_what_changes_in_the_files(cast: Cast, image: Manage
     assert "numpy>=2.1" in kept.supplied.files[1].text
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_long_is_not_compared_line_by_line(
     cast: Cast, image: ManagedImage
 ) -> None:

@@ -45,6 +45,7 @@ def shown(cast: Cast, route: str, query: str = "", **headers: str) -> Any:
     return cast.client(cast.viewer).get(address + query, headers=headers)
 
 
+@pytest.mark.slow
 def test_each_tab_is_an_address_and_says_that_it_is_open(cast: Cast, image: ManagedImage) -> None:
     for tab in TABS:
         page = shown(cast, tab.route).content.decode()
@@ -53,6 +54,7 @@ def test_each_tab_is_an_address_and_says_that_it_is_open(cast: Cast, image: Mana
         assert f'aria-current="page">{tab.label}' in inner
 
 
+@pytest.mark.slow
 def test_every_tab_is_polled_while_the_image_may_change(cast: Cast, image: ManagedImage) -> None:
     ManagedImage.objects.update(status=Status.OUTDATED)
     for tab in TABS:
@@ -64,6 +66,7 @@ def test_every_tab_is_polled_while_the_image_may_change(cast: Cast, image: Manag
     assert b"hx-trigger" not in shown(cast, "image_libraries", **told).content
 
 
+@pytest.mark.slow
 def test_a_tab_costs_the_same_queries_with_many_builds(
     cast: Cast, image: ManagedImage, base: BaseImage, django_assert_max_num_queries: Any
 ) -> None:
@@ -76,6 +79,7 @@ def test_a_tab_costs_the_same_queries_with_many_builds(
             assert client.get(address).status_code == 200
 
 
+@pytest.mark.slow
 def test_libraries_say_where_they_came_from(cast: Cast, image: ManagedImage) -> None:
     build = image.current_build
     assert build is not None
@@ -92,6 +96,7 @@ def test_libraries_say_where_they_came_from(cast: Cast, image: ManagedImage) -> 
     assert "Not recorded. A rebuild records it." in page
 
 
+@pytest.mark.slow
 def test_libraries_tell_what_their_build_noted(cast: Cast, image: ManagedImage) -> None:
     note = "numpy 2.4.6 was yanked from its index: it breaks <pandas>."
     InstalledLibrary.objects.filter(build=image.current_build, name="numpy").update(notes=[note])
@@ -100,6 +105,7 @@ def test_libraries_tell_what_their_build_noted(cast: Cast, image: ManagedImage) 
     assert page.count("Note:") == 1
 
 
+@pytest.mark.slow
 def test_the_tags_of_the_current_build_and_the_channels_are_at_the_top(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -120,6 +126,7 @@ def test_the_tags_of_the_current_build_and_the_channels_are_at_the_top(
     assert b"<code>stable</code>" in shown(cast, "image_libraries").content
 
 
+@pytest.mark.slow
 def test_an_image_of_an_older_repository_says_why_its_tags_do_not_move(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -128,6 +135,7 @@ def test_an_image_of_an_older_repository_says_why_its_tags_do_not_move(
     assert "?copy=churn" in page
 
 
+@pytest.mark.slow
 def test_the_address_that_an_image_names_leads_to_its_page_for_every_reader(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -149,6 +157,7 @@ def test_the_address_that_an_image_names_leads_to_its_page_for_every_reader(
     assert missing.status_code == 404
 
 
+@pytest.mark.slow
 def test_before_the_first_success_the_tabs_say_what_will_be_there(
     cast: Cast, base: BaseImage
 ) -> None:
@@ -158,6 +167,7 @@ def test_before_the_first_success_the_tabs_say_what_will_be_there(
     assert b"its first build is under way" in shown(cast, "image").content
 
 
+@pytest.mark.slow
 def test_revisions_show_what_each_changed(cast: Cast, image: ManagedImage) -> None:
     page = shown(cast, "image_revisions")
     assert {number: len(found) for number, found in page.context["changes"].items()} == {2: 4}
@@ -169,6 +179,7 @@ def test_revisions_show_what_each_changed(cast: Cast, image: ManagedImage) -> No
     assert shown(cast, "image_revisions", "?from=77&to=x").status_code == 200
 
 
+@pytest.mark.slow
 def test_any_build_can_be_looked_at(cast: Cast, image: ManagedImage, base: BaseImage) -> None:
     for number in range(3, 40):
         factories.make_build(image, base, Status.FAILED, number=number)
@@ -190,6 +201,7 @@ def test_a_session_that_ended_meanwhile_leads_to_signing_in(
     assert (answer.status_code, answer["HX-Refresh"]) == (200, "true")
 
 
+@pytest.mark.slow
 def test_a_build_says_how_long_it_took(cast: Cast, image: ManagedImage) -> None:
     now = timezone.now()
     Build.objects.update(started_at=now - timedelta(seconds=75), finished_at=now)

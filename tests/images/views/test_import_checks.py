@@ -47,6 +47,7 @@ def page(cast: Cast, user: User, route: str = "image") -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_pane_has_a_mark_with_words(cast: Cast, image: ManagedImage) -> None:
     assert "import-mark" not in page(cast, cast.viewer, "images")
     end(image, "passed", tried=12, seconds=1.94)
@@ -55,6 +56,7 @@ def test_the_pane_has_a_mark_with_words(cast: Cast, image: ManagedImage) -> None
     assert '<span class="visually-hidden">Imports: 12 of 12 in 1.9 s</span>' in pane
 
 
+@pytest.mark.slow
 def test_both_pages_are_polled_until_it_has_ended(cast: Cast, image: ManagedImage) -> None:
     build = image.current_build
     assert build is not None
@@ -68,6 +70,7 @@ def test_both_pages_are_polled_until_it_has_ended(cast: Cast, image: ManagedImag
         assert 'hx-trigger="every' not in page(cast, cast.viewer, route)
 
 
+@pytest.mark.slow
 def test_failures_are_a_list_with_what_helps(cast: Cast, image: ManagedImage) -> None:
     conflict = {
         "library": "a",
@@ -82,11 +85,13 @@ def test_failures_are_a_list_with_what_helps(cast: Cast, image: ManagedImage) ->
     assert "a 1 requires b&gt;=2, but 1 is there." in shown
 
 
+@pytest.mark.slow
 def test_what_was_not_tried_says_why(cast: Cast, image: ManagedImage) -> None:
     end(image, "skipped", reason="The builds workers cannot make sandboxes.")
     assert "The builds workers cannot make sandboxes." in page(cast, cast.viewer)
 
 
+@pytest.mark.slow
 def test_an_owner_has_them_tried_again_and_chooses_the_policy(
     cast: Cast, image: ManagedImage
 ) -> None:

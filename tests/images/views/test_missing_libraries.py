@@ -71,6 +71,7 @@ def page_of(cast: Cast, user: Any, route: str = "image", query: str = "") -> str
 
 
 @pytest.mark.usefixtures("index")
+@pytest.mark.slow
 def test_page_tells_what_is_missing_and_offers_the_packages(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -81,6 +82,7 @@ def test_page_tells_what_is_missing_and_offers_the_packages(
 
 
 @pytest.mark.usefixtures("index")
+@pytest.mark.slow
 def test_who_may_not_alter_the_image_is_told_and_offered_nothing(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -103,6 +105,7 @@ def test_the_button_proposes_the_image_with_these_packages(cast: Cast, image: Ma
 
 
 @pytest.mark.usefixtures("index")
+@pytest.mark.slow
 def test_where_no_os_package_can_be_installed_the_page_says_why(
     cast: Cast, image: ManagedImage
 ) -> None:
@@ -115,6 +118,7 @@ def test_where_no_os_package_can_be_installed_the_page_says_why(
     assert not Alteration.objects.exists()
 
 
+@pytest.mark.slow
 def test_page_waits_for_packages_that_are_being_looked_up(cast: Cast, image: ManagedImage) -> None:
     LibraryIndex.objects.create(distribution="debian", version="bookworm")
     page = page_of(cast, cast.member)
@@ -130,6 +134,7 @@ def test_button_without_a_known_package_is_a_sentence(cast: Cast, image: Managed
     assert "No OS package is known that churn lacks." in refused.content.decode()
 
 
+@pytest.mark.slow
 def test_older_version_of_a_library_takes_a_newer_base(cast: Cast, image: ManagedImage) -> None:
     Build.objects.update(missing_libraries=[lacks("libc.so.6", "GLIBC_2.38")])
     told = "cv2 needs libc.so.6 with GLIBC_2.38, and the image has an older one"
@@ -137,6 +142,7 @@ def test_older_version_of_a_library_takes_a_newer_base(cast: Cast, image: Manage
 
 
 @pytest.mark.usefixtures("index")
+@pytest.mark.slow
 def test_earlier_build_tells_what_it_lacked_and_the_image_nothing(
     cast: Cast, image: ManagedImage
 ) -> None:

@@ -71,6 +71,7 @@ def link(page: Any, rel: str) -> str:
 
 @pytest.mark.parametrize("column", ["name", "status", "base", "size", "created", "updated"])
 @pytest.mark.parametrize("direction", ["", pytest.param("-", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_pages_of_every_order_show_each_image_once_forth_and_back(
     column: str, direction: str, cast: Cast, base: BaseImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_pages_of_every_order_show_each_image_once_forth_and_back(
     assert names_in(again) == shown[0]
 
 
+@pytest.mark.slow
 def test_a_page_keeps_its_place_while_images_come_and_go(cast: Cast, base: BaseImage) -> None:
     factories.make_images([f"i{number:03}" for number in range(70)], base=base)
     client = cast.client(cast.viewer)
@@ -119,6 +121,7 @@ def test_a_page_keeps_its_place_while_images_come_and_go(cast: Cast, base: BaseI
     ["after=", "after=x", "after=-,a", "before=READY,zz", "after=2026-01-01,aa", "after=9,9,9",
      "after=99999999999999999999999,aa", "before=aa", "after=zz", "page=7"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_place_that_is_none_shows_the_first_page(place: str, cast: Cast, base: BaseImage) -> None:
     factories.make_images(["aa", "bb"], base=base)
     for sort in ("name", "size", "created", "-status"):
@@ -136,6 +139,7 @@ def test_more_images_than_are_counted_are_told_as_more(cast: Cast, base: BaseIma
 
 
 @pytest.mark.parametrize("few", [2, 1000])
+@pytest.mark.slow
 def test_a_search_finds_the_same_among_few_and_many(
     few: int, cast: Cast, base: BaseImage, monkeypatch: Any
 ) -> None:
@@ -174,6 +178,7 @@ def test_removing_its_workspace_leaves_the_image(cast: Cast, base: BaseImage) ->
     assert image.created_in is None
 
 
+@pytest.mark.slow
 def test_search_finds_by_name_and_by_installed_library(cast: Cast, base: BaseImage) -> None:
     factories.make_image("fraud-model", base=base, libraries={"xgboost": "3.1"})
     factories.make_image("churn-model", base=base, libraries={"pandas": "3.0"})
@@ -185,6 +190,7 @@ def test_search_finds_by_name_and_by_installed_library(cast: Cast, base: BaseIma
     assert b"No image matches" in client.get(url(cast) + "?q=torch").content
 
 
+@pytest.mark.slow
 def test_status_filter_and_sort_come_from_the_url(cast: Cast, base: BaseImage) -> None:
     factories.make_image("aa", base=base, status=Status.FAILED)
     factories.make_image("bb", base=base)
@@ -195,6 +201,7 @@ def test_status_filter_and_sort_come_from_the_url(cast: Cast, base: BaseImage) -
     assert client.get(url(cast) + "?sort=password&status=x&page=99").status_code == 200
 
 
+@pytest.mark.slow
 def test_libraries_narrow_the_list_by_name_and_version_with_everything_else(
     cast: Cast, base: BaseImage, django_assert_max_num_queries: Any
 ) -> None:
@@ -241,6 +248,7 @@ def test_no_image_with_the_library_says_which_was_looked_for(cast: Cast, base: B
     assert b"has torch and numpy==2.4.6 installed" in page.content
 
 
+@pytest.mark.slow
 def test_a_poll_without_news_changes_nothing_on_screen(cast: Cast, base: BaseImage) -> None:
     factories.make_image("busy", base=base, status=Status.BUILDING_FIRST_TIME)
     client = cast.client(cast.member)
@@ -276,6 +284,7 @@ def test_turned_off_there_is_no_pane(cast: Cast, settings: Any) -> None:
 
 
 @pytest.mark.parametrize("who", ["admin", "manager", "member", "viewer"])
+@pytest.mark.slow
 def test_any_account_creates_an_image(who: str, cast: Cast, base: BaseImage) -> None:
     response = cast.client(getattr(cast, who)).post(
         url(cast, "new_image"), {**NEW, "pip_requirements": "numpy>=2\r\npandas\r\n"}
@@ -306,6 +315,7 @@ def test_the_form_names_the_offending_line_and_keeps_what_was_typed(
 @pytest.mark.parametrize(
     "name", ["Big", "a", "9lives", "a--b", "a.b", "a/b", "-a", "a" * 129, "é1"]
 )
+@pytest.mark.slow
 def test_a_bad_name_is_refused_at_its_field(name: str, cast: Cast, base: BaseImage) -> None:
     response = cast.client(cast.member).post(
         url(cast, "new_image"), {**NEW, "name": name, "pip_requirements": "numpy"}
@@ -314,6 +324,7 @@ def test_a_bad_name_is_refused_at_its_field(name: str, cast: Cast, base: BaseIma
     assert "name" in response.context["form"].errors
 
 
+@pytest.mark.slow
 def test_a_taken_name_is_told_at_its_field(cast: Cast, base: BaseImage) -> None:
     factories.make_image("churn", base=base)
     response = cast.client(cast.member).post(
@@ -322,6 +333,7 @@ def test_a_taken_name_is_told_at_its_field(cast: Cast, base: BaseImage) -> None:
     assert "already" in response.context["form"].errors["name"][0]
 
 
+@pytest.mark.slow
 def test_a_failed_image_says_why_and_can_be_tried_again(cast: Cast, base: BaseImage) -> None:
     image = factories.make_image(
         "broken", base=base, created_in=cast.workspace, status=Status.FAILED
@@ -336,6 +348,7 @@ def test_a_failed_image_says_why_and_can_be_tried_again(cast: Cast, base: BaseIm
     assert client.post(url(cast, "rebuild_image", name="broken")).status_code == 409
 
 
+@pytest.mark.slow
 def test_a_failed_rebuild_keeps_the_good_image_usable(cast: Cast, base: BaseImage) -> None:
     image = factories.make_image("solid", base=base, created_in=cast.workspace)
     cast.client(cast.member).post(url(cast, "rebuild_image", name="solid"))
@@ -343,6 +356,7 @@ def test_a_failed_rebuild_keeps_the_good_image_usable(cast: Cast, base: BaseImag
     assert (image.status, image.current_build.number) == (Status.REBUILDING, 1)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_the_page_gives_the_pull_command_by_digest(cast: Cast, base: BaseImage) -> None:
     image = factories.make_image("ready", base=base)
     page = cast.client(cast.member).get(url(cast, "image", name="ready")).content.decode()
@@ -362,6 +376,7 @@ def test_the_log_is_read_from_an_offset(cast: Cast, base: BaseImage) -> None:
     assert (response["X-Log-Offset"], response["X-Log-Done"]) == ("8", "0")
 
 
+@pytest.mark.slow
 def test_markup_in_a_log_stays_text(cast: Cast, base: BaseImage) -> None:
     image = factories.make_image("sly", base=base, status=Status.BUILDING_FIRST_TIME)
     build = image.builds.get()
@@ -377,6 +392,7 @@ def test_pages_forbid_inline_script_and_style(cast: Cast) -> None:
     assert django_settings.X_FRAME_OPTIONS == "DENY"
 
 
+@pytest.mark.slow
 def test_rows_of_one_kind_show_each_its_own_and_nothing_as_markup(
     cast: Cast, base: BaseImage
 ) -> None:

@@ -64,6 +64,7 @@ def test_without_further_indexes_there_is_nothing_to_choose(
     assert "Allow pre-releases" in page
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_the_images_and_told_on_its_page(cast: Cast, base: BaseImage) -> None:
     answer = post(
         cast, "new_image", pip_requirements="six", indexes="pytorch-cpu", allow_prereleases="on"
@@ -77,6 +78,7 @@ def test_what_is_chosen_is_the_images_and_told_on_its_page(cast: Cast, base: Bas
 
 
 @pytest.mark.parametrize("status", [200, 422])
+@pytest.mark.slow
 def test_what_is_chosen_is_kept_when_the_form_is_shown_again(
     status: int, cast: Cast, base: BaseImage
 ) -> None:
@@ -94,6 +96,7 @@ def test_what_is_chosen_is_kept_when_the_form_is_shown_again(
     assert box(without, "index-pytorch-cpu") == box(without, "id_allow_prereleases") == set()
 
 
+@pytest.mark.slow
 def test_what_the_requirements_say_is_ticked_by_reading_them(cast: Cast, base: BaseImage) -> None:
     page = page_of(post(cast, "new_image", check="1", pip_requirements=NAMING))
     assert box(page, "index-pytorch-cpu") == {"checked", "disabled"}
@@ -106,6 +109,7 @@ def test_what_the_requirements_say_is_ticked_by_reading_them(cast: Cast, base: B
     assert box(page, "index-pytorch-cpu") == {"checked", "disabled", "chosen"}
 
 
+@pytest.mark.slow
 def test_the_chooser_is_swapped_only_when_the_requirements_say_something_else(
     cast: Cast, base: BaseImage
 ) -> None:
@@ -148,6 +152,7 @@ def made_of_files(cast: Cast, base: BaseImage) -> ManagedImage:
     return image
 
 
+@pytest.mark.slow
 def test_altering_begins_with_what_was_chosen_and_takes_back_what_no_file_says_any_more(
     cast: Cast, base: BaseImage
 ) -> None:
@@ -177,6 +182,7 @@ def test_a_copy_begins_with_them_too(cast: Cast, base: BaseImage) -> None:
     assert box(page, "index-pytorch-cpu") == box(page, "id_allow_prereleases") == {"checked"}
 
 
+@pytest.mark.slow
 def test_an_image_that_fits_a_model_takes_what_its_requirements_say_and_what_is_chosen(
     cast: Cast, base: BaseImage, settings: Any
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_damaged_file_is_a_sentence(kind: str, damage: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "zstd"])
+@pytest.mark.slow
 def test_a_bomb_is_given_up_at_a_proportion_of_its_size(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

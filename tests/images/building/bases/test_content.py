@@ -106,6 +106,7 @@ def test_a_layer_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
         inspect(content)
 
 
+@pytest.mark.slow
 def test_a_registry_out_of_reach_is_given_up_soon(tmp_path: Path) -> None:
     with pytest.raises(RegistryUnavailable):
         from_registry(

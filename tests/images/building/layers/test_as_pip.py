@@ -181,6 +181,7 @@ def test_an_entry_point_wins_over_a_script_of_its_name(tmp_path: Path) -> None:
         "[console_scripts]\nsub/tool = sample:main\n",
     ],
 )
+@pytest.mark.slow
 def test_entry_points_are_those_of_pip(text: str, tmp_path: Path) -> None:
     same_as_pip(tmp_path, wheel_of(tmp_path, points(text)))
 

@@ -224,6 +224,7 @@ def test_a_damaged_archive_is_a_sentence(damage: bytes, tmp_path: Path) -> None:
     refused(tmp_path, wheel, "not a wheel")
 
 
+@pytest.mark.slow
 def test_damaged_content_is_a_sentence_of_its_process_too(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, files={"sample/big.py": bytes(range(256)) * 400})
     data = bytearray(wheel.read_bytes())
@@ -378,6 +379,7 @@ def test_the_environments_folders_are_no_librarys_files(tmp_path: Path) -> None:
         arrange(layers, ["sample"])
 
 
+@pytest.mark.slow
 def test_a_layers_paths_come_out_of_its_process_as_they_were(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path)
     makers = LayerMakers(1)
@@ -389,6 +391,7 @@ def test_a_layers_paths_come_out_of_its_process_as_they_were(tmp_path: Path) -> 
     assert LayerPaths.unpack(made.paths).pack() == made.paths
 
 
+@pytest.mark.slow
 def test_a_layer_process_runs_nothing_that_lies_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_the_same_wheel_gives_the_same_bytes_in_any_process(wheel: Path, tmp_pat
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_bytecode_does_not_depend_on_what_was_compiled_before() -> None:
     other = b"import os, sys, json\nalpha = beta = gamma = 'alpha'\n"
     assert compiled([SOURCE])[0] == compiled([other, SOURCE])[1] != compiled([other])[0]
@@ -135,6 +136,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in told.split()]
 
 
+@pytest.mark.slow
 def test_python_runs_from_the_unpacked_layer_with_its_bytecode(wheel: Path, tmp_path: Path) -> None:
     layer = write_wheel_layer([wheel], PYTHON, tmp_path / "layer")
     (tmp_path / "root").mkdir()
@@ -164,6 +166,7 @@ def test_python_runs_from_the_unpacked_layer_with_its_bytecode(wheel: Path, tmp_
     assert (site / "sample-1.0.dist-info/INSTALLER").read_text() == "ri-platform\n"
 
 
+@pytest.mark.slow
 def test_what_is_installed_can_be_packed_into_a_zip(wheel: Path, tmp_path: Path) -> None:
     """ZIP tells no time before 1980, and Python's zipfile refuses files that are older."""
     environment = write_environment_layer("/usr/bin/python3", PYTHON, tmp_path / "environment")
@@ -186,6 +189,7 @@ def test_what_is_installed_can_be_packed_into_a_zip(wheel: Path, tmp_path: Path)
         "new\nline.py",
     ],
 )
+@pytest.mark.slow
 def test_a_wheel_that_points_outside_is_refused(member: str, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, files={member: b"x"})
     with pytest.raises(WheelInvalid, match=r"sample-1\.0-py3-none-any\.whl"):
@@ -223,6 +227,7 @@ def test_layers_made_in_processes_are_the_same(tmp_path: Path) -> None:
     assert made[3].digest == write_wheel_layer(jobs[3].wheels, PYTHON, tmp_path / "alone").digest
 
 
+@pytest.mark.slow
 def test_a_bad_wheels_sentence_comes_out_of_its_process(tmp_path: Path) -> None:
     bad = make_wheel(tmp_path, "bad", metadata=b"Name: other\n")
     makers = LayerMakers(1)
@@ -236,6 +241,7 @@ def test_a_bad_wheels_sentence_comes_out_of_its_process(tmp_path: Path) -> None:
         makers.close()
 
 
+@pytest.mark.slow
 def test_what_is_odd_about_a_wheel_comes_out_of_its_process(tmp_path: Path) -> None:
     odd = make_wheel(tmp_path, "odd", broken_record=True)
     makers = LayerMakers(1)
@@ -254,6 +260,7 @@ def test_a_process_that_died_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("counted", "words"), [(0, "died by signal 9"), (1, "out of memory")])
+@pytest.mark.slow
 def test_memory_is_blamed_where_the_kernel_killed_for_it(
     counted: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +281,7 @@ def test_another_death_is_told_as_what_it_was(status: int, words: str, tmp_path:
     assert words in death_of(job, status, out_of_memory=True).message
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_the_machine_is_not_the_wheels_fault(tmp_path: Path) -> None:
     makers = LayerMakers(1)
     try:
@@ -372,6 +380,7 @@ def test_a_stand_in_that_runs_nothing_is_no_interpreter(
     assert interpreter_for(PYTHON) == sys.executable
 
 
+@pytest.mark.slow
 def test_a_layer_process_loads_neither_django_nor_celery() -> None:
     """There are several of them, and each would hold 20 MB more and start 0.3 s later."""
     told = subprocess.run(

@@ -63,6 +63,7 @@ URL = "https://files.test/x-1-py3-none-any.whl"
         {"url": None},
     ],
 )
+@pytest.mark.slow
 def test_no_wheel_is_made_of_what_cannot_be_one(value: dict[str, Any]) -> None:
     good = a_wheel("x")
     with pytest.raises(LockInvalid):

@@ -132,6 +132,7 @@ def test_no_damage_raises(changes: list[tuple[int, int]], end: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=400))
+@pytest.mark.slow
 def test_no_bytes_after_the_magic_raise(rest: bytes) -> None:
     read(PLAIN[:64] + rest)
 

@@ -28,6 +28,7 @@ def report_of(packed: bytes) -> NativeReport:
     return found
 
 
+@pytest.mark.slow
 def test_layer_process_tells_what_the_files_of_its_wheels_need(tmp_path: Path) -> None:
     module = make_elf(needed=["libGL.so.1"], versions_needed={"libc.so.6": ["GLIBC_2.34"]})
     wheel = make_wheel(tmp_path, "sample_cv", files={"cv2/cv2.abi3.so": module})
@@ -54,6 +55,7 @@ def test_layer_of_os_packages_tells_what_it_provides(tmp_path: Path) -> None:
     assert found.files == ()
 
 
+@pytest.mark.slow
 def test_base_image_provides_what_its_last_layer_leaves(tmp_path: Path) -> None:
     below = tmp_path / "below"
     above = tmp_path / "above"

@@ -74,6 +74,7 @@ ENDPOINTS = [
 
 
 @pytest.mark.parametrize(("region", "fips", "dual_stack", "api", "plain", "registry"), ENDPOINTS)
+@pytest.mark.slow
 def test_both_planes_are_found_in_every_partition(
     ecr: ECR,
     monkeypatch: pytest.MonkeyPatch,

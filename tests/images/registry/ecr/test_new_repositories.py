@@ -108,6 +108,7 @@ def test_all_images_are_seen_page_by_page(ecr: ECR, control: RepositoryControl, 
     assert {asked["maxResults"] for _, asked in ecr.calls} == {PAGE_SIZE}
 
 
+@pytest.mark.slow
 def test_throttling_between_pages_loses_none(ecr: ECR, control: RepositoryControl) -> None:
     ecr.has(NAME, images=1_500)
     ecr.first_page_is_empty = True

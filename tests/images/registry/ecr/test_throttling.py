@@ -55,6 +55,7 @@ def test_a_quota_that_is_used_up_is_not_taken_for_throttling(
     assert not caught.value.retryable
 
 
+@pytest.mark.slow
 def test_throttled_parts_are_sent_again_and_arrive_once(
     ecr: ECR, client: RegistryClient, slept: list[float], tmp_path: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_throttled_parts_are_sent_again_and_arrive_once(
     assert len(slept) == 4
 
 
+@pytest.mark.slow
 def test_a_data_plane_that_stays_throttled_may_be_tried_later(
     ecr: ECR, client: RegistryClient
 ) -> None:

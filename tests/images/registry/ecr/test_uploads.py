@@ -20,6 +20,7 @@ from tests.images.registry.ecr.ways import MIB, NAME, layer
 UPLOAD_UNKNOWN = refusal(404, "BLOB_UPLOAD_UNKNOWN", "The upload does not exist")
 
 
+@pytest.mark.slow
 def test_a_token_that_ends_in_the_middle_of_a_push_is_replaced(
     ecr: ECR, client: RegistryClient, tmp_path: Path
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_token_that_ends_in_the_middle_of_a_push_is_replaced(
 
 
 @pytest.mark.parametrize("operation", ["UploadLayerPart", "CompleteLayerUpload"])
+@pytest.mark.slow
 def test_an_upload_that_was_forgotten_begins_anew(
     ecr: ECR, client: RegistryClient, tmp_path: Path, operation: str
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_token_that_is_never_taken_is_not_asked_for_without_end(
         (25 * MIB, [10 * MIB, 10 * MIB, 5 * MIB]),
     ],
 )
+@pytest.mark.slow
 def test_parts_are_as_large_as_ecr_takes_them(
     ecr: ECR, client: RegistryClient, tmp_path: Path, size: int, parts: list[int]
 ) -> None:
@@ -97,6 +100,7 @@ def test_parts_are_as_large_as_ecr_takes_them(
     assert repository.blobs == {digest}
 
 
+@pytest.mark.slow
 def test_a_layer_of_more_parts_than_ecr_takes_is_refused_before_anything_is_sent(
     ecr: ECR, client: RegistryClient, tmp_path: Path
 ) -> None:
