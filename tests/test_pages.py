@@ -9,8 +9,9 @@ from itertools import chain
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from ri_platform.pages import read_place
+from ri_platform.pages import all_in_order, read_place
 from tests.cast import Cast
 from tests.many_rows import (
     ROWS,
@@ -22,7 +23,7 @@ from tests.many_rows import (
     make_tokens,
     make_workspaces,
 )
-from workspaces.models import User
+from workspaces.models import AuditEvent, User
 
 pytestmark = pytest.mark.slow
 
@@ -81,3 +82,15 @@ def test_a_place_is_read_as_it_was_written(db: None) -> None:
     assert read_place(User, "a,b", ("username",)) is None
     assert read_place(User, "a%00", ("username",)) is None
     assert read_place(User, "99999999999999999999", ("id",)) is None
+
+
+def test_every_row_is_read_once_and_nothing_stays_open_at_the_server(cast: Cast) -> None:
+    make_events(cast)
+    newest_first = list(AuditEvent.objects.order_by("-pk"))
+    rows = all_in_order(AuditEvent.objects.all(), ("id",), 2, descending=True)
+    begun = [next(rows) for _ in range(3)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_cursors")
+        assert cursor.fetchone() == (0,)
+    assert len(newest_first) >= ROWS
+    assert [*begun, *rows] == newest_first

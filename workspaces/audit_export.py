@@ -11,12 +11,16 @@ from typing import Any
 from django.db import DatabaseError
 from django.http import StreamingHttpResponse
 
+from ri_platform.pages import all_in_order
 from ri_platform.statement_timeout import timeout_of
 from workspaces import audit
 from workspaces.access import Action, Actor, require
 from workspaces.models import AuditEvent
 
 logger = logging.getLogger(__name__)
+
+# So many events are read at once.
+CHUNK = 2000
 
 COLUMNS: dict[str, Callable[[AuditEvent], object]] = {
     "time": lambda event: event.at.isoformat(),
@@ -49,7 +53,7 @@ def export(actor: Actor, wanted: dict[str, Any]) -> StreamingHttpResponse:
         object_name="audit log",
         details={name: str(value) for name, value in wanted.items() if value},
     )
-    events = audit.events(**wanted).iterator(chunk_size=2000)
+    events = all_in_order(audit.events(**wanted), ("id",), CHUNK, descending=True)
     # Read before the answer begins: an error of the query itself is an answer of its own then.
     first = list(islice(events, 1))
     response = StreamingHttpResponse(
