@@ -148,7 +148,7 @@ def count_of(rows: Sequence[ManagedImage], found: Found, wanted: ImageFilter) ->
     """How many images the list has, as far as that is known."""
     if found.more:
         # To count what is found among many would be to look at each of them.
-        return found.known if (found.known or 0) > COUNTED and not wanted.status else None
+        return found.known if found.known > COUNTED and not wanted.status else None
     return rows[0].counted if rows else 0  # type: ignore[attr-defined]
 
 

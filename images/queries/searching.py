@@ -27,16 +27,16 @@ SOME: Memory[Ready[str]] = Memory(100)
 
 @dataclass(frozen=True)
 class Found:
-    """The images that fit, and how many are known to: all of them, unless there are `more`.
+    """The images that fit.
 
     `named` has the name of each that can fit, None if any can. What else they have to be is a condition of
-    `among`, the images that were looked at. `known` is None where that is soon counted.
+    `among`, the images that were looked at. If there are `more` than are soon counted, at least `known` fit.
     """
 
     among: ManagedImageQuerySet
     named: frozenset[str] | None
-    known: int | None
-    more: bool = False
+    more: bool
+    known: int = 0
 
     @property
     def images(self) -> ManagedImageQuerySet:
@@ -70,10 +70,8 @@ def find_images(
             images = images.alias(**{f"library_{number}": Subquery(one)})
             images = images.filter(**{f"library_{number}__isnull": False})
     if few:
-        named = frozenset.intersection(*few)
-        return Found(images, named, None if many else len(named), more=bool(many))
-    known = len(many[0]) if len(many) == 1 else 0
-    return Found(images, None, known, more=bool(many))
+        return Found(images, frozenset.intersection(*few), more=bool(many))
+    return Found(images, None, more=bool(many), known=len(many[0]) if len(many) == 1 else 0)
 
 
 def named_or_with_library(text: str) -> tuple[frozenset[str], Q | None]:
