@@ -13,7 +13,6 @@ from images.errors import RegistryUnavailable
 from images.jobs import build as run
 from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage, Status
-from images.models.lease import WorkState
 from images.operations import removal
 from images.registry import connection as registry_connection
 from images.registry.distribution.client import RegistryClient
@@ -21,6 +20,7 @@ from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, REGISTRY_SERVER_A
 from ri_platform.local import services
 from tests.builds import ask, build_now, pulled, runs_in
 from tests.cast import Cast
+from tests.faults.proxy import held_uploads
 from tests.local_aws import LocalAWS
 from tests.workers import until, workers
 from workspaces.access import Actor
@@ -183,23 +183,27 @@ def test_the_web_process_has_no_aws_identity(registry: LocalAWS) -> None:
 def test_a_killed_workers_build_is_finished_once_by_the_next(
     cast: Cast, debian: BaseImage, registry: LocalAWS, broker: str, tmp_path: Path
 ) -> None:
-    # With a cache of its own: layers that another test left there would be past before anybody looked.
-    with workers(registry, tmp_path, broker, RI_CACHE_DIR=str(tmp_path / "cache")) as start:
-        start("registry")
-        start("scheduler")
-        doomed = start("builds")
-        # Nobody has sent a message for it: the sweeper finds what is due.
-        image = ask(cast, f"survivor-of-{'rabbitmq' if broker else 'pgmq'}", "numpy\npandas")
-        ManagedImage.objects.update(repository_due_at=image.created_at)
-        until(lambda: Build.objects.filter(phase="layers", state=WorkState.RUNNING).exists(), 240)
-        os.killpg(doomed.pid, signal.SIGKILL)
-        doomed.wait()
-        image.refresh_from_db()
-        assert (image.status, image.current_build) == (Status.BUILDING_FIRST_TIME, None)
-        # The sweeper waits out the lease and its own interval; the test does not.
-        Build.objects.update(due_at=image.created_at)
-        start("builds")
-        until(lambda: not Build.objects.filter(state__in=["queued", "running"]).exists(), 240)
+    variables = {"RI_CACHE_DIR": str(tmp_path / "cache")}
+    name = f"survivor-of-{'rabbitmq' if broker else 'pgmq'}"
+    with held_uploads(registry, name) as proxy:
+        variables["RI_REGISTRY_URL"] = proxy.address
+        with workers(registry, tmp_path, broker, **variables) as start:
+            start("registry")
+            start("scheduler")
+            doomed = start("builds")
+            # Nobody has sent a message for it: the sweeper finds what is due.
+            image = ask(cast, name, "numpy\npandas")
+            ManagedImage.objects.update(repository_due_at=image.created_at)
+            assert proxy.holds.wait(240)
+            os.killpg(doomed.pid, signal.SIGKILL)
+            doomed.wait()
+            image.refresh_from_db()
+            assert (image.status, image.current_build) == (Status.BUILDING_FIRST_TIME, None)
+            proxy.recover()
+            # The sweeper waits out the lease and its own interval; the test does not.
+            Build.objects.update(due_at=image.created_at)
+            start("builds")
+            until(lambda: not Build.objects.active().exists(), 240)
     image.refresh_from_db()
     build = image.builds.get()
     assert (image.status, image.current_build) == (Status.READY, build)

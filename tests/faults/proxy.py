@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from enum import StrEnum
 from http.server import ThreadingHTTPServer
 from typing import Self
+from urllib.parse import urlsplit
 
 from tests.http_server import QuietHandler
+from tests.local_aws import LocalAWS
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
 
@@ -47,6 +49,8 @@ class FaultProxy:
         self.delay: Callable[[str, str], float] = lambda method, path: 0.0
         self.counted: dict[Fault, int] = dict.fromkeys(Fault, 0)
         self.released = threading.Event()
+        # Set once a request hangs: whoever waits for it knows that what asked is held there.
+        self.holds = threading.Event()
         proxy = self
 
         class Handler(QuietHandler):
@@ -85,6 +89,7 @@ class FaultProxy:
 
         self.decide = decide
         self.released.clear()
+        self.holds.clear()
         try:
             yield
         finally:
@@ -112,6 +117,7 @@ class FaultProxy:
             case Fault.RESET:
                 reset(request)
             case Fault.HANG:
+                self.holds.set()
                 self.released.wait(600)
                 reset(request)
             case _:
@@ -144,6 +150,21 @@ class FaultProxy:
         ]
         told = int(length) if request.command == "HEAD" and length else len(data)
         answer(request, got.status, kept, data, told, cut=fault is Fault.TRUNCATE)
+
+
+@contextmanager
+def held_uploads(aws: LocalAWS, image: str) -> Iterator[FaultProxy]:
+    """A way to the registry on which no blob of this image arrives before `recover`, so no build of it ends.
+
+    `holds` is set once an upload waits. The phase of a build is nothing to wait for: several run at a time.
+    """
+    port = urlsplit(aws.url).port
+    assert port
+    with (
+        FaultProxy(port, random.Random(0)).serving() as proxy,
+        proxy.failing(Fault.HANG, only=f"/{image}/blobs/uploads/"),
+    ):
+        yield proxy
 
 
 def read_body(request: QuietHandler) -> bytes:
