@@ -133,6 +133,8 @@ def start_product(
     builders: int,
 ) -> None:
     console = supervisor.start("web", processes.web(place.port), web)
+    # The workers start after it: on two cores all at once would keep people waiting for the slowest.
+    wait_for(supervisor, console, f"{place.address}/healthz", WEB_SECONDS)
     for queue in processes.WORKERS:
         identity = identities.get(processes.IDENTITIES.get(queue, ""), {})
         several = queue == processes.BUILDS and builders > 1
@@ -144,7 +146,6 @@ def start_product(
         for name in names:
             supervisor.start(name, processes.worker(queue, name), {**shared, **web, **identity})
     supervisor.start("scheduler", processes.scheduler(place.state), web)
-    wait_for(supervisor, console, f"{place.address}/healthz", WEB_SECONDS)
 
 
 def layer_processes(builders: int) -> dict[str, str]:
@@ -213,7 +214,8 @@ def manage(
     supervisor: Supervisor, environment: dict[str, str], *arguments: str, **extra: str
 ) -> str:
     """Run a management command. If it fails, its output becomes the error."""
-    command = [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
+    # Django's checks import every page, which takes seconds of each command; `make check` runs them.
+    command = [sys.executable, str(BASE_DIR / "manage.py"), *arguments, "--skip-checks"]
     done = supervisor.run(command, {**environment, **extra})
     if done.returncode != 0:
         raise CannotStart(f"manage.py {arguments[0]} failed:\n" + last_lines(done.stderr))
