@@ -110,7 +110,8 @@ class TestReally:
     ) -> None:
         settings.CACHE_DIR = tmp_path / "cache"
         first = build_now(registry, ask(cast, "kept-first", "sound<2"))
-        assert checked(registry, first).status == "PASSED"
+        check = checked(registry, first)
+        assert check.status == "PASSED", (check.reason, check.failed)
         second = build_now(registry, ask(cast, "kept-second", "sound<2\nbroken"))
         kept = {path.name for path in (settings.CACHE_DIR / "trees").iterdir()}
         assert checked(registry, second).status == "FAILED"
