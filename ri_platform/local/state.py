@@ -12,6 +12,7 @@ import os
 import pwd
 import secrets
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,7 +113,11 @@ def owner_of(path: Path) -> str:
 
 
 def choose_aws_port(state: Path) -> int:
-    """The port of the last start, since pull references contain it; else the default or a free one."""
+    """The port of the last start, since pull references contain it.
+
+    At first it follows from the folder's path, so that two folders on one machine choose different ones,
+    whichever of them is running meanwhile.
+    """
     kept = state / "aws-port"
     if kept.exists():
         port = int(kept.read_text())
@@ -122,8 +127,7 @@ def choose_aws_port(state: Path) -> int:
                 f"Free it, or delete {kept} to choose another."
             )
         return port
-    preferred = services.PREFERRED_AWS_PORT
-    port = preferred if services.port_is_free(preferred) else services.free_port()
+    port = services.free_port(zlib.crc32(os.fsencode(state)))
     kept.write_text(str(port))
     return port
 

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.browser.pages import new_page  # noqa: F401
+from tests.browser.pages import new_page, serve  # noqa: F401

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from ri_platform.local.services import free_port
 from tests.cast import Cast
+from tests.web_process import web_process
 from workspaces.models import User
 
 # Playwright's sync API runs an event loop in this thread; Django would refuse its own queries there.
@@ -33,7 +36,18 @@ def drop_files(page: Page, *files: tuple[str, str]) -> None:
 
 
 @pytest.fixture
-def new_page(browser: Browser, web: str, transactional_db: None) -> Iterator[Callable[..., Page]]:
+def serve(transactional_db: None) -> Iterator[Callable[..., str]]:
+    """Start a web process with more variables; its address. It ends after all pages have, whose polls it
+    answers.
+    """
+    with ExitStack() as stack:
+        yield lambda **variables: stack.enter_context(web_process(free_port(), **variables))
+
+
+@pytest.fixture
+def new_page(
+    browser: Browser, web: str, serve: Callable[..., str], transactional_db: None
+) -> Iterator[Callable[..., Page]]:
     """Open pages in contexts of their own; at the end no page may have complained of anything.
 
     A violation of the Content-Security-Policy is an error on the console, too. A page whose server is made to

@@ -23,14 +23,12 @@ from playwright.sync_api import Page
 
 from images.models import BaseImage, ManagedImage
 from images.models.lease import WorkState
-from ri_platform.local.services import free_port
 from tests import factories
 from tests.browser.furnished import PROJECT, changed_files, furnish
 from tests.browser.pages import DESKTOP, PHONE, drop_files
 from tests.cast import Cast
 from tests.requirement_options import TORCH, VARIABLES
 from tests.routes import ROUTES, address_of
-from tests.web_process import web_process
 from workspaces.models import User
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -182,29 +180,31 @@ def test_no_state_of_a_page_has_a_finding(
 
 
 def test_no_form_with_indexes_and_what_was_read_has_a_finding(
-    new_page: Callable[..., Page], cast: Cast, furnished: ManagedImage
+    new_page: Callable[..., Page],
+    serve: Callable[..., str],
+    cast: Cast,
+    furnished: ManagedImage,
 ) -> None:
     page, found = new_page(cast.admin), list[str]()
     model = factories.make_model(cast.workspace, requirements="six")
     # Everything at once: taken, left out, refused, and options about all libraries.
     text = f"--pre\n--extra-index-url {TORCH}\nsix\nscipy=1.14\ntomli; python_version < '3'\n"
     images = "settings/managed-images"
-    with web_process(free_port(), **VARIABLES) as address:
-        workspace = f"{address}/workspaces/{cast.workspace.pk}"
-        for path, field in (
-            (f"{images}/new", "Libraries"),
-            (f"{images}/image/{furnished.name}/alter", "Libraries"),
-            ("models/new", "Requirements"),
-        ):
-            page.goto(f"{workspace}/{path}")
-            page.get_by_label(field).first.fill(text)
-            page.get_by_role("region", name="What was read").wait_for()
-            page.get_by_text("Any library may also come from pytorch-cpu.").wait_for()
-            page.locator("summary", has_text="Left out").click()
-            found += findings(page)
-        page.goto(f"{workspace}/models/{model.pk}/swap/build")
-        page.get_by_label("pytorch-cpu").wait_for()
+    workspace = f"{serve(**VARIABLES)}/workspaces/{cast.workspace.pk}"
+    for path, field in (
+        (f"{images}/new", "Libraries"),
+        (f"{images}/image/{furnished.name}/alter", "Libraries"),
+        ("models/new", "Requirements"),
+    ):
+        page.goto(f"{workspace}/{path}")
+        page.get_by_label(field).first.fill(text)
+        page.get_by_role("region", name="What was read").wait_for()
+        page.get_by_text("Any library may also come from pytorch-cpu.").wait_for()
+        page.locator("summary", has_text="Left out").click()
         found += findings(page)
+    page.goto(f"{workspace}/models/{model.pk}/swap/build")
+    page.get_by_label("pytorch-cpu").wait_for()
+    found += findings(page)
     assert not found, "\n".join(found)
 
 

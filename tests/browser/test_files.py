@@ -8,13 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from images.models import BaseImage, ManagedImage, MLModel
-from ri_platform.local.services import free_port
 from tests import factories
 from tests.browser.pages import DROP, PHONE, drop_files
 from tests.cast import Cast
 from tests.factories import PYPROJECT
 from tests.requirement_options import TORCH, VARIABLES
-from tests.web_process import web_process
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -109,12 +107,11 @@ def test_a_file_dropped_on_a_models_form_stands_in_its_field(
 
 
 def test_an_index_that_a_file_names_is_ticked_and_what_was_ticked_stays(
-    new_page: Callable[..., Page], cast: Cast, base: BaseImage
+    new_page: Callable[..., Page], serve: Callable[..., str], cast: Cast, base: BaseImage
 ) -> None:
-    page = new_page(cast.member)
     explicit = {"RI_PACKAGE_EXPLICIT_INDEXES": "pytorch-cpu,internal"}
-    with web_process(free_port(), **{**VARIABLES, **explicit}) as address:
-        choose_and_name_indexes(page, address + new_image(cast))
+    address = serve(**{**VARIABLES, **explicit})
+    choose_and_name_indexes(new_page(cast.member), address + new_image(cast))
     assert ManagedImage.objects.get(name="churn").spec.indexes == ("internal",)
 
 

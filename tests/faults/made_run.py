@@ -101,12 +101,10 @@ def made_run(folder: Path, chance: random.Random) -> Iterator[MadeRun]:
             index_proxy=index_proxy,
         )
         stack.callback(make_run.await_the_end_of_all, made.state)
-        # Its own port of AWS, whoever has the usual one.
         made.state.mkdir(mode=0o700)
         postgres = services.start_postgres(made.state / "postgres")
         create_database(postgres, DATABASE)
         postgres.stop()
-        (made.state / "aws-port").write_text(str(services.free_port()))
         stack.callback(made.stop)
         made.start()
         made.read_addresses()

@@ -20,6 +20,7 @@ import pytest
 from ri_platform.local import services
 from ri_platform.local.restarts import StartFailed
 from ri_platform.local.services import Postgres
+from ri_platform.local.state import choose_aws_port
 from tests.local.make_run import ROOT
 from tests.workers import until
 
@@ -149,3 +150,17 @@ def test_a_start_that_fails_names_its_log(postgres: Postgres) -> None:
         postgres.start_again()
     settings.write_text(kept)
     start_again(postgres)
+
+
+def test_state_folders_choose_ports_of_their_own_although_neither_runs(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("mine", "yours")]
+    for folder in folders:
+        folder.mkdir()
+    mine, yours = (choose_aws_port(folder) for folder in folders)
+    assert mine != yours
+    assert [choose_aws_port(folder) for folder in folders] == [mine, yours]
+
+
+def test_no_outgoing_connection_takes_a_port_that_was_chosen() -> None:
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert all(services.free_port() < first for _ in range(20))
