@@ -15,7 +15,7 @@ from images.models import (
     Build,
     BuildHost,
     Drift,
-    ManagedImage,
+    ImageCount,
     Status,
     TaskDue,
     UnknownRepository,
@@ -80,14 +80,13 @@ def images() -> GaugeMetricFamily:
         "ri_images", "Managed images by status; those being removed apart.", labels=["status"]
     )
     counted = dict(
-        ManagedImage.objects.existing()
-        .order_by()
+        ImageCount.objects.of_existing_images()
         .values_list("status")
-        .annotate(number=models.Count("id"))
+        .annotate(images=models.Sum("number"))
     )
     for status in Status.values:
         family.add_metric([status], counted.get(status, 0))
-    family.add_metric(["REMOVING"], ManagedImage.objects.removed().order_by().count())
+    family.add_metric(["REMOVING"], ImageCount.objects.filter(removed=True).total())
     return family
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from pydantic import BeforeValidator, Field
 
-from images.models import AwsContact, BaseImage, BuildHost, Instance, ManagedImage, Verification
+from images.models import AwsContact, BaseImage, BuildHost, ImageCount, Instance, Verification
 from images.models.contact import Identity
 from images.models.instance import MarkState
 from images.queries import upgrade_progress
@@ -136,7 +136,7 @@ def get_image_registry(request: HttpRequest) -> dict[str, Any]:
         "mark": instance.state,
         "marked_by": instance.marked_by,
         "region": settings.AWS_REGION,
-        "image_count": ManagedImage.objects.existing().count(),
+        "image_count": ImageCount.objects.of_existing_images().total(),
         "contacts": [contacts.get(value, AwsContact(identity=value)) for value in Identity.values],
         "build_hosts": BuildHost.objects.alive().order_by("name"),
         "upgrades": upgrade_progress.progress(BaseImage.objects.current()),

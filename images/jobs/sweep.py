@@ -28,6 +28,7 @@ from images.models import (
     BaseImage,
     Build,
     Delivery,
+    ImageCount,
     ImportCheck,
     Instance,
     LibraryIndex,
@@ -65,9 +66,6 @@ def sweep() -> None:
     for alteration in Alteration.objects.startable().due().order_by("due_at")[: wake.ENOUGH]:
         Alteration.objects.filter(pk=alteration.pk).update(due_at=again)
         wake.send(wake.task_of(alteration), alteration.pk)
-    # Nobody comes back to a proposal after a day.
-    Alteration.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
-    RequirementFiles.objects.unused().delete()
     for check in ImportCheck.objects.due().order_by("due_at")[: wake.ENOUGH]:
         ImportCheck.objects.filter(pk=check.pk).update(due_at=again)
         wake.send(wake.Task.CHECK_IMPORTS, check.pk)
@@ -75,7 +73,6 @@ def sweep() -> None:
     for delivery in Delivery.objects.due():
         Delivery.objects.filter(pk=delivery.pk).update(due_at=again)
         wake.send(wake.Task.DELIVER, delivery.pk)
-    Delivery.objects.filter(created_at__lt=now - KEEP_DELIVERIES).delete()
     for tag in moving_tags.due()[: wake.ENOUGH]:
         MovingTag.objects.filter(pk=tag.pk).update(due_at=again)
         wake.send(wake.Task.MOVE_TAGS, tag.image_id)
@@ -96,6 +93,17 @@ def sweep() -> None:
     for build in Build.objects.startable().due().order_by("due_at")[: wake.ENOUGH]:
         Build.objects.filter(pk=build.pk).update(due_at=again)
         wake.send(wake.task_of(build), build.pk)
+    tidy()
+
+
+def tidy() -> None:
+    """Delete what nobody asks for any more, and sum up counts."""
+    now = timezone.now()
+    # Nobody comes back to a proposal after a day.
+    Alteration.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
+    RequirementFiles.objects.unused().delete()
+    Delivery.objects.filter(created_at__lt=now - KEEP_DELIVERIES).delete()
+    ImageCount.objects.sum_up()
 
 
 def wake_verifications() -> None:

@@ -17,6 +17,7 @@ from images.models.build_phase import BuildPhase
 from images.models.contact import AwsContact
 from images.models.default_image import DefaultImage
 from images.models.drift import Drift, KeptManifest
+from images.models.image_count import ImageCount
 from images.models.import_check import CheckResult, CheckStatus, ImportCheck
 from images.models.instance import Instance
 from images.models.kept_resolution import KeptResolution
@@ -55,6 +56,7 @@ __all__ = [
     "Delivery",
     "Drift",
     "FindingCode",
+    "ImageCount",
     "ImageEvent",
     "ImageType",
     "ImportCheck",

@@ -84,7 +84,7 @@ def pane(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             *instance_notices(administrator=may_remove),
             *notices(offered, administrator=may_remove),
         ],
-        "upgrading": upgrade_progress.progress_lately([b for b in offered if b.is_current])
+        "upgrading": upgrade_progress.progress([b for b in offered if b.is_current])
         if may_remove
         else [],
         "poll": bool(unsettled or removing) or any(map(is_moving, shown)),

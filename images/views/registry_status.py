@@ -11,8 +11,8 @@ from images.models import (
     AwsContact,
     BaseImage,
     BuildHost,
+    ImageCount,
     Instance,
-    ManagedImage,
     UnknownRepository,
 )
 from images.models.contact import Identity
@@ -44,6 +44,6 @@ def registry_status(request: HttpRequest) -> HttpResponse:
         "verified": verified,
         "drifts": [DriftNotice.of(drift) for drift in open_drifts()[:DRIFTS_SHOWN]],
         "unknown": UnknownRepository.objects.open()[:DRIFTS_SHOWN],
-        "image_count": ManagedImage.objects.existing().count(),
+        "image_count": ImageCount.objects.of_existing_images().total(),
     }
     return render(request, "organization/registry.html", context)

@@ -35,6 +35,7 @@ from images.spec import ImageSpec
 from ri_platform.errors import DomainError
 from tests import factories
 from tests.cast import Cast
+from tests.images.queries.kept_counts import assert_counts_are_true
 from tests.local_aws import LocalAWS
 from tests.model.lifecycle import EVENTS, REVISIONS, Row, State, Work, broken_invariants
 from workspaces.access import Actor
@@ -278,6 +279,7 @@ class Lives(RuleBasedStateMachine):
         found = replace(self.real.state(), moves=self.model.moves)
         assert found == self.model, f"after {name}"
         assert not broken_invariants(found)
+        assert_counts_are_true()
 
     @rule(name=st.sampled_from(sorted(EVENTS)))
     def anything(self, name: str) -> None:

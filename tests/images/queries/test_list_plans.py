@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import OuterRef, Subquery
 
-from images.models import BaseImage, Build, InstalledLibrary, ManagedImage
+from images.models import BaseImage, Build, ImageCount, InstalledLibrary, ManagedImage, Status
 from images.queries import searching, suggestions, upgrade_progress
 from images.queries.images import ImageFilter, list_images
 from images.queries.keyset import LibraryFilter, ListFilter, page_of_images
@@ -127,15 +127,19 @@ def test_no_page_of_the_pane_reads_a_table_from_end_to_end(
                 assert read < IMAGES * 1.5, shown
 
 
-def test_the_progress_of_upgrades_reads_no_image_while_none_is_behind(many: None) -> None:
-    factories.make_base_image(python_version="3.13", is_current=False)
-    plans = explained(lambda: upgrade_progress.progress(BaseImage.objects.current()))
+def test_no_count_of_images_reads_them(many: None) -> None:
+    BaseImage.objects.update(is_current=False)
+    ManagedImage.objects.update(status=Status.OUTDATED)
+    bases = [factories.make_base_image(is_current=True)]
+    plans = explained(lambda: upgrade_progress.progress(bases))
+    plans += explained(lambda: ImageCount.objects.of_existing_images().total())
     nodes = [node for plan in plans for node in walk(plan)]
     read = sum(
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
         for node in nodes
     )
     assert read < 100, json.dumps(plans, indent=1)
+    assert sum(each.behind for each in upgrade_progress.progress(bases)) == IMAGES
 
 
 def test_suggestions_skip_through_the_index(many: None, cast: Cast) -> None:
