@@ -28,10 +28,9 @@ def compress_rootfs(path: Path, destination: Path) -> Layer:
     """The tar, unmodified but for its compression, as a layer file."""
     with destination.open("wb") as file, open_plain(path) as plain:
         compressed = HashingWriter(file)
-        gzip = gzip_stream(compressed, GZIP_LEVEL)
-        hashing = HashingWriter(gzip)
-        shutil.copyfileobj(plain, hashing, PIECE)
-        gzip.close()
+        with gzip_stream(compressed, GZIP_LEVEL) as gzip:
+            hashing = HashingWriter(gzip)
+            shutil.copyfileobj(plain, hashing, PIECE)
     return Layer(compressed.digest, hashing.digest, compressed.size, destination)
 
 

@@ -6,6 +6,7 @@ the tar); POSIX pax (IEEE 1003.1) for long names. The time of day, owner, umask 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import stat
@@ -155,13 +156,14 @@ class LayerFile:
         return Layer(self._compressed.digest, self._plain.digest, self._compressed.size, self._path)
 
     def abandon(self) -> None:
-        """Close and delete an unfinished layer."""
-        self._close()
+        """Close and delete an unfinished layer, also if its disk is full, which is told before."""
+        with contextlib.suppress(OSError):
+            self._close()
         self._path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        self._gzip.close()
-        self._file.close()
+        with self._file, self._gzip:
+            pass
 
 
 class NativeCopy(ExitStack):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from images.building.containers import cgroups
 from images.building.layers.bytecode import cache_name, interpreter_for
 from images.building.layers.compilers import Compilers
 from images.building.layers.keys import environment_layer_key, plan_layers, wheel_layer_key
+from images.building.layers.tar import LayerWriter
 from images.building.layers.worker import LayerJob, LayerMakers, death_of
 from images.building.layers.write import write_environment_layer, write_wheel_layer
 from images.building.locks.files import LockedWheel
@@ -392,3 +394,16 @@ def test_a_layer_process_loads_neither_django_nor_celery() -> None:
     ).stdout.split()
     assert "images.building.layers.worker" in told
     assert not {"django", "celery", "kombu"} & set(told)
+
+
+def test_a_full_disk_is_told_and_leaves_neither_file_nor_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    destination = tmp_path / "layer.tar.gz"
+    destination.symlink_to("/dev/full")
+    writer = LayerWriter(destination)
+    writer.add_bytes("/opt/file", os.urandom(1 << 20))
+    with pytest.raises(OSError, match="No space left"):
+        writer.finish()
+    writer.abandon()
+    assert not list(tmp_path.iterdir())
+    assert threading.active_count() == before
