@@ -162,8 +162,10 @@ class LayerFile:
         self._path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        with self._file, self._gzip:
-            pass
+        try:
+            self._gzip.close()
+        finally:
+            self._file.close()
 
 
 class NativeCopy(ExitStack):
