@@ -22,6 +22,7 @@ from images.building.locks.files import LockedWheel
 from images.building.phases import PipelinePhase, Reporter
 from images.building.pipeline_workers import PipelineWorkers
 from images.building.push.blobs import BlobToPush, PushedBlob, missing_blob_error, push_blob
+from images.building.push.early import make_and_send
 from images.building.workshop import Workshop, name_of
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_LAYER_GZIP, Descriptor, hex_of
@@ -215,16 +216,28 @@ class LayerPipeline:
         job = self.workshop.job(item.key, item.wheels, files)
         self._begin(PipelinePhase.LAYERS)
         self._submit(
-            PipelinePhase.LAYERS, partial(self._after_layer, item, job), self._workers.make, job
+            PipelinePhase.LAYERS,
+            partial(self._after_layer, item, job),
+            make_and_send,
+            self._workers,
+            self.client,
+            self.repository,
+            job,
         )
 
-    def _after_layer(self, item: PlannedLayer, job: LayerJob, layer: Layer) -> None:
+    def _after_layer(
+        self, item: PlannedLayer, job: LayerJob, made: tuple[Layer, Future[bool] | None]
+    ) -> None:
+        layer, sent = made
         self.journal.line(f"{item.title} → a layer of {layer.size:,} bytes")
         for wheel in item.wheels:
             self._files.pop(wheel.sha256).unlink(missing_ok=True)
         self.workshop.keep(job, item.wheels, layer)
         blob = BlobToPush(
-            Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
+            Descriptor(layer.media_type, layer.digest, layer.size),
+            item.title,
+            layer.path,
+            sent=sent,
         )
         self._push(blob, partial(self._after_push, item, layer))
 

@@ -42,6 +42,8 @@ class PipelineWorkers:
                 (PipelinePhase.PUSH, MOUNTS),
             )
         }
+        # One for each layer that is being made.
+        self._senders = ThreadPoolExecutor(processes, thread_name_prefix="send")
 
     @cached_property
     def index(self) -> httpx.Client:
@@ -60,7 +62,7 @@ class PipelineWorkers:
         self.stop.set()
         if self._makers is not None:
             self._makers.close()
-        for pool in self._pools.values():
+        for pool in (*self._pools.values(), self._senders):
             pool.shutdown(wait=kind is None, cancel_futures=True)
         if "index" in vars(self):
             self.index.close()
@@ -69,6 +71,10 @@ class PipelineWorkers:
         self, phase: PipelinePhase, function: Callable[..., Any], *arguments: Any
     ) -> Future[Any]:
         return self._pools[phase].submit(function, *arguments)
+
+    def send_early(self, function: Callable[..., bool], *arguments: Any) -> Future[bool]:
+        """Begin to send a layer that is being made."""
+        return self._senders.submit(function, *arguments)
 
     def start_makers(self, layers: int) -> None:
         """Start as many layer processes as `layers` new layers can use, unless some run already."""

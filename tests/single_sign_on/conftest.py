@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ri_platform.local import services
-from tests.browser.pages import new_page  # noqa: F401
+from tests.browser.pages import new_page, serve  # noqa: F401
 from tests.needs import require
 from tests.single_sign_on import oidc_provider
 from tests.web_process import web_process

@@ -21,12 +21,16 @@ _uploading = threading.BoundedSemaphore(UPLOADS)
 
 @dataclass(frozen=True)
 class BlobToPush:
-    """A blob and where it may come from: a repository that has it, a file here, or both."""
+    """A blob and where it may come from: a repository that has it, a file here, or both.
+
+    `sent` tells of a file whether it went up while it was made.
+    """
 
     descriptor: Descriptor
     title: str
     source: Path | None = None
     from_repository: str = ""
+    sent: Future[bool] | None = None
 
 
 def push_blobs(
@@ -82,6 +86,8 @@ def push_blob(
 ) -> PushedBlob | None:
     """Bring one blob into `repository` in the cheapest way there is; None if nobody has it any more."""
     digest = blob.descriptor.digest
+    if blob.sent is not None and blob.sent.result():
+        return pushed_blob(blob, "uploaded", blob.descriptor.size)
     if blob.from_repository and mount(client, repository, digest, blob.from_repository):
         return pushed_blob(blob, "mounted")
     if client.has_blob(repository, digest):

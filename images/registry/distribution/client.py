@@ -28,6 +28,7 @@ from images.registry.distribution.descriptors import (
     hex_of,
     is_digest,
 )
+from images.registry.distribution.sources import GrowingFile, Source, WholeFile
 from images.registry.distribution.transport import Transport, TransportOptions
 from images.registry.distribution.upload import CHUNK, PIECE, Upload
 from ri_platform.bounded import AnswerTooLarge, whole
@@ -243,11 +244,30 @@ class RegistryClient:
 
         `check` is asked before each attempt and each piece of 1 MiB, and may raise.
         """
+        upload = self._upload(repository, WholeFile(source, size, digest), chunk_size, check)
+        upload.refuse_too_large(size)
+        TRANSFER(RegistryUnavailable, upload.attempt)
+
+    def upload_growing_blob(
+        self,
+        repository: str,
+        source: GrowingFile,
+        *,
+        chunk_size: int = CHUNK,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Upload a file while it is written, in one attempt. Raises `GivenUp` if it is not finished.
+
+        `check` is asked while the file is awaited and before each piece of 1 MiB, and may raise.
+        """
+        self._upload(repository, source, chunk_size, check).attempt()
+
+    def _upload(
+        self, repository: str, source: Source, chunk_size: int, check: Callable[[], None]
+    ) -> Upload:
         self._writable(repository)
         path, scope = self._path(repository), self._scope(repository)
-        upload = Upload(self._transport, path, scope, digest, size, source, chunk_size, check)
-        upload.refuse_too_large()
-        TRANSFER(RegistryUnavailable, upload.attempt)
+        return Upload(self._transport, path, scope, source, chunk_size, check)
 
     def _path(self, repository: str) -> str:
         return f"/v2/{self._guard(repository)}"

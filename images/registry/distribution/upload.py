@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
 from images.errors import RegistryError
+from images.registry.distribution.sources import Source
 from images.registry.distribution.transport import Transport
 
 PIECE = 1 << 20
@@ -21,7 +22,7 @@ MAX_PARTS = 4_200
 
 @dataclass(frozen=True)
 class Upload:
-    """A file on its way into a repository; `path` is the repository's under `/v2/`.
+    """A blob on its way into a repository; `path` is the repository's under `/v2/`.
 
     `check` is asked before each attempt and each piece of 1 MiB, and may raise.
     """
@@ -29,51 +30,52 @@ class Upload:
     transport: Transport
     path: str
     scope: str
-    digest: str
-    size: int
-    source: Path
+    source: Source
     chunk_size: int
     check: Callable[[], None]
 
-    def refuse_too_large(self) -> None:
+    def refuse_too_large(self, size: int) -> None:
         limit = self.chunk_size * MAX_PARTS
-        if self.size > limit:
+        if size > limit:
             raise RegistryError(
-                f"A layer of {self.size:,} bytes is more than the registry takes, {limit:,}.",
+                f"A layer of {size:,} bytes is more than the registry takes, {limit:,}.",
                 hint="Ask for less, or for smaller versions, of the largest library.",
             )
 
     def attempt(self) -> None:
         """Open an upload, send every part and close it with the digest."""
         self.check()
+        with self.source.open(self.check) as file:
+            self._send(file)
+
+    def _send(self, file: IO[bytes]) -> None:
         response = self.transport.request(
             "POST", f"{self.path}/blobs/uploads/", scope=self.scope, settle=True
         )
         location = response.headers["Location"]
         offset = 0
-        with self.source.open("rb") as file:
-            while offset < self.size:
-                length = min(self.chunk_size, self.size - offset)
-                # A part is never blindly repeated: the registry may have taken it before it failed.
-                response = self.transport.request(
-                    "PATCH",
-                    location,
-                    headers={
-                        "Content-Type": "application/octet-stream",
-                        "Content-Range": f"{offset}-{offset + length - 1}",
-                        "Content-Length": str(length),
-                    },
-                    body=pieces_of(file.fileno(), offset, length, self.check),
-                    scope=self.scope,
-                    retry=False,
-                    settle=True,
-                )
-                location = response.headers.get("Location", location)
-                offset += length
+        while length := self.source.part(offset, self.chunk_size, self.check):
+            self.refuse_too_large(offset + length)
+            # A part is never blindly repeated: the registry may have taken it before it failed.
+            response = self.transport.request(
+                "PATCH",
+                location,
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Range": f"{offset}-{offset + length - 1}",
+                    "Content-Length": str(length),
+                },
+                body=pieces_of(file.fileno(), offset, length, self.check),
+                scope=self.scope,
+                retry=False,
+                settle=True,
+            )
+            location = response.headers.get("Location", location)
+            offset += length
         self.transport.request(
             "PUT",
             location,
-            params={"digest": self.digest},
+            params={"digest": self.source.digest},
             headers={"Content-Length": "0"},
             scope=self.scope,
             retry=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from images.errors import (
 )
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor, digest_of
+from images.registry.distribution.sources import GivenUp, GrowingFile
 from images.registry.distribution.transport import Credentials
 from images.registry.ecr.permissions import BUILD_JOB_ACTIONS, iam_action
 from images.registry.reference import parse_reference
@@ -241,6 +243,49 @@ def test_an_upload_goes_in_parts_to_where_the_registry_says(tmp_path: Path) -> N
     final = script.requests[-1]
     assert (final.method, final.url.params["digest"]) == ("PUT", digest_of(data))
     assert final.url.params["state"] == "b"
+
+
+def test_a_growing_file_is_sent_while_it_is_written(tmp_path: Path) -> None:
+    """The second part is written only after the registry has the first."""
+    path = tmp_path / "layer"
+    file = GrowingFile(path)
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            path.write_bytes(b"01234")
+        elif request.method == "PATCH" and request.headers["Content-Range"] == "0-3":
+            path.write_bytes(b"0123456789")
+            file.end(blob(b"0123456789"))
+        return httpx.Response(201, headers={"Location": "/v2/u/1"})
+
+    script = Script(handler)
+    path.touch()
+    script.client().upload_growing_blob(REPOSITORY, file, chunk_size=4)
+    assert b"".join(script.bodies) == b"0123456789"
+    assert [r.headers.get("Content-Range") for r in script.requests[1:-1]] == ["0-3", "4-7", "8-9"]
+    assert script.requests[-1].url.params["digest"] == digest_of(b"0123456789")
+
+
+@pytest.mark.parametrize("written", [b"", b"01234567"])
+def test_a_growing_file_that_is_given_up_is_no_blob(written: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "layer"
+    if written:
+        path.write_bytes(written)
+    file = GrowingFile(path)
+    script = Script(lambda r: httpx.Response(202, headers={"Location": "/v2/u/1"}))
+    threading.Timer(0.1, file.end, [None]).start()
+    with pytest.raises(GivenUp):
+        script.client().upload_growing_blob(REPOSITORY, file, chunk_size=4)
+    assert "PUT" not in [r.method for r in script.requests]
+
+
+def test_who_waits_for_a_growing_file_is_asked_whether_to_go_on(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise LookupError
+
+    script = Script(lambda r: httpx.Response(202, headers={"Location": "/v2/u/1"}))
+    with pytest.raises(LookupError):
+        script.client().upload_growing_blob(REPOSITORY, GrowingFile(tmp_path / "no"), check=stop)
 
 
 def test_a_cut_upload_starts_anew_a_bounded_number_of_times(tmp_path: Path) -> None:
