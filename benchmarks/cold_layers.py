@@ -1,13 +1,15 @@
 """Cold layers beside those made by hand, in one run: `python -m benchmarks.cold_layers --sets web data`.
 
 Each round makes the layers of a set from nothing: wheels are downloaded, layers are written and pushed to a
-local registry. *ours* is the platform's own pipeline with the bytecode of all modules that programs import;
-*next* the same, with the bytecode of a former version remembered; *hand* and *hand + pyc* are
-`benchmarks.by_hand` without and with bytecode. All get the same locked versions, so nothing is resolved. The
-ways take turns within a round. *seconds* and *processor* are medians over the rounds (lowest to highest), the
-latter of all processes but the registry; *memory* is the peak of the processes that were started, together.
+new repository of a local registry. *ours* is the platform's own pipeline with the bytecode of all modules
+that programs import; *next* the same, with the bytecode of a former version remembered; *ours, later* sends
+each layer only when it is finished; *hand* and *hand + pyc* are `benchmarks.by_hand` without and with
+bytecode. All get the same locked versions, so nothing is resolved. The ways take turns within a round.
+*seconds* and *processor* are medians over the rounds (lowest to highest), the latter of all processes but the
+registry; *memory* is the peak of the processes that were started, together.
 
 `--cores 2` restricts all of it to that many cores, as `taskset` does; RI_BUILD_WORKERS follows.
+`--megabytes 30` is the bandwidth of the way to the registry, a second; without it, it is this machine's.
 """
 
 from __future__ import annotations
@@ -22,17 +24,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.paced_transport import PacedTransport
 from benchmarks.sets import SETS
 
 if TYPE_CHECKING:
     from images.building.locks.files import Lock
     from images.registry.distribution.client import RegistryClient
+    from tests.local_aws import LocalAWS
 
 PYTHON = "3.11"
 # Of prctl(2): orphaned descendants become children of the process that asks for it.
@@ -63,9 +67,28 @@ class Bench:
     """One run: where it works, and the registry that all push to."""
 
     folder: Path
+    aws: LocalAWS
     client: RegistryClient
-    repository: str
     processes: int
+    repository: str = ""
+
+    @contextmanager
+    def new_repository(self) -> Iterator[None]:
+        """One that has no layer of a former round."""
+        from images.registry.naming import DEFAULT_PREFIX
+
+        self.repository = f"{DEFAULT_PREFIX}/cold-{time.monotonic_ns()}"
+        with self.aws.repositories(self.repository):
+            yield
+
+    def ours_later(self, lock: Lock, bytecode: Path) -> None:
+        from images.building.push import early
+
+        usual, early.LARGE = early.LARGE, 1 << 60
+        try:
+            self.ours(lock, bytecode)
+        finally:
+            early.LARGE = usual
 
     def ours(self, lock: Lock, bytecode: Path) -> None:
         from images.building.cache import BoundedCache
@@ -196,17 +219,22 @@ def lock_of(name: str) -> Lock:
 def rounds_of(name: str, bench: Bench, rounds: int, ways: list[str]) -> dict[str, Times]:
     lock = lock_of(name)
     remembered = bench.folder / f"bytecode-{name}"
-    bench.ours(lock, remembered)
+    with bench.new_repository():
+        bench.ours(lock, remembered)
     done = {way: Times() for way in ways}
     for _ in range(rounds):
         for way in ways:
             works: dict[str, Callable[[], None]] = {
                 "ours": lambda: bench.ours(lock, Path(tempfile.mkdtemp(dir=bench.folder))),
+                "ours, later": lambda: bench.ours_later(
+                    lock, Path(tempfile.mkdtemp(dir=bench.folder))
+                ),
                 "next": lambda: bench.ours(lock, remembered),
                 "hand": lambda: bench.by_hand(lock, bytecode=False),
                 "hand + pyc": lambda: bench.by_hand(lock, bytecode=True),
             }
-            measure(works[way], done[way])
+            with bench.new_repository():
+                measure(works[way], done[way])
             print(f"{name}, {way}: {done[way].seconds[-1]:.2f} s", file=sys.stderr, flush=True)
             for left in bench.folder.glob("tmp*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -233,7 +261,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     all_ways = ["ours", "next", "hand", "hand + pyc"]
-    parser.add_argument("--ways", nargs="+", default=all_ways, choices=all_ways)
+    parser.add_argument(
+        "--ways", nargs="+", default=all_ways, choices=[*all_ways, "ours, later"], metavar="WAY"
+    )
+    parser.add_argument("--megabytes", type=float)
     chosen = parser.parse_args()
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: chosen.cores]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
@@ -241,17 +272,16 @@ def main() -> None:
     import django
 
     django.setup()
-    from images.registry.naming import DEFAULT_PREFIX
     from tests.local_aws import local_aws
 
-    repository = f"{DEFAULT_PREFIX}/cold"
     print(f"{chosen.cores} cores, load {os.getloadavg()[0]:.1f}")
     print("| set | way | seconds | processor | of hand | of hand + pyc | memory |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with local_aws(folder / "aws") as aws, aws.repositories(repository), aws.client() as client:
-            bench = Bench(folder, client, repository, chosen.cores)
+        paced = PacedTransport(chosen.megabytes) if chosen.megabytes else None
+        with local_aws(folder / "aws") as aws, aws.client(transport=paced) as client:
+            bench = Bench(folder, aws, client, chosen.cores)
             for one in chosen.sets:
                 done = rounds_of(one, bench, chosen.rounds, chosen.ways)
                 for way, times in done.items():

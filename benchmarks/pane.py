@@ -48,15 +48,16 @@ FILTERS: dict[str, dict[str, Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 100_000])
+    parser.add_argument("--libraries", type=int, default=50)
     parser.add_argument("--requests", type=int, default=40)
     parser.add_argument("--figures", action="store_true", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.figures:
         with own_database():
-            print(json.dumps(measure(wanted.images[0], wanted.requests)))
+            print(json.dumps(measure(wanted.images[0], wanted.libraries, wanted.requests)))
         return
     # Each number in a process of its own, since Django is set up once.
-    found = [figures_of(number, wanted.requests) for number in wanted.images]
+    found = [figures_of(number, wanted) for number in wanted.images]
     load = os.getloadavg()[0]
     print(f"Load at the end: {load:.1f} on {os.cpu_count()} cores.\n")
     heads = "".join(f" {number:,}: CPU | median | p95 |" for number in wanted.images)
@@ -67,17 +68,18 @@ def main() -> None:
         print(f"| {name} |{cells}")
 
 
-def figures_of(number: int, requests: int) -> dict[str, Figures]:
+def figures_of(number: int, wanted: argparse.Namespace) -> dict[str, Figures]:
     command = [
         sys.executable, "-m", "benchmarks.pane",
-        "--figures", "--images", str(number), "--requests", str(requests),
+        "--figures", "--images", str(number), "--libraries", str(wanted.libraries),
+        "--requests", str(wanted.requests),
     ]  # fmt: skip
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Figures] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def measure(images: int, requests: int) -> dict[str, Figures]:
+def measure(images: int, libraries: int, requests: int) -> dict[str, Figures]:
     import django
 
     django.setup()
@@ -87,7 +89,7 @@ def measure(images: int, requests: int) -> dict[str, Figures]:
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    fill(images, libraries=50)
+    fill(images, libraries)
     complete()
     return ask_everything(requests)
 
