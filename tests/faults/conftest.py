@@ -46,7 +46,7 @@ def pytest_report_header() -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if RUNS:
         terminalreporter.section(f"seconds from a fault's end to the last end, {results.FILE}")
-        for line in results.table(results.kept()):
+        for line in results.table(results.all_runs()):
             terminalreporter.line(line)
 
 

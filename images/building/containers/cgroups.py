@@ -7,13 +7,14 @@ still has that. Where neither is to be had, as in many containers, the limits of
 
 from __future__ import annotations
 
-import itertools
+import fcntl
 import logging
 import os
+import secrets
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,8 +27,6 @@ PREFIX = "ri-sandbox-"
 BESIDE = "ri-worker"
 # Processor time is dealt out by periods, in microseconds.
 PERIOD = 100_000
-
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -95,22 +94,40 @@ class Group:
 @contextmanager
 def group(budget: Budget) -> Iterator[Group]:
     """A group for one sandbox. It is emptied and removed."""
-    made: list[Path] = []
-    number = next(_numbers)
-    try:
+    with ExitStack() as stack:
+        made = []
         for hierarchy in hierarchies():
             remove_leftovers(hierarchy.folder)
-            folder = hierarchy.folder / f"{PREFIX}{os.getpid()}-{number}"
-            folder.mkdir()
+            folder = stack.enter_context(own_folder(hierarchy.folder))
             made.append(folder)
             for file, value in hierarchy.settings(budget).items():
                 # Swap accounting may be off; the rest is there, as `hierarchies` has seen.
                 with suppress(FileNotFoundError):
                     (folder / file).write_text(value)
         yield Group(made)
+
+
+@contextmanager
+def own_folder(above: Path) -> Iterator[Path]:
+    """A group that is locked (flock(2)) as long as this process needs it.
+
+    Workers in containers may share a hierarchy, and a number of a process means another one to each.
+    """
+    while True:
+        folder = above / f"{PREFIX}{secrets.token_hex(8)}"
+        folder.mkdir()
+        # Before it is locked, whoever clears up may have taken it for left behind.
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                break
+            os.close(lock)
+    try:
+        yield folder
     finally:
-        for folder in made:
-            remove(folder)
+        remove(folder)
+        os.close(lock)
 
 
 def oom_kills() -> int:
@@ -227,16 +244,12 @@ def is_ours(own: Path) -> bool:
 
 def usable(folder: Path, hierarchy: Hierarchy) -> bool:
     """Whether a group can really be made in `folder`, and has the files that limit."""
-    trial = folder / f"{PREFIX}{os.getpid()}-trial"
     try:
-        with suppress(FileExistsError):
-            trial.mkdir()
-        wanted = set(hierarchy.settings(Budget(16, 1 << 30, 1))) - {"memory.swap.max"}
-        return all((trial / name).exists() for name in wanted)
+        with own_folder(folder) as trial:
+            wanted = set(hierarchy.settings(Budget(16, 1 << 30, 1))) - {"memory.swap.max"}
+            return all((trial / name).exists() for name in wanted)
     except OSError:
         return False
-    finally:
-        remove(trial)
 
 
 def remove(folder: Path) -> None:
@@ -257,9 +270,12 @@ def remove(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the groups of workers that were killed: an empty group can be removed, one in use cannot."""
+    """Remove the groups of workers that were killed: those that nobody has locked, and that are empty."""
     for left in folder.glob(f"{PREFIX}*"):
-        number = left.name.removeprefix(PREFIX).partition("-")[0]
-        if not Path("/proc", number).exists():
-            with suppress(OSError):
+        with suppress(OSError):
+            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 left.rmdir()
+            finally:
+                os.close(lock)
