@@ -47,4 +47,4 @@ class PublicClient:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait()
+        self._process.wait(timeout=60)

@@ -11,6 +11,7 @@ import ast
 import contextlib
 import io
 import json
+import os
 import sys
 import warnings
 from typing import Any
@@ -44,6 +45,9 @@ def main() -> None:
                 answer["raised"] = f"{type(error).__name__}: {error}"
         answer["printed"] = printed.getvalue()
         print(json.dumps(answer), file=answers, flush=True)
+    # The clients join threads when they are destroyed, and an interpreter that ends (3.13 and later) has none
+    # left that could be joined: it would wait for ever (docs/compatibility.md).
+    os._exit(0)
 
 
 if __name__ == "__main__":
