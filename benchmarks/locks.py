@@ -9,9 +9,9 @@ from collections.abc import Mapping
 LENGTH = 54_000
 
 
-def lock_text(libraries: Mapping[str, str]) -> str:
-    """A lock (PEP 751) of these versions by name; what is appended to it is a comment."""
-    files = max(1, LENGTH // (len(libraries) * len(file_entry("library", "1.0", 0))))
+def lock_text(libraries: Mapping[str, str], length: int = LENGTH) -> str:
+    """A lock (PEP 751) of these versions by name, of about so many bytes; what is appended is a comment."""
+    files = max(1, length // (len(libraries) * len(file_entry("library", "1.0", 0))))
     lines = ['lock-version = "1.0"\n', 'created-by = "benchmark"\n']
     for name, version in libraries.items():
         lines.append(f'\n[[packages]]\nname = "{name}"\nversion = "{version}"\nwheels = [\n')

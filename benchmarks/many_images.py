@@ -15,7 +15,7 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks.locks import lock_text
+from benchmarks.locks import LENGTH, lock_text
 from benchmarks.own_database import own_database
 
 # A few libraries are nearly everywhere, most are rare, as in life: popularity falls with rank.
@@ -133,7 +133,7 @@ def drop_repetitions(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def fill(images: int, libraries: int) -> str:
+def fill(images: int, libraries: int, lock_bytes: int = LENGTH) -> str:
     """Rows as that many builds would have left them; the secret of a token."""
     from django.db import connection
 
@@ -145,11 +145,12 @@ def fill(images: int, libraries: int) -> str:
     base = factories.make_base_image()
     user = factories.make_user("admin", InstanceRole.ORGANIZATION_ADMINISTRATOR)
     begun = time.monotonic()
-    lock = lock_text({f"library-{number}": f"{number % VERSIONS}.0" for number in range(50)})
+    versions = {f"library-{number}": f"{number % VERSIONS}.0" for number in range(libraries)}
     with connection.cursor() as cursor:
         values: dict[str, int | str] = {
             "images": images, "base": base.pk, "libraries": libraries, "kinds": LIBRARIES,
-            "drawn": libraries * 4, "versions": VERSIONS, "lock": lock,
+            "drawn": libraries * 4, "versions": VERSIONS,
+            "lock": lock_text(versions, lock_bytes),
         }  # fmt: skip
         for statement in FILL.split(";\n"):
             if statement.strip():

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.locks import LENGTH
 from benchmarks.own_database import own_database
 
 # CPU time, median and p95, in milliseconds.
@@ -49,12 +50,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 100_000])
     parser.add_argument("--libraries", type=int, default=50)
+    parser.add_argument("--lock-bytes", type=int, default=LENGTH)
     parser.add_argument("--requests", type=int, default=40)
     parser.add_argument("--figures", action="store_true", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.figures:
         with own_database():
-            print(json.dumps(measure(wanted.images[0], wanted.libraries, wanted.requests)))
+            print(json.dumps(measure(wanted)))
         return
     # Each number in a process of its own, since Django is set up once.
     found = [figures_of(number, wanted) for number in wanted.images]
@@ -72,6 +74,7 @@ def figures_of(number: int, wanted: argparse.Namespace) -> dict[str, Figures]:
     command = [
         sys.executable, "-m", "benchmarks.pane",
         "--figures", "--images", str(number), "--libraries", str(wanted.libraries),
+        "--lock-bytes", str(wanted.lock_bytes),
         "--requests", str(wanted.requests),
     ]  # fmt: skip
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -79,7 +82,7 @@ def figures_of(number: int, wanted: argparse.Namespace) -> dict[str, Figures]:
     return found
 
 
-def measure(images: int, libraries: int, requests: int) -> dict[str, Figures]:
+def measure(wanted: argparse.Namespace) -> dict[str, Figures]:
     import django
 
     django.setup()
@@ -89,9 +92,9 @@ def measure(images: int, libraries: int, requests: int) -> dict[str, Figures]:
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    fill(images, libraries)
+    fill(wanted.images[0], wanted.libraries, wanted.lock_bytes)
     complete()
-    return ask_everything(requests)
+    return ask_everything(wanted.requests)
 
 
 def complete() -> None:
