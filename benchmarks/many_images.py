@@ -28,7 +28,7 @@ INSERT INTO images_managedimage (name, description, image_type, python_version, 
     repository_error, repository_due_at, tags_may_move)
 SELECT 'image-' || lpad(n::text, 6, '0'), '', 'all', (ARRAY['3.11', '3.12', '3.13'])[1 + n %% 3], '[]', '[]',
     false, '[]', false, '{}', '', 'FAILED', now() - n * interval '1 minute',
-    now() - (n * 7919 %% 100003) * interval '1 minute', '', now(), false
+    now() - (n::bigint * 7919 %% 100003) * interval '1 minute', '', now(), false
 FROM generate_series(1, %(images)s) n;
 
 INSERT INTO images_build (image_id, number, base_image_id, spec, reason, description, state, lock,
