@@ -26,7 +26,8 @@ FILL = """
 INSERT INTO images_managedimage (name, description, image_type, python_version, pip_requirements, os_packages,
     allow_source, indexes, allow_prereleases, run_time, import_policy, status, created_at, updated_at,
     repository_error, repository_due_at, tags_may_move)
-SELECT 'image-' || lpad(n::text, greatest(6, length(n::text)), '0'), '', 'all', (ARRAY['3.11', '3.12', '3.13'])[1 + n %% 3], '[]', '[]',
+SELECT 'image-' || lpad(n::text, greatest(6, length(n::text)), '0'), '', 'all',
+    (ARRAY['3.11', '3.12', '3.13'])[1 + n %% 3], '[]', '[]',
     false, '[]', false, '{}', '', 'FAILED', now() - n * interval '1 minute',
     now() - (n::bigint * 7919 %% 100003) * interval '1 minute', '', now(), false
 FROM generate_series(1, %(images)s) n;
