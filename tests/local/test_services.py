@@ -152,8 +152,12 @@ def test_a_start_that_fails_names_its_log(postgres: Postgres) -> None:
     start_again(postgres)
 
 
-def test_state_folders_choose_ports_of_their_own_although_neither_runs(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in ("mine", "yours")]
+def test_state_folders_choose_ports_of_their_own_although_neither_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The same paths in every run, which so have the same ports.
+    monkeypatch.chdir(tmp_path)
+    folders = [Path("mine"), Path("yours")]
     for folder in folders:
         folder.mkdir()
     mine, yours = (choose_aws_port(folder) for folder in folders)

@@ -74,9 +74,8 @@ class GrowingFile:
     def open(self, check: Callable[[], None]) -> IO[bytes]:
         while not (self.path.exists() or self._ended.wait(LOOK_SECONDS)):
             check()
-        if self._ended.is_set():
-            # Gives up before it looks for a file that may not be there.
-            _ = self.blob
+        if self._ended.is_set() and self._blob is None:
+            raise GivenUp
         return self.path.open("rb")
 
     def part(self, offset: int, limit: int, check: Callable[[], None]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +12,10 @@ import pytest
 from images.building.containers import cgroups
 from images.building.containers.cgroups import Budget
 from tests.local.make_run import ROOT
+from tests.needs import needs
 from tests.workers import until
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not cgroups.hierarchies(),
-    reason="This makes control groups, which takes root and a hierarchy that may be divided.",
-)
+pytestmark = needs("root")
 SMALL = Budget(processes=16, memory=1 << 28, cpus=1)
 ANOTHER = """
 import sys
@@ -32,6 +29,8 @@ with cgroups.group(cgroups.Budget(16, 1 << 28, 1)) as group:
 @pytest.fixture
 def elsewhere() -> Iterator[subprocess.Popen[str]]:
     """A worker in a container, whose processes have numbers of their own."""
+    if problem := cgroups.problem():
+        pytest.skip(problem)
     command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c"]
     with subprocess.Popen(
         [*command, ANOTHER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
