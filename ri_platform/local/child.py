@@ -11,7 +11,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+from ri_platform.local.reaper import ENDED
 
 LAST_LINES = 15
 PR_SET_PDEATHSIG = 1
@@ -20,7 +23,8 @@ PR_SET_PDEATHSIG = 1
 class Child:
     """A command in a session of its own, so that Ctrl-C reaches the supervisor alone.
 
-    `hear` is given the child and each line of its output, in a thread.
+    `hear` is given the child and each line of its output, in a thread. `note` is given the name and the
+    session, or `ENDED`.
     """
 
     def __init__(
@@ -29,11 +33,12 @@ class Child:
         command: Sequence[str],
         environment: Mapping[str, str],
         hear: Callable[[Child, str], None],
+        note: Callable[[str, int], None] = lambda name, session: None,
     ) -> None:
         self.name = name
         self.last_lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
         self._command, self._environment = list(command), dict(environment)
-        self._hear = hear
+        self._hear, self._note = hear, note
         self.start_again()
 
     def start_again(self) -> None:
@@ -45,8 +50,9 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=end_with_parent,
+            preexec_fn=partial(end_with, os.getpid()),
         )
+        self._note(self.name, self.process.pid)
         self.last_lines.clear()
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
@@ -57,6 +63,7 @@ class Child:
             return None
         # They may hold the port that the next one needs.
         send_signal(self.process, signal.SIGKILL)
+        self._note(self.name, ENDED)
         return describe_status(status)
 
     def last_words(self) -> str:
@@ -86,7 +93,9 @@ def send_signal(process: subprocess.Popen[Any], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def end_with_parent() -> None:
+def end_with(parent: int) -> None:
     """Linux: have the kernel end this child should its supervisor be killed (prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)  # It was killed before.

@@ -54,8 +54,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        with open_state(state):
-            supervisor = Supervisor(state / "run.log", terminal.hear, terminal.tell)
+        with open_state(state) as lock:
+            supervisor = Supervisor(state / "run.log", terminal.hear, terminal.tell, lock)
             supervisor.handle_signals()
             return run(state, port, builders, supervisor, terminal)
     except Stopped:

@@ -12,6 +12,7 @@ import os
 import pwd
 import secrets
 import stat
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from typing import IO
 
 from ri_platform.env import read_env_file
 from ri_platform.local import services
+from ri_platform.local.reaper import GRACE_SECONDS
 
 UMASK = 0o077
 # PostgreSQL's user traverses the folder, but cannot list it.
@@ -52,22 +54,26 @@ class Place:
 
 
 @contextmanager
-def open_state(state: Path) -> Iterator[None]:
-    """Hold the folder, made if it is missing and closed to others. Raises `CannotStart`."""
+def open_state(state: Path) -> Iterator[IO[str]]:
+    """Hold the folder, made if it is missing and closed to others; gives the lock. Raises `CannotStart`."""
     lock = hold(state)
     try:
-        yield
+        yield lock
     finally:
         lock.close()
 
 
 def hold(state: Path) -> IO[str]:
-    """Lock the folder. A second start reports the first one and changes nothing."""
+    """Lock the folder. A second start reports the first one and changes nothing; what a start that was killed
+    has left ends within seconds, and is waited for.
+    """
     os.umask(UMASK)
     try:
         state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = (state / "lock").open("a+")
+        acquire(lock)
+        lock.truncate(0)
+        print(os.getpid(), file=lock, flush=True)
         make_private(state)
     except BlockingIOError as error:
         port = read_env_file(state / "run.env").get("PORT", "8000")
@@ -83,6 +89,30 @@ def hold(state: Path) -> IO[str]:
             "RI_STATE_DIR=.local-mine make run"
         ) from error
     return lock
+
+
+def acquire(lock: IO[str]) -> None:
+    """Take the lock, whose file has its holder's process id. Raises `BlockingIOError` if that one lives."""
+    deadline = time.monotonic() + GRACE_SECONDS + 1
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            if is_alive(lock.read().strip()) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def is_alive(process: str) -> bool:
+    """Whether there is a process of this id; one that has not written it yet has just begun."""
+    try:
+        os.kill(int(process or os.getpid()), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def make_private(state: Path) -> None:

@@ -7,19 +7,24 @@ that is known only then.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from ri_platform.local.child import Child, end_with_parent, send_signal
+from ri_platform.local.child import Child, end_with, send_signal
+from ri_platform.local.reaper import ENDED, Reaper
 from ri_platform.local.restarts import GivenUp, Restarts, Service
 
 # Workers hand their builds over in less (`RI_STOP_SECONDS` of `make run`), and the next start resumes them.
 STOP_SECONDS = 5.0
+# The name of what `run` runs, beside those of the children.
+COMMAND = "command"
 POLL_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -32,7 +37,8 @@ class Supervisor:
     """Starts children, copies their output to one log, keeps them running, and ends them all.
 
     Each line is also handed to `hear`, in a thread of the child's own. `tell` is given a sentence when
-    a service ended and is to be started again.
+    a service ended and is to be started again. `lock` stays locked as long as a child is left, also if the
+    supervisor is killed.
     """
 
     def __init__(
@@ -40,7 +46,9 @@ class Supervisor:
         log: Path,
         hear: Callable[[str], None] = lambda line: None,
         tell: Callable[[str], None] = lambda sentence: None,
+        lock: IO[str] | None = None,
     ) -> None:
+        self._reaper = Reaper([lock.fileno()] if lock else [])
         self._children: list[Child] = []
         self._services: list[Service] = []
         self._hear, self._tell = hear, tell
@@ -60,7 +68,7 @@ class Supervisor:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
         """Start a child, which `keep_up` keeps running."""
-        child = Child(name, command, environment, self._copy)
+        child = Child(name, command, environment, self._copy, self._reaper.note)
         self._children.append(child)
         self._services.append(child)
         return child
@@ -81,8 +89,9 @@ class Supervisor:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=end_with_parent,
+            preexec_fn=partial(end_with, os.getpid()),
         )
+        self._reaper.note(COMMAND, process.pid)
         while True:
             try:
                 said, errors = process.communicate(timeout=POLL_SECONDS)
@@ -90,6 +99,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 if self.stopping:
                     self._end([process])
+        self._reaper.note(COMMAND, ENDED)
         if self.stopping:
             raise Stopped
         return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
@@ -108,6 +118,7 @@ class Supervisor:
         self._end([child.process for child in reversed(self._children)])
         self._children.clear()
         self._services.clear()
+        self._reaper.stop()
 
     def _end(self, processes: Sequence[subprocess.Popen[Any]]) -> None:
         for process in processes:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ri_platform.local import restarts
+from ri_platform.local.state import open_state
 from ri_platform.local.supervisor import STOP_SIGNALS, Supervisor
 
 pytestmark = pytest.mark.slow
@@ -143,18 +144,44 @@ def test_a_child_that_cannot_stay_up_is_given_up_with_its_last_words(
     assert len(sentences) == restarts.MOST_ENDS - 1
 
 
-def test_a_supervisor_that_is_killed_takes_its_children_along(tmp_path: Path) -> None:
-    note = tmp_path / "child"
-    code = (
-        "import os, pathlib, sys; from ri_platform.local.supervisor import Supervisor;"
-        f"s = Supervisor(pathlib.Path({str(tmp_path / 'log')!r}));"
-        f"c = s.start('child', [sys.executable, '-c', {SLEEP!r}], os.environ);"
-        f"pathlib.Path({str(note)!r}).write_text(str(c.process.pid)); s.keep_up()"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1); time.sleep(60)"
+)
+
+
+def kill_one_with_a_child(folder: Path, code: str, *, said: str = "") -> int:
+    """Kill a supervisor whose child runs the code, once the child said that; gives the child's process id."""
+    note, log = folder / "child", folder / "log"
+    process = subprocess.Popen(
+        python(
+            "import os, pathlib; from ri_platform.local.state import open_state;"
+            "from ri_platform.local.supervisor import Supervisor;"
+            f"state = open_state(pathlib.Path({str(folder / 'state')!r})); lock = state.__enter__();"
+            f"s = Supervisor(pathlib.Path({str(log)!r}), lock=lock);"
+            f"c = s.start('child', {[sys.executable, '-uc', code]!r}, os.environ);"
+            f"pathlib.Path({str(note)!r}).write_text(str(c.process.pid)); s.keep_up()"
+        )
     )
-    process = subprocess.Popen(python(code))
-    until(lambda: note.exists() and note.read_text())
+    until(lambda: note.exists() and note.read_text() and said in log.read_text())
     child = int(note.read_text())
     assert alive(child)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    return child
+
+
+def test_a_supervisor_that_is_killed_takes_its_children_along(tmp_path: Path) -> None:
+    child = kill_one_with_a_child(tmp_path, SLEEP)
     until(lambda: not alive(child))
+
+
+def test_a_supervisor_that_is_killed_takes_along_who_does_not_end_when_told(tmp_path: Path) -> None:
+    """granian may wait for itself for ever if it is told to end twice, as the kernel does."""
+    child = kill_one_with_a_child(tmp_path, STUBBORN, said="1")
+    until(lambda: not alive(child))
+
+
+def test_the_next_start_waits_for_what_a_killed_one_has_left(tmp_path: Path) -> None:
+    child = kill_one_with_a_child(tmp_path, STUBBORN, said="1")
+    with open_state(tmp_path / "state"):
+        assert not alive(child)
