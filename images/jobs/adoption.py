@@ -263,7 +263,11 @@ def record_build(image: ManagedImage, claimed: ClaimedImage, number: int, **valu
 
 
 def record_contents(image: ManagedImage, build: Build, claimed: ClaimedImage) -> None:
-    """Libraries, layers and manifest. A layer that the lock does not explain is known by its digest alone."""
+    """Libraries, layers and manifest. A layer that the lock does not explain is known by its digest alone.
+
+    The keys are what the image claims. They serve to push the image again, where the digest is looked at;
+    builds take no layer whose contents are not known (`known_layers.made_here`).
+    """
     target = Target(claimed.base.python_version, claimed.base.platform)
     libraries = image_libraries(claimed.lock, claimed.base, target)
     record_libraries(build, image, libraries)

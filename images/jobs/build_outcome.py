@@ -159,14 +159,19 @@ def record_libraries(build: Build, image: ManagedImage, libraries: Sequence[Libr
 
 def record_layers(build: Build, layers: Sequence[MadeLayer]) -> None:
     known = layers_of(layers)
-    # One with contents was made in this build; one that was remembered has none here and is known.
-    remember(layer for layer in layers if layer.native or (layer.key, layer.digest) not in known)
+    remember(layer for layer in layers if is_news(layer, known.get((layer.key, layer.digest))))
     if any((layer.key, layer.digest) not in known for layer in layers):
         known = layers_of(layers)
     BuildLayer.objects.bulk_create(
         BuildLayer(build=build, layer=known[layer.key, layer.digest], position=position)
         for position, layer in enumerate(layers)
     )
+
+
+def is_news(layer: MadeLayer, known: CachedLayer | None) -> bool:
+    """Whether a layer says more than its row. One with native libraries was made in this build; one that was
+    remembered has its OS packages from the row."""
+    return known is None or bool(layer.native) or bool(layer.os_packages and not known.os_packages)
 
 
 def layers_of(layers: Sequence[MadeLayer]) -> dict[tuple[str, str], CachedLayer]:

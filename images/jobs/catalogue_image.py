@@ -148,7 +148,7 @@ class CatalogueImage:
 
     def bring_layers(self) -> list[KeyedLayer]:
         plan = planned_layers(self.lock, self.root, self.target, prefix=BASE_PREFIX)
-        known = known_layers.wheel_layers_by_key([item.key for item in plan])
+        known = known_layers.layers_by_key([item.key for item in plan])
         pipeline = LayerPipeline(
             plan=plan,
             remembered=known,

@@ -151,10 +151,9 @@ class ImageBuild:
         """The image with all of its blobs in the repository; its manifest is not pushed yet."""
         plan = planned_layers(lock, self.base, self.target)
         os_layers = OSLayer.of(self.build.spec, self.base)
-        known = {
-            **known_layers.layers_by_key([item.key for item in os_layers]),
-            **known_layers.wheel_layers_by_key([item.key for item in plan]),
-        }
+        known = known_layers.layers_by_key(
+            [*(item.key for item in os_layers), *(item.key for item in plan)]
+        )
         environment = self.environment(plan)
         unchanged = self.find_unchanged(client, lock, environment, [*os_layers, *plan], known)
         if unchanged is not None:

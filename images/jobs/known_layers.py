@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from django.db.models import Case, When
+from django.db.models import Case, Q, QuerySet, When
 
 from images.building.layers.notes import as_json
 from images.building.pipeline import MadeLayer
@@ -18,20 +18,17 @@ CONTENTS = ("paths", "native")
 
 def layers_by_key(keys: Collection[str]) -> dict[str, CachedLayer]:
     """Key → the layer that was last made for it; keys that were never made are left out."""
-    found = CachedLayer.objects.filter(key__in=keys).order_by("pk").defer(*CONTENTS)
+    found = made_here().filter(key__in=keys).order_by("pk").defer(*CONTENTS)
     return {layer.key: layer for layer in found}
 
 
-def wheel_layers_by_key(keys: Collection[str]) -> dict[str, CachedLayer]:
-    """As `layers_by_key`, for layers of wheels: one whose contents are not known is made again."""
-    found = (
-        CachedLayer.objects.filter(key__in=keys)
-        .exclude(paths=b"")
-        .exclude(native=b"")
-        .order_by("pk")
-        .defer(*CONTENTS)
-    )
-    return {layer.key: layer for layer in found}
+def made_here() -> QuerySet[CachedLayer]:
+    """The layers that workers of this instance made, which are those whose contents are known.
+
+    Of an adopted layer only its image says what it is made of, and that may be forged. Making it here, with
+    the same digest, confirms it.
+    """
+    return CachedLayer.objects.exclude(Q(os_packages=[]) & (Q(paths=b"") | Q(native=b"")))
 
 
 def paths_of(layers: Collection[MadeLayer]) -> dict[str, bytes]:
@@ -132,11 +129,13 @@ def remember(layers: Iterable[MadeLayer]) -> None:
         )
         for layer in made
     ]
-    CachedLayer.objects.bulk_create([row for row in rows if not row.native], ignore_conflicts=True)
+    CachedLayer.objects.bulk_create(
+        [row for row in rows if not (row.native or row.os_packages)], ignore_conflicts=True
+    )
     # One that was made again, since its contents were not known, is the same row.
     CachedLayer.objects.bulk_create(
-        [row for row in rows if row.native],
+        [row for row in rows if row.native or row.os_packages],
         update_conflicts=True,
-        update_fields=[*CONTENTS, "notes"],
+        update_fields=[*CONTENTS, "notes", "os_packages"],
         unique_fields=["key", "digest"],
     )

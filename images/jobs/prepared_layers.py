@@ -37,7 +37,7 @@ from images.catalogue import catalogue
 from images.indexes import Indexes
 from images.jobs import known_layers, turns
 from images.jobs.layer_plan import planned_layers, workshop
-from images.models import BaseImage, Build, CachedLayer, ImageType, PreparedLayer
+from images.models import BaseImage, Build, ImageType, PreparedLayer
 from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.models.prepared_layer import PreparedBecause
@@ -172,7 +172,7 @@ def fulfil(wish: Wish, check: Callable[[], None]) -> int:
 def missing(plan: list[PlannedLayer]) -> list[PlannedLayer]:
     """The layers of one wheel each that were neither made nor tried before."""
     keys = [item.key for item in plan]
-    known = set(CachedLayer.objects.filter(key__in=keys).values_list("key", flat=True))
+    known = set(known_layers.made_here().filter(key__in=keys).values_list("key", flat=True))
     tried = set(PreparedLayer.objects.filter(key__in=keys).values_list("key", flat=True))
     return [item for item in plan if len(item.wheels) == 1 and item.key not in known | tried]
 

@@ -254,7 +254,7 @@ class CachedLayer(models.Model):
     `key` is `images.building.layers.keys.wheel_layer_key`; the layer depends on nothing but it, so every
     later build of any image may refer to the same blob. A layer whose blob was lost is made again; if
     another release of the same Python compiles it to other bytes, the key has one more row, and the
-    newest counts.
+    newest counts. A row of an adopted image has no contents, and no build takes it until they are known.
     """
 
     key = models.CharField(max_length=64)

@@ -21,6 +21,7 @@ from images.spec import ImageSpec
 from tests import factories
 from tests.builds import ask, build_now
 from tests.cast import Cast
+from tests.images.building.locked import a_wheel
 from tests.local_aws import LocalAWS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,3 +173,14 @@ def test_what_cannot_be_made_says_why_and_is_not_tried_again(
     row = PreparedLayer.objects.get()
     assert (row.digest, row.error) == ("", "It is not a wheel that can be installed.")
     assert not CachedLayer.objects.exists()
+
+
+def test_a_layer_that_an_adopted_image_alone_names_is_prepared(db: None) -> None:
+    item = PlannedLayer("0" * 64, "six 1.17.0", (a_wheel("six", "1.17.0"),))
+    digest = factories.digest("six")
+    row = CachedLayer.objects.create(
+        key=item.key, digest=digest, diff_id=digest, size_bytes=1, title=item.title
+    )
+    assert prepared_layers.missing([item]) == [item]
+    CachedLayer.objects.filter(pk=row.pk).update(paths=b"x", native=b"x")
+    assert prepared_layers.missing([item]) == []

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from images.building.push import referrers
-from images.building.push.blobs import BlobToPush, push_blob
 from images.errors import NotAdoptable
-from images.manifest_bytes import canonical
 from images.models import BaseImage
-from images.registry.distribution.client import RegistryClient
-from images.registry.distribution.descriptors import OCI_MANIFEST, Descriptor, digest_of
+from images.registry.distribution.descriptors import digest_of
 from images.verification.claims import read_claims
 from tests.builds import ask, build_now
 from tests.cast import Cast
-from tests.images.verification import pushed
+from tests.images.verification import forged, pushed
 from tests.local_aws import LocalAWS
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
@@ -103,47 +97,23 @@ FORGERIES: list[tuple[Forge, str]] = [
 ]
 
 
-def forge(
-    client: RegistryClient,
-    number: int,
-    manifest: dict[str, Any],
-    statement: dict[str, Any],
-    folder: Path,
-    *,
-    keep_subject: bool,
-) -> None:
-    """Push a forged image under the next number, with a provenance that refers to it."""
-    raw = canonical(manifest)
-    if not keep_subject:
-        statement["subject"][0]["digest"]["sha256"] = digest_of(raw)[7:]
-    client.put_manifest(REPOSITORY, f"build-{number}", raw, OCI_MANIFEST)
-    content = json.dumps(statement).encode()
-    file = folder / "statement"
-    file.write_bytes(content)
-    blob = Descriptor("application/vnd.in-toto+json", digest_of(content), len(content))
-    push_blob(client, REPOSITORY, BlobToPush(blob, "provenance", file), folder, threading.Event())
-    subject = Descriptor(OCI_MANIFEST, digest_of(raw), len(raw))
-    artifact = referrers.artifact_manifest("application/vnd.in-toto+json", blob, subject)
-    client.put_manifest(REPOSITORY, f"build-{number}-provenance", artifact, OCI_MANIFEST)
-
-
 def test_only_what_the_platform_could_have_pushed_is_believed(
     cast: Cast, debian: BaseImage, registry: LocalAWS, tmp_path: Path
 ) -> None:
     image = build_now(registry, ask(cast, "truth", "pyjokes==0.6.0"))
     assert image.current_build is not None
     with registry.client() as client:
-        manifest = client.get_manifest(REPOSITORY, "build-1")
-        (blob,) = client.get_manifest(REPOSITORY, "build-1-provenance").json()["layers"]
-        statement = json.loads(client.read_blob(REPOSITORY, Descriptor.from_json(blob), 1 << 20))
-
+        manifest, _, statement = forged.read_image(client, REPOSITORY, "build-1")
         claimed = read_claims(client, REPOSITORY, "truth", 1)
         assert (claimed.spec, claimed.lock.text) == (image.spec, image.current_build.lock)
         assert claimed.base == debian
 
         for number, (alter, said) in enumerate(FORGERIES, start=2):
-            altered, told = copy.deepcopy(manifest.json()), copy.deepcopy(statement)
+            altered, told = copy.deepcopy(manifest), copy.deepcopy(statement)
             alter(altered, told)
-            forge(client, number, altered, told, tmp_path, keep_subject=alter is another_subject)
+            keep = alter is another_subject
+            forged.push_image(
+                client, REPOSITORY, number, altered, told, tmp_path, keep_subject=keep
+            )
             with pytest.raises(NotAdoptable, match=said):
                 read_claims(client, REPOSITORY, "truth", number)
