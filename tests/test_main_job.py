@@ -122,7 +122,7 @@ def test_removal_deletes_the_repository_and_frees_the_name(
     with registry.identity("build-jobs"):
         repositories.delete_repository(image.pk)
     waiting = ManagedImage.objects.get(name="gone")
-    assert "AWS refused ecr:DeleteRepository" in waiting.repository_error
+    assert "AWS refused ecr:DescribeImages" in waiting.repository_error
     with registry.identity("registry-server"):
         repositories.delete_repository(image.pk)
         repositories.delete_repository(image.pk)

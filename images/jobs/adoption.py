@@ -18,8 +18,7 @@ from django.utils import timezone
 
 from images.building.locks.target import Target
 from images.building.pipeline import MadeLayer
-from images.errors import BuildError, NotAdoptable, RegistryUnavailable
-from images.jobs import retention
+from images.errors import BuildError, NotAdoptable, RegistryNotFound, RegistryUnavailable
 from images.jobs.build_outcome import (
     announce_ready,
     point_latest_at,
@@ -46,8 +45,11 @@ from images.operations.builds import set_spec
 from images.operations.drift import pause_after
 from images.registry import connection, naming
 from images.registry.distribution.client import RegistryClient
+from images.registry.ecr.repositories import RepositoryControl
+from images.registry.tags import build_number
 from images.verification.claims import ClaimedImage, read_claims
 from images.verification.contents import Look, Promise
+from images.verification.names import unknown
 from images.verification.pace import Pace
 from ri_platform.errors import Conflict, DomainError
 from ri_platform.locks import exclusive_if_free
@@ -126,20 +128,37 @@ def delete_claimed(row: UnknownRepository, holder: Holder) -> None:
                 hint="If it stays so, end the registry worker that hangs.",
             )
         row.confirm()
-        connection.control().delete_repository(repository_named(row))
+        control = connection.control()
+        refuse_changed(row, control)
+        control.delete_repository(repository_named(row))
     with transaction.atomic():
         row.succeed()
         actor = Actor(row.wished_by) if row.wished_by else None
         record("repository.deleted", actor, object_type="repository", object_name=row.name)
 
 
+def refuse_changed(row: UnknownRepository, control: RepositoryControl) -> None:
+    """The wish was about what the repository held then. Raises `Conflict` if it holds more by now."""
+    try:
+        present = control.describe_images(repository_named(row))
+    except RegistryNotFound:
+        return
+    now = unknown(row.name, present)
+    later = now.pushed_at is not None and (row.pushed_at is None or now.pushed_at > row.pushed_at)
+    if not later and set(now.tags) <= set(row.tags):
+        return
+    row.write(tags=list(now.tags), size_bytes=now.size_bytes, pushed_at=now.pushed_at)
+    raise Conflict(
+        f"{row.name} holds other images than when its deletion was asked for, so it was left alone.",
+        hint="Look at its builds, and adopt or delete it again.",
+    )
+
+
 # --- adoption ---------------------------------------------------------------------------------------------
 
 
 def adopt_claimed(row: UnknownRepository, holder: Holder) -> None:
-    numbers = sorted(
-        {number for tag in row.tags if (number := retention.build_number(tag)) is not None}
-    )
+    numbers = sorted({number for tag in row.tags if (number := build_number(tag)) is not None})
     if not numbers:
         raise NotAdoptable(f"The repository {row.name} has no build in it.", hint="Delete it.")
     with connection.registry_client() as client:

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from images import wake
-from images.errors import RegistryError, RepositoryMissing
+from images.errors import RegistryError, RegistryNotFound, RepositoryMissing
 from images.jobs import build_outcome, retention
 from images.jobs.putting import nobody_puts
 from images.models import (
@@ -30,12 +30,14 @@ from images.models import (
 )
 from images.models.lane import Lane
 from images.models.lease import ACTIVE, WorkState, error_columns, next_wake
-from images.operations import drift
+from images.operations import drift, unknown_repositories
 from images.queries import base_image_notices
 from images.queries.fair_queue import is_crowded
 from images.references import repository_of
 from images.registry import connection, naming
 from images.registry.ecr.repositories import RepositoryControl
+from images.verification import names
+from images.verification.listing import unknown_tags
 from ri_platform.locks import exclusive
 
 log = logging.getLogger(__name__)
@@ -198,6 +200,7 @@ def tidy_due() -> None:
 def delete_repository(image_id: int) -> None:
     """Delete a removed image's repository with all in it, then its row: the name is free again.
 
+    A repository that holds what no row accounts for stays, and is listed for administrators to decide.
     Waits for a worker that may still be pushing: its lease has ended before the repository goes, and nobody
     is putting a manifest, so nothing of the old image can reach a new one of the same name
     (`images.jobs.putting`). From `deletion_began_at` on the image cannot be restored.
@@ -210,13 +213,19 @@ def delete_repository(image_id: int) -> None:
         if not begun.update(deletion_began_at=timezone.now()):
             return
         try:
-            delete_what_is_ours(connection.control(), image)
+            left = delete_what_is_ours(connection.control(), image)
         except RegistryError as error:
             log.warning("The repository of %s cannot be deleted: %s", image.name, error)
             ManagedImage.objects.filter(pk=image.pk).update(repository_error=str(error))
             return
-        image.delete()
-        log.info("The repository of %s is deleted.", image.name)
+        with transaction.atomic():
+            image.delete()
+            if left is not None:
+                unknown_repositories.record_left(left)
+        if left is None:
+            log.info("The repository of %s is deleted.", image.name)
+        else:
+            log.warning("The repository of %s is left: it holds what no record knows.", image.name)
 
 
 def is_being_pushed_to(image: ManagedImage) -> bool:
@@ -228,16 +237,20 @@ def is_being_pushed_to(image: ManagedImage) -> bool:
     return any(rows.exists() for rows in held)
 
 
-def delete_what_is_ours(control: RepositoryControl, image: ManagedImage) -> None:
+def delete_what_is_ours(control: RepositoryControl, image: ManagedImage) -> names.Unknown | None:
+    """Delete an image's repository, unless it holds what the rows do not account for: returns it then.
+
+    The row alone may be older than the repository, as after a restored backup.
+    """
     repository = repository_of(image)
-    if image.repository_ready_at is None:
-        # Creation was never confirmed. Empty, it is what a crash left between AWS and our record;
-        # with images in it, it was somebody else's all along.
-        try:
-            if control.list_images(repository):
-                return
-        except RegistryError as error:
-            if error.code == "registry_not_found":
-                return
-            raise
+    try:
+        present = control.describe_images(repository)
+    except RegistryNotFound:
+        return None
+    # While its creation was never confirmed, it was empty if it was ours: that is what a crash left between
+    # AWS and our record.
+    known = image.repository_ready_at is not None and not unknown_tags(image, present)
+    if present and not known:
+        return names.unknown(image.name, present)
     control.delete_repository(repository)
+    return None

@@ -9,7 +9,6 @@ Whoever rolls back to one builds it again from its lock.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,9 @@ from images.models.lease import WorkState
 from images.queries.kept_builds import kept_builds
 from images.registry.ecr.lifecycle import selects
 from images.registry.ecr.repositories import ImageDetail
+from images.registry.tags import build_number
 
 ENDED = (WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED)
-# `build-3`, and what refers to it: `build-3-sbom`.
-_TAG = re.compile(r"build-([1-9][0-9]*)(?:-[a-z]+)?")
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,6 @@ def may_go(image: ImageDetail, state: RetentionState) -> bool:
         and image.digest not in state.digests
         and all(build_number(tag) in state.superseded for tag in image.tags)
     )
-
-
-def build_number(tag: str) -> int | None:
-    """The build that a tag is of, or None for a tag that no build makes."""
-    found = _TAG.fullmatch(tag)
-    return int(found[1]) if found else None
 
 
 def tag_order(tag: str) -> tuple[int, str]:

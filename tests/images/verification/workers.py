@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from images import wake
-from images.jobs import adoption, repair, verification
+from images.jobs import adoption, moving_tags, repair, repositories, sweep, verification
 from images.models import Verification
 from images.models.lease import WorkState
 from tests.local_aws import LocalAWS
@@ -29,6 +29,8 @@ class Workers:
             wake.Task.PUSH_AGAIN: repair.push_again,
             wake.Task.ADOPT_REPOSITORY: adoption.adopt,
             wake.Task.DELETE_UNKNOWN_REPOSITORY: adoption.delete,
+            wake.Task.DELETE_REPOSITORY: repositories.delete_repository,
+            wake.Task.MOVE_TAGS: moving_tags.move_tags,
         }
         while self.waiting:
             task, pk = self.waiting.pop(0)
@@ -37,6 +39,14 @@ class Workers:
                     "build-jobs" if task.queue == "builds" else "registry-server"
                 ):
                     does[task](pk)
+
+    def sweep(self) -> set[str]:
+        """What is due is done; returns the tasks that were."""
+        self.waiting.clear()
+        sweep.sweep()
+        due = {task.function for task, _ in self.waiting}
+        self.work()
+        return due
 
     def verify(self) -> list[str]:
         """A whole look, with the repairs that it asks for; returns the codes that were found."""

@@ -15,6 +15,7 @@ from images.jobs import retention
 from images.jobs.retention import RetentionState
 from images.registry.ecr.lifecycle import MAX_RULES, lifecycle_policy
 from images.registry.ecr.repositories import ImageDetail
+from images.registry.tags import build_number
 from tests.images.registry.ecr.ecr_lifecycle import (
     EXPIRES_WITHIN,
     Image,
@@ -189,7 +190,7 @@ class Repository(RuleBasedStateMachine):
             self.evaluate()
         kept = set(sorted(self.succeeded, reverse=True)[: self.keep])
         for image in self.images.values():
-            assert {retention.build_number(tag) for tag in image.tags} & kept, image
+            assert {build_number(tag) for tag in image.tags} & kept, image
 
 
 TestRepository = pytest.mark.slow(Repository.TestCase)
