@@ -43,13 +43,15 @@ def propose_alteration(
 ) -> Alteration:
     """Ask what another spec would change; nothing is built before `alter_image`.
 
-    `supplied` are the files that the spec was read from. Raises `Invalid` if nothing would change.
+    `supplied` are the files that the spec was read from. Raises `Invalid` if nothing would change, and
+    `NotFound` if the image was removed meanwhile.
     """
     require(actor, Action.ALTER_IMAGE, image)
     base = base_for_alteration(image, wanted)
     lock = lock_that_stays(image, wanted)
     resolved = {"state": WorkState.SUCCEEDED, "finished_at": timezone.now()} if lock else {}
     with transaction.atomic():
+        image = ManagedImage.objects.lock(image)
         refuse_too_many(actor.user, wanted)
         alteration = Alteration.objects.create(
             image=image,

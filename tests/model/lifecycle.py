@@ -131,6 +131,11 @@ def lose_worker(s: State) -> State | None:
     return replace(s, build=Work.ORPHANED) if s.build is Work.HELD else None
 
 
+def come_back(s: State) -> State | None:
+    """A worker that was stopped past its lease goes on, before any other has taken its build over."""
+    return replace(s, build=Work.HELD) if s.build is Work.ORPHANED else None
+
+
 def stop_build(s: State) -> State:
     return replace(s, build=Work.NONE, fresh=False, lingering=s.lingering or s.build is Work.HELD)
 
@@ -216,7 +221,7 @@ PLATFORM: Mapping[str, Event] = MappingProxyType(
 OTHERS: Mapping[str, Event] = MappingProxyType(
     {
         event.__name__: event
-        for event in (fail, repeat, hand_over, lose_worker, lose_resolver, move_base)
+        for event in (fail, repeat, hand_over, lose_worker, come_back, lose_resolver, move_base)
     }
 )
 EVENTS: Mapping[str, Event] = MappingProxyType({**USERS, **PLATFORM, **OTHERS})
