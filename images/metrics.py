@@ -23,6 +23,7 @@ from images.models import (
 )
 from images.models.contact import Identity
 from images.models.lease import ACTIVE, WorkState
+from images.models.verification import HEALABLE
 from images.wake import DUE, Task
 
 
@@ -127,10 +128,11 @@ def contents() -> list[GaugeMetricFamily]:
     age = GaugeMetricFamily(
         "ri_verification_age_seconds", "How long ago the last look at the registry came to its end."
     )
+    hopeless = models.Q(state=WorkState.FAILED) | ~models.Q(codes__overlap=list(HEALABLE))
     refused = models.Q(state=WorkState.QUEUED) & ~models.Q(error_code="")
     counted = Drift.objects.open().aggregate(
-        hopeless=models.Count("pk", filter=models.Q(state=WorkState.FAILED)),
-        refused=models.Count("pk", filter=refused),
+        hopeless=models.Count("pk", filter=hopeless),
+        refused=models.Count("pk", filter=refused & ~hopeless),
         every=models.Count("pk"),
     )
     queued = counted["every"] - counted["hopeless"] - counted["refused"]

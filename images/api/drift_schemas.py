@@ -18,7 +18,8 @@ class DriftOut(Camel):
 
     state: DriftState
     """`healing` while it is pushed again, with the same digest; `waiting` for the next attempt of that;
-    `lost` if it cannot be made again as it was, and takes a rebuild; `not_healed` where repair is off."""
+    `lost` if it cannot be made again as it was, and takes a rebuild; `not_healed` where repair is off, or
+    where only people can put it right (`tag_moved`)."""
     message: str = Field(examples=["This image is being pushed again"])
     """The state in words."""
     hint: str = Field(examples=["Its digest stays the same."])

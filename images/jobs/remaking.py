@@ -2,7 +2,8 @@
 
 Its manifest is kept as it was pushed. A blob that the repository lacks is mounted from another image that has
 it, else taken from this machine's cache, else made of the lock: layers depend on nothing but their inputs.
-Only what has the recorded digest is pushed under the build's tag.
+Only what has the recorded digest is pushed under the build's tag. Where a blob had other content, each is
+read, before and after: a registry that is asked whether it has such a blob says yes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from images.building.pipeline import KeyedLayer
 from images.building.push import blobs as push
 from images.building.push import referrers
 from images.building.workshop import name_of
-from images.errors import CannotBeMadeAgain, RegistryNotFound
+from images.errors import CannotBeMadeAgain, DigestMismatch, RegistryNotFound, RepositoryMissing
 from images.jobs import known_layers, put_pace
 from images.jobs.composition import BUILD_ANNOTATION, Composition, compose
 from images.jobs.image_build import ENVIRONMENT_TITLE, ImageBuild
@@ -51,22 +52,56 @@ REBUILD = "Rebuild it: that makes a new image of the same requirements."
 
 @dataclass
 class Bringing:
-    """Blobs on their way into one repository; `check` may raise."""
+    """Blobs on their way into one repository; `check` may raise.
+
+    `reads`: a blob is there if its content is what its digest says. Nothing is mounted then, since that would
+    bring a broken blob as well as a whole one.
+    """
 
     client: RegistryClient
     repository: str
     work: Path
     check: Callable[[], None]
     journal: Journal
+    reads: bool = False
+
+    def refuse_without_repository(self, digest: str) -> None:
+        """Raises `RepositoryMissing`: a blob that is refused for that would seem to be nobody's."""
+        try:
+            self.client.get_manifest(self.repository, digest)
+        except RepositoryMissing:
+            raise
+        except (RegistryNotFound, DigestMismatch):
+            pass
 
     def missing(self, wanted: Iterable[Descriptor]) -> list[Descriptor]:
         unique = {blob.digest: blob for blob in wanted}.values()
         found = []
         for blob in unique:
             self.check()
-            if not self.client.has_blob(self.repository, blob.digest):
+            if not self.has(blob):
                 found.append(blob)
         return found
+
+    def has(self, blob: Descriptor) -> bool:
+        if not self.reads:
+            return self.client.has_blob(self.repository, blob.digest)
+        try:
+            for _ in self.client.open_blob(self.repository, blob):
+                self.check()
+        except (RegistryNotFound, DigestMismatch):
+            return False
+        return True
+
+    def confirm(self, brought: Iterable[Descriptor]) -> None:
+        """Read what was brought, if blobs are read. Raises `CannotBeMadeAgain` for what is still broken."""
+        if self.reads and (broken := self.missing(brought)):
+            raise CannotBeMadeAgain(
+                f"The registry keeps other content under the digest {broken[0].digest}, though the blob was "
+                "pushed again.",
+                hint="Have AWS Support look at it, or remove the image, which deletes its repository, and "
+                "create it anew.",
+            )
 
     def bring(self, blob: Descriptor, holders: Iterable[str], file: Path | None = None) -> bool:
         """Bring a blob from the first of these repositories that has it, or from a file of its content."""
@@ -77,7 +112,13 @@ class Bringing:
         return file is not None and self._push(push.BlobToPush(blob, blob.digest, source=file))
 
     def _push(self, blob: push.BlobToPush) -> bool:
-        pushed = push.push_blob(self.client, self.repository, blob, self.work, threading.Event())
+        way = push.upload_blob if self.reads else push.push_blob
+        try:
+            pushed = way(self.client, self.repository, blob, self.work, threading.Event())
+        except DigestMismatch as error:
+            # What another repository has is broken, too.
+            self.journal.line(str(error))
+            return False
         if pushed is not None:
             self.journal.line(pushed.line)
         return pushed is not None
@@ -111,12 +152,14 @@ def push_build_again(
     manifest = Manifest(composition.manifest, OCI_MANIFEST, composition.digest)
     config, *layers = layers_and_config(manifest)
     with connection.registry_client() as client:
-        bringing = Bringing(client, repository, work, check, journal)
+        bringing = Bringing(client, repository, work, check, journal, drift.is_of_content)
+        bringing.refuse_without_repository(manifest.digest)
         lost = bringing.missing([config, *layers])
         journal.line(f"The registry lacks {len(lost)} of {len(layers) + 1} blobs.")
-        lost = [blob for blob in lost if not bring_known(bringing, build, blob, composition)]
-        if lost:
-            make_again(bringing, build, lost, held)
+        unknown = [blob for blob in lost if not bring_known(bringing, build, blob, composition)]
+        if unknown:
+            make_again(bringing, build, unknown, held)
+        bringing.confirm(lost)
         with turn():
             client.put_manifest(repository, build.tag, manifest.raw, OCI_MANIFEST)
         push.verify(client, repository, build.tag, manifest.digest, [config, *layers])
@@ -173,23 +216,26 @@ def make_again(
     rows = CachedLayer.objects.filter(digest__in=wanted, uses__build=build).distinct()
     recorded = {row.key: row for row in rows.defer(*known_layers.CONTENTS)}
     whole = ImageBuild(build, bringing.journal, bringing.check, bringing.work, held)
-    made = dict(made_layers(whole, bringing, recorded))
+    made = {layer.key: layer for layer in made_layers(whole, bringing, recorded)}
     for row in recorded.values():
         now = made.get(row.key)
         if now is None:
             said = f"The layer {row.title} was made by a version of the platform that made it otherwise."
             raise CannotBeMadeAgain(said, hint=REBUILD)
-        if now != row.digest:
-            said = f"The layer {row.title} was {row.digest}; made today, it is {now}."
+        if now.layer.digest != row.digest:
+            said = f"The layer {row.title} was {row.digest}; made today, it is {now.layer.digest}."
             raise CannotBeMadeAgain(said, hint=REBUILD)
+        if bringing.reads:
+            # Builds send no blob that the registry says it has.
+            bringing.bring(now.descriptor, (), now.layer.path)
     if wanted - {row.digest for row in recorded.values()}:
         raise CannotBeMadeAgain("The records do not say how its layers were made.", hint=REBUILD)
 
 
 def made_layers(
     whole: ImageBuild, bringing: Bringing, recorded: dict[str, CachedLayer]
-) -> Iterator[tuple[str, str]]:
-    """Key → digest of the layers of these keys, made anew and pushed."""
+) -> Iterator[KeyedLayer]:
+    """The layers of these keys, made anew and pushed."""
     build, base = whole.build, whole.base
     lock = parse_lock(build.lock, whole.target, allow_source=whole.sources is not None)
     if lock.sources:
@@ -199,17 +245,17 @@ def made_layers(
     if environment.key in recorded:
         bringing.journal.line(f"Making the layer {ENVIRONMENT_TITLE} again.")
         bringing.bring(environment.descriptor, (), environment.layer.path)
-        yield environment.key, environment.layer.digest
+        yield environment
     for item in OSLayer.of(build.spec, base):
         if item.key in recorded:
             bringing.journal.line(f"Making the layer {item.title} again.")
             layer, _ = whole.os_layers.bring(bringing.client, item, None)
-            yield item.key, layer.layer.digest
+            yield layer
     lacking = [item for item in plan if item.key in recorded]
     if lacking:
         bringing.journal.line(f"Making {len(lacking)} layers of the lock again.")
         layers, _ = whole.bring_layers(bringing.client, lacking, {}, environment)
-        yield from ((layer.key, layer.layer.digest) for layer in layers)
+        yield from layers
 
 
 def push_missing_attestations(
@@ -239,18 +285,20 @@ def push_missing_attestations(
 # --- a base image -----------------------------------------------------------------------------------------
 
 
-def push_base_again(
-    base: BaseImage, journal: Journal, check: Callable[[], None], work: Path
-) -> None:
+def push_base_again(drift: Drift, journal: Journal, check: Callable[[], None], work: Path) -> None:
     """Push a base image again: its layers are those of the images on it. Raises `CannotBeMadeAgain`."""
+    base = drift.base_image
+    assert base is not None
     naming.guard(naming.effective_prefix(), base.repository)
     with connection.registry_client() as client:
-        bringing = Bringing(client, base.repository, work, check, journal)
+        bringing = Bringing(client, base.repository, work, check, journal, drift.is_of_content)
+        bringing.refuse_without_repository(base.manifest_digest)
         manifest = base_manifest(client, base)
         config, *layers = layers_and_config(manifest)
         kept = kept_composition(base, base.manifest_digest)
         holders = images_on(base)
-        for blob in bringing.missing([config, *layers]):
+        lost = bringing.missing([config, *layers])
+        for blob in lost:
             file = None
             if kept is not None and digest_of(kept.config) == blob.digest:
                 file = work / "config.json"
@@ -258,6 +306,7 @@ def push_base_again(
             if not bringing.bring(blob, () if blob.digest == config.digest else holders, file):
                 what = "configuration" if blob.media_type == OCI_CONFIG else "layer"
                 raise lost_base(base, f"Nobody has its {what} {blob.digest} any more.")
+        bringing.confirm(lost)
         check()
         put_pace.take(check, waits=False)
         client.put_manifest(base.repository, base.tag, manifest.raw, manifest.media_type)

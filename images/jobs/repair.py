@@ -47,7 +47,8 @@ def wake_due() -> None:
     """Send the repairs that are due to the workers, if repair is on."""
     if not settings.HEAL_DRIFT:
         return
-    for drift in Drift.objects.due().select_related("build").order_by("due_at")[: wake.ENOUGH]:
+    due = Drift.objects.healable().due().select_related("build").order_by("due_at")
+    for drift in due[: wake.ENOUGH]:
         Drift.objects.filter(pk=drift.pk).update(due_at=next_wake())
         wake.send(drifts.next_task(drift), drift.pk)
 
@@ -57,7 +58,7 @@ def wake_due() -> None:
 
 def restore_repository(drift_id: int) -> None:
     """Make the repository of a drift again if it is gone, with its policy, then have the image pushed."""
-    drift = Drift.objects.claimable().filter(pk=drift_id).first()
+    drift = Drift.objects.healable().claimable().filter(pk=drift_id).first()
     if drift is None or not is_wanted(row_of(drift)):
         return
     try:
@@ -93,7 +94,8 @@ def restore(row: Build | BaseImage) -> None:
 
 def push_again(drift_id: int) -> None:
     """Claim a repair and bring it to its end, or to its next attempt."""
-    drift = Drift.objects.filter(repository_made=True).claim(drift_id, settings.BUILD_LEASE_SECONDS)
+    mine = Drift.objects.healable().filter(repository_made=True)
+    drift = mine.claim(drift_id, settings.BUILD_LEASE_SECONDS)
     if drift is None:
         return
     row = row_of(drift)
@@ -116,7 +118,7 @@ def attempt(drift: Drift, row: Build | BaseImage, journal: QuietJournal, holder:
         return
     with work_folder(settings.CACHE_DIR, f"repair-{drift.pk}") as work, ExitStack() as held:
         if isinstance(row, BaseImage):
-            remaking.push_base_again(row, journal, holder.check, work)
+            remaking.push_base_again(drift, journal, holder.check, work)
         else:
             remaking.push_build_again(drift, journal, holder.check, work, held)
     log.info("%s is in the registry again.", drift)

@@ -28,7 +28,7 @@ from images.operations import unknown_repositories
 from images.registry import connection, naming
 from images.verification import names, records
 from images.verification.contents import Look, Promise
-from images.verification.findings import HEALABLE, Finding
+from images.verification.findings import Finding
 from images.verification.pace import Pace
 from images.verification.rows import promised_bases, promised_builds
 from ri_platform.errors import DomainError
@@ -189,17 +189,20 @@ class Slice:
         self.seen += 1
         if not found:
             if row.pk in drifted:
-                drifts.record_sound(row)
+                drifts.record_sound(row, deep=self.work.deep)
             return
         if not is_promised(row):
             return  # Removed or built anew while it was looked at.
         self.findings += found
         drift = drifts.record_drift(
-            row, [item.code for item in found], [item.said for item in found]
+            row,
+            [item.code for item in found],
+            [item.said for item in found],
+            deep=self.work.deep,
         )
         if drift is not None:
             log.warning("Drift: %s", "; ".join(item.said for item in found))
-            if not HEALABLE.intersection(item.code for item in found):
+            if not drift.is_healable:
                 log.warning("Only people can put that right.")
 
     def look_for_newer(self, look: Look, row: Build) -> None:

@@ -12,7 +12,7 @@ from django.db.models import Q
 from images.models.base_image import BaseImage
 from images.models.build import Build
 from images.models.lease import ACTIVE, Lease, LeaseQuerySet, WorkState, lease_constraints
-from images.models.verification import FindingCode
+from images.models.verification import HEALABLE, FindingCode
 
 # Of a drift that is over, by healing or since the build is used no more.
 OVER = (WorkState.SUCCEEDED, WorkState.CANCELLED)
@@ -22,6 +22,10 @@ class DriftQuerySet(LeaseQuerySet["Drift"]):
     def open(self) -> DriftQuerySet:
         """Those that are not healed, also those that cannot be."""
         return self.exclude(state__in=OVER)
+
+    def healable(self) -> DriftQuerySet:
+        """Those of which something can be pushed again."""
+        return self.filter(codes__overlap=list(HEALABLE))
 
 
 class Drift(Lease):
@@ -71,6 +75,16 @@ class Drift(Lease):
     def name(self) -> str:
         """The name of the image, or the base image with its version."""
         return self.build.image.name if self.build else str(self.base_image)
+
+    @property
+    def is_healable(self) -> bool:
+        """Something of it can be pushed again; the rest only people can put right."""
+        return not set(HEALABLE).isdisjoint(self.codes)
+
+    @property
+    def is_of_content(self) -> bool:
+        """Something has other content than its digest says, which only reading it tells."""
+        return FindingCode.CONTENT_DIFFERS in self.codes
 
     @property
     def is_hopeless(self) -> bool:

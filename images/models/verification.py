@@ -26,6 +26,16 @@ class FindingCode(models.TextChoices):
     REPOSITORY_UNKNOWN = "repository_unknown", "A repository that no record knows"
 
 
+# What the platform can push again, as opposed to what only people can put right.
+HEALABLE = (
+    FindingCode.REPOSITORY_MISSING,
+    FindingCode.MANIFEST_MISSING,
+    FindingCode.TAG_MISSING,
+    FindingCode.BLOB_MISSING,
+    FindingCode.CONTENT_DIFFERS,
+)
+
+
 class Stage(models.TextChoices):
     """The parts of a verification in their order, each with the workers whose identity may do it."""
 

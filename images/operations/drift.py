@@ -27,22 +27,29 @@ PAUSES = (10, 30, 60, 300, 900, 3600)
 
 
 def record_drift(
-    row: Build | BaseImage, codes: Sequence[FindingCode], said: Sequence[str]
+    row: Build | BaseImage,
+    codes: Sequence[FindingCode],
+    said: Sequence[str],
+    *,
+    deep: bool = False,
 ) -> Drift | None:
     """Record that the registry lacks something of a row; returns the drift if it is new.
 
-    What is known already takes the latest findings, and is no news.
+    What is known already takes the latest findings, and is no news. Only a look that was `deep` forgets
+    content that differs.
     """
     with transaction.atomic():
-        values = {"codes": list(dict.fromkeys(codes)), "said": list(said)}
         known = Drift.objects.open().select_for_update().filter(**column_of(row)).first()
+        if known is not None and known.is_of_content and not deep:
+            codes, said = [FindingCode.CONTENT_DIFFERS, *codes], [*known.said, *said]
+        values = {"codes": list(dict.fromkeys(codes)), "said": list(dict.fromkeys(said))}
         if known is not None:
             Drift.objects.filter(pk=known.pk).update(**values)
             return None
         drift = Drift.objects.create(**column_of(row), **values)
         record(drift, "drifted", codes=[str(code) for code in drift.codes])
         tell(drift, ImageEvent.DRIFTED, findings=drift.said)
-        if settings.HEAL_DRIFT:
+        if settings.HEAL_DRIFT and drift.is_healable:
             wake.after_commit(wake.Task.RESTORE_REPOSITORY, drift.pk)
     return drift
 
@@ -55,6 +62,8 @@ def push_again(actor: Actor, drift: Drift) -> None:
         values = {"state": WorkState.QUEUED, "due_at": timezone.now(), "attempts": 0}
         if not again.update(**values, finished_at=None, **error_columns(None)):
             raise Conflict("It is over, or a worker is at it.")
+        if not drift.is_healable:
+            raise Conflict("Only people can put that right: nothing of it can be pushed again.")
         record(drift, "push_again_requested", actor)
         wake.after_commit(wake.Task.RESTORE_REPOSITORY, drift.pk)
 
@@ -66,10 +75,15 @@ def record_healed(drift: Drift, log: str = "") -> None:
         tell_healed(drift)
 
 
-def record_sound(row: Build | BaseImage) -> None:
-    """End the drift of a row that was found whole, whoever put it right."""
+def record_sound(row: Build | BaseImage, *, deep: bool) -> None:
+    """End the drift of a row that was found whole, whoever put it right.
+
+    A look that was not `deep` has read no blob, so it says nothing of content that differs.
+    """
     with transaction.atomic():
         open_here = Drift.objects.open().exclude(state=WorkState.RUNNING)
+        if not deep:
+            open_here = open_here.exclude(codes__contains=[FindingCode.CONTENT_DIFFERS])
         for drift in open_here.select_for_update().filter(**column_of(row)):
             Drift.objects.filter(pk=drift.pk).update(**end_columns(WorkState.SUCCEEDED))
             tell_healed(drift)

@@ -24,6 +24,8 @@ class DriftState(StrEnum):
 
     @classmethod
     def of(cls, drift: Drift) -> DriftState:
+        if not drift.is_healable:
+            return cls.NOT_HEALED
         if drift.is_hopeless:
             return cls.LOST
         if not settings.HEAL_DRIFT:
@@ -56,6 +58,13 @@ WORDS = {
     ),
 }
 
+# Of drifts of which nothing can be pushed again.
+OF_MOVED_TAGS = (
+    "Another image in the registry",
+    "The registry has another image under this image's tag",
+    "Somebody else writes to its repository. A pull by digest still gets this image, a pull by the tag "
+    "does not.",
+)
 # Nobody rebuilds a base image.
 OF_BASES = {
     DriftState.NOT_HEALED: "Repair is turned off here (RI_HEAL_DRIFT). Import the base image again.",
@@ -82,8 +91,8 @@ class DriftNotice:
     def of(cls, drift: Drift) -> DriftNotice:
         state = DriftState.of(drift)
         said = f"{drift.error_message} {drift.error_hint}".strip()
-        brief, title, text = WORDS[state]
-        if drift.base_image_id is not None:
+        brief, title, text = WORDS[state] if drift.is_healable else OF_MOVED_TAGS
+        if drift.is_healable and drift.base_image_id is not None:
             text = OF_BASES.get(state, text)
         return cls(drift, state, brief, title, text, "" if state == DriftState.HEALING else said)
 

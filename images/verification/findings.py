@@ -7,17 +7,6 @@ from typing import Any, Self
 
 from images.models import FindingCode
 
-# What the platform can push again, as opposed to what only people can put right.
-HEALABLE = frozenset(
-    {
-        FindingCode.REPOSITORY_MISSING,
-        FindingCode.MANIFEST_MISSING,
-        FindingCode.TAG_MISSING,
-        FindingCode.BLOB_MISSING,
-        FindingCode.CONTENT_DIFFERS,
-    }
-)
-
 
 @dataclass(frozen=True, order=True)
 class Finding:

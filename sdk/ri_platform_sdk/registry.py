@@ -11,9 +11,9 @@ class Drift:
     """What the registry lacks of an image that was there.
 
     `state` is `healing` while it is pushed again with the same digest, `waiting` for the next attempt of
-    that, `lost` if it takes a rebuild, `not_healed` where repair is off. `codes` are stable, `findings` are
-    sentences; the error says why it is not healed. `name`, `is_base` and `build` are known in
-    `Client.list_drifts`, where a base image's name has its version.
+    that, `lost` if it takes a rebuild, `not_healed` where repair is off, or where only people can put it
+    right. `codes` are stable, `findings` are sentences; the error says why it is not healed. `name`,
+    `is_base` and `build` are known in `Client.list_drifts`, where a base image's name has its version.
     """
 
     state: str

@@ -17,7 +17,7 @@ STYLES = {"healing": "yellow", "waiting": "yellow", "not_healed": "red", "lost":
 STATES = {
     "healing": "being pushed again",
     "waiting": "waits for its next attempt",
-    "not_healed": "repair is off",
+    "not_healed": "not repaired",
     "lost": "lost",
 }
 

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images.jobs import verification
+from images.jobs import repair, sweep, verification
 from images.models import (
     BaseImage,
     Drift,
@@ -128,7 +128,7 @@ def test_a_drift_of_what_is_no_longer_in_use_is_closed(
 @pytest.mark.slow
 def test_a_healed_image_says_nothing_more(cast: Cast, lost: ManagedImage) -> None:
     assert lost.current_build is not None
-    drifts.record_sound(lost.current_build)
+    drifts.record_sound(lost.current_build, deep=False)
     assert "pushed again" not in page(cast, "image", "lost")
     told = AuditEvent.objects.filter(object_name="lost").order_by("pk")
     assert [event.event for event in told] == ["image.drifted", "image.healed"]
@@ -203,3 +203,25 @@ def test_an_operator_has_it_pushed_again_at_once(
     Drift.objects.update(state=WorkState.SUCCEEDED)
     with pytest.raises(Conflict):
         drifts.push_again(Actor(cast.admin), Drift.objects.get())
+
+
+@pytest.mark.slow
+def test_a_tag_that_somebody_moved_is_told_and_left_to_people(
+    cast: Cast, base: BaseImage, sent: list[object]
+) -> None:
+    image = factories.make_image("moved", base=base, created_by=cast.member)
+    assert image.current_build is not None
+    drift = drifts.record_drift(image.current_build, [FindingCode.TAG_MOVED], ["It is another."])
+    assert drift is not None
+    Drift.objects.update(due_at=timezone.now(), repository_made=True)
+    sweep.sweep()
+    assert sent == []
+    repair.restore_repository(drift.pk)
+    repair.push_again(drift.pk)
+    drift.refresh_from_db()
+    assert (drift.state, drift.attempts) == (WorkState.QUEUED, 0)
+    with pytest.raises(Conflict, match="Only people"):
+        drifts.push_again(Actor(cast.admin), drift)
+    text = page(cast, "image", "moved")
+    assert "A pull by digest still gets this image" in text
+    assert "being pushed again" not in text
