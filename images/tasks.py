@@ -74,14 +74,15 @@ def delete_repository(image_id: int) -> None:
 @shared_task
 @on_own_registry
 def tidy_repository(image_id: int) -> None:
-    """Let superseded builds' images expire."""
+    """Let superseded builds' images expire, then wake the worker for the next repository that is due."""
     repository_turns.prepare_next()
-    repositories.tidy_repository(image_id)
+    if repositories.tidy_repository(image_id):
+        repositories.tidy_due()
 
 
 @shared_task
 def tidy_due() -> None:
-    """Look after repositories that nobody has looked at for long."""
+    """Look after repositories that nobody has looked at for long. Done by the scheduler itself."""
     repositories.tidy_due()
 
 
@@ -163,7 +164,7 @@ def check_imports(check_id: int) -> None:
 
 @shared_task
 def verify_due() -> None:
-    """Begin the platform's own look at the registry, if it is time."""
+    """Begin the platform's own look at the registry, if it is time. Done by the scheduler itself."""
     verification.begin_due()
 
 
@@ -315,5 +316,5 @@ def report_at_start(sender: Any, **signal: Any) -> None:
 
 @shared_task
 def sweep() -> None:
-    """Send again whatever is due."""
+    """Send again whatever is due. Done by the scheduler itself."""
     sweep_jobs.sweep()

@@ -21,7 +21,10 @@ ENOUGH = 20
 
 
 class Task(StrEnum):
-    """The tasks of `images.tasks`, each with the queue whose workers do it."""
+    """The tasks of `images.tasks` that workers do, each with its queue.
+
+    What the scheduler does itself has no message, and is not here (`ri_platform.beat`).
+    """
 
     queue: str
 
@@ -49,9 +52,6 @@ class Task(StrEnum):
     DELETE_UNKNOWN_REPOSITORY = "images.tasks.delete_unknown_repository", "registry"
 
     # Sent by the scheduler (settings, CELERY_BEAT_SCHEDULE).
-    SWEEP = "images.tasks.sweep", "registry"
-    TIDY_DUE = "images.tasks.tidy_due", "registry"
-    VERIFY_DUE = "images.tasks.verify_due", "registry"
     WATCH_TAGS = "images.tasks.watch_tags", "builds"
     PREPARE_LAYERS = "images.tasks.prepare_layers", "builds"
     REPORT_HOST = "images.tasks.report_host", "builds"

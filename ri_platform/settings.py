@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ri_platform import deadlines, logs, paths, single_sign_on, version
 from ri_platform.env import Env
-from ri_platform.processes import WORKERS
+from ri_platform.processes import SCHEDULER, WORKERS
 
 # Generic classes of Django that the type checker knows may be subscripted at run time, too.
 django_stubs_ext.monkeypatch()
@@ -488,11 +488,13 @@ WATCH_TAGS_SECONDS = env.integer(
     help="Seconds between checks whether the registry tags of base images have moved.",
 )
 CELERY_BEAT_SCHEDULER = "ri_platform.beat:Scheduler"
-CELERY_BEAT_SCHEDULE = {
+# What only asks the database is done by the scheduler itself, and waits behind no worker's tasks.
+HERE = {"queue": SCHEDULER}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {
         "task": "images.tasks.sweep",
         "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS * 4},
+        "options": HERE,
     },
     "report-host": {
         "task": "images.tasks.report_host",
@@ -526,8 +528,8 @@ CELERY_BEAT_SCHEDULE = {
     },
     "tidy-repositories": {
         "task": "images.tasks.tidy_due",
-        "schedule": 600,
-        "options": {"expires": 600},
+        "schedule": 60,
+        "options": HERE,
     },
     "prepare-layers": {
         "task": "images.tasks.prepare_layers",
@@ -537,7 +539,7 @@ CELERY_BEAT_SCHEDULE = {
     "verify": {
         "task": "images.tasks.verify_due",
         "schedule": 60,
-        "options": {"expires": 120},
+        "options": HERE,
     },
     "watch-tags": {
         "task": "images.tasks.watch_tags",

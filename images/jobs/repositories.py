@@ -49,7 +49,8 @@ LOOK_SECONDS = 0.01
 
 # Half of the day that a lifecycle rule waits: what a policy names wrongly is put right before it expires.
 TIDY_INTERVAL = timedelta(hours=12)
-TIDIED_AT_ONCE = 1500
+# What AWS refuses is left alone for so long.
+TIDY_AGAIN = timedelta(minutes=10)
 
 
 class RepositoryNotThere(Exception):
@@ -144,8 +145,8 @@ def make_repository(control: RepositoryControl, repository: str, *, ours: bool =
     control.put_lifecycle_policy(repository)
 
 
-def tidy_repository(image_id: int) -> None:
-    """Let superseded builds' images expire, by what the registry really holds.
+def tidy_repository(image_id: int) -> bool:
+    """Let superseded builds' images expire, by what the registry really holds; whether it was due.
 
     What fails is tried again by `tidy_due`. After a build, nothing is asked of AWS while none is superseded.
     Twice a day the policy is put in any case: no documented action tells whether it is there.
@@ -156,9 +157,10 @@ def tidy_repository(image_id: int) -> None:
             images = ManagedImage.objects.existing().select_for_update()
             image = images.filter(pk=image_id, repository_ready_at__isnull=False).first()
             if image is None:
-                return
+                return False
             now = retention.read_retention_state(image)
-        if now.superseded or image.repository_due_at < timezone.now():
+        was_due = image.repository_due_at < timezone.now()
+        if now.superseded or was_due:
             control, repository = connection.control(), repository_of(image)
             try:
                 present = control.describe_images(repository)
@@ -166,14 +168,18 @@ def tidy_repository(image_id: int) -> None:
                 control.put_lifecycle_policy(repository, going)
             except RepositoryMissing as error:
                 note_missing(image, error)
-                return
+                return was_due
             except RegistryError as error:
                 log.warning("The repository of %s cannot be tidied: %s", image.name, error)
-                return
+                leave_alone(image, TIDY_AGAIN)
+                return was_due
         KeptManifest.objects.filter(build__image=image, build__number__in=now.superseded).delete()
-        ManagedImage.objects.filter(pk=image.pk).update(
-            repository_due_at=timezone.now() + TIDY_INTERVAL
-        )
+        leave_alone(image, TIDY_INTERVAL)
+    return was_due
+
+
+def leave_alone(image: ManagedImage, pause: timedelta) -> None:
+    ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=timezone.now() + pause)
 
 
 def note_missing(image: ManagedImage, error: RepositoryMissing) -> None:
@@ -181,20 +187,21 @@ def note_missing(image: ManagedImage, error: RepositoryMissing) -> None:
     log.warning("The repository of %s is gone: %s", image.name, error)
     if image.current_build is not None:
         drift.record_drift(image.current_build, [FindingCode.REPOSITORY_MISSING], [str(error)])
-    ManagedImage.objects.filter(pk=image.pk).update(
-        repository_due_at=timezone.now() + TIDY_INTERVAL
-    )
+    leave_alone(image, TIDY_INTERVAL)
 
 
 def tidy_due() -> None:
-    """Wake the registry worker for repositories that it has not looked at for long."""
+    """Wake the registry worker for the repository that it has not looked at for longest, if one is due.
+
+    It wakes itself for the next, so no other work of its queue waits for more than one.
+    """
     if not settings.IMAGE_REGISTRY_ENABLED:
         return
     due = ManagedImage.objects.existing().filter(
         repository_ready_at__isnull=False, repository_due_at__lt=timezone.now()
     )
-    for image in due.order_by("repository_due_at")[:TIDIED_AT_ONCE]:
-        wake.send(wake.Task.TIDY_REPOSITORY, image.pk)
+    for pk in due.order_by("repository_due_at").values_list("pk", flat=True)[:1]:
+        wake.send(wake.Task.TIDY_REPOSITORY, pk)
 
 
 def delete_repository(image_id: int) -> None:

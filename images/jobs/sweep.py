@@ -56,7 +56,8 @@ def sweep() -> None:
     for image in unprepared.order_by("repository_due_at")[: wake.ENOUGH]:
         ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=again)
         wake.send(wake.Task.PREPARE_REPOSITORY, image.pk)
-    for image in ManagedImage.objects.being_deleted().filter(repository_due_at__lt=now):
+    going = ManagedImage.objects.being_deleted().filter(repository_due_at__lt=now)
+    for image in going.order_by("repository_due_at")[: wake.ENOUGH]:
         ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=again)
         wake.send(wake.Task.DELETE_REPOSITORY, image.pk)
     for base in BaseImage.objects.due():
@@ -70,7 +71,7 @@ def sweep() -> None:
         ImportCheck.objects.filter(pk=check.pk).update(due_at=again)
         wake.send(wake.Task.CHECK_IMPORTS, check.pk)
     import_check.skip_unserved()
-    for delivery in Delivery.objects.due():
+    for delivery in Delivery.objects.due().order_by("due_at")[: wake.ENOUGH]:
         Delivery.objects.filter(pk=delivery.pk).update(due_at=again)
         wake.send(wake.Task.DELIVER, delivery.pk)
     for tag in moving_tags.due()[: wake.ENOUGH]:

@@ -207,6 +207,11 @@ class ManagedImage(models.Model):
                 name="managed_image_unprepared",
             ),
             models.Index(fields=["repository_ready_at"], name="managed_image_prepared"),
+            models.Index(
+                fields=["repository_due_at"],
+                condition=Q(repository_ready_at__isnull=False, removed_at=None),
+                name="managed_image_tidied",
+            ),
             # The orders of the pane, each read from wherever a page begins (ri_platform/pages.py).
             *(
                 models.Index(

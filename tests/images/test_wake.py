@@ -11,11 +11,22 @@ from django.conf import settings
 from images import tasks
 from images.wake import DUE, Task
 from ri_platform.celery import app
+from ri_platform.processes import SCHEDULER
 
 
 def test_every_task_is_named_and_every_name_is_a_task() -> None:
     registered = {name for name, task in app.tasks.items() if task.__module__ == tasks.__name__}
-    assert registered == {str(task) for task in Task}
+    assert registered == {str(task) for task in Task} | done_by_the_scheduler()
+
+
+def test_what_only_asks_the_database_waits_in_no_queue_behind_calls_to_aws() -> None:
+    named = ("sweep", "tidy_due", "verify_due")
+    assert done_by_the_scheduler() == {f"{tasks.__name__}.{name}" for name in named}
+
+
+def done_by_the_scheduler() -> set[str]:
+    entries = settings.CELERY_BEAT_SCHEDULE.values()
+    return {entry["task"] for entry in entries if entry["options"].get("queue") == SCHEDULER}
 
 
 @pytest.mark.parametrize("task", Task)

@@ -36,8 +36,7 @@ A = uuid.UUID("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
 B = uuid.UUID("bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb")
 # What workers do to the registry is what these leave alone.
 HARMLESS = {
-    wake.Task.READ_LIBRARY_INDEX, wake.Task.DELIVER, wake.Task.SWEEP, wake.Task.TIDY_DUE,
-    wake.Task.VERIFY_DUE, wake.Task.PREPARE_LAYERS,
+    wake.Task.READ_LIBRARY_INDEX, wake.Task.DELIVER, wake.Task.PREPARE_LAYERS,
     wake.Task.WATCH_TAGS, wake.Task.REPORT_HOST, wake.Task.REPORT_SOURCE_HOST,
     wake.Task.CHECK_REGISTRY_SERVER, wake.Task.CHECK_BUILD_JOBS, wake.Task.WRITE_MARK,
     wake.Task.SEE_MARK, wake.Task.TRY_SOURCES, wake.Task.TRY_WEBHOOKS, wake.Task.TRY_REGISTRY_SERVER,

@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from images import wake
+from images import tasks, wake
 from images.jobs import repositories, retention
 from images.manifest_bytes import canonical
 from images.models import BaseImage, Build, ManagedImage, Status
@@ -155,10 +155,37 @@ def test_what_aws_refuses_is_told_and_tried_again(
         repositories.tidy_repository(image.pk)
     assert "The repository of away cannot be tidied" in caplog.text
     repositories.tidy_due()
+    assert sent == []  # Others come first, for a while.
+    ManagedImage.objects.update(repository_due_at=timezone.now() - timedelta(minutes=1))
+    repositories.tidy_due()
     assert sent == [(wake.Task.TIDY_REPOSITORY, image.pk)]
     settings.IMAGE_REGISTRY_ENABLED = False
     repositories.tidy_due()
     assert len(sent) == 1
+
+
+@pytest.mark.slow
+def test_tidying_wakes_itself_one_repository_after_the_other(
+    base: BaseImage, settings: Any, sent: list[tuple[wake.Task, int]]
+) -> None:
+    """However many are due, and though AWS refuses, other work of the queue waits for one of them."""
+    settings.AWS_ENDPOINT_URL = f"http://127.0.0.1:{services.free_port()}"
+    factories.make_instance()
+    images = [factories.make_image(f"due-{number}", base=base) for number in range(3)]
+    now = timezone.now()
+    for number, image in enumerate(images):
+        due_at = now - timedelta(minutes=10 - number)
+        ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=due_at)
+    tasks.tidy_due()
+    tasks.tidy_due()
+    first = (wake.Task.TIDY_REPOSITORY, images[0].pk)
+    assert sent == [first, first]
+    order = []
+    while sent:
+        order.append(sent[0][1])
+        tasks.tidy_repository(sent.pop(0)[1])
+    # The second message for the first finds nothing to do, and ends there.
+    assert order == [images[0].pk, images[0].pk, images[1].pk, images[2].pk]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -70,6 +70,19 @@ def test_a_removal_that_aws_refused_is_tried_again(cast: Cast, base: BaseImage, 
     assert sent == [(wake.Task.DELETE_REPOSITORY, image.pk)]
 
 
+def test_a_thousand_removals_stand_before_no_other_work(base: BaseImage, sent: Sent) -> None:
+    """The queue is first come, first served: only a few are in it at once."""
+    for number in range(wake.ENOUGH + 5):
+        factories.make_image(f"going-{number}", base=base)
+    ManagedImage.objects.update(
+        removed_at=later(), deletion_due_at=later(), repository_due_at=later()
+    )
+    sweep.sweep()
+    assert len(sent) == wake.ENOUGH
+    sweep.sweep()
+    assert len(sent) == len({pk for _, pk in sent}) == wake.ENOUGH + 5
+
+
 def test_a_base_image_on_its_way_is_sent_again(sent: Sent, db: None) -> None:
     base = factories.make_base_image(state=WorkState.QUEUED, due_at=later())
     sweep.sweep()
