@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.beat import ScheduleEntry
+from django.conf import settings
 from django.utils import timezone
 
 from images import wake
@@ -15,6 +18,8 @@ from images.models.lease import WAKE_INTERVAL, WorkState
 from images.operations import removal
 from images.operations.images import create_image
 from images.spec import ImageSpec
+from ri_platform.beat import Scheduler
+from ri_platform.celery import app
 from tests import factories
 from tests.cast import Cast
 from workspaces.access import Actor
@@ -58,6 +63,18 @@ def test_a_build_whose_worker_died_is_found(base: BaseImage, sent: Sent) -> None
     assert sent == []
     Build.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     sweep.sweep()
+    assert sent == [(wake.Task.RUN_BUILD, image.builds.get().pk)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_scheduler_sweeps_by_itself(base: BaseImage, sent: Sent, tmp_path: Path) -> None:
+    """While every worker is busy or hangs, what is due is found all the same: nothing is asked of them."""
+    app.loader.import_default_modules()
+    scheduler = Scheduler(app, schedule_filename=str(tmp_path / "beat"), lazy=True)
+    image = factories.make_image("lost", base=base, status=Status.BUILDING_FIRST_TIME)
+    Build.objects.update(due_at=later())
+    entry = ScheduleEntry("sweep", app=app, **settings.CELERY_BEAT_SCHEDULE["sweep"])
+    scheduler.apply_entry(entry)
     assert sent == [(wake.Task.RUN_BUILD, image.builds.get().pk)]
 
 
