@@ -45,7 +45,7 @@ class Scheduler(beat.PersistentScheduler):
             raise
 
 
-def do_here(task: Task) -> None:
+def do_here(task: Task[Any, Any]) -> None:
     """Run a task in this process. What breaks is logged, and done again at its next time."""
     name = task.name.rpartition(".")[2]
     begun, state = time.monotonic(), "success"

@@ -36,7 +36,9 @@ def test_what_breaks_is_counted_and_ends_no_scheduler(tmp_path: Path) -> None:
     scheduler = Scheduler(ours, schedule_filename=str(tmp_path / "beat"), lazy=True)
     options = {"queue": SCHEDULER}
     # It takes an id, and is given none.
-    broken = ScheduleEntry("x", "images.tasks.deliver", schedule=1, options=options, app=ours)
+    broken = ScheduleEntry(
+        "x", "images.tasks.deliver", schedule=schedule(1), options=options, app=ours
+    )
     scheduler.apply_entry(broken)
     labels = {"task": "deliver", "state": "failure"}
     assert REGISTRY.get_sample_value("ri_task_duration_seconds_count", labels) == 1

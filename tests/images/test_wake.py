@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -25,8 +26,10 @@ def test_what_only_asks_the_database_waits_in_no_queue_behind_calls_to_aws() -> 
 
 
 def done_by_the_scheduler() -> set[str]:
-    entries = settings.CELERY_BEAT_SCHEDULE.values()
-    return {entry["task"] for entry in entries if entry["options"].get("queue") == SCHEDULER}
+    entries: dict[str, dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE
+    return {
+        entry["task"] for entry in entries.values() if entry["options"].get("queue") == SCHEDULER
+    }
 
 
 @pytest.mark.parametrize("task", Task)
