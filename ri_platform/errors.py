@@ -117,6 +117,14 @@ class QueryTimeout(DomainError):
     must_act = "operator"
 
 
+class DatabaseAway(DomainError):
+    """PostgreSQL cannot be reached, or ended while it was asked; whether a change was made is not known."""
+
+    code = "database_away"
+    status = 503
+    must_act = "operator"
+
+
 class Unavailable(DomainError):
     """A service that the platform needs is not available."""
 

@@ -5,17 +5,11 @@ Workers, migrations and commands have no limit. `introduce` is called by the web
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from psycopg.errors import QueryCanceled
-
-from ri_platform.errors import QueryTimeout
-
-logger = logging.getLogger(__name__)
 
 
 def introduce() -> None:
@@ -28,21 +22,3 @@ def limit_statements(connection: BaseDatabaseWrapper, **_: Any) -> None:
     with connection.cursor() as cursor:
         milliseconds = settings.STATEMENT_TIMEOUT_SECONDS * 1000
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(milliseconds)])
-
-
-def timeout_of(asked: str, error: BaseException | None) -> QueryTimeout | None:
-    """What to tell of a statement that PostgreSQL cancelled, for the request `asked`; None for any other
-    error.
-
-    A library may have made another error of it, as Django's sessions do when one cannot be saved.
-    """
-    while error is not None and not isinstance(error, QueryCanceled):
-        error = error.__cause__ or error.__context__
-    if error is None:
-        return None
-    logger.warning("A statement of %s took too long.", asked)
-    return QueryTimeout(
-        "The database took too long, so the request was given up.",
-        hint="Ask for less, as by a longer search, or try again later. "
-        "If it happens again, tell an Organization Administrator.",
-    )
