@@ -165,6 +165,13 @@ class BuildTimedOut(BuildError):
     must_act = "operator"
 
 
+class DiskFull(BuildError):
+    """A worker's disk has no room for what it makes."""
+
+    code = "disk_full"
+    must_act = "operator"
+
+
 class QueueTimedOut(BuildError):
     """A build waited for its start for longer than this installation allows."""
 

@@ -8,6 +8,7 @@ has a worker that was told to stop hand its work over.
 from __future__ import annotations
 
 import contextvars
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from django.db import (
     connection,
 )
 
+from images.errors import DiskFull
 from images.jobs.stopping import this_worker
 from images.models import Lease
 from images.models.lease import HandOver, LeaseLost
@@ -101,7 +103,7 @@ def carry_out(
     """Run claimed work under its lease; False if the lease was lost, so that nothing more may be written.
 
     `run` records success itself. `fail` records an error as the end of the work: the one that `run` raised,
-    or `broke` in place of an exception that is a defect of ours, which goes to the log.
+    or `broke` in place of an exception that is a defect of ours, which goes to the log. A full disk is none.
     """
     try:
         with hold_lease(work, seconds) as holder:
@@ -111,9 +113,13 @@ def carry_out(
                 fail(error)
             except (LeaseLost, OperationalError, InterfaceError):
                 raise
-            except Exception:
-                log.exception("The %s %s broke", work._meta.verbose_name, work)
-                fail(broke)
+            except Exception as error:
+                if is_disk_full(error):
+                    log.warning("The %s %s ends: %s", work._meta.verbose_name, work, error)
+                    fail(disk_full())
+                else:
+                    log.exception("The %s %s broke", work._meta.verbose_name, work)
+                    fail(broke)
     except HandOver:
         log.info("The %s %s is handed over: this worker stops.", work._meta.verbose_name, work)
         give_back(work, counted=False)
@@ -128,6 +134,17 @@ def carry_out(
         give_back(work, counted=True)
         return False
     return True
+
+
+def is_disk_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full() -> DiskFull:
+    return DiskFull(
+        "The disk of the worker is full.",
+        hint="Ask an operator to make room in RI_CACHE_DIR, then try again.",
+    )
 
 
 def give_back(work: Lease, *, counted: bool) -> None:

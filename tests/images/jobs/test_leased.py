@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,21 @@ def test_a_defect_in_leased_work_is_logged_and_told_as_ours(
     assert (build.state, build.error_message) == (WorkState.FAILED, "It broke on our side.")
     assert "The build leased build 1 broke" in caplog.text
     assert "KeyError: 'boom'" in caplog.text
+
+
+def test_a_full_disk_is_told_as_one(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    """Linux has a device that is always full (full(4))."""
+
+    def write(holder: Holder) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            file.write(b"a layer")
+
+    work = held(build)
+    assert carry_out(work, 30, write, fail=work.fail, broke=BROKE)
+    build.refresh_from_db()
+    assert (build.state, build.error_code) == (WorkState.FAILED, "disk_full")
+    assert build.error_message == "The disk of the worker is full."
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(
