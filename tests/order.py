@@ -33,9 +33,20 @@ LONGEST = (
 
 
 def put_longest_first(items: list[pytest.Item]) -> None:
-    """Sort tests by file: those named here, then other files with slow tests, then the rest."""
+    """Sort tests by file: those named here, then other files with slow tests, then the rest.
+
+    A round of the fault suite begins when all its files have had the one before (`tests/faults/conftest.py`).
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     order = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(
-        key=lambda item: (order.get(item.path, len(order)), item.path not in slow, item.path)
-    )
+        key=lambda item: (
+            round_of(item), order.get(item.path, len(order)), item.path not in slow, item.path
+        )
+    )  # fmt: skip
+
+
+def round_of(item: pytest.Item) -> int:
+    called = getattr(item, "callspec", None)
+    found: int = called.params.get("number", 0) if called and "faults" in item.path.parts else 0
+    return found

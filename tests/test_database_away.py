@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -18,7 +17,7 @@ from workspaces.operations import tokens
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
-def asked_while_it_ends(table: str, ask: Callable[[], HttpResponse]) -> HttpResponse:
+def asked_while_it_ends(table: str, ask: Callable[[], Any]) -> Any:
     """The answer where PostgreSQL ends the connection in a query of this table, as at an operator's shutdown.
 
     The next request has a connection of its own, which is Django's doing, but not under its test client.

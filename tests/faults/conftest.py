@@ -28,7 +28,7 @@ CALLED = pytest.StashKey[str]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """As a parameter of the session, so that a round of all scenarios follows the other."""
+    """The number of the round; `tests.order` has one round of all scenarios follow the other."""
     if "number" in metafunc.fixturenames:
         metafunc.parametrize("number", range(max(1, RUNS)), scope="session")
 
@@ -81,7 +81,7 @@ def instance(folder: Path) -> Iterator[Instance]:
 
 @pytest.fixture
 def installation(instance: Instance) -> Installation:
-    """What the scenarios of a module run on."""
+    """What the scenarios of a module run on. All live until the end, since a start takes half a minute."""
     return instance
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import json
@@ -18,9 +19,12 @@ from typing import Any
 import httpx
 import psycopg
 
+from images.registry.distribution.client import RegistryClient
+from images.registry.distribution.transport import Credentials
 from images.registry.naming import DEFAULT_PREFIX
 from ri_platform.local import services
 from tests import migrated
+from tests.faults.logs import DATABASE_AWAY, Logs
 from tests.faults.verifying import Verifier
 from tests.images.building.bases.layouts import ROOT, image_of
 from tests.local_aws import LocalAWS
@@ -40,6 +44,8 @@ UNION ALL SELECT 'alteration ' || id FROM images_alteration WHERE state IN ('que
 UNION ALL SELECT 'import ' || id FROM images_baseimage WHERE state IN ('queued', 'running')
 UNION ALL SELECT 'removal ' || name FROM images_managedimage
   WHERE removed_at IS NOT NULL AND (deletion_due_at <= now() OR deletion_began_at IS NOT NULL)
+UNION ALL SELECT 'upgrade of ' || name FROM images_managedimage
+  WHERE removed_at IS NULL AND status = 'OUTDATED'
 UNION ALL SELECT 'tag ' || t.name || ' of ' || i.name
   FROM images_movingtag t JOIN images_managedimage i ON i.id = t.image_id
   WHERE t.pushed_build_id IS DISTINCT FROM t.build_id AND i.removed_at IS NULL
@@ -71,6 +77,8 @@ class Installation:
     environment: dict[str, str]
     web: str
     tokens: dict[str, str] = field(default_factory=dict)
+    # What its logs may tell of.
+    tolerated: tuple[str, ...] = DATABASE_AWAY
     _told: list[dict[str, str]] = field(default_factory=list)
     _unknown: Iterator[int] = field(default_factory=lambda: itertools.count(LIBRARIES))
 
@@ -83,8 +91,8 @@ class Installation:
 
     def prepare(self) -> None:
         """Make users, a repository of somebody else, and one base image."""
-        self.aws.root.create_repository(repositoryName="somebody/elses")
-        assert self.foreign
+        put_elses_image(self.aws, "somebody/elses", self.folder / "elses")
+        assert all(self.foreign.values())
         self.tokens.update(json.loads(self.manage("shell", "-v", "0", "-c", SETUP % USERS)))
         layout = image_of(self.folder / "layout", ROOT)
         layout.chmod(0o755)
@@ -115,37 +123,41 @@ class Installation:
         user: str = "user-0",
         patient: bool = True,
     ) -> httpx.Response:
-        """A request of a user. `patient` users repeat what was not answered, or answered with 5xx."""
+        """A request of a user. `patient` users repeat what was not answered, or answered with 503, as long as
+        PostgreSQL is away; any other 5xx is a defect.
+        """
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            with contextlib.suppress(httpx.HTTPError):
+            with contextlib.suppress(httpx.TransportError):
                 answer = httpx.request(
                     method, f"{self.web}{path}", json=body, timeout=60, trust_env=False,
                     headers={"rime-api-key": self.tokens[user]},
                 )  # fmt: skip
-                if answer.status_code < 500 or not patient:
+                told = f"{method} {path} was answered {answer.status_code}: {answer.text[:500]}"
+                assert answer.status_code < 500 or (patient and answer.status_code == 503), told
+                if answer.status_code != 503:
                     return answer
-            assert patient, f"{method} {path} failed"
+            assert patient, f"{method} {path} was not answered"
             assert time.monotonic() < deadline, f"{method} {path} was not answered"
             time.sleep(0.3)
 
-    def create(self, name: str, libraries: int = 3, *, user: str = "") -> None:
-        """Ask for an image until it is accepted; a request whose answer was lost is found made."""
-        # One that no layer is known of, so that no phase is left out.
-        some = [next(self._unknown), *self.chance.sample(range(LIBRARIES), libraries - 1)]
-        wanted = [{"name": f"lib{number}", "versionSpecifier": "==1.0"} for number in some]
-        answer = self.ask(
-            "POST",
-            "/v1/images",
-            {"name": name, "pipRequirements": wanted},
-            user=user or f"user-{self.chance.randrange(USERS)}",
-        )
-        assert answer.status_code in (200, 409), answer.text
+    def some_libraries(self, count: int = 3) -> list[str]:
+        """Some of the index. Of the first no layer is known, so that no phase is left out."""
+        some = [next(self._unknown), *self.chance.sample(range(LIBRARIES), count - 1)]
+        return [f"lib{number}" for number in some]
 
     def image(self, name: str) -> dict[str, Any] | None:
+        """The image as REST shows it; None if it is not shown."""
         answer = self.ask("GET", f"/v1/images/{name}")
+        assert answer.status_code in (200, 404), answer.text
         image: dict[str, Any] | None = answer.json().get("image")
         return image
+
+    def removed(self) -> set[str]:
+        """The images that can be restored."""
+        answer = self.ask("GET", "/v1/images:removed?pageSize=1000", user="admin")
+        assert answer.status_code == 200, answer.text
+        return {item["name"] for item in answer.json()["images"] if item["restorable"]}
 
     # --- what it knows -----------------------------------------------------------------------------------
 
@@ -177,8 +189,15 @@ class Installation:
             time.sleep(0.2)
 
     def await_attestations(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until no SBOM is still to be written, for which nobody else waits."""
-        some = "SELECT 1 FROM images_attestation WHERE state IN ('queued', 'running')"
+        """Wait until no SBOM is still to be written, for which nobody else waits.
+
+        That of an image that was removed waits until it is restored.
+        """
+        some = (
+            "SELECT 1 FROM images_attestation a JOIN images_build b ON b.id = a.build_id "
+            "JOIN images_managedimage i ON i.id = b.image_id "
+            "WHERE a.state IN ('queued', 'running') AND i.removed_at IS NULL"
+        )
         wait_for(lambda: not self.rows(some), seconds, "all attestations are written")
 
     @cached_property
@@ -197,17 +216,53 @@ class Installation:
             del self.verifier
 
     @cached_property
+    def logs(self) -> Logs:
+        return Logs(self.log_files())
+
+    def log_files(self) -> list[Path]:
+        """The logs of its web process, workers and scheduler."""
+        raise NotImplementedError
+
+    @cached_property
     def foreign(self) -> Any:
         """What stands outside the prefix, as the registry describes it: it must never change."""
         return self.outside()
 
     def outside(self) -> Any:
+        """The repositories outside the prefix, each with its images, their tags and when they came."""
         found = self.aws.root.describe_repositories(maxResults=1000)["repositories"]
-        return sorted(
-            (item["repositoryName"], str(item["createdAt"]))
-            for item in found
-            if not item["repositoryName"].startswith(f"{DEFAULT_PREFIX}/")
-        )
+        names = [item["repositoryName"] for item in found]
+        return {
+            name: sorted(
+                (item["imageDigest"], sorted(item.get("imageTags", ())), str(item["imagePushedAt"]))
+                for item in self.aws.root.describe_images(repositoryName=name)["imageDetails"]
+            )
+            for name in names
+            if not name.startswith(f"{DEFAULT_PREFIX}/")
+        }
+
+
+def put_elses_image(aws: LocalAWS, repository: str, folder: Path) -> None:
+    """Make a repository outside the prefix with an image of two tags, as somebody else would."""
+    aws.root.create_repository(repositoryName=repository)
+    given = aws.root.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    user, _, password = base64.b64decode(given).decode().partition(":")
+    layout = image_of(folder, {"theirs": b"not ours"})
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    manifest = blob_of(layout, entry["digest"]).read_bytes()
+    parts = json.loads(manifest)
+    with RegistryClient(
+        aws.url, credentials=lambda refused=None: Credentials(user, password), guard=str
+    ) as client:
+        for part in (parts["config"], *parts["layers"]):
+            file = blob_of(layout, part["digest"])
+            client.upload_blob(repository, part["digest"], part["size"], file)
+        for tag in ("theirs", "build-1"):
+            client.put_manifest(repository, tag, manifest, entry["mediaType"])
+
+
+def blob_of(layout: Path, digest: str) -> Path:
+    return layout / "blobs/sha256" / digest.removeprefix("sha256:")
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:

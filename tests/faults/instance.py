@@ -59,10 +59,17 @@ class Instance(Installation):
         self.children[name] = child = Child(name, command, environment, hear)
         return child
 
+    def log_files(self) -> list[Path]:
+        return [self.folder / f"{name}.log" for name in (*WORKERS, "scheduler", "web")]
+
     def await_parts(self) -> None:
         """Wait until whatever a run before has killed is there again."""
         wait_for(lambda: self.ready.issuperset(WORKERS), START_SECONDS, "the workers are ready")
         assert services.wait_until_answers(f"{self.web}/readyz", START_SECONDS)
+
+    def process_ids(self) -> dict[str, int]:
+        """Which process each part is now."""
+        return {name: child.process.pid for name, child in self.children.items()}
 
     def keep_up(self) -> None:
         """In a thread: start again what ends."""

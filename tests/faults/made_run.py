@@ -33,6 +33,9 @@ class MadeRun(Installation):
     def state(self) -> Path:
         return self.folder / "state"
 
+    def log_files(self) -> list[Path]:
+        return [self.state / "run.log"]
+
     def recover(self) -> None:
         self.index_proxy.recover()
 

@@ -18,7 +18,7 @@ from tests.faults.run import Run
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(folder: Path) -> Iterator[MadeRun]:
     with made_run(folder / "make-run", random.Random(SEED)) as found:
         yield found

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.installation import SETTLE_SECONDS, wait_for
 from tests.faults.instance import Instance
-from tests.faults.run import FAILED, Run
+from tests.faults.run import Run
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 PARTS = ("registry", "builds-1", "builds-2", "scheduler", "web", "aws", "postgres")
@@ -123,8 +123,8 @@ def test_an_image_is_removed_whose_worker_is_stopped_while_it_puts(
     instance.signal(holder, signal.SIGSTOP)
     stopped.set()
     try:
-        instance.ask("DELETE", f"/v1/images/{name}", user="admin")
-        instance.ask("POST", f"/v1/images/{name}:delete", {}, user="admin")
+        assert run.ask(name, "remove").status_code == 200
+        assert run.ask(name, "delete").status_code == 200
         wait_for(lambda: is_left_alone(instance, name), SETTLE_SECONDS, "its lease has run out")
         time.sleep(run.chance.uniform(0, 5))
         assert instance.rows(row, name)
@@ -132,7 +132,9 @@ def test_an_image_is_removed_whose_worker_is_stopped_while_it_puts(
         instance.signal(holder, signal.SIGCONT)
     run.fault_ended()
     wait_for(lambda: not instance.rows(row, name), SETTLE_SECONDS, "the name is free")
-    instance.create(name)
+    # From here on it is another image.
+    del run.asked[name]
+    run.create(name, instance.some_libraries())
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_build_over(run: Run, instance: Instance) -> None:
@@ -149,7 +151,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_build_over(run: Run, instance: 
 def test_a_build_that_kills_its_workers_ends_as_a_failure(run: Run, instance: Instance) -> None:
     """Whatever it is in a build that kills, it must not go round for ever."""
     instance.index_proxy.slow_down(WHEELS, 8)
-    (name,) = run.load(1, prefix="deadly", ends=(FAILED,))
+    (name,) = run.load(1, prefix="deadly", failures=("build_failed",), must_fail=True)
     for attempt in (1, 2, 3):
         wait_for(
             partial(is_under_way, instance, name, "fetch", attempt),

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
+from tests.faults.logs import BROKER_AWAY, DATABASE_AWAY
 from tests.faults.proxy import Gate
 from tests.faults.results import SEED
 from tests.faults.run import Run
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.soak]
 AWAY_SECONDS = 60.0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gate() -> Iterator[Gate]:
     require("rabbitmq")
     with rabbitmq() as address:
@@ -31,11 +32,12 @@ def gate() -> Iterator[Gate]:
         found.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def beside(folder: Path, gate: Gate) -> Iterator[Instance]:
     """An instance whose broker is RabbitMQ, behind a gate."""
     broker = f"amqp://guest:guest@127.0.0.1:{gate.port}//"
     with running_instance(folder / "with-rabbitmq", random.Random(SEED), broker) as found:
+        found.tolerated = (*DATABASE_AWAY, *BROKER_AWAY)
         yield found
 
 
