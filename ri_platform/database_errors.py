@@ -1,4 +1,4 @@
-"""What a reader is told where PostgreSQL gave no answer: it cancelled the statement, or it is away."""
+"""Errors of PostgreSQL that readers are told of: it cancelled the statement, or it is away."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 LOST = ("08", "57P")
 
 
-def told_of(asked: str, error: BaseException | None) -> DomainError | None:
+def error_to_tell(asked: str, error: BaseException | None) -> DomainError | None:
     """What to tell of a cancelled statement, or of a database that is away, for the request `asked`; None
     for any other error.
 

@@ -13,7 +13,7 @@ from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 from ri_platform import request_bodies
-from ri_platform.database_errors import told_of
+from ri_platform.database_errors import error_to_tell
 from ri_platform.errors import (
     DomainError,
     Invalid,
@@ -146,7 +146,7 @@ class DomainErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        told = error if isinstance(error, DomainError) else told_of(asked_by(request), error)
+        told = error if isinstance(error, DomainError) else error_to_tell(asked_by(request), error)
         return error_response(request, told) if told else None
 
 
@@ -221,7 +221,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     not be saved."""
     return error_response(
         request,
-        told_of(asked_by(request), exception)
+        error_to_tell(asked_by(request), exception)
         or Invalid(
             "The request cannot be taken as it is.",
             hint="Its form may have too many fields, or its address is not one of this instance.",
@@ -251,7 +251,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's `handler500`, called while the error is handled: for what a middleware raises, as when the
     session or the user is looked up. It asks the database nothing."""
-    if told := told_of(asked_by(request), sys.exception()):
+    if told := error_to_tell(asked_by(request), sys.exception()):
         return error_response(request, told)
     error = DomainError(
         "The platform could not answer this request, and its operators' log says why.",

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.http import StreamingHttpResponse
 
-from ri_platform.database_errors import told_of
+from ri_platform.database_errors import error_to_tell
 from ri_platform.pages import all_in_order
 from workspaces import audit
 from workspaces.access import Action, Actor, require
@@ -72,7 +72,7 @@ def csv_rows(events: Iterator[AuditEvent]) -> Iterator[str]:
             yield writer.writerow([safe_cell(str(cell(event))) for cell in COLUMNS.values()])
     except DatabaseError as error:
         # The status is sent already, so the last line has to say that lines are missing.
-        told = told_of("the export of the audit log", error)
+        told = error_to_tell("the export of the audit log", error)
         if told is None:
             logger.exception("The export of the audit log broke off.")
         yield writer.writerow([f"INCOMPLETE: {told or 'The database failed.'}"])

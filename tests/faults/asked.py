@@ -1,4 +1,4 @@
-"""What was asked of an image and accepted, and what may therefore have become of it."""
+"""The accepted calls about an image, and the ends that they allow."""
 
 from __future__ import annotations
 
@@ -100,17 +100,23 @@ class Asked:
         if image is None:
             return []
         found = frozenset(item["name"] for item in image["pipRequirements"])
-        return [] if found in self.wanted else [f"asks for {told(found)}, not {told(*self.wanted)}"]
+        return (
+            []
+            if found in self.wanted
+            else [f"asks for {in_words(found)}, not {in_words(*self.wanted)}"]
+        )
 
     def _wrong_contents(self, image: dict[str, Any] | None) -> list[str]:
         if image is None:
             return []
         found = frozenset(item["name"] for item in image["pipLibraries"]) - OF_THE_BASE
         legal = self.installed
-        return [] if found in legal else [f"has {told(found)} installed, not {told(*legal)}"]
+        return (
+            [] if found in legal else [f"has {in_words(found)} installed, not {in_words(*legal)}"]
+        )
 
 
-def told(*libraries: frozenset[str]) -> str:
+def in_words(*libraries: frozenset[str]) -> str:
     return " or ".join(sorted(" ".join(sorted(some)) or "none" for some in libraries))
 
 

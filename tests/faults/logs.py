@@ -1,4 +1,4 @@
-"""What the processes of an installation have written, and which of it tells of a defect."""
+"""The logs of an installation's processes, and the lines of them that tell of a defect."""
 
 from __future__ import annotations
 
