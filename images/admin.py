@@ -281,7 +281,7 @@ class StateFilter(Filter):
 @admin.register(TaskDue)
 class TaskDueAdmin(ReadOnlyAdmin):
     list_display = (
-        "task", "of", "state", "since", "due_at", "lease_expires_at", "attempts", "error",
+        "task", "of", "state", "queue", "since", "due_at", "lease_expires_at", "attempts", "error",
     )  # fmt: skip
     list_filter = (TaskFilter, StateFilter)
     search_fields = ("of",)

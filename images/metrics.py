@@ -122,6 +122,10 @@ def contents() -> list[GaugeMetricFamily]:
         "Images that the registry does not hold as built: to be pushed again, refused, or hopeless.",
         labels=["state"],
     )
+    waiting = GaugeMetricFamily(
+        "ri_drift_oldest_age_seconds",
+        "How long ago the oldest drift that only waits to be pushed again was found; 0 where none waits.",
+    )
     unknown = GaugeMetricFamily(
         "ri_unknown_repositories", "Repositories under the prefix that no record knows."
     )
@@ -134,7 +138,10 @@ def contents() -> list[GaugeMetricFamily]:
         hopeless=models.Count("pk", filter=hopeless),
         refused=models.Count("pk", filter=refused & ~hopeless),
         every=models.Count("pk"),
+        oldest=models.Min("created_at", filter=models.Q(state=WorkState.QUEUED, error_code="")),
     )
+    now = timezone.now()
+    waiting.add_metric([], seconds(counted["oldest"] or now, now))
     queued = counted["every"] - counted["hopeless"] - counted["refused"]
     for state, number in (
         ("queued", queued),
@@ -145,8 +152,8 @@ def contents() -> list[GaugeMetricFamily]:
     unknown.add_metric([], UnknownRepository.objects.open().count())
     ended = Verification.objects.filter(state=WorkState.SUCCEEDED).order_by("-finished_at").first()
     if ended is not None and ended.finished_at is not None:
-        age.add_metric([], seconds(ended.finished_at, timezone.now()))
-    return [drifted, unknown, age]
+        age.add_metric([], seconds(ended.finished_at, now))
+    return [drifted, waiting, unknown, age]
 
 
 def seconds(then: datetime, now: datetime) -> float:

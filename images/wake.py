@@ -13,7 +13,7 @@ from enum import StrEnum
 from celery import current_app
 from django.db import transaction
 
-from images.models import Alteration, Build
+from images.models import Alteration, Build, TaskDue
 from images.models.lane import Lane
 
 # So many messages suffice for work that takes turns: a worker that has done some wakes the next.
@@ -82,7 +82,7 @@ class Task(StrEnum):
 
 
 # The tasks that `TaskDue` lists, by its name for them. A base image is prepared first and imported then, as
-# one row; a row for the sources queue is listed under the task of the builds queue.
+# one row; a row for the sources queue is listed under the task of the builds queue (`task_due`).
 DUE = {
     task.function: task
     for task in (
@@ -94,6 +94,11 @@ DUE = {
         Task.DELIVER,
         Task.PREPARE_REPOSITORY,
         Task.DELETE_REPOSITORY,
+        Task.MOVE_TAGS,
+        Task.RESTORE_REPOSITORY,
+        Task.PUSH_AGAIN,
+        Task.ADOPT_REPOSITORY,
+        Task.DELETE_UNKNOWN_REPOSITORY,
     )
 }
 QUEUES = {str(task): task.queue for task in Task}
@@ -106,6 +111,15 @@ RESOLVE = {
 
 # What pushes an image again that the registry lost, by the lane of its build.
 PUSH_AGAIN = {Lane.BUILDS: Task.PUSH_AGAIN, Lane.SOURCES: Task.PUSH_SOURCE_IMAGE_AGAIN}
+
+
+def task_due(due: TaskDue) -> Task:
+    """What wakes a worker for a piece of work that is due: one of its queue."""
+    task = DUE[due.task]
+    for lanes in (RUN, RESOLVE, PUSH_AGAIN):
+        if task in lanes.values():
+            return lanes[Lane(due.queue)]
+    return task
 
 
 def task_of(work: Build | Alteration) -> Task:

@@ -22,7 +22,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from images.models import BaseImage, Build, ManagedImage
+from images.models import BaseImage, Build, Drift, ManagedImage
 from images.models.lease import WorkState
 from images.operations import removal
 from ri_platform import health, logs, metrics
@@ -124,7 +124,27 @@ def test_facts_are_read_from_the_database_anew(
     Build.objects.filter(number=7).update(state=WorkState.RUNNING, lease_expires_at=long_ago)
     assert scrape(client)[("ri_leases_expired",)] == 1
     removal.remove_image(Actor(cast.admin), "ready")
-    assert scrape(client)["ri_images", "REMOVING"] == 1
+    last = scrape(client)
+    assert last["ri_images", "REMOVING"] == 1
+    # A removal within its grace time keeps nobody waiting.
+    ManagedImage.objects.filter(name="ready").update(removed_at=long_ago)
+    assert scrape(client)["ri_queue_oldest_age_seconds", "delete_repository"] == 0
+
+
+def test_it_is_told_how_long_lost_images_wait_to_be_pushed_again(
+    base: BaseImage, client: Client, settings: Any
+) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    assert scrape(client)[("ri_drift_oldest_age_seconds",)] == 0
+    image = factories.make_image("lost", base=base)
+    drift = Drift.objects.create(build=image.current_build, codes=["tag_missing"], said=["Gone."])
+    Drift.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    told = scrape(client)
+    assert 3590 < told[("ri_drift_oldest_age_seconds",)] < 3700
+    assert 3590 < told["ri_queue_oldest_age_seconds", "restore_repository"] < 3700
+    # What AWS refuses is told apart.
+    Drift.objects.filter(pk=drift.pk).update(error_code="registry_denied")
+    assert scrape(client)[("ri_drift_oldest_age_seconds",)] == 0
 
 
 def test_a_database_that_is_away_is_a_metric(

@@ -8,7 +8,8 @@ from django.db import models
 class TaskDue(models.Model):
     """A row of a view of the database: queued, or under way under a lease.
 
-    `id` is the task's name and its row's number, as `run_build 12`; at `due_at` the sweeper sends it again.
+    `id` is the task's name and its row's number, as `run_build 12`. `since` is from when on a worker may take
+    it; at `due_at` the sweeper sends it again. `queue` is the one whose workers do it.
     """
 
     id = models.CharField(primary_key=True, max_length=80)
@@ -21,6 +22,7 @@ class TaskDue(models.Model):
     lease_expires_at = models.DateTimeField(null=True)
     attempts = models.IntegerField()
     error = models.TextField()
+    queue = models.CharField(max_length=16)
 
     class Meta:
         managed = False

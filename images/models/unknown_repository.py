@@ -45,6 +45,7 @@ class UnknownRepository(Lease):
     pushed_at = models.DateTimeField(null=True, blank=True)
     wish = models.CharField(max_length=8, choices=Wish.choices, blank=True)
     wished_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    wished_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField(auto_now=True)
 

@@ -6,17 +6,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from images import wake
-from images.models import Alteration, Build, TaskDue
+from images.models import Build, TaskDue
 from images.models.lease import WorkState
 from ri_platform.errors import Conflict
 from workspaces import audit
 from workspaces.access import Action, Actor, require
-
-# What has lanes, by its task in `TaskDue`.
-LANED: dict[str, type[Build] | type[Alteration]] = {
-    wake.Task.RUN_BUILD.function: Build,
-    wake.Task.RESOLVE_ALTERATION.function: Alteration,
-}
 
 
 def wake_build(actor: Actor, build: Build) -> None:
@@ -44,20 +38,8 @@ def wake_task(actor: Actor, due: TaskDue) -> None:
         and due.lease_expires_at > timezone.now()
     ):
         raise Conflict("A worker is at it.")
+    if not TaskDue.objects.filter(pk=due.pk).exists():
+        raise Conflict("It is no longer there.")
     with transaction.atomic():
         audit.record("task.woken", actor, object_type="task", object_name=str(due))
-        wake.after_commit(task_of(due), due.row)
-
-
-def task_of(due: TaskDue) -> wake.Task:
-    """The task that does what is due. Raises `Conflict` if the build or the alteration is no longer there.
-
-    `TaskDue` lists both lanes' rows under the task of the builds lane, so the lane is the row's to say.
-    """
-    model = LANED.get(due.task)
-    if model is None:
-        return wake.DUE[due.task]
-    work = model._default_manager.filter(pk=due.row).first()
-    if work is None:
-        raise Conflict("It is no longer there.")
-    return wake.task_of(work)
+        wake.after_commit(wake.task_due(due), due.row)

@@ -157,7 +157,8 @@ def decide(actor: Actor, name: str, wish: Wish) -> UnknownRepository:
                 hint="Adopt the newest of them, or leave them: they expire after later builds.",
             )
         row.wish, row.wished_by, row.state = wish, actor.user, WorkState.QUEUED
-        row.due_at, row.attempts, row.finished_at = timezone.now(), 0, None
+        row.due_at = row.wished_at = timezone.now()
+        row.attempts, row.finished_at = 0, None
         row.error_code = row.error_message = row.error_hint = ""
         row.save()
         verb = "adoption_requested" if wish == Wish.ADOPT else "deletion_requested"

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, F, IntegerField, OuterRef, Q
+from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Now
 from django.utils import timezone
 
-from images.models import Assignment, Build, BuildReason, FindingCode, ManagedImage, Status, TaskDue
+from images.models import (
+    Assignment,
+    Attestation,
+    AwsContact,
+    Build,
+    BuildReason,
+    Delivery,
+    Drift,
+    FindingCode,
+    ImportCheck,
+    ManagedImage,
+    Status,
+    TaskDue,
+)
+from images.models.contact import Identity
+from images.models.lane import Lane
 from images.models.lease import ACTIVE, WorkState
 from images.verification.findings import Finding
+from images.wake import Task
 from workspaces.models import AuditEvent
 
 # How long work may lie without anybody going on with it: many times the lease and the sweeper's interval.
 STUCK_AFTER = timedelta(minutes=10)
 # An event is of its change's transaction; clocks of the database and of a process may differ by this.
 CLOCKS = timedelta(seconds=5)
+# What waits for people where nothing is pushed again by itself (`RI_HEAL_DRIFT`).
+REPAIRS = (Task.RESTORE_REPOSITORY.function, Task.PUSH_AGAIN.function)
 UNDER_WAY = (Status.BUILDING_FIRST_TIME, Status.REBUILDING)
 # The event that each reason of a build leaves; the first build's is the creation itself.
 EVENTS = {
@@ -33,7 +52,7 @@ BORN = ("image.created", "image.adopted")
 
 
 def findings(*, stuck_after: timedelta = STUCK_AFTER) -> Iterator[Finding]:
-    """All findings of the database; the number of queries does not depend on the rows."""
+    """All findings of the database; the number of queries does not grow with the rows."""
     yield from stuck_work(stuck_after)
     yield from requests_without_end()
     yield from wrong_statuses()
@@ -51,24 +70,47 @@ def stuck_work(stuck_after: timedelta) -> Iterator[Finding]:
             f"The worker of {words(task.task)} {task.of} died at about "
             f"{task.lease_expires_at:%Y-%m-%d %H:%M}, and no other has taken it over.",
         )
-    # Work that was refused says so itself and has its time; so has a removal within the grace time.
-    waiting = TaskDue.objects.filter(
-        state=WorkState.QUEUED, since__lt=long_ago, due_at__lt=long_ago, error=""
-    )
-    moving = set(
-        TaskDue.objects.filter(state=WorkState.RUNNING, lease_expires_at__gt=now).values_list(
-            "task", flat=True
-        )
-    )
-    if Build.objects.filter(Q(finished_at__gt=long_ago) | Q(started_at__gt=long_ago)).exists():
-        moving |= {"run_build", "prepare_repository"}
-    for task in waiting.exclude(task__in=moving).order_by("since")[:1000]:
+    # Work that was refused says so itself, and is tried again.
+    waiting = TaskDue.objects.filter(state=WorkState.QUEUED, since__lt=long_ago, error="")
+    if not settings.HEAL_DRIFT:
+        waiting = waiting.exclude(task__in=REPAIRS)
+    queues = set(waiting.values_list("queue", flat=True))
+    stuck = queues - moving_queues(queues, now, long_ago)
+    for task in waiting.filter(queue__in=stuck).order_by("since")[:1000]:
         yield Finding(
             FindingCode.WORK_STUCK,
             task.of,
             f"The work {words(task.task)} {task.of} has waited since {task.since:%Y-%m-%d %H:%M}, "
-            "and no worker takes such work.",
+            f"and no worker of the queue {task.queue} takes such work.",
         )
+
+
+def moving_queues(queues: set[str], now: datetime, long_ago: datetime) -> set[str]:
+    """Those of the queues whose workers are at something, or have begun or ended something since `long_ago`.
+
+    Work that waits in one of these has its turn, however long the queue is.
+    """
+    held = TaskDue.objects.filter(state=WorkState.RUNNING, lease_expires_at__gt=now)
+    of_late = Q(started_at__gt=long_ago) | Q(finished_at__gt=long_ago)
+    drifts = Drift.objects.filter(of_late)
+    builds = Build.objects.filter(of_late)
+    signs: list[tuple[str, QuerySet[Any]]] = [
+        (Lane.BUILDS, Lane.BUILDS.among(builds)),
+        (Lane.BUILDS, Attestation.objects.filter(of_late)),
+        (Lane.BUILDS, drifts.filter(repository_made=True)),
+        (Lane.SOURCES, Lane.SOURCES.among(builds)),
+        (Lane.SOURCES, ImportCheck.objects.filter(of_late)),
+        ("webhooks", Delivery.objects.filter(of_late)),
+        # What is pushed again had its repository made before.
+        ("registry", drifts),
+        ("registry", ManagedImage.objects.filter(repository_ready_at__gt=long_ago)),
+        (
+            "registry",
+            AwsContact.objects.filter(identity=Identity.REGISTRY_SERVER, tried_at__gt=long_ago),
+        ),
+    ]
+    found = {str(queue) for queue, rows in signs if queue in queues and rows.exists()}
+    return found | set(held.values_list("queue", flat=True))
 
 
 def words(task: str) -> str:

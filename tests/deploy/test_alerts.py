@@ -157,6 +157,7 @@ CONTACT_AGE = 'ri_aws_contact_age_seconds{identity="build-jobs"}'
 FAILING = 'ri_aws_contact_failing{identity="build-jobs"}'
 FAILED = 'ri_builds_total{state="failed",reason="fetch_failed",instance="b1"}'
 DRIFTS = 'ri_drifts{state="refused"}'
+LOST = 'ri_drift_oldest_age_seconds{instance="w1"}'
 VERIFIED = 'ri_verification_age_seconds{instance="w1"}'
 FREE = 'ri_cache_free_bytes{folder="/var/cache/ri-platform",instance="b1"}'
 SCHEDULER = 'ri_build_info{process="scheduler",version="1.0.0",instance="s1"}'
@@ -174,6 +175,7 @@ HEALTHY = {
     # Something is lost, and pushed again soon.
     DRIFTS: "0x20 1x5 0x95",
     'ri_drifts{state="queued"}': "0x20 1x50 0x50",
+    LOST: "0x20 0+60x40 0x60",
     VERIFIED: "3600x120",
     FREE: "80e9x120",
     SCHEDULER: "1x120",
@@ -191,6 +193,7 @@ CASES = [
     Case("AWSRefuses", {FAILING: "1x120"}, 15, {"identity": "build-jobs"}),
     Case("AWSIsNotAsked", {CONTACT_AGE: "0+60x120"}, 25, {"identity": "build-jobs"}),
     Case("ImagesNotWhole", {DRIFTS: "1x120"}, 15, {"state": "refused"}),
+    Case("ImagesNotPushedAgain", {LOST: "0+60x120"}, 75),
     Case("NobodyVerifies", {VERIFIED: "172700+60x120"}, 15),
     Case("BuildsFailOnUs", {FAILED: "0+1x120"}, 20),
     Case("DiskNearlyFull", {FREE: "4e9x120"}, 15, {"instance": "b1"}),

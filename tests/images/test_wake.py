@@ -51,6 +51,7 @@ def test_the_scheduler_sends_tasks_that_exist() -> None:
 
 
 def test_the_view_of_due_work_names_tasks_that_exist() -> None:
-    module = import_module("images.migrations.0038_attestations_follow")
-    named = {*module.LEASED, *re.findall(r"'((?:prepare|delete)_\w+) ?'", module.REPOSITORY)}
+    module = import_module("images.migrations.0048_what_waits")
+    named = {row[0] for row in module.LEASED}
+    named |= set(re.findall(r"'((?:prepare|delete|move)_\w+)'", module.UNLEASED))
     assert named == set(DUE)

@@ -124,9 +124,8 @@ def no_answer(part: str, seconds: float) -> Finding:
     queue = "registry" if part == "removal" else part
     what = f"{queue.capitalize()} worker"
     said = f"None took the trial within {seconds:.0f} seconds"
-    # Only builds and sources workers hold leases on these.
-    work = TaskDue.objects.exclude(task="deliver").filter(lease_expires_at__gt=timezone.now())
-    if queue in ("builds", "sources") and (busy := work.first()):
+    held = TaskDue.objects.filter(queue=queue, lease_expires_at__gt=timezone.now())
+    if busy := held.first():
         return warning(
             what,
             f"{said}: it is busy ({busy.task.replace('_', ' ')}: {busy.of}).",

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from images.models import BaseImage, Build, BuildReason, ManagedImage, Status
+from images.jobs import sweep
+from images.models import (
+    AwsContact,
+    BaseImage,
+    Build,
+    BuildHost,
+    BuildReason,
+    Drift,
+    ManagedImage,
+    MovingTag,
+    Status,
+    UnknownRepository,
+)
 from images.models.lease import WorkState
-from images.operations import builds, removal
+from images.operations import builds, removal, unknown_repositories
 from images.operations.images import create_image
+from images.requirements import PipRequirement
 from images.spec import ImageSpec
 from images.verification import records
 from tests import factories
@@ -69,12 +83,75 @@ def test_work_whose_worker_died_and_which_nobody_takes_over(created: ManagedImag
 def test_a_queue_that_no_worker_takes_from(created: ManagedImage, cast: Cast) -> None:
     builds.rebuild_image(Actor(cast.member), created)
     before = timezone.now() - LONG_AGO
-    Build.objects.update(finished_at=before, started_at=None)
-    Build.objects.filter(state=WorkState.QUEUED).update(created_at=before, due_at=before)
+    Build.objects.update(finished_at=before, started_at=None, created_at=before)
+    sweep.sweep()
     assert found("work_stuck") == [("work_stuck", "churn #2")]
     # A long queue that moves is none.
     created.builds.filter(number=1).update(finished_at=timezone.now())
     assert found("work_stuck") == []
+    # Nor is a build that waits to be repeated.
+    created.builds.filter(number=1).update(finished_at=before)
+    created.builds.filter(number=2).update(not_before=timezone.now() + LONG_AGO)
+    assert found("work_stuck") == []
+
+
+@pytest.mark.slow
+def test_a_build_from_source_that_no_worker_takes_while_others_are_built(
+    created: ManagedImage, cast: Cast
+) -> None:
+    BuildHost.objects.create(name="here", queue="sources")
+    spec = ImageSpec("all", "3.11", (PipRequirement("six"),), allow_source=True)
+    waits = create_image(Actor(cast.member), "waits", spec)
+    waits.builds.update(created_at=timezone.now() - LONG_AGO)
+    ManagedImage.objects.update(repository_ready_at=timezone.now())
+    created.builds.update(finished_at=timezone.now())
+    for _ in range(2):
+        # The scheduler sends it again and again, to nobody.
+        Build.objects.filter(image=waits).update(due_at=timezone.now())
+        sweep.sweep()
+        assert found("work_stuck") == [("work_stuck", "waits #1")]
+
+
+@pytest.mark.slow
+def test_repairs_tags_and_wishes_that_no_worker_takes(
+    created: ManagedImage, cast: Cast, settings: Any
+) -> None:
+    before = timezone.now() - LONG_AGO
+    Build.objects.update(finished_at=before)
+    ManagedImage.objects.update(repository_ready_at=before, tags_may_move=True)
+    Drift.objects.create(build=created.current_build, codes=["tag_missing"], said=["It is gone."])
+    Drift.objects.update(created_at=before)
+    MovingTag.objects.create(image=created, build=created.builds.get(), name="latest")
+    MovingTag.objects.update(set_at=before)
+    for name in ("adopt-me", "delete-me", "undecided"):
+        factories.make_unknown_repository(name)
+    unknown_repositories.adopt_repository(Actor(cast.admin), "adopt-me")
+    unknown_repositories.delete_unknown_repository(Actor(cast.admin), "delete-me")
+    assert ("work_stuck", "adopt-me") not in found()
+    UnknownRepository.objects.exclude(wish="").update(wished_at=before)
+    sweep.sweep()
+    names = {"churn #1", "churn:latest", "adopt-me", "delete-me"}
+    assert {subject for _, subject in found("work_stuck")} == names
+    settings.HEAL_DRIFT = False
+    assert {subject for _, subject in found("work_stuck")} == names - {"churn #1"}
+    # Each waits for the workers of its own queue.
+    AwsContact.objects.create(identity="registry", tried_at=timezone.now())
+    assert {subject for _, subject in found("work_stuck")} == {"churn:latest", "adopt-me"}
+
+
+@pytest.mark.slow
+def test_a_removal_waits_for_its_time_first(created: ManagedImage, cast: Cast) -> None:
+    before = timezone.now() - LONG_AGO
+    Build.objects.update(finished_at=before)
+    removal.remove_image(Actor(cast.admin), "churn")
+    later = timezone.now() + LONG_AGO
+    ManagedImage.objects.update(
+        removed_at=before, deletion_due_at=later, repository_ready_at=before
+    )
+    assert found("work_stuck") == []
+    ManagedImage.objects.update(deletion_due_at=before)
+    sweep.sweep()
+    assert found("work_stuck") == [("work_stuck", "churn")]
 
 
 @pytest.mark.slow
@@ -115,5 +192,5 @@ def test_the_number_of_queries_does_not_depend_on_the_rows(
     base: BaseImage, django_assert_num_queries: object
 ) -> None:
     factories.make_images([f"image-{number}" for number in range(30)], base=base)
-    with django_assert_num_queries(15):  # type: ignore[operator]
+    with django_assert_num_queries(14):  # type: ignore[operator]
         found()
