@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from ri_platform.local.reaper import ENDED
+from ri_platform.local.restarts import End
 
 LAST_LINES = 15
 PR_SET_PDEATHSIG = 1
@@ -56,7 +57,7 @@ class Child:
         self.last_lines.clear()
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
-    def end(self) -> str | None:
+    def end(self) -> End | None:
         """How it ended, or None while it runs. What it left in its session is killed."""
         status = self.process.poll()
         if status is None:
@@ -64,7 +65,7 @@ class Child:
         # They may hold the port that the next one needs.
         send_signal(self.process, signal.SIGKILL)
         self._note(self.name, ENDED)
-        return describe_status(status)
+        return End(describe_status(status), by_signal=status < 0)
 
     def last_words(self) -> str:
         return "\n".join(self.last_lines)

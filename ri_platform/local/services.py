@@ -24,7 +24,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from ri_platform.local.restarts import StartFailed
+from ri_platform.local.restarts import End, StartFailed
 from ri_platform.local.supervisor import out_of_reach_of_the_terminal
 
 # Without XDG_RUNTIME_DIR, the library's lock file may be in /tmp.
@@ -77,9 +77,9 @@ class Postgres:
         with out_of_reach_of_the_terminal():
             self.server.cleanup()
 
-    def end(self) -> str | None:
+    def end(self) -> End | None:
         """How it ended, or None while it runs."""
-        return "ended" if has_ended(self.server.get_postmaster_info().process) else None
+        return End("ended") if has_ended(self.server.get_postmaster_info().process) else None
 
     def start_again(self) -> None:
         """Start it on the same data and the same socket. Raises `StartFailed`."""

@@ -7,6 +7,7 @@ from ri_platform.local.restarts import (
     LONGEST_PAUSE,
     MOST_ENDS,
     STEADY_SECONDS,
+    End,
     GivenUp,
     Restarts,
     StartFailed,
@@ -20,9 +21,10 @@ class Weak:
 
     def __init__(self) -> None:
         self.ended, self.starts, self.refuses = False, 0, False
+        self.how = End("ended with status 1")
 
-    def end(self) -> str | None:
-        return "ended with status 1" if self.ended else None
+    def end(self) -> End | None:
+        return self.how if self.ended else None
 
     def start_again(self) -> None:
         self.starts += 1
@@ -75,6 +77,32 @@ def test_a_service_that_was_steady_begins_anew() -> None:
         assert restarts.look() is None
         assert not service.ended
     assert set(told) == {"weak ended with status 1. It is started again in 0.5 s."}
+
+
+def test_a_service_that_signals_end_is_started_again_ever_more_slowly_and_never_given_up() -> None:
+    """Three builds that each kill three workers are more ends than a service may have of its own."""
+    service, restarts, clock, told = kept()
+    service.how = End("was ended by the signal SIGKILL", by_signal=True)
+    for _ in range(3 * MOST_ENDS):
+        service.ended = True
+        assert restarts.look() is None
+        clock.now += LONGEST_PAUSE
+        assert restarts.look() is None
+        assert not service.ended
+    assert (
+        told[-1]
+        == f"weak was ended by the signal SIGKILL. It is started again in {LONGEST_PAUSE:g} s."
+    )
+    # Ends of its own are counted by themselves.
+    service.how = End("ended with status 1")
+    given_up = None
+    for number in range(MOST_ENDS):
+        assert given_up is None, f"given up after {number} ends of its own"
+        service.ended = True
+        given_up = restarts.look()
+        clock.now += LONGEST_PAUSE
+        restarts.look()
+    assert given_up == GivenUp("weak", "ended with status 1", "the reason")
 
 
 def test_a_start_that_fails_counts_as_an_end_and_says_why() -> None:
