@@ -158,6 +158,12 @@ class FetchFailed(BuildError):
     retryable = True
 
 
+class WorkerDied(BuildError):
+    """Work of any kind whose workers died in it, one after the other, as when it needs too much memory."""
+
+    code = "worker_died"
+
+
 class BuildTimedOut(BuildError):
     """A build, or one of its phases, took longer than this installation allows."""
 

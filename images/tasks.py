@@ -128,10 +128,13 @@ def run_source_build(build_id: int) -> None:
     turns.take(Lane.SOURCES, Build, build_id)
 
 
-@shared_task
+@shared_task(acks_late=False)
 @on_own_registry
 def inspect_base_image(base_image_id: int) -> None:
-    """Look once more into a base image of an earlier version. Runs on the builds queue."""
+    """Look once more into a base image of an earlier version. Runs on the builds queue.
+
+    Should it end its worker, its message must not come to the next one; the sweeper sends another in an hour.
+    """
     base_inspection.inspect_again(base_image_id)
 
 
@@ -229,9 +232,12 @@ def watch_tags() -> None:
     tag_watch.look()
 
 
-@shared_task
+@shared_task(acks_late=False)
 def prepare_layers() -> None:
-    """Make layers that images will probably ask for. Runs on the builds queue, while nothing waits there."""
+    """Make layers that images will probably ask for. Runs on the builds queue, while nothing waits there.
+
+    Should it end its worker, its message must not come to the next one.
+    """
     prepared_layers.prepare()
 
 

@@ -694,13 +694,15 @@ STOP_SECONDS = env.integer(
     "RI_STOP_SECONDS",
     90,
     help="Seconds that a worker which is told to stop (SIGTERM) gives its build. Then another worker goes on "
-    "with it. Less than the orchestrator waits before it kills; `make run` sets 2.",
+    "with it. The orchestrator must wait for longer before it kills, by three times RI_CALL_SECONDS and "
+    "15 s; `make run` sets 2.",
 )
 BUILD_MAX_ATTEMPTS = env.integer(
     "RI_BUILD_MAX_ATTEMPTS",
     3,
     minimum=1,
-    help="Attempts of a build before it fails, since a build may kill each of its workers.",
+    help="Workers that may die in the same build, base image or other work, one after the other, before it "
+    "fails: it may be what kills them.",
 )
 QUEUE_SECONDS = env.integer(
     "RI_QUEUE_SECONDS",

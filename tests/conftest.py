@@ -23,6 +23,7 @@ from django.test import TransactionTestCase, override_settings
 from images.models import BaseImage, ManagedImage, Status, instance
 from images.models.lease import WorkState
 from ri_platform.local import services
+from ri_platform.stopping import this_worker
 from tests import factories, migrated
 from tests.cast import Cast
 from tests.chromium import FLAGS, chromium_path
@@ -255,6 +256,15 @@ def broker(request: pytest.FixtureRequest) -> Iterator[str]:
         require("rabbitmq")
         with rabbitmq() as address:
             yield address
+
+
+@pytest.fixture
+def told_to_stop(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """This process is a worker that was told to stop just now, and gives its work no more time."""
+    settings.STOP_SECONDS = 0
+    # It is told for good, which the tests after this one are not.
+    monkeypatch.setattr(this_worker, "_told_at", None)
+    this_worker.tell()
 
 
 _imported: dict[str, Any] = {}

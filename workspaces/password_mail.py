@@ -23,6 +23,7 @@ from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from ri_platform.stopping import this_worker
 from workspaces.models import MailState, PasswordMail, User
 
 logger = logging.getLogger(__name__)
@@ -49,9 +50,12 @@ def wake_after_commit() -> None:
 
 
 def send_due_mails() -> int:
-    """Send what is due, one transaction each; returns the number of mails that were sent."""
+    """Send what is due, one transaction each; returns the number of mails that were sent.
+
+    A worker that was told to stop leaves the rest to the next.
+    """
     sent = 0
-    while (state := send_next()) is not None:
+    while not this_worker.is_told and (state := send_next()) is not None:
         sent += state == MailState.SENT
     return sent
 

@@ -93,10 +93,8 @@ def put_back(row: UnknownRepository, error: DomainError) -> None:
     log.warning("The repository %s: %s", row, error)
     again = not isinstance(error, BuildError | Conflict)
     pause = pause_after(row.attempts) if again else timedelta()
-    row.write(
-        state=WorkState.QUEUED,
-        lease_expires_at=None,
-        due_at=timezone.now() + pause,
+    row.put_back(
+        timezone.now() + pause,
         wish=row.wish if again else Wish.NONE,
         **error_columns(error),
     )

@@ -17,7 +17,7 @@ from django.utils import timezone
 from images.attestations import CYCLONEDX, IN_TOTO, BuildFacts, provenance, recorded_facts, sbom
 from images.building.cache import work_folder
 from images.building.push import referrers
-from images.errors import BuildError
+from images.errors import BuildError, WorkerDied
 from images.jobs.leased import carry_out
 from images.jobs.putting import putting
 from images.models import Attestation, Build
@@ -99,12 +99,13 @@ def artifacts_of(facts: BuildFacts) -> dict[str, tuple[str, bytes]]:
 
 
 def put_off(attestation: Attestation, error: DomainError) -> None:
-    """Have what failed tried again after a pause; the image's page tells why it is not there yet."""
+    """Have what failed tried again after a pause; the image's page tells why it is not there yet.
+
+    What ends its workers is given up.
+    """
     logger.warning("%s cannot be written: %s", attestation, error)
+    if isinstance(error, WorkerDied):
+        attestation.fail(error)
+        return
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attestation.attempts, 10))
-    attestation.write(
-        state=WorkState.QUEUED,
-        due_at=timezone.now() + timedelta(seconds=pause),
-        lease_expires_at=None,
-        **error_columns(error),
-    )
+    attestation.put_back(timezone.now() + timedelta(seconds=pause), **error_columns(error))

@@ -17,8 +17,10 @@ from images import wake
 from images.building.bases.inspection import BaseImageFacts, look_into
 from images.building.cache import work_folder
 from images.building.containers.container import base_layout
+from images.jobs.leased import hand_over_if_stopping
 from images.models import BaseImage
 from images.models.base_image import BaseImageQuerySet
+from images.models.lease import HandOver
 from images.registry import connection
 from images.registry.distribution.descriptors import hex_of
 from ri_platform.errors import DomainError
@@ -51,6 +53,10 @@ def inspect_again(base_image_id: int) -> None:
             return
         try:
             facts = facts_of(base)
+        except HandOver:
+            logger.info("The base image %s is left to another worker: this one stops.", base)
+            BaseImage.objects.filter(pk=base.pk).update(due_at=timezone.now())
+            return
         except DomainError as error:
             logger.warning("The base image %s cannot be looked into: %s", base, error)
             return
@@ -59,12 +65,14 @@ def inspect_again(base_image_id: int) -> None:
 
 
 def facts_of(base: BaseImage) -> BaseImageFacts:
-    """Raises `DomainError` if its layers cannot be had or read."""
+    """Raises `DomainError` if its layers cannot be had or read, and `HandOver`."""
     with work_folder(settings.CACHE_DIR, f"inspection-{base.pk}") as work:
         with connection.registry_client() as client:
             layout = base_layout(
-                client, base.repository, base.manifest_digest, work / "layout", lambda: None
-            )
+                client, base.repository, base.manifest_digest, work / "layout",
+                hand_over_if_stopping,
+            )  # fmt: skip
+        hand_over_if_stopping()
         blobs = layout / "blobs" / "sha256"
         return look_into(
             [blobs / hex_of(layer["digest"]) for layer in base.layers],

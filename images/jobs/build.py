@@ -99,16 +99,9 @@ def bring_to_its_end(build: Build) -> None:
 
 def attempt(build: Build, journal: Journal, holder: Holder) -> None:
     """Make the image and record it. Raises a `DomainError` if it cannot be made, and `LeaseLost`."""
-    died = deaths_before(build)
-    if died >= settings.BUILD_MAX_ATTEMPTS:
-        raise BuildError(
-            f"The build's worker died {settings.BUILD_MAX_ATTEMPTS} times.",
-            hint="Ask an operator to look at the builds worker's log, then build again.",
-        )
     if build.attempts > 1:
-        journal.line(
-            f"Attempt {build.attempts}{': the worker before this one died' if died else ''}."
-        )
+        died = ": the worker before this one died" if build.deaths else ""
+        journal.line(f"Attempt {build.attempts}{died}.")
     try:
         product = make(build, journal, holder)
     except RepositoryNotThere:
@@ -126,19 +119,11 @@ def give_back(build: Build, journal: Journal) -> None:
     """Put a build that has no repository yet back into the queue; the lock that it has is kept."""
     journal.line("The repository is not there yet: the build goes on as soon as it is.")
     journal.flush()
-    # Nothing died, so it is no attempt.
-    build.write(
-        state=WorkState.QUEUED, lease_expires_at=None, phase="", attempts=build.attempts - 1,
-        due_at=next_wake(),
-    )  # fmt: skip
+    # It has not begun, so it is no attempt.
+    build.put_back(next_wake(), phase="", attempts=build.attempts - 1)
     if ManagedImage.objects.filter(pk=build.image_id, repository_ready_at__isnull=False).exists():
         # It was made just now, and its message has found the build taken.
         wake.send(wake.task_of(build), build.pk)
-
-
-def deaths_before(build: Build) -> int:
-    """How many workers died in it, before the one that holds it."""
-    return max(0, build.attempts - len(build.failed_attempts) - 1)
 
 
 def finish_failed(build: Build, journal: Journal, error: DomainError) -> None:

@@ -206,10 +206,8 @@ def repeat(build: Build, error: DomainError, pause: timedelta) -> None:
         "message": error.message,
         "hint": error.hint,
     }
-    build.write(
-        state=WorkState.QUEUED,
-        lease_expires_at=None,
-        due_at=now + pause,
+    build.put_back(
+        now + pause,
         not_before=now + pause,
         failed_attempts=[*build.failed_attempts, failed],
         phase="",

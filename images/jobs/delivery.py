@@ -15,9 +15,10 @@ from django.conf import settings
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Signer
 
-from images.errors import DeliveryFailed
+from images.errors import DeliveryFailed, WorkerDied
+from images.jobs.leased import refuse_deadly
 from images.models import Delivery
-from images.models.lease import LeaseLost, WorkState, error_columns
+from images.models.lease import LeaseLost, error_columns
 from images.operations.webhooks import is_public
 
 # Seconds before each further attempt; after the last one a message is given up.
@@ -36,9 +37,12 @@ def deliver(delivery_id: int) -> None:
         return
     try:
         try:
+            refuse_deadly(delivery)
             status = post(delivery)
         except DeliveryFailed as error:
             note_failure(delivery, error)
+        except WorkerDied as error:
+            delivery.fail(error)
         else:
             delivery.succeed(response_status=status)
     except LeaseLost:
@@ -52,10 +56,8 @@ def note_failure(delivery: Delivery, error: DeliveryFailed) -> None:
         delivery.fail(error, response_status=error.response_status)
     else:
         pause = PAUSES[delivery.attempts - 1]
-        delivery.write(
-            state=WorkState.QUEUED,
-            due_at=timezone.now() + timedelta(seconds=pause),
-            lease_expires_at=None,
+        delivery.put_back(
+            timezone.now() + timedelta(seconds=pause),
             response_status=error.response_status,
             **error_columns(error),
         )

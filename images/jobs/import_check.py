@@ -69,10 +69,6 @@ def run(check_id: int) -> bool:
 
 def attempt(check: ImportCheck, still_ours: Callable[[], None]) -> None:
     """Try the imports and record the result. Raises a `DomainError` if they cannot be tried."""
-    if check.attempts > settings.BUILD_MAX_ATTEMPTS:
-        raise BuildError(
-            f"The worker that tried the imports died {settings.BUILD_MAX_ATTEMPTS} times."
-        )
     layers, libraries = files_of(check.build)
     try:
         trial = import_trial.try_build(check.build, layers, libraries, still_ours)

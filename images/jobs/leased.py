@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 
+from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -23,14 +24,20 @@ from django.db import (
     connection,
 )
 
-from images.errors import DiskFull
-from images.jobs.stopping import this_worker
+from images.errors import DiskFull, WorkerDied
 from images.models import Lease
 from images.models.lease import HandOver, LeaseLost
 from ri_platform.errors import DomainError
 from ri_platform.metrics import LEASES_LOST
+from ri_platform.stopping import this_worker
 
 log = logging.getLogger(__name__)
+
+
+def hand_over_if_stopping() -> None:
+    """Raise `HandOver` if this worker was told to stop, and the time of its work is over."""
+    if this_worker.must_hand_over:
+        raise HandOver
 
 
 class Holder:
@@ -51,8 +58,7 @@ class Holder:
         """Raise `LeaseLost` if this worker must stop, and `HandOver` if another is to go on."""
         if self._lost.is_set():
             raise LeaseLost
-        if this_worker.must_hand_over:
-            raise HandOver
+        hand_over_if_stopping()
 
     def start(self) -> None:
         self._thread.start()
@@ -72,7 +78,7 @@ class Holder:
                 try:
                     mine.renew(self._seconds)
                 except LeaseLost:
-                    LEASES_LOST.labels(mine._meta.model_name).inc()
+                    # Also if the worker itself has just recorded the end, and then nobody asks any more.
                     self._lost.set()
                     return
                 except DatabaseError as error:
@@ -104,10 +110,12 @@ def carry_out(
 
     `run` records success itself. `fail` records an error as the end of the work: the one that `run` raised,
     or `broke` in place of an exception that is a defect of ours, which goes to the log. A full disk is none.
+    Work that has ended too many workers is not run: it fails with `WorkerDied`.
     """
     try:
         with hold_lease(work, seconds) as holder:
             try:
+                refuse_deadly(work)
                 run(holder)
             except DomainError as error:
                 fail(error)
@@ -125,6 +133,7 @@ def carry_out(
         give_back(work, counted=False)
         return False
     except LeaseLost:
+        LEASES_LOST.labels(work._meta.model_name).inc()
         log.info("The %s %s was taken over or cancelled.", work._meta.verbose_name, work)
         return False
     except (OperationalError, InterfaceError) as error:
@@ -145,6 +154,15 @@ def disk_full() -> DiskFull:
         "The disk of the worker is full.",
         hint="Ask an operator to make room in RI_CACHE_DIR, then try again.",
     )
+
+
+def refuse_deadly(work: Lease) -> None:
+    """Raise `WorkerDied` for work in which as many workers died as may."""
+    if work.deaths >= settings.BUILD_MAX_ATTEMPTS:
+        raise WorkerDied(
+            f"The {work._meta.verbose_name}'s worker died {work.deaths} times.",
+            hint="Ask an operator to look at the worker's log, then try again.",
+        )
 
 
 def give_back(work: Lease, *, counted: bool) -> None:

@@ -46,6 +46,7 @@ from images.requirements import PipRequirement
 from ri_platform.errors import DomainError
 from ri_platform.locks import exclusive_if_free
 from ri_platform.metrics import PREPARED_LAYERS
+from ri_platform.stopping import this_worker
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ LOWEST_PRIORITY = 19
 
 
 class Yield(Exception):
-    """Somebody's work waits, or the turn is over."""
+    """Somebody's work waits, the worker was told to stop, or the turn is over."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,11 @@ def prepare() -> int:
 
 
 def checking(until: float) -> Callable[[], None]:
-    """A check that raises `Yield` once a worker of the lane has something to do, or time is up."""
+    """A check that raises `Yield` once a worker of the lane has work or is to stop, or time is up."""
 
     def check() -> None:
+        if this_worker.is_told:
+            raise Yield
         waiting = fair_queue.next_in(Lane.BUILDS, turns.startable(Lane.BUILDS))
         if time.monotonic() > until or any(True for _ in waiting) or budget_is_spent():
             raise Yield
@@ -178,20 +181,27 @@ def missing(plan: list[PlannedLayer]) -> list[PlannedLayer]:
 
 
 def make(item: PlannedLayer, wish: Wish, target: Target, check: Callable[[], None]) -> bool:
-    """Make one layer and record what came of it. Raises `Yield` and what `check` raises."""
-    row = PreparedLayer(
+    """Make one layer and record what came of it. Raises `Yield` and what `check` raises.
+
+    The attempt is recorded before it begins, so that a layer which ends its worker is not tried again.
+    """
+    row = PreparedLayer.objects.create(
         key=item.key,
         title=item.title[:255],
         python_version=target.python_version,
         because=wish.because,
+        error="The worker ended while it made this layer.",
     )
     before, made = processor(), None
     try:
         layer = make_layer(item, wish, target, check)
     except DomainError as error:
         row.error = str(error)
+    except BaseException:
+        row.delete()
+        raise
     else:
-        row.digest, row.size_bytes = layer.digest, layer.size
+        row.digest, row.size_bytes, row.error = layer.digest, layer.size, ""
         made = MadeLayer(
             item.key, layer.digest, layer.diff_id, layer.size, item.title,
             paths=layer.paths, notes=layer.notes, native=layer.native,

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from images import wake
@@ -115,9 +116,17 @@ def wake_verifications() -> None:
 
 
 def fail_overdue() -> None:
-    """End builds that have waited for their first start for too long, with what they waited for."""
+    """End builds that have waited for their first start for too long, with what they waited for.
+
+    One that a worker took and gave back has started, unless its repository is still not there: until then
+    a worker can only look for its libraries.
+    """
     before = timezone.now() - timedelta(seconds=settings.QUEUE_SECONDS)
-    overdue = Build.objects.filter(state=WorkState.QUEUED, attempts=0, created_at__lt=before)
+    overdue = Build.objects.filter(
+        Q(started_at=None) | Q(image__repository_ready_at=None),
+        state=WorkState.QUEUED,
+        created_at__lt=before,
+    )
     for build in overdue.select_related("image", "base_image").order_by("pk")[: wake.ENOUGH]:
         why = waiting_for(build.image, build, Instance.objects.seen())
         with transaction.atomic():

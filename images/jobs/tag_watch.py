@@ -12,6 +12,7 @@ from images.operations import base_images
 from images.registry.distribution.client import RegistryClient
 from images.registry.reference import parse_reference
 from ri_platform.errors import DomainError
+from ri_platform.stopping import this_worker
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +22,13 @@ TIMEOUT = 10.0
 def look() -> list[str]:
     """Ask for a new version of each current base image whose tag names another image now.
 
-    Returns the new versions' names.
+    Returns the new versions' names. What a worker that was told to stop leaves out is for the next look.
     """
     asked = []
     for base in BaseImage.objects.current().of_kind(REGISTRY):
         source = Source.parse(base.source)
+        if this_worker.is_told:
+            break
         if not source.has_moving_tag:
             continue
         reference = source.name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from images import wake
 from images.jobs import alteration, attest, base_image, build, import_check, moving_tags
-from images.jobs.stopping import this_worker
 from images.models import Alteration, BaseImage, Build
 from images.models.build import OF_THE_PLATFORM
 from images.models.lane import Lane
@@ -12,6 +11,7 @@ from images.models.lease import WorkState
 from images.queries import fair_queue
 from images.queries.fair_queue import Startable, WaitingWork, Work
 from ri_platform.locks import exclusive
+from ri_platform.stopping import this_worker
 
 LOOKS = 3
 
@@ -45,7 +45,8 @@ def take_check() -> None:
     """
     while (work := claim_next(Lane.SOURCES)) is not None:
         run_claimed(work)
-    import_check.run_next()
+    if not this_worker.is_told:
+        import_check.run_next()
 
 
 def take_attestation(attestation_id: int) -> None:
@@ -56,7 +57,8 @@ def take_attestation(attestation_id: int) -> None:
     try:
         if (work := claim_next(Lane.BUILDS)) is not None:
             run_claimed(work)
-        attest.write(attestation_id)
+        if not this_worker.is_told:
+            attest.write(attestation_id)
     finally:
         wake_next(Lane.BUILDS)
 

@@ -18,7 +18,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from images import wake
-from images.errors import RegistryError
+from images.errors import RegistryError, WorkerDied
 from images.jobs import name_entry
 from images.jobs.leased import Holder, carry_out
 from images.models import BaseImage, Build, Drift, FindingCode, Stage, Verification
@@ -111,6 +111,9 @@ def run_slice(verification_id: int, stages: Sequence[Stage], run: Callable[[Slic
         run(parts[0])
 
     def put_back(error: DomainError) -> None:
+        if isinstance(error, WorkerDied):
+            work.fail(error)
+            return
         log.warning("The verification waits: %s", error)
         parts[0].put_back(timezone.now() + PAUSE, **error_columns(error))
 
@@ -124,7 +127,7 @@ def run_slice(verification_id: int, stages: Sequence[Stage], run: Callable[[Slic
             hint="Tell the developers.",
         ),
     )
-    if not ended or parts[0].gave_way:
+    if not ended or not parts or parts[0].gave_way:
         return
     if work.state == WorkState.QUEUED and not work.error_code:
         wake.send(task_of(work), work.pk)

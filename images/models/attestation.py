@@ -44,7 +44,11 @@ class Attestation(Lease):
 
     @property
     def words(self) -> str:
-        """What is to be known while the registry does not have them, in a sentence or two."""
+        """What is to be known while the registry does not have them, in a sentence or two; else nothing."""
+        if self.state == WorkState.FAILED:
+            return f"The registry does not have them: {self.error_message}"
+        if not self.is_active:
+            return ""
         if self.error_message:
             return (
                 f"The registry does not have them yet, and it is tried again: {self.error_message}"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
 from ri_platform.errors import DomainError
@@ -64,6 +64,7 @@ def end_columns(state: WorkState, error: DomainError | None = None) -> dict[str,
         "state": state,
         "finished_at": timezone.now(),
         "lease_expires_at": None,
+        "deaths": 0,
         **error_columns(error),
     }
 
@@ -116,6 +117,8 @@ class LeaseQuerySet(models.QuerySet[M], Generic[M]):
                 due_at=now,
                 started_at=now,
                 attempts=F("attempts") + 1,
+                # PostgreSQL reads the state that the row has when it is written.
+                deaths=F("deaths") + Case(When(state=WorkState.RUNNING, then=1), default=0),
             )
         )
         if not won:
@@ -127,13 +130,18 @@ class LeaseQuerySet(models.QuerySet[M], Generic[M]):
 
 
 class Lease(models.Model):
-    """Abstract: a row that is work."""
+    """Abstract: a row that is work.
+
+    `attempts` counts its claims. `deaths` counts the workers that died in it since an attempt last came to an
+    end, whichever: a claim of work whose lease ran out counts one.
+    """
 
     state = models.CharField(max_length=16, choices=WorkState.choices, default=WorkState.QUEUED)
     lease_token = models.PositiveIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(default=next_wake)
     attempts = models.PositiveIntegerField(default=0)
+    deaths = models.PositiveIntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
@@ -155,16 +163,22 @@ class Lease(models.Model):
         """End the work with an error. Raises `LeaseLost`."""
         self.write(**end_columns(WorkState.FAILED, error), **columns)
 
+    def put_back(self, due_at: datetime, **columns: Any) -> None:
+        """End this attempt, and have the next one wait until `due_at`. Raises `LeaseLost`."""
+        self.write(
+            state=WorkState.QUEUED, lease_expires_at=None, due_at=due_at, deaths=0, **columns
+        )
+
     def hand_over(self, *, counted: bool) -> None:
         """Give the work back for another worker, at once. Raises `LeaseLost`.
 
-        `counted`: it was an attempt, of which there are only so many.
+        `counted`: as a death, of which there are only so many, since the work may be the reason.
         """
         self.write(
             state=WorkState.QUEUED,
             lease_expires_at=None,
             due_at=timezone.now(),
-            attempts=self.attempts if counted else max(0, self.attempts - 1),
+            deaths=self.deaths + 1 if counted else self.deaths,
         )
 
     def renew(self, seconds: float) -> None:
@@ -185,7 +199,12 @@ class Lease(models.Model):
 
     @property
     def _held(self) -> models.QuerySet[Self]:
-        """This row, while this worker holds it."""
+        """This row, while this worker holds it.
+
+        That its lease has run out takes nothing from it as long as nobody has claimed the row: nobody else
+        is at the work, and its end is worth more than a second attempt. A claim changes the token, so of
+        two that come at once PostgreSQL lets one win.
+        """
         rows = type(self)._default_manager.filter(pk=self.pk, lease_token=self.lease_token)
         return rows.filter(state=WorkState.RUNNING)
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from images.errors import WorkerDied
 from images.models.lease import Lease, LeaseQuerySet, WorkState, lease_constraints
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from images.models.base_image import BaseImage
 
-# A released distribution gets few new libraries; what failed is tried again within the hour.
+# A released distribution gets few new libraries; what failed is tried again within the hour, unless it ended
+# its workers.
 GOOD_FOR = timedelta(days=7)
 AGAIN_AFTER = timedelta(hours=1)
 
@@ -31,7 +33,9 @@ class LibraryIndexQuerySet(LeaseQuerySet["LibraryIndex"]):
         now = timezone.now()
         return self.filter(
             Q(state=WorkState.SUCCEEDED, finished_at__lt=now - GOOD_FOR)
+            | Q(state=WorkState.FAILED, finished_at__lt=now - GOOD_FOR)
             | Q(state=WorkState.FAILED, finished_at__lt=now - AGAIN_AFTER)
+            & ~Q(error_code=WorkerDied.code)
         )
 
 

@@ -109,13 +109,7 @@ def give_up(drift: Drift, error: DomainError, log: str = "") -> None:
 
 def try_later(drift: Drift, error: DomainError, log: str = "") -> None:
     """Have the repair wait for its next attempt, with the reason for people. Raises `LeaseLost`."""
-    drift.write(
-        state=WorkState.QUEUED,
-        due_at=timezone.now() + pause_after(drift.attempts),
-        lease_expires_at=None,
-        log=log,
-        **error_columns(error),
-    )
+    drift.put_back(timezone.now() + pause_after(drift.attempts), log=log, **error_columns(error))
 
 
 def pause_after(attempts: int) -> timedelta:

@@ -32,7 +32,9 @@ def seconds(text: str) -> int:
 
 def grace_needed(name: str) -> int:
     if name in processes.IDENTITIES:
-        return max(settings.STOP_SECONDS, READ_SECONDS) + MARGIN
+        # A call that it is in by then: no attempt begins after two of these, and each may take one.
+        call = max(3 * settings.CALL_SECONDS, READ_SECONDS)
+        return settings.STOP_SECONDS + call + MARGIN
     # granian ends its process after this.
     return 15 if name == processes.WEB else 0
 

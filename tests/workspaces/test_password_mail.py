@@ -102,6 +102,15 @@ def test_a_new_account_with_an_address_gets_a_mail_and_one_without_a_link(
     assert "The account has no e-mail address." in shown
 
 
+def test_a_worker_that_stops_leaves_mails_to_another(
+    cast: Cast, ada: User, box: Mailbox, told_to_stop: None
+) -> None:
+    cast.client(cast.admin).post(reverse("reset_password", args=[ada.pk]))
+    assert password_mail.send_due_mails() == 0
+    assert PasswordMail.objects.get().state == MailState.WAITING
+    assert not box.mails
+
+
 def test_without_a_mail_server_all_is_as_it_was(cast: Cast, ada: User) -> None:
     shown = cast.client(cast.admin).post(reverse("reset_password", args=[ada.pk])).content.decode()
     assert "/password/" in shown

@@ -77,7 +77,7 @@ class Command(BaseCommand):
     def follow(self, work: Verification, seconds: float) -> None:
         """Wait for the end, and tell how far it is; raises `CommandError` if no worker goes on."""
         told, moved_at = "", monotonic()
-        while work.state not in (WorkState.SUCCEEDED, WorkState.CANCELLED):
+        while work.is_active:
             sleep(POLL_SECONDS)
             before = (work.stage, work.cursor, work.seen, work.lease_token)
             work.refresh_from_db()
@@ -90,6 +90,8 @@ class Command(BaseCommand):
                 self.stderr.write(told)
         if work.state == WorkState.CANCELLED:
             raise cannot_look("Somebody began a verification anew.")
+        if work.state == WorkState.FAILED:
+            raise cannot_look(f"{work.error_message} {work.error_hint}".strip())
 
 
 def cannot_look(said: str) -> CommandError:

@@ -72,3 +72,18 @@ def test_an_old_row_learns_its_libc_and_what_it_provides(
     assert (found.libraries, found.manifest_digest) == (debian.libraries, debian.manifest_digest)
     # There is nothing more to look for, and the registry is not asked.
     base_inspection.inspect_again(debian.pk)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_stops_leaves_it_to_another_at_once(
+    debian: BaseImage, registry: LocalAWS, told_to_stop: None, sent: Sent
+) -> None:
+    later = timezone.now() + timedelta(hours=1)
+    BaseImage.objects.filter(pk=debian.pk).update(native=b"", due_at=later)
+    with registry.identity("build-jobs"):
+        base_inspection.inspect_again(debian.pk)
+    assert bytes(BaseImage.objects.get(pk=debian.pk).native) == b""
+    base_inspection.wake_due()
+    assert sent == [(wake.Task.INSPECT_BASE_IMAGE, debian.pk)]

@@ -74,6 +74,31 @@ def test_a_build_that_nobody_starts_fails_and_says_what_it_waited_for(
     assert ManagedImage.objects.get().status == Status.FAILED
 
 
+def test_a_build_that_was_begun_and_handed_over_is_none_that_nobody_started(
+    build: Build, settings: Any
+) -> None:
+    """Its worker was told to stop after longer than a build may wait for its start."""
+    settings.QUEUE_SECONDS = 300
+    held = Build.objects.claim(build.pk, 60)
+    assert held is not None
+    Build.objects.update(created_at=timezone.now() - timedelta(seconds=360))
+    held.hand_over(counted=False)
+    sweep.fail_overdue()
+    assert ends_as(build) == (WorkState.QUEUED, "")
+
+
+def test_a_build_that_was_given_back_for_its_repository_has_not_started(
+    build: Build, settings: Any
+) -> None:
+    ManagedImage.objects.update(repository_ready_at=None)
+    held = Build.objects.claim(build.pk, 60)
+    assert held is not None
+    run.give_back(held, Journal(held))
+    Build.objects.update(created_at=timezone.now() - timedelta(seconds=settings.QUEUE_SECONDS + 1))
+    sweep.fail_overdue()
+    assert ends_as(build) == (WorkState.FAILED, "queue_timed_out")
+
+
 def test_a_build_that_waits_for_less_goes_on_waiting(build: Build) -> None:
     sweep.fail_overdue()
     assert ends_as(build) == (WorkState.QUEUED, "")

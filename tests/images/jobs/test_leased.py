@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from images.attestations import Library
 from images.jobs import build as run
-from images.jobs import leased, turns
+from images.jobs import turns
 from images.jobs.build_outcome import Product, succeed
 from images.jobs.journal import Journal
 from images.jobs.leased import Holder, carry_out, hold_lease
-from images.jobs.stopping import Stop
-from images.models import BaseImage, Build, BuildPhase, ManagedImage, Status
+from images.models import (
+    Attestation,
+    BaseImage,
+    Build,
+    BuildPhase,
+    ImportCheck,
+    ManagedImage,
+    Status,
+)
 from images.models.lane import Lane
 from images.models.lease import LeaseLost, WorkState
 from images.operations import removal
@@ -84,10 +92,10 @@ def test_a_dead_workers_build_is_taken_over_and_the_dead_one_writes_nothing(buil
 def test_a_build_whose_worker_dies_again_and_again_fails(build: Build, settings: Any) -> None:
     settings.BUILD_MAX_ATTEMPTS = 2
     past = timezone.now() - timedelta(seconds=1)
-    Build.objects.update(state=WorkState.RUNNING, lease_expires_at=past, attempts=2)
+    Build.objects.update(state=WorkState.RUNNING, lease_expires_at=past, deaths=1)
     run.run(build.pk)
     build.refresh_from_db()
-    assert (build.state, build.error_code) == (WorkState.FAILED, "build_failed")
+    assert (build.state, build.error_code) == (WorkState.FAILED, "worker_died")
     assert "died 2 times" in build.error_message
 
 
@@ -166,45 +174,110 @@ def test_work_that_was_taken_over_writes_no_end(build: Build, error: Exception) 
     assert (build.state, build.error_code) == (WorkState.RUNNING, "")
 
 
-@pytest.fixture
-def told_to_stop(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Stop:
-    """A worker that was told to stop just now, and gives its work no more time."""
-    settings.STOP_SECONDS = 0
-    stop = Stop()
-    stop.tell()
-    monkeypatch.setattr(leased, "this_worker", stop)
-    monkeypatch.setattr(turns, "this_worker", stop)
-    return stop
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+def test_work_that_ends_well_while_its_lease_is_renewed_is_not_counted_as_lost(
+    build: Build,
+) -> None:
+    work = held(build)
+
+    def end_under_a_renewal(holder: Holder) -> None:
+        with transaction.atomic():
+            work.succeed(lock="lock", manifest_digest=PRODUCT.manifest_digest)
+            assert until(renewal_waits)
+        # The renewal goes on now, and finds the work ended.
+        assert until(lambda: lost(holder))
+
+    before = lost_leases()
+    assert carry_out(work, 30, end_under_a_renewal, fail=work.fail, broke=BROKE)
+    assert lost_leases() == before
+    build.refresh_from_db()
+    assert build.state == WorkState.SUCCEEDED
 
 
-def test_a_worker_that_stops_hands_its_work_over_at_once(build: Build, told_to_stop: Stop) -> None:
+def renewal_waits() -> bool:
+    """Whether a connection of this database waits for a row of a build."""
+    with connection.cursor() as cursor:
+        # A transaction sees what it saw first.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock' AND query LIKE 'UPDATE \"images_build\"%'"
+        )
+        (number,) = cursor.fetchone()
+    return bool(number)
+
+
+def lost_leases() -> float:
+    return REGISTRY.get_sample_value("ri_leases_lost_total", {"kind": "build"}) or 0.0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+def test_work_that_is_lost_is_counted(build: Build) -> None:
+    work, before = held(build), lost_leases()
+    Build.objects.update(lease_token=work.lease_token + 1)
+
+    def notice(holder: Holder) -> None:
+        assert until(lambda: lost(holder))
+        holder.check()
+
+    assert not carry_out(work, 30, notice, fail=work.fail, broke=BROKE)
+    assert lost_leases() == before + 1
+
+
+def test_a_lease_that_ran_out_is_still_held_while_nobody_claims_the_work(build: Build) -> None:
+    work = held(build)
+    work.write(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    work.renew(30)
+    work.write(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    work.fail(Refused("No."))
+    build.refresh_from_db()
+    assert build.error_code == "refused"
+
+
+def test_a_worker_that_stops_hands_its_work_over_at_once(build: Build, told_to_stop: None) -> None:
     work = held(build)
     assert not carry_out(work, 30, lambda holder: holder.check(), fail=work.fail, broke=BROKE)
     build.refresh_from_db()
     assert (build.state, build.lease_expires_at) == (WorkState.QUEUED, None)
     # It was not the work that ended the attempt.
-    assert build.attempts == 0
+    assert (build.attempts, build.deaths) == (1, 0)
     assert Build.objects.due().filter(pk=build.pk).exists()
     with pytest.raises(LeaseLost):
         work.write(phase=BuildPhase.PUSH)
 
 
 def test_a_worker_that_stops_gives_its_work_some_time_first(
-    build: Build, told_to_stop: Stop, settings: Any
+    build: Build, told_to_stop: None, settings: Any
 ) -> None:
     settings.STOP_SECONDS = 60
     work = held(build)
     assert carry_out(work, 30, lambda holder: holder.check(), fail=work.fail, broke=BROKE)
 
 
-def test_a_worker_that_stops_begins_nothing(build: Build, told_to_stop: Stop) -> None:
+def test_a_worker_that_stops_begins_nothing(build: Build, told_to_stop: None) -> None:
     assert turns.claim_next(Lane.BUILDS) is None
     build.refresh_from_db()
     assert build.state == WorkState.QUEUED
 
 
+@pytest.mark.slow
+def test_a_worker_that_stops_begins_nothing_that_nobody_waits_for(
+    base: BaseImage, told_to_stop: None
+) -> None:
+    made = factories.make_image("ready", base=base).builds.get()
+    check = ImportCheck.objects.create(build=made, manifest_digest=made.manifest_digest)
+    attestation = Attestation.objects.create(build=made)
+    turns.take_check()
+    turns.take_attestation(attestation.pk)
+    for work in (check, attestation):
+        work.refresh_from_db()
+        assert (work.state, work.attempts) == (WorkState.QUEUED, 0)
+
+
 def test_a_build_that_is_handed_over_says_so_in_its_log(
-    build: Build, told_to_stop: Stop, monkeypatch: pytest.MonkeyPatch
+    build: Build, told_to_stop: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make(build: Build, journal: Journal, holder: Holder) -> Product:
         holder.check()
@@ -227,8 +300,8 @@ def test_a_database_that_was_away_is_no_failure_of_the_work(
     gone = raises(error("the connection is closed"))
     assert not carry_out(work, 30, gone, fail=work.fail, broke=BROKE)
     build.refresh_from_db()
-    # An attempt all the same, so that work which breaks the database ends.
-    assert (build.state, build.attempts, build.error_code) == (WorkState.QUEUED, 1, "")
+    # A death all the same, so that work which breaks the database ends.
+    assert (build.state, build.deaths, build.error_code) == (WorkState.QUEUED, 1, "")
 
 
 def test_a_dead_workers_work_is_due_once_its_lease_has_run_out(build: Build) -> None:

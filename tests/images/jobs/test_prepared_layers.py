@@ -18,6 +18,7 @@ from images.models import BaseImage, Build, CachedLayer, PreparedLayer, Status
 from images.models.lease import WorkState
 from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
+from ri_platform.stopping import this_worker
 from tests import factories
 from tests.builds import ask, build_now
 from tests.cast import Cast
@@ -117,6 +118,33 @@ def test_nothing_is_looked_up_while_a_build_waits(
     waiting(idle)
     monkeypatch.setattr(prepared_layers, "resolve", refuse_to_look)
     assert prepared_layers.prepare() == 0
+
+
+@pytest.mark.slow
+def test_nothing_is_looked_up_by_a_worker_that_stops(
+    idle: BaseImage, told_to_stop: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_layers, "resolve", refuse_to_look)
+    assert prepared_layers.prepare() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_worker_that_stops_ends_the_layer_under_way(
+    idle: BaseImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = prepared_layers.make_layer
+    monkeypatch.setattr(this_worker, "_told_at", None)
+
+    def as_it_is_told(*given: Any) -> Any:
+        this_worker.tell()
+        return real(*given)
+
+    monkeypatch.setattr(prepared_layers, "make_layer", as_it_is_told)
+    # As above.
+    monkeypatch.setattr(prepared_layers, "POLL_SECONDS", 0.001)
+    assert prepared_layers.prepare() == 0
+    assert not PreparedLayer.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -76,3 +76,13 @@ def test_a_registry_that_is_away_changes_nothing(db: None, settings: Any) -> Non
     factories.make_base_image(source="registry:127.0.0.1:9/nothing:1")
     assert tag_watch.look() == []
     assert BaseImage.objects.count() == 1
+
+
+def test_a_worker_that_stops_leaves_the_tags_to_the_next_look(
+    db: None, told_to_stop: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.make_base_image(source="registry:127.0.0.1:9/nothing:1")
+    asked: list[str] = []
+    monkeypatch.setattr(tag_watch, "digest_now", asked.append)
+    assert tag_watch.look() == []
+    assert asked == []
