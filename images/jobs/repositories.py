@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from images import wake
 from images.errors import RegistryError, RegistryNotFound, RepositoryMissing
-from images.jobs import build_outcome, retention
+from images.jobs import build_outcome, repository_look, retention
 from images.jobs.putting import nobody_puts
 from images.models import (
     Attestation,
@@ -148,22 +148,22 @@ def make_repository(control: RepositoryControl, repository: str, *, ours: bool =
 def tidy_repository(image_id: int) -> bool:
     """Let superseded builds' images expire, by what the registry really holds; whether it was due.
 
-    What fails is tried again by `tidy_due`. After a build, nothing is asked of AWS while none is superseded.
-    Twice a day the policy is put in any case: no documented action tells whether it is there.
+    What it holds otherwise than recorded is found on the way (`images.jobs.repository_look`). What fails is
+    tried again by `tidy_due`. After a build, nothing is asked of AWS while none is superseded. Twice a day
+    the policy is put in any case: no documented action tells whether it is there.
     """
     with exclusive("image-repository", image_id):
-        with transaction.atomic():
-            # Builds end and models are pinned under this lock, so nothing is half seen.
-            images = ManagedImage.objects.existing().select_for_update()
-            image = images.filter(pk=image_id, repository_ready_at__isnull=False).first()
-            if image is None:
-                return False
-            now = retention.read_retention_state(image)
+        image = ManagedImage.objects.existing().filter(pk=image_id).first()
+        now = retention_of(image_id)
+        if image is None or now is None:
+            return False
         was_due = image.repository_due_at < timezone.now()
         if now.superseded or was_due:
             control, repository = connection.control(), repository_of(image)
             try:
-                present = control.describe_images(repository)
+                present = repository_look.look(control, image).present
+                # Builds that it has found are not to expire.
+                now = retention_of(image_id) or retention.NOTHING
                 going = retention.choose_expired_tags(present, now)
                 control.put_lifecycle_policy(repository, going)
             except RepositoryMissing as error:
@@ -180,6 +180,15 @@ def tidy_repository(image_id: int) -> bool:
 
 def leave_alone(image: ManagedImage, pause: timedelta) -> None:
     ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=timezone.now() + pause)
+
+
+def retention_of(image_id: int) -> retention.RetentionState | None:
+    """What may expire of an image, or None if it was removed or has no repository."""
+    with transaction.atomic():
+        # Builds end and models are pinned under this lock, so nothing is half seen.
+        images = ManagedImage.objects.existing().select_for_update()
+        image = images.filter(pk=image_id, repository_ready_at__isnull=False).first()
+        return retention.read_retention_state(image) if image is not None else None
 
 
 def note_missing(image: ManagedImage, error: RepositoryMissing) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from images.models import ManagedImage
+from images.models import ManagedImage, UnknownRepository
 from images.models.lease import WorkState
 from images.queries.kept_builds import kept_builds
 from images.registry.ecr.lifecycle import selects
@@ -38,7 +38,13 @@ def read_retention_state(image: ManagedImage) -> RetentionState:
     ended = image.builds.filter(state__in=ENDED).order_by("-number")
     kept = dict(kept_builds(image).values_list("number", "manifest_digest"))
     numbers = frozenset(ended.values_list("number", flat=True))
-    return RetentionState(numbers - kept.keys(), frozenset(kept.values()))
+    return RetentionState(numbers - kept.keys() - offered_builds(image), frozenset(kept.values()))
+
+
+def offered_builds(image: ManagedImage) -> frozenset[int]:
+    """Builds that no record knows and that can still be adopted, with their SBOM and provenance."""
+    listed = UnknownRepository.objects.open().filter(name=image.name)
+    return frozenset(int(number) for row in listed for number in row.builds)
 
 
 def choose_expired_tags(images: Sequence[ImageDetail], state: RetentionState) -> list[str]:

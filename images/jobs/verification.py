@@ -9,19 +9,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from images import wake
-from images.errors import RegistryError, WorkerDied
-from images.jobs import name_entry
+from images.errors import RegistryError, RepositoryMissing, WorkerDied
+from images.jobs import name_entry, repository_look
 from images.jobs.leased import Holder, carry_out
-from images.models import BaseImage, Build, Drift, FindingCode, Stage, Verification
+from images.models import BaseImage, Build, Drift, ManagedImage, Stage, Verification
 from images.models.lease import WorkState, end_columns, error_columns
 from images.operations import drift as drifts
 from images.operations import unknown_repositories
@@ -43,6 +43,7 @@ MAX_FINDINGS = 10_000
 PAUSE = timedelta(seconds=30)
 GIVEN_WAY = timedelta(seconds=5)
 LOOK_STAGES = (Stage.IMAGES, Stage.BASE_IMAGES)
+LISTING_STAGES = (Stage.BUILDS, Stage.NAMES)
 # Verifications are kept for so long, to compare.
 KEPT = timedelta(days=30)
 
@@ -85,7 +86,7 @@ def begin(
 
 
 def task_of(work: Verification) -> wake.Task:
-    return wake.Task.VERIFY_NAMES if work.stage == Stage.NAMES else wake.Task.VERIFY_IMAGES
+    return wake.Task.VERIFY_IMAGES if work.stage in LOOK_STAGES else wake.Task.VERIFY_NAMES
 
 
 def look_at_images(verification_id: int) -> None:
@@ -94,8 +95,8 @@ def look_at_images(verification_id: int) -> None:
 
 
 def look_at_names(verification_id: int) -> None:
-    """Do the last part, and end the verification. Runs as the registry server."""
-    run_slice(verification_id, (Stage.NAMES,), Slice.names)
+    """Do a slice of the listings, or the last part, which ends it. Runs as the registry server."""
+    run_slice(verification_id, LISTING_STAGES, Slice.listings)
 
 
 def run_slice(verification_id: int, stages: Sequence[Stage], run: Callable[[Slice], None]) -> None:
@@ -154,14 +155,13 @@ class Slice:
                 rows = self.next_rows()
                 if not rows:
                     self.next_stage()
-                    if self.work.stage == Stage.NAMES:
+                    if self.work.stage not in LOOK_STAGES:
                         break
                     continue
                 drifted = drifted_of(rows)
                 for row in rows:
                     self.look_at(look, row, drifted)
                     if isinstance(row, Build) and row.pk == row.image.current_build_id:
-                        self.look_for_newer(look, row)
                         name_entry.enter(row.image, client)
                     self.work.cursor = row.pk
                     if self.is_over():
@@ -208,14 +208,27 @@ class Slice:
             if not drift.is_healable:
                 log.warning("Only people can put that right.")
 
-    def look_for_newer(self, look: Look, row: Build) -> None:
-        """Find builds that are later than the records, as after a restored backup."""
-        last = row.image.builds.aggregate(last=Max("number"))["last"]
-        numbers = look.builds_after(Promise.of(row), last)
-        if numbers and unknown_repositories.record_newer_builds(row, numbers):
-            name = row.image.name
-            said = f"The registry has build {numbers[-1]} of {name}, which no record knows."
-            self.findings.append(Finding(FindingCode.BUILD_UNKNOWN, name, said, numbers[-1]))
+    def listings(self) -> None:
+        """List each image's repository from the cursor on; what is of no record comes last."""
+        while self.work.stage == Stage.BUILDS:
+            ready = ManagedImage.objects.existing().filter(repository_ready_at__isnull=False)
+            rows = ready.filter(pk__gt=self.work.cursor).order_by("pk")[:BATCH]
+            if not rows:
+                self.next_stage()
+            for image in rows:
+                if time.monotonic() - self.began > SLICE_SECONDS:
+                    self.put_back(timezone.now())
+                    return
+                self.look_at_listing(image)
+                self.work.cursor = image.pk
+        self.names()
+
+    def look_at_listing(self, image: ManagedImage) -> None:
+        self.check()
+        self.pace.wait()
+        # One that is gone is a drift of its builds, if any is in use.
+        with suppress(RepositoryMissing):
+            self.findings += repository_look.look(connection.control(), image).findings
 
     def names(self) -> None:
         """Look for repositories of no record, and for what is wrong among the records; then end."""

@@ -41,6 +41,7 @@ class Stage(models.TextChoices):
 
     IMAGES = "images", "Images"
     BASE_IMAGES = "base_images", "Base images"
+    BUILDS = "builds", "Builds in repositories"
     NAMES = "names", "Repositories"
 
 

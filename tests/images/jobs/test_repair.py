@@ -81,9 +81,12 @@ def test_a_repository_that_is_gone_is_made_and_filled_again(
     policy = registry.root.get_lifecycle_policy(repositoryName=REPOSITORY)
     assert "untagged" in policy["lifecyclePolicyText"]
     # `latest` went with the repository, and moves there once more.
-    assert MovingTag.objects.unpushed().filter(name="latest").exists()
+    assert not MovingTag.objects.unpushed().exists()
     with registry.client() as client:
+        latest = client.get_manifest(REPOSITORY, "latest").digest
         assert client.head_manifest(REPOSITORY, "build-1-sbom") is not None
+    assert image.current_build is not None
+    assert latest == image.current_build.manifest_digest
 
 
 def test_layers_that_nobody_has_any_more_are_made_of_the_lock(

@@ -14,7 +14,7 @@ from django.utils import timezone
 from images import tasks, wake
 from images.jobs import repositories, retention
 from images.manifest_bytes import canonical
-from images.models import BaseImage, Build, ManagedImage, Status
+from images.models import BaseImage, Build, ManagedImage, Status, UnknownRepository
 from images.models.lease import WorkState
 from images.operations import alterations, builds, swaps
 from images.registry.distribution.descriptors import OCI_MANIFEST, digest_of
@@ -118,15 +118,17 @@ def test_superseded_builds_expire_with_what_refers_to_them(
                 manifest_digest=digest_of(manifests["three"])
             )
             repositories.tidy_repository(image.pk)
-        # Build 10 is not one of ours yet, so what it has in common with build 1 stays.
+        # Build 10 is of no record and can be adopted, so what it has in common with build 1 stays.
         assert gone_next_week(registry, repository) == {"build-1-sbom", "build-2"}
-        add_build(image, 10, WorkState.CANCELLED)
+        assert UnknownRepository.objects.open().get().builds == ["10"]
+        add_build(image, 11, WorkState.SUCCEEDED, "eleven")
         with registry.identity("registry-server"):
             repositories.tidy_repository(image.pk)
         assert gone_next_week(registry, repository) == {
             "build-1",
             "build-1-sbom",
             "build-2",
+            "build-3",
             "build-10",
         }
     image.refresh_from_db()

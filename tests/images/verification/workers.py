@@ -7,7 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from images import wake
-from images.jobs import adoption, moving_tags, repair, repositories, sweep, verification
+from images.jobs import (
+    adoption,
+    attest,
+    moving_tags,
+    repair,
+    repositories,
+    sweep,
+    verification,
+)
 from images.models import Verification
 from images.models.lease import WorkState
 from tests.local_aws import LocalAWS
@@ -30,7 +38,9 @@ class Workers:
             wake.Task.ADOPT_REPOSITORY: adoption.adopt,
             wake.Task.DELETE_UNKNOWN_REPOSITORY: adoption.delete,
             wake.Task.DELETE_REPOSITORY: repositories.delete_repository,
+            wake.Task.TIDY_REPOSITORY: repositories.tidy_repository,
             wake.Task.MOVE_TAGS: moving_tags.move_tags,
+            wake.Task.WRITE_ATTESTATION: attest.write,
         }
         while self.waiting:
             task, pk = self.waiting.pop(0)
