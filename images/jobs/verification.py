@@ -21,7 +21,16 @@ from images import wake
 from images.errors import RegistryError, RepositoryMissing, WorkerDied
 from images.jobs import name_entry, repository_look
 from images.jobs.leased import Holder, carry_out
-from images.models import BaseImage, Build, Drift, ManagedImage, Stage, Verification
+from images.models import (
+    BaseImage,
+    Build,
+    Drift,
+    FindingCode,
+    ImageCount,
+    ManagedImage,
+    Stage,
+    Verification,
+)
 from images.models.lease import WorkState, end_columns, error_columns
 from images.operations import drift as drifts
 from images.operations import unknown_repositories
@@ -247,6 +256,8 @@ class Slice:
         end_forgotten()
         self.findings += [item.finding for item in found]
         self.findings += records.findings()
+        if any(item.code == FindingCode.COUNT_WRONG for item in self.findings):
+            ImageCount.objects.count_again()
         self.work.succeed(**self.progress())
 
     def progress(self) -> dict[str, Any]:

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import Sum
 
 from images.models.base_image import BaseImage
+
+# One statement sees both tables at one moment, so what others change meanwhile makes no difference.
+DIFFERENCES = """
+SELECT status, removed, sum(number) FROM (
+    SELECT base_image_id, status, removed, number FROM images_imagecount
+    UNION ALL
+    SELECT build.base_image_id, image.status, image.removed_at IS NOT NULL, -1
+    FROM images_managedimage image LEFT JOIN images_build build ON build.id = image.current_build_id
+) either GROUP BY base_image_id, status, removed HAVING sum(number) <> 0 ORDER BY 1, 2, 3"""
+# Triggers write to the second table after the first, so this order waits for them and blocks nobody for ever.
+ALONE = """
+LOCK TABLE images_managedimage IN SHARE MODE;
+LOCK TABLE images_imagecount IN EXCLUSIVE MODE;
+DELETE FROM images_imagecount"""
+COUNTED = """
+INSERT INTO images_imagecount (base_image_id, status, removed, number)
+SELECT build.base_image_id, image.status, image.removed_at IS NOT NULL, count(*)
+FROM images_managedimage image LEFT JOIN images_build build ON build.id = image.current_build_id
+GROUP BY 1, 2, 3"""
 
 
 class ImageCountQuerySet(models.QuerySet["ImageCount"]):
@@ -17,6 +36,19 @@ class ImageCountQuerySet(models.QuerySet["ImageCount"]):
         """How many images these rows stand for."""
         found: int | None = self.aggregate(total=Sum("number"))["total"]
         return found or 0
+
+    def differences(self) -> list[tuple[str, bool, int]]:
+        """Status, removal and difference of each count that is not what counting all images gives."""
+        with connection.cursor() as cursor:
+            cursor.execute(DIFFERENCES)
+            return [(status, removed, int(number)) for status, removed, number in cursor.fetchall()]
+
+    @transaction.atomic
+    def count_again(self) -> None:
+        """Replace all rows by what counting all images gives; whoever changes an image waits meanwhile."""
+        with connection.cursor() as cursor:
+            cursor.execute(ALONE)
+            cursor.execute(COUNTED)
 
     @transaction.atomic
     def sum_up(self, above: int = 200) -> None:

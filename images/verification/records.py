@@ -1,4 +1,4 @@
-"""The records by themselves: all work goes on, each request ends, each change is audited."""
+"""The records by themselves: work goes on, requests end, counts are true, what is asked for is audited."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from images.models import (
     Delivery,
     Drift,
     FindingCode,
+    ImageCount,
     ImportCheck,
     ManagedImage,
     Status,
@@ -56,6 +57,7 @@ def findings(*, stuck_after: timedelta = STUCK_AFTER) -> Iterator[Finding]:
     yield from stuck_work(stuck_after)
     yield from requests_without_end()
     yield from wrong_statuses()
+    yield from wrong_counts()
     yield from changes_without_event()
 
 
@@ -162,8 +164,22 @@ def wrong_statuses() -> Iterator[Finding]:
         )
 
 
+def wrong_counts() -> Iterator[Finding]:
+    """Kept counts that are not what counting all images gives."""
+    for status, removed, difference in ImageCount.objects.differences():
+        which = "removed images" if removed else "images"
+        yield Finding(
+            FindingCode.COUNT_WRONG,
+            status,
+            f"The count of {which} with the status {status} on one base image is wrong by {difference:+}.",
+        )
+
+
 def changes_without_event() -> Iterator[Finding]:
-    """Rows without the event that their change records; older ones than the log is kept for are left out."""
+    """Images, removals and builds without the event of the request for them.
+
+    Those that are older than the log is kept for are left out.
+    """
     kept_since = timezone.now() - timedelta(days=settings.AUDIT_DAYS) + timedelta(days=1)
     of_image = AuditEvent.objects.filter(
         object_type=ManagedImage.audit_type, object_name=OuterRef("name")

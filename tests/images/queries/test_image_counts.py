@@ -64,6 +64,37 @@ def test_rows_are_summed_up_and_say_the_same(base: BaseImage) -> None:
     assert not ImageCount.objects.exists()
 
 
+def test_images_are_counted_where_no_schema_is_searched(base: BaseImage) -> None:
+    """As `pg_restore` loads data."""
+    factories.make_image("one", base=base)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL search_path = ''")
+        cursor.execute("UPDATE public.images_managedimage SET status = %s", [Status.OUTDATED])
+        cursor.execute("SET LOCAL search_path = public")
+    assert_counts_are_true()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_counting_again_waits_for_who_changes_images(base: BaseImage) -> None:
+    factories.make_image("before", base=base)
+    ImageCount.objects.all().delete()
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            factories.make_image("within", base=base)
+            counting = pool.submit(count_again)
+        counting.result()
+    assert_counts_are_true()
+
+
+def count_again() -> None:
+    """In a thread, whose connection is its own."""
+    try:
+        ImageCount.objects.count_again()
+    finally:
+        connection.close()
+
+
 def sum_up_all() -> None:
     """In a thread, whose connection is its own."""
     try:
