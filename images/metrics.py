@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from images.models import (
     AwsContact,
+    BaseImage,
     Build,
     BuildHost,
     Drift,
@@ -130,7 +131,8 @@ def contents() -> list[GaugeMetricFamily]:
         "ri_unknown_repositories", "Repositories under the prefix that no record knows."
     )
     age = GaugeMetricFamily(
-        "ri_verification_age_seconds", "How long ago the last look at the registry came to its end."
+        "ri_verification_age_seconds",
+        "How long ago the last look at the registry ended; if none did, the first base image was added.",
     )
     hopeless = models.Q(state=WorkState.FAILED) | ~models.Q(codes__overlap=list(HEALABLE))
     refused = models.Q(state=WorkState.QUEUED) & ~models.Q(error_code="")
@@ -150,10 +152,19 @@ def contents() -> list[GaugeMetricFamily]:
     ):
         drifted.add_metric([state], number)
     unknown.add_metric([], UnknownRepository.objects.open().count())
-    ended = Verification.objects.filter(state=WorkState.SUCCEEDED).order_by("-finished_at").first()
-    if ended is not None and ended.finished_at is not None:
-        age.add_metric([], seconds(ended.finished_at, now))
+    since = last_verified()
+    if since is not None:
+        age.add_metric([], seconds(since, now))
     return [drifted, waiting, unknown, age]
+
+
+def last_verified() -> datetime | None:
+    """When the last look ended. If none did, since when there is something to look at."""
+    ended = Verification.objects.filter(state=WorkState.SUCCEEDED)
+    last: datetime | None = ended.aggregate(at=models.Max("finished_at"))["at"]
+    if last is None:
+        last = BaseImage.objects.aggregate(at=models.Min("created_at"))["at"]
+    return last
 
 
 def seconds(then: datetime, now: datetime) -> float:

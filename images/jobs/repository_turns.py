@@ -14,6 +14,7 @@ from django.utils import timezone
 from images import wake
 from images.jobs import repositories
 from images.models import BaseImage, Build, ManagedImage
+from images.models.base_image import BaseImageQuerySet
 from images.models.lease import ACTIVE
 from images.queries.fair_queue import NEVER, REMEMBERED
 from ri_platform.locks import exclusive_if_free
@@ -41,10 +42,18 @@ def take(image_id: int) -> None:
 
 def prepare_base() -> None:
     """Make the repository of a base image that waits for it, if there is one: images are built upon it."""
-    waiting = BaseImage.objects.claimable().filter(repository_ready_at=None, error_code="")
-    base = waiting.order_by("created_at").first()
+    base = waiting_bases().order_by("created_at").first()
     if base is not None:
         repositories.prepare_base_repository(base.pk)
+
+
+def waiting_bases() -> BaseImageQuerySet:
+    return BaseImage.objects.claimable().filter(repository_ready_at=None, error_code="")
+
+
+def somebody_waits() -> bool:
+    """Whether a repository is to be made now, for which long work of the registry worker is to give way."""
+    return due().exists() or waiting_bases().exists()
 
 
 def prepare_next(named: int = 0) -> int | None:

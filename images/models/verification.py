@@ -25,6 +25,8 @@ class FindingCode(models.TextChoices):
     CONTENT_DIFFERS = "content_differs", "The content does not have its digest"
     BUILD_UNKNOWN = "build_unknown", "A build that no record knows"
     REPOSITORY_UNKNOWN = "repository_unknown", "A repository that no record knows"
+    CANNOT_BE_READ = "cannot_be_read", "The registry does not let it be read"
+    NAMES_LOST = "names_lost", "A list of images' names was gone"
 
 
 # What the platform can push again, as opposed to what only people can put right.
@@ -55,14 +57,17 @@ class VerificationQuerySet(LeaseQuerySet["Verification"]):
 class Verification(Lease):
     """One look at all images, done in slices by several workers one after the other.
 
-    `cursor` is the key of the last row of the stage that was looked at, `upto` that of the last build when it
-    began. `findings` are those of `images.verification.findings.Finding`, as JSON.
+    `cursor` is the key of the last row of the stage that was looked at, or in the last stage the number of
+    the place whose names are looked at; `upto` is the key of the last build when it began. `findings` are
+    those of `images.verification.findings.Finding`, as JSON.
     """
 
     deep = models.BooleanField(default=False)
     by_platform = models.BooleanField(default=False)
     stage = models.CharField(max_length=16, choices=Stage.choices, default=Stage.IMAGES)
     cursor = models.BigIntegerField(default=0)
+    # Of the last stage: the last name at the place of this cursor.
+    name_cursor = models.CharField(max_length=160, blank=True)
     upto = models.BigIntegerField(default=0)
     # Names of repositories that an operator has from elsewhere.
     more_names: Any = models.JSONField(default=list, blank=True)

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Protocol
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from images import wake
 from images.models import Build, BuildReason, ManagedImage, UnknownRepository, Wish
-from images.models.lease import WorkState, end_columns, error_columns
+from images.models.lease import ACTIVE, WorkState, end_columns, error_columns
 from images.queries.capabilities import require_enabled
 from images.queries.unknown_repositories import unknown_repository
 from ri_platform.errors import Conflict
@@ -38,24 +39,32 @@ class FoundRepository(Protocol):
     def pushed_at(self) -> datetime | None: ...
 
 
-def record_found(found: Sequence[FoundRepository]) -> None:
-    """Keep what a look found, and forget what is no longer there."""
-    with transaction.atomic():
-        listed = UnknownRepository.objects.open().exclude(state=WorkState.RUNNING)
-        gone = listed.filter(of_known_image=False).exclude(name__in=[item.name for item in found])
-        gone.update(**end_columns(WorkState.SUCCEEDED))
-        for item in found:
-            values = {
-                "tags": list(item.tags),
-                "size_bytes": item.size_bytes,
-                "pushed_at": item.pushed_at,
-                "of_known_image": ManagedImage.objects.filter(name=item.name).exists(),
-            }
-            row = UnknownRepository.objects.open().filter(name=item.name).first()
-            if row is None:
-                UnknownRepository.objects.create(name=item.name, **values)
-            elif not row.wish:  # Else it stays what was decided about.
-                UnknownRepository.objects.filter(pk=row.pk).update(seen_at=timezone.now(), **values)
+def record_found(found: FoundRepository) -> None:
+    """Keep what a look found. One that was decided about stays what it was then."""
+    values = {
+        "tags": list(found.tags),
+        "size_bytes": found.size_bytes,
+        "pushed_at": found.pushed_at,
+        "of_known_image": ManagedImage.objects.filter(name=found.name).exists(),
+    }
+    if record_unread(found.name):
+        UnknownRepository.objects.open().filter(name=found.name, wish=Wish.NONE).update(**values)
+    else:
+        # Another look may list it in the same moment.
+        row = UnknownRepository(name=found.name, **values)
+        UnknownRepository.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def record_unread(name: str) -> int:
+    """Take a repository for there as it was, such as one that AWS tells nothing of; 0 if it is not listed."""
+    return UnknownRepository.objects.open().filter(name=name).update(seen_at=timezone.now())
+
+
+def forget_gone(since: datetime) -> None:
+    """Forget what no look has found since then. What somebody decided on is left to its worker."""
+    listed = UnknownRepository.objects.open().filter(of_known_image=False, seen_at__lt=since)
+    decided = ~Q(wish=Wish.NONE) & Q(state__in=ACTIVE)
+    listed.exclude(decided).update(**end_columns(WorkState.SUCCEEDED))
 
 
 def record_left(found: FoundRepository) -> None:

@@ -17,7 +17,15 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from images.building.push.referrers import EMPTY, empty_artifact, push_file
 from images.errors import RegistryNotFound, RepositoryMissing
-from images.models import BaseImage, Build, FindingCode, ImageType, ManagedImage, PythonVersion
+from images.models import (
+    BaseImage,
+    Build,
+    FindingCode,
+    ImageType,
+    ManagedImage,
+    PythonVersion,
+    UnknownRepository,
+)
 from images.models.managed_image import is_valid_name
 from images.registry import naming
 from images.registry.distribution.client import RegistryClient
@@ -29,6 +37,9 @@ from workspaces.models import AuditEvent
 
 # One repository of ECR holds 100,000 images by default, and names are never taken out.
 DIGITS = "0123456789abcdef"
+# What a look for repositories goes through: the registers, then the names of base images' repositories.
+BASES = "bases"
+PLACES = (*DIGITS, BASES)
 ARTIFACT_TYPE = "application/vnd.ri-platform.image-name.v1"
 ANNOTATION = "ri-platform.image.name"
 # Names of removed images, of before names were entered, that are looked at, the newest first.
@@ -89,37 +100,73 @@ def enter(client: RegistryClient, prefix: str, name: str, work: Path) -> None:
 
 def make_registers(control: RepositoryControl, prefix: str) -> None:
     for digit in DIGITS:
-        control.create_repository(register_of(prefix, digit), ours=True)
+        make_register(control, prefix, digit)
+
+
+def make_register(control: RepositoryControl, prefix: str, digit: str) -> bool:
+    """Make sure that a register is there; whether it was made just now."""
+    return control.create_repository(register_of(prefix, digit), ours=True)
 
 
 def unknown_repositories(
-    control: RepositoryControl, prefix: str, *, pace: Pace, more: Iterable[str] = ()
+    control: RepositoryControl, prefix: str, *, pace: Pace
 ) -> Iterator[Unknown]:
-    """Every repository under the prefix, of a name that is known anyhow, that has no row; `more` are names
-    that an operator has."""
-    names = {*entered_names(control, prefix, pace), *audited_names(), *filter(is_valid_name, more)}
-    known = at_home().filter(name__in=names).values_list("name", flat=True)
-    candidates = [(name, f"{prefix}/{name}") for name in sorted(names.difference(known))]
-    known_bases = set(BaseImage.objects.values_list("repository", flat=True))
+    """Every repository under the prefix, of a name that is known anyhow, that has no row."""
+    for place in PLACES:
+        if place == BASES:
+            wanted = base_candidates(prefix)
+        else:
+            entered = entered_names(control, prefix, place, pace)
+            wanted = candidates(prefix, place, entered or ())
+        for name in wanted:
+            pace.wait()
+            found = look_for(control, prefix, name)
+            if found is not None:
+                yield found
+
+
+def standing_at(prefix: str, digit: str, found: Iterable[str]) -> set[str]:
+    """Those of the names that stand in one register, as far as they are names."""
+    register = register_of(prefix, digit)
+    return {
+        name for name in found if is_valid_name(name) and register_for(prefix, name) == register
+    }
+
+
+def candidates(prefix: str, digit: str, found: Iterable[str]) -> list[str]:
+    """The names of one register that may have a repository without a row, sorted.
+
+    Those that an earlier look found are among them, whoever told it of them.
+    """
+    open_ones = UnknownRepository.objects.open().values_list("name", flat=True)
+    mine = standing_at(prefix, digit, {*found, *audited_names(), *open_ones})
+    known = at_home().filter(name__in=mine).values_list("name", flat=True)
+    return sorted(mine.difference(known))
+
+
+def base_candidates(prefix: str) -> list[str]:
+    """The same of base images' repositories."""
+    known = set(BaseImage.objects.values_list("repository", flat=True))
     bases = (
         naming.base_repository(prefix, image_type, version)
         for version in PythonVersion.values
         for image_type in ImageType.values
     )
-    candidates += [
-        (base.removeprefix(f"{prefix}/"), base) for base in bases if base not in known_bases
-    ]
-    for name, repository in candidates:
-        pace.wait()
-        try:
-            images = control.describe_images(repository)
-        except RegistryNotFound:
-            continue
-        # Its image may have been created since the names were read.
-        if at_home().filter(name=name).exists():
-            continue
-        if images or not ManagedImage.objects.filter(name=name).exists():
-            yield unknown(name, images)
+    return sorted(base.removeprefix(f"{prefix}/") for base in bases if base not in known)
+
+
+def look_for(control: RepositoryControl, prefix: str, name: str) -> Unknown | None:
+    """The repository of this name without the prefix, if it is there and no record knows it."""
+    try:
+        images = control.describe_images(f"{prefix}/{name}")
+    except RegistryNotFound:
+        return None
+    # Its image may have been created since the names were read.
+    if at_home().filter(name=name).exists():
+        return None
+    if images or not ManagedImage.objects.filter(name=name).exists():
+        return unknown(name, images)
+    return None
 
 
 def at_home() -> QuerySet[ManagedImage]:
@@ -141,22 +188,19 @@ def unknown(name: str, images: Sequence[ImageDetail]) -> Unknown:
     return Unknown(name, tuple(tags), size, max(pushed, default=None))
 
 
-def entered_names(control: RepositoryControl, prefix: str, pace: Pace) -> Iterator[str]:
-    """The names in the registers, as far as they are names: tags are what anybody may have pushed."""
-    for digit in DIGITS:
-        repository = register_of(prefix, digit)
-        pace.wait()
-        try:
-            found = control.list_images(repository)
-        except RegistryNotFound:
-            continue
-        for item in found:
-            if (
-                item.tag
-                and is_valid_name(item.tag)
-                and register_for(prefix, item.tag) == repository
-            ):
-                yield item.tag
+def entered_names(
+    control: RepositoryControl, prefix: str, digit: str, pace: Pace
+) -> set[str] | None:
+    """The names in a register, as far as they are names: tags are what anybody may have pushed.
+
+    None if the register is not there.
+    """
+    pace.wait()
+    try:
+        found = control.list_images(register_of(prefix, digit))
+    except RegistryNotFound:
+        return None
+    return standing_at(prefix, digit, (item.tag for item in found if item.tag))
 
 
 def audited_names() -> set[str]:

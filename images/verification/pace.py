@@ -10,7 +10,7 @@ class Pace:
     """At most so many requests a second, counted over all threads; 0 is without a limit."""
 
     def __init__(self, per_second: float) -> None:
-        self._gap = 1 / per_second if per_second else 0.0
+        self.gap = 1 / per_second if per_second else 0.0
         self._next = 0.0
         self._lock = threading.Lock()
         self.requests = 0
@@ -21,6 +21,6 @@ class Pace:
             self.requests += 1
             now = time.monotonic()
             mine = max(now, self._next)
-            self._next = mine + self._gap
+            self._next = mine + self.gap
         if mine > now:
             time.sleep(mine - now)

@@ -79,9 +79,9 @@ class Command(BaseCommand):
         told, moved_at = "", monotonic()
         while work.is_active:
             sleep(POLL_SECONDS)
-            before = (work.stage, work.cursor, work.seen, work.lease_token)
+            before = (work.stage, work.cursor, work.name_cursor, work.seen, work.lease_token)
             work.refresh_from_db()
-            if (work.stage, work.cursor, work.seen, work.lease_token) != before:
+            if (work.stage, work.cursor, work.name_cursor, work.seen, work.lease_token) != before:
                 moved_at = monotonic() if not work.error_message else moved_at
             if monotonic() - moved_at > seconds:
                 raise cannot_look(stall_message(work, seconds))

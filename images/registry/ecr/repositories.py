@@ -115,12 +115,12 @@ class RepositoryControl:
             ),
         )
 
-    def create_repository(self, name: str, *, ours: bool) -> None:
+    def create_repository(self, name: str, *, ours: bool) -> bool:
         """Create a repository in which only `latest` and channels move; one that is ours already is fine.
 
         `ours` says that our records show us as its creator. Without that, an existing repository is
         taken only if it is empty, which is what a crash between AWS's answer and our record leaves.
-        Raises `RepositoryNotOurs` otherwise.
+        Raises `RepositoryNotOurs` otherwise. Returns whether it was created just now.
         """
         guarded = self._guard(name)
         try:
@@ -134,12 +134,13 @@ class RepositoryControl:
                 )
         except AlreadyExists as error:
             if ours or not SETTLE(RegistryNotFound, self.list_images, guarded):
-                return
+                return False
             raise RepositoryNotOurs(
                 f"The registry has a repository {guarded} with images in it "
                 "that this instance did not create.",
                 hint="Choose another name, or let an operator move that repository away.",
             ) from error
+        return True
 
     def put_lifecycle_policy(self, name: str, expiring: Sequence[str] = ()) -> None:
         """Let untagged images expire after a day, and those with these tags; others never do."""

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from images.jobs import repair, sweep, verification
+from images.jobs import repair, sweep, verified_names
 from images.models import (
     BaseImage,
     Drift,
@@ -116,11 +116,11 @@ def test_models_tell_of_the_image_that_they_run_on(cast: Cast, lost: ManagedImag
 def test_a_drift_of_what_is_no_longer_in_use_is_closed(
     cast: Cast, lost: ManagedImage, base: BaseImage
 ) -> None:
-    verification.end_forgotten()
+    verified_names.end_forgotten()
     assert Drift.objects.open().exists()
     lost.current_build = factories.make_build(lost, base, Status.READY, number=2)
     lost.save()
-    verification.end_forgotten()
+    verified_names.end_forgotten()
     assert not Drift.objects.open().exists()
     assert "pushed again" not in page(cast, "image", "lost")
 
