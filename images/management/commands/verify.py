@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from images.jobs import verification
+from images.jobs.verified_images import LOOK_STAGES
 from images.models import Instance, Verification
 from images.models.lease import WorkState
 from images.registry import naming
@@ -101,7 +102,7 @@ def cannot_look(said: str) -> CommandError:
 def stall_message(work: Verification, seconds: float) -> str:
     if work.error_message:
         return f"{work.error_message} {work.error_hint}".strip()
-    queue = "builds" if work.stage in verification.LOOK_STAGES else "registry"
+    queue = "builds" if work.stage in LOOK_STAGES else "registry"
     return (
         f"No {queue} worker went on within {seconds:.0f} seconds. The same command continues from "
         f"{progress(work)}"
