@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+import celery
 import structlog
 from celery import Celery, signals
 from django.dispatch import receiver
@@ -16,12 +17,23 @@ from django_structlog.celery.signals import (
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from ri_platform import pgmq
+from ri_platform.locks import left_for_later
+from ri_platform.postgresql import sessions
 from ri_platform.processes import SCHEDULER
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
 
+
+class Task(celery.Task):  # type: ignore[type-arg]
+    """A task that ends where another process holds a lock for long. Its work is due, so it comes again."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        with left_for_later(self.name):
+            return self.run(*arguments, **options)
+
+
 pgmq.use()
-app = Celery("ri_platform")
+app = Celery("ri_platform", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # Binds the context of a message to the log lines of its task.
@@ -31,6 +43,12 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 @signals.setup_logging.connect
 def leave_logging_to_the_settings(**signal: Any) -> None:
     """Do nothing: Celery configures no logging if this signal has a receiver."""
+
+
+@signals.worker_init.connect
+@signals.beat_init.connect
+def limit_sessions(**signal: Any) -> None:
+    sessions.introduce(sessions.STANDING_TRANSACTION, sessions.WAITING_FOR_A_LOCK)
 
 
 @signals.worker_init.connect

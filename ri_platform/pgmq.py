@@ -1,4 +1,5 @@
-"""kombu's transport for pgmq, whose worker goes on after an acknowledgement that failed.
+"""kombu's transport for pgmq, whose sessions have limits, and whose worker goes on after an acknowledgement
+that failed.
 
 A worker reserves one message at a time, and kombu's channel forgets it only once it is deleted. If PostgreSQL
 restarts in that moment, Celery logs the error and goes on, and the worker takes no other message for as long
@@ -10,6 +11,43 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, pgmq, virtual
+from pgmq import PGMQueue
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool
+
+from ri_platform.postgresql import sessions
+
+# A request waits so long for a connection to a PostgreSQL that is gone.
+POOL_SECONDS = 5.0
+
+
+class Client(PGMQueue):
+    """A client whose connections have the limits of all others, and what else the address says."""
+
+    @property
+    def address(self) -> str:
+        config = self.config
+        return make_conninfo(
+            **{
+                "host": config.host,
+                "port": config.port,
+                "dbname": config.database,
+                "user": config.username,
+                "password": config.password,
+                **sessions.OF_THE_CLIENT,
+                **conninfo_to_dict(config.conn_string or ""),
+            }
+        )
+
+    def _init_pool(self) -> None:
+        self.pool = ConnectionPool(
+            self.address,
+            min_size=1,
+            max_size=self.config.pool_size,
+            timeout=POOL_SECONDS,
+            configure=sessions.limit,
+            open=True,
+        )
 
 
 class Channel(pgmq.Channel):
@@ -32,6 +70,20 @@ class Channel(pgmq.Channel):
 
 class Transport(pgmq.Transport):
     Channel: Any = Channel
+
+    def _create_pgmq_client(self) -> Client:
+        options = self.client.transport_options
+        return Client(
+            conn_string=options["conn_string"],
+            vt=Channel.default_visibility_timeout,
+            init_extension=False,
+            pool_size=Channel.default_pool_size,
+        )
+
+    def _get_notify_waiter(self) -> Any:
+        if self._notify_waiter is None:
+            self._notify_waiter = pgmq._NotifyWaiter(self._get_pgmq_client().address)
+        return self._notify_waiter
 
 
 def use() -> None:

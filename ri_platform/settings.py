@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ri_platform import deadlines, logs, paths, single_sign_on, version
 from ri_platform.env import Env
+from ri_platform.postgresql import sessions
 from ri_platform.processes import SCHEDULER, WORKERS
 
 # Generic classes of Django that the type checker knows may be subscripted at run time, too.
@@ -137,14 +138,17 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
+_database = env.database(
+    "DATABASE_URL",
+    "postgres:///ri_platform",
+    help="The PostgreSQL database: `postgres://user:password@host:5432/name`.",
+)
 DATABASES = {
     "default": {
-        **env.database(
-            "DATABASE_URL",
-            "postgres:///ri_platform",
-            help="The PostgreSQL database: `postgres://user:password@host:5432/name`.",
-        ),
+        **_database,
         "ENGINE": "ri_platform.postgresql",
+        # What the address says goes before.
+        "OPTIONS": {**sessions.OF_THE_CLIENT, **_database.get("OPTIONS", {})},
         # Builds and web requests keep connections; health checks handle a restarted server.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,

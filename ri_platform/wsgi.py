@@ -9,11 +9,13 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
 from ri_platform import metrics, processes, statement_timeout
+from ri_platform.postgresql import sessions
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ri_platform.settings")
 application = get_wsgi_application()
 metrics.introduce(processes.WEB)
 statement_timeout.introduce()
+sessions.introduce(sessions.STANDING_TRANSACTION)
 if settings.HTTPS and not settings.SECRET_KEY_SET:
     # Each process would make its own key, and could not verify the signatures of another.
     raise ImproperlyConfigured(

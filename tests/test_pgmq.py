@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +10,12 @@ import psycopg
 import pytest
 from django.db import connection as database
 from kombu import Connection, Consumer, Exchange, Queue
+from kombu.exceptions import OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ri_platform import pgmq
 from ri_platform.local import services
+from ri_platform.postgresql import sessions
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 QUEUE = Queue("webhooks", Exchange(""), routing_key="webhooks")
@@ -35,6 +38,29 @@ def broker(address: str) -> Iterator[Connection]:
     options = {"init_extension": False, "conn_string": words, "wait_time_seconds": 0}
     with Connection("pgmq://localhost/x", transport_options=options) as connection:
         yield connection
+
+
+def test_its_sessions_have_the_limits_of_the_others(
+    broker: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "limits", {**sessions.limits, **sessions.WAITING_FOR_A_LOCK})
+    client: Any = broker.channel().pgmq
+    with client.pool.connection() as link:
+        assert link.execute("SHOW lock_timeout").fetchone() == ("5s",)
+        told = link.info.get_parameters()
+    assert {word: told[word] for word in sessions.OF_THE_CLIENT} == {
+        word: str(value) for word, value in sessions.OF_THE_CLIENT.items()
+    }
+
+
+def test_a_postgresql_that_never_answers_is_told_in_seconds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        words = f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=x"
+        options = {"init_extension": False, "conn_string": words}
+        broker = Connection("pgmq://localhost/x", transport_options=options)
+        with pytest.raises(OperationalError), broker.Producer() as producer:
+            producer.publish({}, routing_key="webhooks", declare=())
+        broker.transport._get_pgmq_client().close()
 
 
 def end_connections(address: str) -> None:

@@ -1,7 +1,8 @@
 """Mail with a link to choose a password, sent by a webhooks worker from rows that outlive a dead server.
 
-A row is locked while its mail is sent, so that no two workers send it. A worker that dies in between leaves
-it waiting: at worst a mail comes twice. The link is made for each attempt and is neither stored nor logged.
+A worker takes a row before it sends the mail, so that no two workers send it, and holds no transaction open
+meanwhile. One that dies in between leaves it waiting: at worst a mail comes twice. The link is made for each
+attempt and is neither stored nor logged.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # After these many failures a mail waits so long; then it is given up.
 WAITS = [timedelta(seconds=seconds) for seconds in (10, 60, 300, 1800, 7200, 21_600)]
+# Longer than a server can keep a worker, which waits EMAIL_TIMEOUT for each of its answers.
+TAKEN = timedelta(minutes=5)
 KEPT = timedelta(days=30)
 SEND = "workspaces.tasks.send_mails"
 
@@ -62,28 +65,35 @@ def send_due_mails() -> int:
 
 def send_next() -> MailState | None:
     """Try the mail that has been due longest. Returns its state, and None if none is due."""
+    mail = take_next()
+    if mail is None:
+        return None
+    if mail.user is None:
+        mail.delete()
+        return MailState.FAILED
+    try:
+        deliver(mail, mail.user)
+    except MailRefused as error:
+        note_failure(mail, error)
+    else:
+        mail.state, mail.error, mail.sent_at = MailState.SENT, "", timezone.now()
+    columns = ("state", "error", "due_at", "sent_at")
+    ours = PasswordMail.objects.filter(pk=mail.pk, attempts=mail.attempts)
+    ours.update(**{name: getattr(mail, name) for name in columns})
+    return MailState(mail.state)
+
+
+def take_next() -> PasswordMail | None:
+    """Take the mail that has been due longest: it is due again once this worker must have died."""
     due = PasswordMail.objects.filter(state=MailState.WAITING, due_at__lte=timezone.now())
     with transaction.atomic():
-        mail = (
-            due.select_for_update(skip_locked=True, of=("self",))
-            .select_related("user")
-            .order_by("due_at")
-            .first()
-        )
-        if mail is None:
-            return None
-        if mail.user is None:
-            mail.delete()
-            return MailState.FAILED
-        mail.attempts += 1
-        try:
-            deliver(mail, mail.user)
-        except MailRefused as error:
-            note_failure(mail, error)
-        else:
-            mail.state, mail.error, mail.sent_at = MailState.SENT, "", timezone.now()
-        mail.save(update_fields=["state", "attempts", "error", "due_at", "sent_at"])
-    return MailState(mail.state)
+        free = due.select_for_update(skip_locked=True, of=("self",)).select_related("user")
+        mail = free.order_by("due_at").first()
+        if mail is not None:
+            mail.attempts += 1
+            mail.due_at = timezone.now() + TAKEN
+            mail.save(update_fields=["attempts", "due_at"])
+    return mail
 
 
 def note_failure(mail: PasswordMail, error: MailRefused) -> None:

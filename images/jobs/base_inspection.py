@@ -24,7 +24,7 @@ from images.models.lease import HandOver
 from images.registry import connection
 from images.registry.distribution.descriptors import hex_of
 from ri_platform.errors import DomainError
-from ri_platform.locks import exclusive
+from ri_platform.locks import exclusive, update_if_free
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ def wake_due() -> None:
     """Wake builds workers for the base images that are to be looked into."""
     now = timezone.now()
     for base in unknown().filter(due_at__lt=now):
-        BaseImage.objects.filter(pk=base.pk).update(due_at=now + AGAIN_AFTER)
-        wake.send(wake.Task.INSPECT_BASE_IMAGE, base.pk)
+        if update_if_free(BaseImage.objects.filter(pk=base.pk), due_at=now + AGAIN_AFTER):
+            wake.send(wake.Task.INSPECT_BASE_IMAGE, base.pk)
 
 
 def inspect_again(base_image_id: int) -> None:

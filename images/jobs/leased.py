@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
+    InternalError,
     OperationalError,
     close_old_connections,
     connection,
@@ -28,10 +29,14 @@ from images.errors import DiskFull, WorkerDied
 from images.models import Lease
 from images.models.lease import HandOver, LeaseLost
 from ri_platform.errors import DomainError
+from ri_platform.locks import is_too_long
 from ri_platform.metrics import LEASES_LOST
 from ri_platform.stopping import this_worker
 
 log = logging.getLogger(__name__)
+
+# PostgreSQL restarted, or has ended the transaction of this process because it stood still (InternalError).
+DATABASE_LOST = (OperationalError, InterfaceError, InternalError)
 
 
 def hand_over_if_stopping() -> None:
@@ -119,7 +124,7 @@ def carry_out(
                 run(holder)
             except DomainError as error:
                 fail(error)
-            except (LeaseLost, OperationalError, InterfaceError):
+            except (LeaseLost, *DATABASE_LOST):
                 raise
             except Exception as error:
                 if is_disk_full(error):
@@ -136,11 +141,12 @@ def carry_out(
         LEASES_LOST.labels(work._meta.model_name).inc()
         log.info("The %s %s was taken over or cancelled.", work._meta.verbose_name, work)
         return False
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_LOST as error:
         # PostgreSQL restarted, for example: no defect of the work, which another attempt may well end.
-        log.warning("The %s %s lost its database: %s", work._meta.verbose_name, work, error)
         connection.close()
-        give_back(work, counted=True)
+        log.warning("The %s %s lost its database: %s", work._meta.verbose_name, work, error)
+        # A lock that another process holds for long is not the work's doing.
+        give_back(work, counted=not is_too_long(error))
         return False
     return True
 
@@ -169,5 +175,5 @@ def give_back(work: Lease, *, counted: bool) -> None:
     """Have the work claimed anew at once. If the database is still away, its lease runs out instead."""
     try:
         work.hand_over(counted=counted)
-    except (LeaseLost, OperationalError, InterfaceError) as error:
+    except (LeaseLost, *DATABASE_LOST) as error:
         log.info("The %s %s is left to its lease: %s", work._meta.verbose_name, work, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from images import wake
 from images.errors import RegistryError, TagTaken
 from images.jobs.putting import putting
 from images.models import Build, ManagedImage, MovingTag
@@ -11,7 +12,7 @@ from images.models.build import OF_THE_PLATFORM
 from images.models.moving_tag import MovingTagQuerySet
 from images.references import repository_of
 from images.registry import connection
-from ri_platform.locks import exclusive
+from ri_platform.locks import exclusive_if_free
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +21,28 @@ class NotWanted(Exception):
     """The tag is to name another build by now, or its image was removed. It is told to no person."""
 
 
-def move_tags(image_id: int) -> None:
+def move_tags(image_id: int) -> bool:
     """Put the manifests of an image's builds under its moving tags; any number of times, in any worker.
 
-    The rows are read under the lock, so the newest wish is the last that is pushed.
+    The rows are read under a lock, so the newest wish is the last that is pushed. False, at once, if another
+    worker holds it: it may be paused, and what it leaves comes again with the sweep.
     """
-    with exclusive("moving-tags", image_id):
-        tags = MovingTag.objects.unpushed().filter(image=image_id).select_related("image", "build")
-        for tag in tags:
-            move_tag(tag)
+    with exclusive_if_free("moving-tags", image_id) as free:
+        if free:
+            tags = MovingTag.objects.unpushed().filter(image=image_id)
+            for tag in tags.select_related("image", "build"):
+                move_tag(tag)
+    return free
 
 
 def move_next() -> None:
-    """Move the tags of the image that waits longest for it and was not tried yet, if there is one."""
+    """Move the tags of the image that waits longest for it, was not tried yet and is nobody's at the moment,
+    if there is one.
+    """
     waiting = in_time(MovingTag.objects.unpushed().filter(error="")).order_by("set_at")
-    image_id = waiting.values_list("image", flat=True).first()
-    if image_id is not None:
-        move_tags(image_id)
+    for image_id in waiting.values_list("image", flat=True)[: wake.ENOUGH]:
+        if move_tags(image_id):
+            return
 
 
 def due() -> MovingTagQuerySet:

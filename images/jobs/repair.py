@@ -27,7 +27,7 @@ from images.references import repository_of
 from images.registry import connection
 from images.verification.rows import promised_bases, promised_builds
 from ri_platform.errors import DomainError
-from ri_platform.locks import exclusive
+from ri_platform.locks import exclusive, update_if_free
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ def wake_due() -> None:
         return
     due = Drift.objects.healable().due().select_related("build").order_by("due_at")
     for drift in due[: wake.ENOUGH]:
-        Drift.objects.filter(pk=drift.pk).update(due_at=next_wake())
-        wake.send(drifts.next_task(drift), drift.pk)
+        if update_if_free(Drift.objects.filter(pk=drift.pk), due_at=next_wake()):
+            wake.send(drifts.next_task(drift), drift.pk)
 
 
 # --- registry server --------------------------------------------------------------------------------------

@@ -43,8 +43,11 @@ def take(image_id: int) -> None:
 def prepare_base() -> None:
     """Make the repository of a base image that waits for it, if there is one: images are built upon it."""
     base = waiting_bases().order_by("created_at").first()
-    if base is not None:
-        repositories.prepare_base_repository(base.pk)
+    if base is None:
+        return
+    with exclusive_if_free("base-repository", base.pk) as free:
+        if free:
+            repositories.prepare_base_repository(base.pk)
 
 
 def waiting_bases() -> BaseImageQuerySet:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from images import wake
@@ -25,7 +27,6 @@ from images.jobs import (
 )
 from images.models import (
     Alteration,
-    Attestation,
     BaseImage,
     Build,
     Delivery,
@@ -43,59 +44,99 @@ from images.models import (
 from images.models.lease import WorkState, next_wake
 from images.operations import unknown_repositories
 from images.queries.progress import waiting_for
+from ri_platform.locks import left_for_later, update_if_free
+
+Row = TypeVar("Row", bound=Model)
 
 # How long people can look up what was sent to a webhook.
 KEEP_DELIVERIES = timedelta(days=30)
 
 
 def sweep() -> None:
-    """Wake whatever is due: lost messages, dead workers and AWS refusals all end up here."""
+    """Wake whatever is due: lost messages, dead workers and AWS refusals all end up here.
+
+    It waits for nobody: a worker may be paused while it holds what a part of this needs.
+    """
     if not settings.IMAGE_REGISTRY_ENABLED:
         return
-    now, again = timezone.now(), next_wake()
+    for part in PARTS:
+        with left_for_later(f"The sweep's {part.__name__}"):
+            part()
+
+
+def wake_again(
+    work: QuerySet[Row], task: Callable[[Row], wake.Task], *, column: str = "due_at"
+) -> None:
+    """Send this work to its workers, and not again for a while. What somebody writes at the moment is left
+    to the next sweep.
+    """
+    for row in work:
+        rows = type(row)._default_manager.filter(pk=row.pk)
+        if update_if_free(rows, **{column: next_wake()}):
+            wake.send(task(row), row.pk)
+
+
+def wake_for_repositories() -> None:
+    now = timezone.now()
     unprepared = repository_turns.due().filter(repository_due_at__lt=now)
-    for image in unprepared.order_by("repository_due_at")[: wake.ENOUGH]:
-        ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=again)
-        wake.send(wake.Task.PREPARE_REPOSITORY, image.pk)
+    wake_again(
+        unprepared.order_by("repository_due_at")[: wake.ENOUGH],
+        lambda image: wake.Task.PREPARE_REPOSITORY,
+        column="repository_due_at",
+    )
     going = ManagedImage.objects.being_deleted().filter(repository_due_at__lt=now)
-    for image in going.order_by("repository_due_at")[: wake.ENOUGH]:
-        ManagedImage.objects.filter(pk=image.pk).update(repository_due_at=again)
-        wake.send(wake.Task.DELETE_REPOSITORY, image.pk)
-    for base in BaseImage.objects.due():
-        BaseImage.objects.filter(pk=base.pk).update(due_at=again)
-        wake.send(wake.Task.PREPARE_BASE_REPOSITORY, base.pk)
-    base_inspection.wake_due()
-    for alteration in Alteration.objects.startable().due().order_by("due_at")[: wake.ENOUGH]:
-        Alteration.objects.filter(pk=alteration.pk).update(due_at=again)
-        wake.send(wake.task_of(alteration), alteration.pk)
-    for check in ImportCheck.objects.due().order_by("due_at")[: wake.ENOUGH]:
-        ImportCheck.objects.filter(pk=check.pk).update(due_at=again)
-        wake.send(wake.Task.CHECK_IMPORTS, check.pk)
-    import_check.skip_unserved()
-    for delivery in Delivery.objects.due().order_by("due_at")[: wake.ENOUGH]:
-        Delivery.objects.filter(pk=delivery.pk).update(due_at=again)
-        wake.send(wake.Task.DELIVER, delivery.pk)
+    wake_again(
+        going.order_by("repository_due_at")[: wake.ENOUGH],
+        lambda image: wake.Task.DELETE_REPOSITORY,
+        column="repository_due_at",
+    )
+    wake_again(BaseImage.objects.due(), lambda base: wake.Task.PREPARE_BASE_REPOSITORY)
+
+
+def wake_for_alterations() -> None:
+    due = Alteration.objects.startable().due().order_by("due_at")
+    wake_again(due[: wake.ENOUGH], wake.task_of)
+
+
+def wake_for_checks() -> None:
+    due = ImportCheck.objects.due().order_by("due_at")
+    wake_again(due[: wake.ENOUGH], lambda check: wake.Task.CHECK_IMPORTS)
+
+
+def wake_for_deliveries() -> None:
+    due = Delivery.objects.due().order_by("due_at")
+    wake_again(due[: wake.ENOUGH], lambda delivery: wake.Task.DELIVER)
+
+
+def wake_for_tags() -> None:
     for tag in moving_tags.due()[: wake.ENOUGH]:
-        MovingTag.objects.filter(pk=tag.pk).update(due_at=again)
-        wake.send(wake.Task.MOVE_TAGS, tag.image_id)
-    for attestation in attest.due()[: wake.ENOUGH]:
-        Attestation.objects.filter(pk=attestation.pk).update(due_at=again)
-        wake.send(wake.Task.WRITE_ATTESTATION, attestation.pk)
-    wake_verifications()
-    repair.wake_due()
-    for repository in UnknownRepository.objects.wanted().due():
-        UnknownRepository.objects.filter(pk=repository.pk).update(due_at=again)
-        wake.send(unknown_repositories.TASKS[Wish(repository.wish)], repository.pk)
-    library_index.read_again()
-    for index in LibraryIndex.objects.due():
-        LibraryIndex.objects.filter(pk=index.pk).update(due_at=again)
-        wake.send(wake.Task.READ_LIBRARY_INDEX, index.pk)
-    upgrades.dispatch()
-    fail_overdue()
-    for build in Build.objects.startable().due().order_by("due_at")[: wake.ENOUGH]:
-        Build.objects.filter(pk=build.pk).update(due_at=again)
-        wake.send(wake.task_of(build), build.pk)
-    tidy()
+        if update_if_free(MovingTag.objects.filter(pk=tag.pk), due_at=next_wake()):
+            wake.send(wake.Task.MOVE_TAGS, tag.image_id)
+
+
+def wake_for_attestations() -> None:
+    wake_again(attest.due()[: wake.ENOUGH], lambda attestation: wake.Task.WRITE_ATTESTATION)
+
+
+def wake_for_verifications() -> None:
+    """Go on with looks at the registry that gave way to a build, or lost their message or their worker."""
+    wake_again(Verification.objects.due(), verification.task_of)
+
+
+def wake_for_unknown_repositories() -> None:
+    wake_again(
+        UnknownRepository.objects.wanted().due(),
+        lambda repository: unknown_repositories.TASKS[Wish(repository.wish)],
+    )
+
+
+def wake_for_indexes() -> None:
+    wake_again(LibraryIndex.objects.due(), lambda index: wake.Task.READ_LIBRARY_INDEX)
+
+
+def wake_for_builds() -> None:
+    due = Build.objects.startable().due().order_by("due_at")
+    wake_again(due[: wake.ENOUGH], wake.task_of)
 
 
 def tidy() -> None:
@@ -106,13 +147,6 @@ def tidy() -> None:
     RequirementFiles.objects.unused().delete()
     Delivery.objects.filter(created_at__lt=now - KEEP_DELIVERIES).delete()
     ImageCount.objects.sum_up()
-
-
-def wake_verifications() -> None:
-    """Go on with looks at the registry that gave way to a build, or lost their message or their worker."""
-    for work in Verification.objects.due():
-        Verification.objects.filter(pk=work.pk).update(due_at=next_wake())
-        wake.send(verification.task_of(work), work.pk)
 
 
 def fail_overdue() -> None:
@@ -130,7 +164,10 @@ def fail_overdue() -> None:
     for build in overdue.select_related("image", "base_image").order_by("pk")[: wake.ENOUGH]:
         why = waiting_for(build.image, build, Instance.objects.seen())
         with transaction.atomic():
-            ManagedImage.objects.select_for_update().get(pk=build.image_id)
+            if not ManagedImage.objects.select_for_update(skip_locked=True).filter(
+                pk=build.image_id
+            ):
+                continue
             build_outcome.fail_waiting(
                 build.image,
                 QueueTimedOut(
@@ -138,3 +175,24 @@ def fail_overdue() -> None:
                     hint="Build it again once the reason is gone; an operator can change RI_QUEUE_SECONDS.",
                 ),
             )
+
+
+PARTS: list[Callable[[], object]] = [
+    wake_for_repositories,
+    base_inspection.wake_due,
+    wake_for_alterations,
+    wake_for_checks,
+    import_check.skip_unserved,
+    wake_for_deliveries,
+    wake_for_tags,
+    wake_for_attestations,
+    wake_for_verifications,
+    repair.wake_due,
+    wake_for_unknown_repositories,
+    library_index.read_again,
+    wake_for_indexes,
+    upgrades.dispatch,
+    fail_overdue,
+    wake_for_builds,
+    tidy,
+]

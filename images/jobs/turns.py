@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from images import wake
 from images.jobs import alteration, attest, base_image, build, import_check, moving_tags
 from images.models import Alteration, BaseImage, Build
@@ -10,7 +12,7 @@ from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.queries import fair_queue
 from images.queries.fair_queue import Startable, WaitingWork, Work
-from ri_platform.locks import exclusive
+from ri_platform.locks import hold_until_commit, left_for_later
 from ri_platform.stopping import this_worker
 
 LOOKS = 3
@@ -28,7 +30,8 @@ def take(lane: Lane, model: type[Work], pk: int) -> None:
         return
     if lane is Lane.BUILDS:
         # Seconds of work that messages of many builds must not keep waiting.
-        moving_tags.move_next()
+        with left_for_later("Moving tags"):
+            moving_tags.move_next()
     work = claim_next(lane)
     if work is None:
         return
@@ -79,20 +82,25 @@ def run_claimed(work: Work) -> None:
 def claim_next(lane: Lane) -> Work | None:
     """Take the lease of what is next, one worker of the lane at a time, so that limits hold.
 
-    A worker that was told to stop begins nothing.
+    A worker that was told to stop begins nothing. The lock is the transaction's: PostgreSQL ends one that
+    stands still, so a worker that is paused here does not stop its lane.
     """
     if this_worker.is_told:
         return None
-    with exclusive(f"turn {lane}", 0):
-        # What is cancelled between the look and the claim leaves its user's next work to a new look.
+    with transaction.atomic():
+        hold_until_commit(f"turn {lane}")
+        # What is cancelled between the look and the claim, or being written by a worker that is taken for
+        # dead, leaves its user's next work to a new look.
+        passed: list[WaitingWork] = []
         for _ in range(LOOKS):
-            found = list(fair_queue.next_in(lane, startable(lane)))
+            found = list(fair_queue.next_in(lane, startable(lane).without(passed)))
             for work in found:
                 claimed = claim(work, lane)
                 if claimed is not None:
                     return claimed
             if not found:
                 break
+            passed += found
     return None
 
 

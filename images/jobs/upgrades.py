@@ -18,7 +18,7 @@ from images.models.lane import Lane
 from images.models.lease import WorkState
 from images.operations.builds import new_build, set_spec
 from images.operations.webhooks import announce
-from ri_platform.locks import exclusive
+from ri_platform.locks import exclusive_if_free
 from workspaces.audit import record_about
 
 
@@ -48,8 +48,9 @@ def dispatch() -> int:
     pass: while one of them waits, no upgrade begins.
     """
     begun = 0
-    with exclusive("upgrades", 0):
-        while there_is_room():
+    with exclusive_if_free("upgrades", 0) as free:
+        # Whoever is at it begins what there is room for, and the next sweep comes after a worker that hangs.
+        while free and there_is_room():
             with transaction.atomic():
                 if not begin_next():
                     break

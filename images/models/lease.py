@@ -14,6 +14,7 @@ from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
 from ri_platform.errors import DomainError
+from ri_platform.locks import update_if_free
 from ri_platform.metrics import LEASE_TAKEOVERS
 
 M = TypeVar("M", bound="Lease")
@@ -98,7 +99,8 @@ class LeaseQuerySet(models.QuerySet[M], Generic[M]):
 
         This queryset's own filters are looked at first; the compare-and-set itself names columns of
         this one table only. A joined condition would become a subquery, which PostgreSQL does not
-        evaluate anew for a row it had to wait for, and two workers could both win.
+        evaluate anew for a row it had to wait for, and two workers could both win. A row that somebody has
+        locked is not waited for: a worker that was paused in the middle of writing it looks like a dead one.
         """
         before = self.filter(pk=pk).values_list("state", flat=True).first()
         if before is None:
@@ -106,20 +108,17 @@ class LeaseQuerySet(models.QuerySet[M], Generic[M]):
         now = timezone.now()
         plain = self.model._default_manager.get_queryset()
         assert isinstance(plain, LeaseQuerySet)
-        won = (
-            plain.claimable()
-            .filter(pk=pk)
-            .update(
-                state=WorkState.RUNNING,
-                lease_token=F("lease_token") + 1,
-                lease_expires_at=now + timedelta(seconds=seconds),
-                # Should this worker die, the first sweep after its lease wakes another.
-                due_at=now,
-                started_at=now,
-                attempts=F("attempts") + 1,
-                # PostgreSQL reads the state that the row has when it is written.
-                deaths=F("deaths") + Case(When(state=WorkState.RUNNING, then=1), default=0),
-            )
+        won = update_if_free(
+            plain.claimable().filter(pk=pk),
+            state=WorkState.RUNNING,
+            lease_token=F("lease_token") + 1,
+            lease_expires_at=now + timedelta(seconds=seconds),
+            # Should this worker die, the first sweep after its lease wakes another.
+            due_at=now,
+            started_at=now,
+            attempts=F("attempts") + 1,
+            # PostgreSQL reads the state that the row has when it is written.
+            deaths=F("deaths") + Case(When(state=WorkState.RUNNING, then=1), default=0),
         )
         if not won:
             return None

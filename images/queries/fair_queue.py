@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -188,6 +188,19 @@ class Startable:
         for work in sorted(others.waiting(), key=lambda work: work.age):
             found.setdefault(work.party, work)
         return list(found.values())
+
+    def without(self, works: Sequence[WaitingWork]) -> Startable:
+        """All but these."""
+        if not works:
+            return self
+        passed: dict[type[Work], list[int]] = {Build: [], Alteration: [], BaseImage: []}
+        for work in works:
+            passed[work.model].append(work.pk)
+        return Startable(
+            self.builds.exclude(pk__in=passed[Build]),
+            self.alterations.exclude(pk__in=passed[Alteration]),
+            self.base_images.exclude(pk__in=passed[BaseImage]),
+        )
 
     def of(self, party: tuple[bool, int | None]) -> list[WaitingWork]:
         """All that waits of one of those."""

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, with a check of kept connections that asks the server nothing."""
+"""Django's PostgreSQL backend, with limits of sessions and a check of kept connections that asks nothing."""

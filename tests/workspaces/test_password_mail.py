@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -150,6 +151,43 @@ def test_a_dead_server_loses_nothing_and_says_so(cast: Cast, ada: User, settings
         assert f"{CONSOLE}/password/" in box.mails[0].get_content()
     mail.refresh_from_db()
     assert (mail.state, mail.error, mail.attempts) == ("sent", "", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_server_keeps_neither_a_transaction_nor_another_worker(
+    cast: Cast, ada: User, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = []
+
+    def look() -> None:
+        """As another worker, in the middle of the mail."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND state = 'idle in transaction'"
+            )
+            found.append(cursor.fetchone())
+        found.append(password_mail.send_next())
+        connection.close()
+
+    take = Mailbox.handle_DATA
+
+    async def slowly(*arguments: Any) -> str:
+        await asyncio.to_thread(look)
+        return await take(*arguments)
+
+    monkeypatch.setattr(Mailbox, "handle_DATA", slowly)
+    mail_password_link(Actor(cast.admin), ada, CONSOLE)
+    assert password_mail.send_next() == MailState.SENT
+    assert found == [(0,), None]
+    assert len(box.mails) == 1
+
+
+def test_a_mail_whose_worker_died_is_sent_by_another(cast: Cast, ada: User, box: Mailbox) -> None:
+    mail_password_link(Actor(cast.admin), ada, CONSOLE)
+    assert password_mail.take_next() is not None
+    assert password_mail.send_next() is None
+    assert send_again() == MailState.SENT
 
 
 def test_a_mail_that_fails_for_a_day_is_given_up(cast: Cast, ada: User, settings: Any) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from images.building.bases import mmdebstrap, unpacked_debian
@@ -19,6 +21,10 @@ from images.building.bases.from_rootfs import compress_rootfs, one_layer_image
 from images.building.bases.recipe import RECIPE, Recipe
 from images.building.layers.tar import Layer
 from images.errors import BaseImageUnusable
+
+# Seconds that another process may be at the same, and between looks whether it is done.
+LONGEST = mmdebstrap.TIMEOUT_SECONDS
+LOOK_SECONDS = 0.5
 
 
 def from_suite(
@@ -37,8 +43,7 @@ def from_suite(
     mirror = recipe.distribution.mirror_of_this_machine()
     cache.mkdir(parents=True, exist_ok=True)
     rootfs = work / "rootfs.tar"
-    with (cache / f"debian-{recipe}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(cache / f"debian-{recipe}.lock", check):
         kept = cache / f"debian-{recipe}-{RECIPE}.tar.gz"
         refused = mmdebstrap.problem()
         if refused is None and not kept.exists():
@@ -55,6 +60,25 @@ def from_suite(
                 unpack_rootfs(recipe, rootfs, work, mirror, refused, log, check)
                 keep(rootfs, kept)
     return one_layer_image(cached_layer(kept, work), work, recipe.user)
+
+
+@contextmanager
+def one_at_a_time(file: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Wait while another process makes the same, and take what it made.
+
+    One that takes longer than it may is paused, and is waited for no more: twice made is the same.
+    """
+    until = time.monotonic() + LONGEST
+    with file.open("w") as lock:
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                check()
+                time.sleep(LOOK_SECONDS)
+            else:
+                break
+        yield
 
 
 def unpack_rootfs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import multiprocessing
 import os
@@ -392,3 +393,27 @@ def test_packages_that_are_not_configured_are_in_the_image_and_removed_ones_are_
         )
     )
     assert [name for name, _ in dpkg_packages(status)] == ["ready", "unpacked", "waiting"]
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Path]:
+    """A cache whose lock of bookworm another process holds that is paused."""
+    with (tmp_path / f"debian-{Recipe.parse('bookworm')}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield tmp_path
+
+
+def test_who_waits_for_another_process_can_be_told_to_stop(held: Path, tmp_path: Path) -> None:
+    def stop() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        from_debian.from_suite("bookworm", held, work=tmp_path, log=unheard, check=stop)
+
+
+def test_a_process_that_takes_too_long_is_not_waited_for(
+    held: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_debian, "LONGEST", 0.0)
+    with from_debian.one_at_a_time(next(held.glob("*.lock")), nothing):
+        pass
