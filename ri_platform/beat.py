@@ -41,7 +41,8 @@ class Scheduler(beat.PersistentScheduler):
             self.__dict__.pop("producer", None)
             connection = self.__dict__.pop("connection", None)
             if connection is not None:
-                ignore_errors(connection, connection.release)
+                # Without a word to a broker that may not answer.
+                ignore_errors(connection, connection.collect)
             raise
 
 

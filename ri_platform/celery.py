@@ -15,6 +15,7 @@ from django_structlog.celery.signals import (
     modify_context_before_task_publish,
 )
 from django_structlog.celery.steps import DjangoStructLogInitStep
+from kombu.exceptions import OperationalError
 
 from ri_platform import pgmq
 from ri_platform.locks import left_for_later
@@ -32,8 +33,38 @@ class Task(celery.Task):  # type: ignore[type-arg]
             return self.run(*arguments, **options)
 
 
+# A confirmed message took milliseconds.
+CONFIRM_SECONDS = 5.0
+
+
+class Application(Celery):
+    """Celery, whose every message has an end: a broker that takes it and does not confirm is given up.
+
+    RabbitMQ does not while an alarm of memory or disk lasts, or a quorum queue has no majority.
+    """
+
+    def send_task(  # type: ignore[override]
+        self,
+        name: str,
+        args: Any = None,
+        kwargs: Any = None,
+        *,
+        producer: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Send a message within seconds, or raise the broker's error. What it was for stays due."""
+        options.setdefault("confirm_timeout", CONFIRM_SECONDS)
+        with self.producer_or_acquire(producer) as used:
+            try:
+                return super().send_task(name, args, kwargs, producer=used, **options)
+            except OperationalError:
+                # Its confirmation may still come, and would be taken for that of the next message.
+                used.connection.collect()
+                raise
+
+
 pgmq.use()
-app = Celery("ri_platform", task_cls=Task)
+app = Application("ri_platform", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # Binds the context of a message to the log lines of its task.

@@ -21,23 +21,22 @@ from ri_platform.postgresql import sessions
 POOL_SECONDS = 5.0
 
 
-class Client(PGMQueue):
+class Client(PGMQueue):  # type: ignore[no-untyped-call]
     """A client whose connections have the limits of all others, and what else the address says."""
 
     @property
     def address(self) -> str:
         config = self.config
-        return make_conninfo(
-            **{
-                "host": config.host,
-                "port": config.port,
-                "dbname": config.database,
-                "user": config.username,
-                "password": config.password,
-                **sessions.OF_THE_CLIENT,
-                **conninfo_to_dict(config.conn_string or ""),
-            }
-        )
+        words: dict[str, Any] = {
+            "host": config.host,
+            "port": config.port,
+            "dbname": config.database,
+            "user": config.username,
+            "password": config.password,
+            **sessions.OF_THE_CLIENT,
+            **conninfo_to_dict(config.conn_string or ""),
+        }
+        return make_conninfo("", **words)
 
     def _init_pool(self) -> None:
         self.pool = ConnectionPool(
@@ -72,7 +71,7 @@ class Transport(pgmq.Transport):
     Channel: Any = Channel
 
     def _create_pgmq_client(self) -> Client:
-        options = self.client.transport_options
+        options: dict[str, Any] = self.client.transport_options  # type: ignore[union-attr,assignment]
         return Client(
             conn_string=options["conn_string"],
             vt=Channel.default_visibility_timeout,
@@ -82,7 +81,8 @@ class Transport(pgmq.Transport):
 
     def _get_notify_waiter(self) -> Any:
         if self._notify_waiter is None:
-            self._notify_waiter = pgmq._NotifyWaiter(self._get_pgmq_client().address)
+            client: Any = self._get_pgmq_client()
+            self._notify_waiter = pgmq._NotifyWaiter(client.address)
         return self._notify_waiter
 
 

@@ -434,6 +434,14 @@ CELERY_TASK_DEFAULT_QUEUE = "registry"
 CELERY_TASK_ROUTES = ("images.wake.route",)
 # On RabbitMQ, quorum queues: replicated where there are several nodes, and on disk before a message is taken.
 RABBITMQ = CELERY_BROKER_URL.startswith(("amqp://", "amqps://"))
+RABBITMQ_OPTIONS: dict[str, Any] = {
+    # Sending waits for the broker's confirmation (`ri_platform.celery` has for how long), so that a refused
+    # message raises an error.
+    "confirm_publish": True,
+    # Seconds of any other wait for a broker that takes nothing and answers nothing. Consumers wait elsewhere.
+    "read_timeout": 10,
+    "write_timeout": 10,
+}
 # The default exchange routes a message to its queue by name, without a binding.
 CELERY_TASK_QUEUES = [
     Queue(
@@ -455,8 +463,7 @@ if RABBITMQ:
     CELERY_WORKER_CONSUMER = "ri_platform.consumer:Consumer"
     # A worker sends no heartbeat during a build, and RabbitMQ would close its connection.
     CELERY_BROKER_HEARTBEAT = 0
-    # Sending waits for the broker's confirmation, so that a refused message raises an error.
-    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"confirm_publish": True}
+    CELERY_BROKER_TRANSPORT_OPTIONS = RABBITMQ_OPTIONS
 if CELERY_BROKER_URL.startswith("pgmq"):
     # The extension's SQL is installed by a migration; LISTEN/NOTIFY starts a task in milliseconds.
     CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -44,8 +44,8 @@ def test_its_sessions_have_the_limits_of_the_others(
     broker: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "limits", {**sessions.limits, **sessions.WAITING_FOR_A_LOCK})
-    client: Any = broker.channel().pgmq
-    with client.pool.connection() as link:
+    channel: Any = broker.channel()
+    with channel.pgmq.pool.connection() as link:
         assert link.execute("SHOW lock_timeout").fetchone() == ("5s",)
         told = link.info.get_parameters()
     assert {word: told[word] for word in sessions.OF_THE_CLIENT} == {
@@ -60,7 +60,8 @@ def test_a_postgresql_that_never_answers_is_told_in_seconds() -> None:
         broker = Connection("pgmq://localhost/x", transport_options=options)
         with pytest.raises(OperationalError), broker.Producer() as producer:
             producer.publish({}, routing_key="webhooks", declare=())
-        broker.transport._get_pgmq_client().close()
+        transport: Any = broker.transport
+        transport._get_pgmq_client().close()
 
 
 def end_connections(address: str) -> None:

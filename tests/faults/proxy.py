@@ -209,12 +209,17 @@ def reset(request: QuietHandler) -> None:
 
 
 class Gate:
-    """A way to a TCP service that can be shut: what is connected is cut, and nobody is let in."""
+    """A way to a TCP service that can be shut: what is connected is cut, and nobody is let in.
+
+    `silence` keeps all connections and holds back what the service answers.
+    """
 
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream
         self._pairs: list[socket.socket] = []
         self._open = True
+        self._answers = threading.Event()
+        self._answers.set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -231,6 +236,10 @@ class Gate:
 
     def open(self) -> None:
         self._open = True
+        self._answers.set()
+
+    def silence(self) -> None:
+        self._answers.clear()
 
     def close(self) -> None:
         self.shut()
@@ -253,13 +262,16 @@ class Gate:
                     continue
                 there.settimeout(None)
                 self._pairs += [here, there]
-            for source, sink in ((here, there), (there, here)):
-                threading.Thread(target=pump, args=(source, sink), daemon=True).start()
+            always = threading.Event()
+            always.set()
+            for source, sink, passes in ((here, there, always), (there, here, self._answers)):
+                threading.Thread(target=pump, args=(source, sink, passes), daemon=True).start()
 
 
-def pump(source: socket.socket, sink: socket.socket) -> None:
+def pump(source: socket.socket, sink: socket.socket, passes: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            passes.wait()
             sink.sendall(data)
     for link in (source, sink):
         with contextlib.suppress(OSError):

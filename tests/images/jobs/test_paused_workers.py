@@ -170,7 +170,7 @@ def test_a_task_does_not_wait_for_a_session_that_holds_its_object(
     assert sent == []
 
 
-def test_work_that_waits_for_a_lock_too_long_goes_back_and_is_no_attempt(
+def test_work_that_waits_for_a_lock_too_long_goes_back_and_is_no_death(
     base: BaseImage, impatient: None, paused: psycopg.Connection
 ) -> None:
     build = Build.objects.claim(waiting("held", base).pk, 8)
@@ -182,7 +182,7 @@ def test_work_that_waits_for_a_lock_too_long_goes_back_and_is_no_attempt(
 
     assert not carry_out(build, 8, write, fail=unreachable, broke=DomainError("It broke."))
     build.refresh_from_db()
-    assert (build.state, build.attempts) == (WorkState.QUEUED, 0)
+    assert (build.state, build.deaths) == (WorkState.QUEUED, 0)
 
 
 def test_a_worker_that_was_paused_in_a_transaction_gives_its_work_back(
