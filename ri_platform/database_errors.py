@@ -42,6 +42,9 @@ def error_to_tell(asked: str, error: BaseException | None) -> DomainError | None
 
 
 def is_lost(error: BaseException) -> bool:
+    if isinstance(error, psycopg.errors.IdleInTransactionSessionTimeout):
+        # This process was paused for long.
+        return True
     if not isinstance(error, psycopg.OperationalError):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(LOST)
