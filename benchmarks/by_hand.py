@@ -79,4 +79,4 @@ def pack(folder: Path, destination: Path) -> HandMade:
 
 
 def push(made: HandMade, client: RegistryClient, repository: str) -> None:
-    client.upload_blob(repository, made.digest, made.size, made.path)
+    client.upload_blob(repository, made.digest, made.size, made.path, check=lambda: None)

@@ -66,7 +66,7 @@ def measure(wanted: int, folder: Path) -> tuple[int, float, float]:
                     continue
                 file = folder / "blob"
                 file.write_bytes(raw)
-                client.upload_blob(repository, digest, len(raw), file)
+                client.upload_blob(repository, digest, len(raw), file, check=lambda: None)
             client.put_manifest(repository, "build-1", manifest, OCI_MANIFEST)
             promises.append(
                 Promise(f"many-{number}", repository, "build-1", digest_of(manifest), 1)

@@ -68,6 +68,8 @@ class RegistryUnavailable(RegistryError):
 
     code = "registry_unavailable"
     retryable = True
+    # Whether the time of a call was over: what it is a part of is not tried again at once.
+    out_of_time: bool = False
 
 
 class DigestMismatch(RegistryError):

@@ -725,7 +725,8 @@ BUILD_SECONDS = env.integer(
     "RI_BUILD_SECONDS",
     7_200,
     minimum=60,
-    help="Seconds that one attempt of a build may take, whatever it does.",
+    help="Seconds that one attempt of a build, an import, an alteration, a repair or any other work of a "
+    "worker under a lease may take, whatever it does.",
 )
 PHASE_SECONDS = deadlines.phase_seconds(env)
 CALL_SECONDS = env.integer(

@@ -14,7 +14,7 @@ import pytest
 import stamina
 
 from images.building.cache import BoundedCache
-from images.building.downloads import Stopped, fetch, index_client
+from images.building.downloads import Stopped, check_of, fetch, index_client
 from images.building.locks.files import LockedWheel
 from images.errors import FetchFailed, RegistryNotFound, RegistryUnavailable
 from images.registry.distribution.client import RegistryClient
@@ -45,6 +45,26 @@ class Failing(QuietHandler):
         self.asked.release()
 
 
+class Dripping(QuietHandler):
+    """Sends one byte of its answer, and the rest only if whoever asked still waits for it."""
+
+    dripped: ClassVar[threading.Event]
+    left: ClassVar[threading.Event]
+    sent_all: ClassVar[threading.Event]
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        # Before the byte, after which the client may look at it.
+        self.dripped.set()
+        self.wfile.write(CONTENT[:1])
+        # Within the time that a call may be without its next byte.
+        if not self.left.wait(15):
+            self.sent_all.set()
+            self.wfile.write(CONTENT[1:])
+
+
 @contextmanager
 def server_of(*answers: tuple[int, int]) -> Iterator[str]:
     Failing.answers, Failing.asked, Failing.count = list(answers), threading.Semaphore(0), 0
@@ -61,20 +81,15 @@ def at_once() -> Iterator[None]:
 def fetched(address: str, folder: Path, stop: threading.Event) -> bytes:
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     wheel = LockedWheel("x", "1", "x-1-py3-none-any.whl", f"{address}/x.whl", sha256, len(CONTENT))
+    cache = BoundedCache(folder / "cache", 10**6)
     with index_client() as client:
-        return fetch(
-            client, wheel, BoundedCache(folder / "cache", 10**6), folder, stop
-        ).read_bytes()
+        return fetch(client, wheel, cache, folder, check_of(stop)).read_bytes()
 
 
 def copied(address: str, folder: Path, stop: threading.Event, attempts: int = 1) -> bytes:
-    def check() -> None:
-        if stop.is_set():
-            raise Stopped
-
     descriptor = Descriptor("application/octet-stream", digest_of(CONTENT), len(CONTENT))
     with RegistryClient(address, read_only=True, attempts=attempts) as client:
-        client.download_blob("a/b", descriptor, folder / "blob", check=check)
+        client.download_blob("a/b", descriptor, folder / "blob", check=check_of(stop))
     return (folder / "blob").read_bytes()
 
 
@@ -127,3 +142,17 @@ def test_a_wait_ends_soon_once_it_is_to_stop(
     assert Failing.count == 1
     # A wait, and what a busy machine needs beside it.
     assert time.monotonic() - begun < LONGEST_WAIT + 10
+
+
+@pytest.mark.parametrize("transfer", [fetched, copied])
+def test_a_transfer_that_trickles_ends_once_it_is_to_stop(
+    transfer: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """At the next byte, without the piece that it belongs to being awaited."""
+    Dripping.dripped, Dripping.left = threading.Event(), threading.Event()
+    Dripping.sent_all = threading.Event()
+    with serving(Dripping) as server:
+        with pytest.raises(Stopped):
+            transfer(address_of(server), tmp_path, Dripping.dripped)
+        assert not Dripping.sent_all.is_set()
+        Dripping.left.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,6 @@ from images.indexes import Indexes
 from ri_platform.retries import DOWNLOAD
 from ri_platform.tls import trust
 
-PIECE = 1 << 20
 # Without a size from the index, no wheel is larger than this.
 MAX_WHEEL_BYTES = MAX_FILE_BYTES
 # Where EC2 and ECS tell a machine its identity (EC2 user guide, "Access instance metadata"); the rest of
@@ -31,18 +31,28 @@ class Stopped(Exception):
     """The build must stop; this transfer is of no use any more."""
 
 
+def check_of(stop: threading.Event) -> Callable[[], None]:
+    """The check of a transfer in a thread of a pool: it raises `Stopped` once the event is set."""
+
+    def check() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    return check
+
+
 def fetch(
     client: httpx.Client,
     wheel: LockedFile,
     cache: BoundedCache,
     folder: Path,
-    stop: threading.Event,
+    check: Callable[[], None],
 ) -> Path:
     """The wheel's file in `folder`: from the cache, else downloaded, checked and kept there.
 
     Raises `FetchFailed` after some attempts, `WheelInvalid` for other content than locked,
-    `BuiltWheelGone` for a wheel of our own that is not kept, and `Stopped` once `stop` is set: within a piece
-    or, between attempts, within `LONGEST_WAIT`.
+    `BuiltWheelGone` for a wheel of our own that is not kept, and what `check` raises. That is asked at each
+    piece as it arrives and, between attempts, within `LONGEST_WAIT`.
     """
     path = folder / wheel.sha256 / wheel.filename
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +63,7 @@ def fetch(
         raise BuiltWheelGone(f"{wheel.filename} was built here and is no longer kept.")
     partial = path.parent / "partial"
     try:
-        DOWNLOAD(may_heal, download, client, wheel, partial, stop)
+        DOWNLOAD(may_heal, download, client, wheel, partial, check)
         partial.rename(path)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise FetchFailed(
@@ -100,10 +110,9 @@ def refuse_own_metadata(response: httpx.Response) -> None:
 
 
 def download(
-    client: httpx.Client, wheel: LockedFile, destination: Path, stop: threading.Event
+    client: httpx.Client, wheel: LockedFile, destination: Path, check: Callable[[], None]
 ) -> None:
-    if stop.is_set():
-        raise Stopped
+    check()
     sha256, received = hashlib.sha256(), 0
     limit = wheel.size if wheel.size is not None else MAX_WHEEL_BYTES
     with (
@@ -111,9 +120,9 @@ def download(
         destination.open("wb") as file,
     ):
         response.raise_for_status()
-        for piece in response.iter_raw(PIECE):
-            if stop.is_set():
-                raise Stopped
+        # As they arrive: a piece of a certain size may be long in coming from a slow server.
+        for piece in response.iter_raw():
+            check()
             received += len(piece)
             if received > limit:
                 break

@@ -203,7 +203,7 @@ class LayerPipeline:
                 wheel,
                 self.workshop.wheels,
                 self.workshop.work,
-                self._workers.stop,
+                self._workers.check,
             )
 
     def _after_fetch(self, item: PlannedLayer, wheel: LockedWheel, path: Path) -> None:
@@ -254,7 +254,7 @@ class LayerPipeline:
             self.repository,
             blob,
             self.workshop.work,
-            self._workers.stop,
+            self._workers.check,
         )
 
     def _after_push(self, item: PlannedLayer, layer: Layer, pushed: PushedBlob) -> None:

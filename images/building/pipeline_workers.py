@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from images.building.downloads import index_client
+from images.building.downloads import check_of, index_client
 from images.building.layers.tar import Layer
 from images.building.layers.worker import LayerJob, LayerMakers
 from images.building.phases import PipelinePhase
@@ -30,6 +30,7 @@ class PipelineWorkers:
 
     def __init__(self, processes: int, interpreter: str | None, niceness: int = 0) -> None:
         self.stop = threading.Event()
+        self.check = check_of(self.stop)
         self._processes = processes
         self._interpreter = interpreter
         self._niceness = niceness

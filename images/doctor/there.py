@@ -195,7 +195,7 @@ def there_and_back(client: RegistryClient, repository: str, work: Path) -> int:
     for kind, blob in blobs.items():
         file = work / "blob"
         file.write_bytes(content[kind])
-        client.upload_blob(repository, blob.digest, blob.size, file)
+        client.upload_blob(repository, blob.digest, blob.size, file, check=lambda: None)
     manifest = json.dumps(
         {
             "schemaVersion": 2,
@@ -209,7 +209,7 @@ def there_and_back(client: RegistryClient, repository: str, work: Path) -> int:
     if back.raw != manifest:
         raise RegistryError("The registry gave back another manifest than was pushed.")
     # Its digest is verified while it is read.
-    layer = client.read_blob(repository, blobs[OCI_LAYER_GZIP], 1 << 20)
+    layer = client.read_blob(repository, blobs[OCI_LAYER_GZIP], 1 << 20, check=lambda: None)
     return len(layer) + len(manifest)
 
 

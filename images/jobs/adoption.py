@@ -160,7 +160,7 @@ def adopt_claimed(row: UnknownRepository, holder: Holder) -> None:
     if not numbers:
         raise NotAdoptable(f"The repository {row.name} has no build in it.", hint="Delete it.")
     with connection.registry_client() as client:
-        claimed = newest_claims(client, row, numbers)
+        claimed = newest_claims(client, row, numbers, holder.check)
         refuse_incomplete(client, claimed, holder)
     with transaction.atomic():
         image = make_rows(row, claimed, numbers[-1])
@@ -169,13 +169,16 @@ def adopt_claimed(row: UnknownRepository, holder: Holder) -> None:
 
 
 def newest_claims(
-    client: RegistryClient, row: UnknownRepository, numbers: list[int]
+    client: RegistryClient,
+    row: UnknownRepository,
+    numbers: list[int],
+    check: Callable[[], None],
 ) -> ClaimedImage:
     """The newest build that was finished: one that was still pushed has no provenance."""
     first: NotAdoptable | None = None
     for number in reversed(numbers):
         try:
-            return read_claims(client, repository_named(row), row.name, number)
+            return read_claims(client, repository_named(row), row.name, number, check)
         except NotAdoptable as error:
             first = first or error
     assert first is not None

@@ -85,7 +85,7 @@ def push_attestations(build: Build, check: Callable[[], None], confirm: Callable
         size = len(client.get_manifest(repository, build.manifest_digest).raw)
         subject = Descriptor(OCI_MANIFEST, build.manifest_digest, size)
         return referrers.push(
-            client, repository, build.tag, subject, artifacts_of(facts), work,
+            client, repository, build.tag, subject, artifacts_of(facts), work, check=check,
             putting=lambda: putting(build.image_id, check, confirm, waits=waits),
         )  # fmt: skip
 

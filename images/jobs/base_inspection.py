@@ -17,7 +17,7 @@ from images import wake
 from images.building.bases.inspection import BaseImageFacts, look_into
 from images.building.cache import work_folder
 from images.building.containers.container import base_layout
-from images.jobs.leased import hand_over_if_stopping
+from images.jobs.attempt import Attempt
 from images.models import BaseImage
 from images.models.base_image import BaseImageQuerySet
 from images.models.lease import HandOver
@@ -66,13 +66,13 @@ def inspect_again(base_image_id: int) -> None:
 
 def facts_of(base: BaseImage) -> BaseImageFacts:
     """Raises `DomainError` if its layers cannot be had or read, and `HandOver`."""
+    attempt = Attempt()
     with work_folder(settings.CACHE_DIR, f"inspection-{base.pk}") as work:
         with connection.registry_client() as client:
             layout = base_layout(
-                client, base.repository, base.manifest_digest, work / "layout",
-                hand_over_if_stopping,
-            )  # fmt: skip
-        hand_over_if_stopping()
+                client, base.repository, base.manifest_digest, work / "layout", attempt.check
+            )
+        attempt.check()
         blobs = layout / "blobs" / "sha256"
         return look_into(
             [blobs / hex_of(layer["digest"]) for layer in base.layers],

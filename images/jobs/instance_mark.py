@@ -153,7 +153,7 @@ def write() -> None:
         ):
             empty = work / "empty.json"
             empty.write_bytes(b"{}")
-            push_file(client, repository, EMPTY, "empty configuration", empty, work)
+            push_file(client, repository, EMPTY, "empty configuration", empty, work, lambda: None)
             client.put_manifest(repository, id_tag(instance), manifest, OCI_MANIFEST)
             try:
                 client.put_manifest(repository, OWNER, manifest, OCI_MANIFEST)

@@ -26,23 +26,17 @@ from django.db import (
 )
 
 from images.errors import DiskFull, WorkerDied
+from images.jobs.attempt import Attempt
 from images.models import Lease
 from images.models.lease import HandOver, LeaseLost
 from ri_platform.errors import DomainError
 from ri_platform.locks import is_too_long
 from ri_platform.metrics import LEASES_LOST
-from ri_platform.stopping import this_worker
 
 log = logging.getLogger(__name__)
 
 # PostgreSQL restarted, or has ended the transaction of this process because it stood still (InternalError).
 DATABASE_LOST = (OperationalError, InterfaceError, InternalError)
-
-
-def hand_over_if_stopping() -> None:
-    """Raise `HandOver` if this worker was told to stop, and the time of its work is over."""
-    if this_worker.must_hand_over:
-        raise HandOver
 
 
 class Holder:
@@ -51,6 +45,7 @@ class Holder:
     def __init__(self, work: Lease, seconds: float) -> None:
         self._work = work
         self._seconds = seconds
+        self._attempt = Attempt()
         self._stopped = threading.Event()
         self._lost = threading.Event()
         # What the work's log lines say of it, this thread's lines say, too.
@@ -60,10 +55,10 @@ class Holder:
         )
 
     def check(self) -> None:
-        """Raise `LeaseLost` if this worker must stop, and `HandOver` if another is to go on."""
+        """Raise `LeaseLost` if this worker must stop, and what `Attempt.check` raises."""
         if self._lost.is_set():
             raise LeaseLost
-        hand_over_if_stopping()
+        self._attempt.check()
 
     def start(self) -> None:
         self._thread.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ class OSLayers:
             blob = blobs.BlobToPush(
                 Descriptor(layer.media_type, layer.digest, layer.size), item.title, layer.path
             )
-            done = blobs.push_blob(client, self.repository, blob, self.work, threading.Event())
+            done = blobs.push_blob(client, self.repository, blob, self.work, self.check)
             assert done is not None
             self.journal.line(done.line)
             return KeyedLayer(item.key, item.title, layer, installed), done.uploaded
@@ -85,7 +84,7 @@ class OSLayers:
             source=file if there else None,
             from_repository=holder.get(known.digest, ""),
         )
-        return blobs.push_blob(client, self.repository, blob, self.work, threading.Event())
+        return blobs.push_blob(client, self.repository, blob, self.work, self.check)
 
     def install(self, item: OSLayer) -> tuple[Layer, tuple[tuple[str, str], ...]]:
         layer, installed = os_packages.install(

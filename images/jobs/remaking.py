@@ -8,7 +8,6 @@ read, before and after: a registry that is asked whether it has such a blob says
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -85,10 +84,10 @@ class Bringing:
 
     def has(self, blob: Descriptor) -> bool:
         if not self.reads:
-            return self.client.has_blob(self.repository, blob.digest)
+            return self.client.has_blob(self.repository, blob.digest, check=self.check)
         try:
-            for _ in self.client.open_blob(self.repository, blob):
-                self.check()
+            for _ in self.client.open_blob(self.repository, blob, check=self.check):
+                pass
         except (RegistryNotFound, DigestMismatch):
             return False
         return True
@@ -114,7 +113,7 @@ class Bringing:
     def _push(self, blob: push.BlobToPush) -> bool:
         way = push.upload_blob if self.reads else push.push_blob
         try:
-            pushed = way(self.client, self.repository, blob, self.work, threading.Event())
+            pushed = way(self.client, self.repository, blob, self.work, self.check)
         except DigestMismatch as error:
             # What another repository has is broken, too.
             self.journal.line(str(error))
@@ -164,7 +163,7 @@ def push_build_again(
             client.put_manifest(repository, build.tag, manifest.raw, OCI_MANIFEST)
         push.verify(client, repository, build.tag, manifest.digest, [config, *layers])
         journal.line(f"The registry holds {manifest.digest} again.")
-        push_missing_attestations(client, build, manifest, work, turn)
+        push_missing_attestations(client, build, manifest, work, turn, check)
 
 
 def composition_of(build: Build) -> Composition:
@@ -264,6 +263,7 @@ def push_missing_attestations(
     manifest: Manifest,
     work: Path,
     turn: Callable[[], AbstractContextManager[None]],
+    check: Callable[[], None],
 ) -> None:
     """Push SBOM and provenance, of what is recorded, where their tags are gone."""
     repository = repository_of(build.image)
@@ -279,7 +279,9 @@ def push_missing_attestations(
     }
     if lacking:
         subject = Descriptor(OCI_MANIFEST, manifest.digest, len(manifest.raw))
-        referrers.push(client, repository, build.tag, subject, lacking, work, putting=turn)
+        referrers.push(
+            client, repository, build.tag, subject, lacking, work, check=check, putting=turn
+        )
 
 
 # --- a base image -----------------------------------------------------------------------------------------

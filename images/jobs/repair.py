@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from images import wake
 from images.building.cache import work_folder
-from images.errors import BuildError, RegistryError, TagTaken
+from images.errors import BuildError, BuildTimedOut, RegistryError, TagTaken
 from images.jobs import remaking
 from images.jobs.leased import Holder, carry_out
 from images.jobs.quiet_journal import QuietJournal
@@ -128,7 +128,10 @@ def attempt(drift: Drift, row: Build | BaseImage, journal: QuietJournal, holder:
 def end(drift: Drift, error: DomainError, journal: QuietJournal) -> None:
     """Try again what time, an operator or AWS can heal; give up what nobody can."""
     hopeless = isinstance(error, TagTaken) or (
-        isinstance(error, BuildError) and not error.retryable
+        isinstance(error, BuildError)
+        and not error.retryable
+        # A registry that is slow today may be quick tomorrow.
+        and not isinstance(error, BuildTimedOut)
     )
     if hopeless:
         log.warning("%s cannot be pushed again: %s", drift, error)

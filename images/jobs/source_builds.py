@@ -257,6 +257,7 @@ class SourceBuilds:
             locking=self.build_wheels,
             indexes=self.indexes,
             work=self.work / "sources",
+            check=self.check,
             os_family=self.os_family,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,9 @@ class ClaimedImage:
     wheels: Mapping[str, str]
 
 
-def read_claims(client: RegistryClient, repository: str, name: str, number: int) -> ClaimedImage:
+def read_claims(
+    client: RegistryClient, repository: str, name: str, number: int, check: Callable[[], None]
+) -> ClaimedImage:
     """Read and check a build's image. Raises `NotAdoptable` with a sentence, and `RegistryError`."""
     tag = f"build-{number}"
     manifest = client.get_manifest(repository, tag)
@@ -74,8 +76,8 @@ def read_claims(client: RegistryClient, repository: str, name: str, number: int)
     annotations = strings(data.get("annotations"))
     if annotations.get(f"{ANNOTATIONS}.title") != name or data.get("mediaType") != OCI_MANIFEST:
         raise NotAdoptable(f"{tag} does not say that it is an image of {name}.")
-    config = client.read_blob(repository, config_blob, MAX_CONFIG)
-    statement = read_provenance(client, repository, tag, manifest)
+    config = client.read_blob(repository, config_blob, MAX_CONFIG, check=check)
+    statement = read_provenance(client, repository, tag, manifest, check)
     base = known_base(annotations.get(f"{ANNOTATIONS}.base.digest", ""))
     spec = checked_spec(statement, base)
     description = annotations.get(f"{ANNOTATIONS}.description", "")
@@ -108,14 +110,18 @@ def member(value: object, *path: str) -> Any:
 
 
 def read_provenance(
-    client: RegistryClient, repository: str, tag: str, manifest: Manifest
+    client: RegistryClient,
+    repository: str,
+    tag: str,
+    manifest: Manifest,
+    check: Callable[[], None],
 ) -> dict[str, Any]:
     """The statement that refers to the image by digest, twice."""
     try:
         referrer = client.get_manifest(repository, f"{tag}-provenance")
         data = referrer.json()
         _, blob = layers_and_config(referrer)
-        raw = client.read_blob(repository, blob, MAX_PROVENANCE)
+        raw = client.read_blob(repository, blob, MAX_PROVENANCE, check=check)
         statement = json.loads(raw)
     except RegistryNotFound as error:
         raise NotAdoptable(

@@ -133,10 +133,10 @@ class Look:
         self._pace.wait()
         try:
             if self._deep:
-                for _ in self._client.open_blob(promise.repository, blob):
-                    self._check()
+                for _ in self._client.open_blob(promise.repository, blob, check=self._check):
+                    pass
                 return []
-            if self._client.has_blob(promise.repository, blob.digest):
+            if self._client.has_blob(promise.repository, blob.digest, check=self._check):
                 return []
         except DigestMismatch as error:
             return [promise.finding(FindingCode.CONTENT_DIFFERS, error.message, blob.digest)]

@@ -91,7 +91,7 @@ def enter(client: RegistryClient, prefix: str, name: str, work: Path) -> None:
         return
     empty = work / "empty.json"
     empty.write_bytes(b"{}")
-    push_file(client, repository, EMPTY, "empty configuration", empty, work)
+    push_file(client, repository, EMPTY, "empty configuration", empty, work, lambda: None)
     client.put_manifest(repository, name, entry(name), OCI_MANIFEST)
 
 

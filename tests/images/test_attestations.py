@@ -51,7 +51,9 @@ def test_the_registry_holds_both_as_referrers_and_the_console_gives_the_same(
         with registry.identity("build-jobs"), connection.registry_client() as client:
             manifest = client.get_manifest(repository, f"build-1-{name}").json()
             (layer,) = manifest["layers"]
-            held = client.read_blob(repository, Descriptor.from_json(layer), 1 << 20)
+            held = client.read_blob(
+                repository, Descriptor.from_json(layer), 1 << 20, check=lambda: None
+            )
         assert manifest["artifactType"] == artifact_type
         assert manifest["subject"]["digest"] == build.manifest_digest
         assert download(cast, route, "attested") == held

@@ -51,7 +51,7 @@ def test_a_manifest_is_refused_whose_blobs_the_repository_lacks(
         for repository in (OTHER, REPOSITORY):
             with pytest.raises(RegistryError, match=config.digest):
                 put()
-            client.upload_blob(repository, config.digest, config.size, file)
+            client.upload_blob(repository, config.digest, config.size, file, check=lambda: None)
         with pytest.raises(RegistryError, match=f"MANIFEST_BLOB_UNKNOWN.*{digest_of(LAYER)}"):
             put()
         with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
@@ -62,7 +62,7 @@ def test_a_manifest_is_refused_whose_blobs_the_repository_lacks(
         with pytest.raises(refused.ReferencedImagesNotFoundException):
             aws.root.put_image(repositoryName=REPOSITORY, imageManifest=index)
         file.write_bytes(LAYER)
-        client.upload_blob(REPOSITORY, digest_of(LAYER), len(LAYER), file)
+        client.upload_blob(REPOSITORY, digest_of(LAYER), len(LAYER), file, check=lambda: None)
         assert put() == digest_of(manifest)
         client.put_manifest(REPOSITORY, "index", index.encode(), OCI_INDEX)
 
@@ -88,12 +88,12 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
         manifest = manifests.image_manifest(blob.read_bytes(), [], [])
         token = aws.password()
         with aws.client() as client:
-            client.upload_blob(REPOSITORY, config.digest, config.size, blob)
+            client.upload_blob(REPOSITORY, config.digest, config.size, blob, check=lambda: None)
             client.put_manifest(REPOSITORY, "build-1", manifest, OCI_MANIFEST)
         control.delete_repository(GONE)
         # Of a build that is under way: its manifest is not there yet.
         with aws.client() as client:
-            client.upload_blob(REPOSITORY, digest_of(LAYER), len(LAYER), layer)
+            client.upload_blob(REPOSITORY, digest_of(LAYER), len(LAYER), layer, check=lambda: None)
             assert client.mount_blob(OTHER, digest_of(LAYER), REPOSITORY)
     finally:
         first.kill()
@@ -108,7 +108,7 @@ def test_an_image_and_a_token_survive_kill_and_restart(tmp_path: Path) -> None:
             url, credentials=lambda refused=None: Credentials("AWS", token), read_only=True
         ) as client:
             assert client.get_manifest(REPOSITORY, "build-1").raw == manifest
-            client.download_blob(REPOSITORY, config, tmp_path / "back")
+            client.download_blob(REPOSITORY, config, tmp_path / "back", check=lambda: None)
             for repository in (REPOSITORY, OTHER):
                 assert client.has_blob(repository, digest_of(LAYER))
         assert (tmp_path / "back").read_bytes() == blob.read_bytes()

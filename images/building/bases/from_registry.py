@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from images.building.bases.content import ARCHITECTURE, SYSTEM, ImageContent, blobs_of, content_of
-from images.building.downloads import Stopped
+from images.building.downloads import check_of
 from images.errors import BaseImageUnusable
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import INDEXES, Descriptor, Manifest
@@ -34,11 +34,7 @@ def from_registry(
         log(f"Copying {reference}: {sum(d.size for d in descriptors):,} bytes")
         blobs = {d.digest: work / d.digest.replace(":", "-") for d in descriptors}
         stop = threading.Event()
-
-        def go_on() -> None:
-            if stop.is_set():
-                raise Stopped
-
+        go_on = check_of(stop)
         with ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="copy") as pool:
             waiting = {
                 pool.submit(

@@ -27,7 +27,8 @@ def write_layout(
     blobs.mkdir(parents=True)
 
     def download(descriptor: Descriptor) -> None:
-        client.download_blob(repository, descriptor, blobs / hex_of(descriptor.digest))
+        path = blobs / hex_of(descriptor.digest)
+        client.download_blob(repository, descriptor, path, check=lambda: None)
 
     unique = {descriptor.digest: descriptor for descriptor in blobs_of(manifest)}
     with ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="pull") as pool:

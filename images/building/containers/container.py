@@ -265,7 +265,7 @@ def base_layout(
         check()
         path = blobs / hex_of(descriptor.digest)
         if not kept.take(name_of(descriptor.digest), path):
-            client.download_blob(repository, descriptor, path)
+            client.download_blob(repository, descriptor, path, check=check)
             kept.keep(name_of(descriptor.digest), path)
     complete_layout(layout, manifest)
     return layout

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -102,7 +101,8 @@ class PreparedSource:
 class WheelBuilds:
     """Builds wheels of sources in sandboxes of `box`, one for each question and each build.
 
-    `of` is what decides besides: the base's digest and the OS packages. `work` is a folder of the worker's.
+    `of` is what decides besides: the base's digest and the OS packages. `work` is a folder of the worker's;
+    `check` is asked while files are fetched, and may raise.
     """
 
     box: Callable[[], Sandbox]
@@ -112,6 +112,7 @@ class WheelBuilds:
     locking: Locking
     indexes: Indexes
     work: Path
+    check: Callable[[], None]
     os_family: str = ""
 
     def source_key(self, source: LockedSource) -> str:
@@ -126,7 +127,7 @@ class WheelBuilds:
         Raises `SourceBuildFailed`.
         """
         with index_client(self.indexes) as client:
-            file = fetch(client, source, caches().wheels, self.work / "sdists", threading.Event())
+            file = fetch(client, source, caches().wheels, self.work / "sdists", self.check)
         try:
             system = self.system_of(source, file)
             environment = self.lock_requirements(system.requires)
@@ -232,7 +233,7 @@ class WheelBuilds:
         with index_client(self.indexes) as client:
             return {
                 wheel.filename: fetch(
-                    client, wheel, caches().wheels, self.work / "build-wheels", threading.Event()
+                    client, wheel, caches().wheels, self.work / "build-wheels", self.check
                 )
                 for wheel in environment
             }

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.building.downloads import Stopped
+from images.building.downloads import check_of
 from images.errors import DigestMismatch, RegistryNotFound
 from images.registry.distribution.client import RegistryClient
 from images.registry.distribution.descriptors import Descriptor
@@ -16,6 +16,7 @@ from ri_platform.metrics import BLOB_BYTES, BLOBS
 
 # Bytes go up in so many streams; a mount is a question of a few bytes, of which more may be under way.
 UPLOADS, MOUNTS = 4, 12
+POLL_SECONDS = 0.5
 _uploading = threading.BoundedSemaphore(UPLOADS)
 
 
@@ -51,12 +52,13 @@ def push_blobs(
     pool = ThreadPoolExecutor(MOUNTS, thread_name_prefix="push")
     try:
         running: dict[Future[PushedBlob | None], BlobToPush] = {
-            pool.submit(push_blob, client, repository, blob, work, stop): blob for blob in blobs
+            pool.submit(push_blob, client, repository, blob, work, check_of(stop)): blob
+            for blob in blobs
         }
         waiting = set(running)
         while waiting:
             check()
-            done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
+            done, waiting = wait(waiting, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
             for future in done:
                 pushed = future.result()
                 if pushed is None:
@@ -82,19 +84,26 @@ def push_blob(
     repository: str,
     blob: BlobToPush,
     work: Path,
-    stop: threading.Event,
+    check: Callable[[], None],
 ) -> PushedBlob | None:
-    """Bring one blob into `repository` in the cheapest way there is; None if nobody has it any more."""
+    """Bring one blob into `repository` in the cheapest way there is; None if nobody has it any more.
+
+    `check` is asked in waits and at each piece, in this thread, and may raise.
+    """
     digest = blob.descriptor.digest
     if blob.sent is not None and blob.sent.result():
         return pushed_blob(blob, "uploaded", blob.descriptor.size)
-    if blob.from_repository and mount(client, repository, digest, blob.from_repository):
+    if blob.from_repository and mount(client, repository, digest, blob.from_repository, check):
         return pushed_blob(blob, "mounted")
-    if client.has_blob(repository, digest):
+    if client.has_blob(repository, digest, check=check):
         return pushed_blob(blob, "present")
 
-    with _uploading:
-        return upload_blob(client, repository, blob, work, stop)
+    while not _uploading.acquire(timeout=POLL_SECONDS):
+        check()
+    try:
+        return upload_blob(client, repository, blob, work, check)
+    finally:
+        _uploading.release()
 
 
 def upload_blob(
@@ -102,25 +111,20 @@ def upload_blob(
     repository: str,
     blob: BlobToPush,
     work: Path,
-    stop: threading.Event,
+    check: Callable[[], None],
 ) -> PushedBlob | None:
     """Send a blob's file, or a copy of it from the repository that has it; None if nobody has it."""
     digest, size = blob.descriptor.digest, blob.descriptor.size
-
-    def go_on() -> None:
-        if stop.is_set():
-            raise Stopped
-
     if blob.source is not None:
-        client.upload_blob(repository, digest, size, blob.source, check=go_on)
+        client.upload_blob(repository, digest, size, blob.source, check=check)
         return pushed_blob(blob, "uploaded", size)
     if not blob.from_repository:
         return None
     # Mounting is off, or the registry wants the blob anew: copy it over by way of this disk.
     copy = work / f"copy-{digest.replace(':', '-')}"
     try:
-        client.download_blob(blob.from_repository, blob.descriptor, copy, check=go_on)
-        client.upload_blob(repository, digest, size, copy, check=go_on)
+        client.download_blob(blob.from_repository, blob.descriptor, copy, check=check)
+        client.upload_blob(repository, digest, size, copy, check=check)
     except RegistryNotFound:
         return None
     finally:
@@ -136,12 +140,14 @@ def pushed_blob(blob: BlobToPush, how: str, uploaded: int = 0) -> PushedBlob:
     return PushedBlob(f"{words} {blob.title} ({size:,} bytes)", uploaded)
 
 
-def mount(client: RegistryClient, repository: str, digest: str, holder: str) -> bool:
+def mount(
+    client: RegistryClient, repository: str, digest: str, holder: str, check: Callable[[], None]
+) -> bool:
     """Have the registry take a blob over; False too if the repository that had it is gone."""
     if holder == repository:
         return False
     try:
-        return client.mount_blob(repository, digest, holder)
+        return client.mount_blob(repository, digest, holder, check=check)
     except RegistryNotFound:
         return False
 

@@ -6,6 +6,7 @@ Where that comes to nothing, the finished file is pushed as any other, which als
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ def make_and_send(
     if sum(wheel.stat().st_size for wheel in job.wheels) < LARGE:
         return workers.make(job), None
     file = GrowingFile(job.destination)
-    sending = workers.send_early(send, client, repository, file, workers.stop)
+    sending = workers.send_early(send, client, repository, file, workers.check)
     blob = None
     try:
         layer = workers.make(job)
@@ -45,17 +46,14 @@ def make_and_send(
     return layer, sending
 
 
-def send(client: RegistryClient, repository: str, file: GrowingFile, stop: threading.Event) -> bool:
+def send(
+    client: RegistryClient, repository: str, file: GrowingFile, check: Callable[[], None]
+) -> bool:
     """Send a file as it grows; whether the registry has all of it."""
-
-    def go_on() -> None:
-        if stop.is_set():
-            raise Stopped
-
     if not _streaming.acquire(blocking=False):
         return False
     try:
-        client.upload_growing_blob(repository, file, check=go_on)
+        client.upload_growing_blob(repository, file, check=check)
     except (RegistryError, OSError, GivenUp, Stopped):
         return False
     finally:

@@ -6,7 +6,6 @@ are tagged too (`build-3-sbom`), since a lifecycle rule removes what no tag name
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -28,20 +27,21 @@ def push(
     artifacts: Mapping[str, tuple[str, bytes]],
     work: Path,
     *,
+    check: Callable[[], None],
     putting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> int:
     """Push each artifact, (media type, content) by its name; returns the bytes uploaded.
 
-    Each manifest is put within `putting()`, which may wait or raise.
+    Each manifest is put within `putting()`, which may wait or raise. `check` is asked as by `push_blob`.
     """
     empty = work / "empty.json"
     empty.write_bytes(b"{}")
-    uploaded = push_file(client, repository, EMPTY, "empty configuration", empty, work)
+    uploaded = push_file(client, repository, EMPTY, "empty configuration", empty, work, check)
     for name, (media_type, content) in artifacts.items():
         path = work / f"{name}.json"
         path.write_bytes(content)
         blob = Descriptor(media_type, digest_of(content), len(content))
-        uploaded += push_file(client, repository, blob, name, path, work)
+        uploaded += push_file(client, repository, blob, name, path, work, check)
         manifest = artifact_manifest(media_type, blob, subject)
         with putting():
             client.put_manifest(repository, f"{tag}-{name}", manifest, OCI_MANIFEST)
@@ -56,8 +56,9 @@ def push_file(
     title: str,
     path: Path,
     work: Path,
+    check: Callable[[], None],
 ) -> int:
-    pushed = push_blob(client, repository, BlobToPush(blob, title, path), work, threading.Event())
+    pushed = push_blob(client, repository, BlobToPush(blob, title, path), work, check)
     assert pushed is not None
     return pushed.uploaded
 

@@ -30,7 +30,7 @@ from images.registry.distribution.descriptors import (
 )
 from images.registry.distribution.sources import GrowingFile, Source, WholeFile
 from images.registry.distribution.transport import Transport, TransportOptions
-from images.registry.distribution.upload import CHUNK, PIECE, Upload
+from images.registry.distribution.upload import CHUNK, Upload
 from ri_platform.bounded import AnswerTooLarge, whole
 from ri_platform.retries import TRANSFER
 
@@ -149,25 +149,36 @@ class RegistryClient:
 
     # --- reading blobs ---------------------------------------------------------------------------------
 
-    def has_blob(self, repository: str, digest: str) -> bool:
+    def has_blob(
+        self, repository: str, digest: str, *, check: Callable[[], None] | None = None
+    ) -> bool:
         response = self._transport.request(
             "HEAD",
             f"{self._path(repository)}/blobs/sha256:{hex_of(digest)}",
             scope=self._scope(repository),
             missing_ok=True,
+            check=check,
         )
         return response.status_code != 404
 
-    def open_blob(self, repository: str, descriptor: Descriptor) -> Iterator[bytes]:
-        """Pieces of a blob; raises `DigestMismatch` at the end (or as soon as it is too long)."""
+    def open_blob(
+        self, repository: str, descriptor: Descriptor, *, check: Callable[[], None]
+    ) -> Iterator[bytes]:
+        """Pieces of a blob; raises `DigestMismatch` at the end (or as soon as it is too long).
+
+        `check` is asked while the registry is waited for and at each piece as it arrives, and may raise.
+        """
         sha256, received = hashlib.sha256(), 0
         with self._transport.stream(
             "GET",
             f"{self._path(repository)}/blobs/{descriptor.digest}",
             headers={"Accept-Encoding": "identity"},
             scope=self._scope(repository),
+            check=check,
         ) as response:
-            for piece in response.iter_raw(PIECE):
+            # As they arrive: a piece of a certain size may be long in coming from a slow registry.
+            for piece in response.iter_raw():
+                check()
                 received += len(piece)
                 if received > descriptor.size:
                     break
@@ -179,11 +190,13 @@ class RegistryClient:
                 hint="Try again; if it stays so, the registry holds a broken blob.",
             )
 
-    def read_blob(self, repository: str, descriptor: Descriptor, limit: int) -> bytes:
+    def read_blob(
+        self, repository: str, descriptor: Descriptor, limit: int, *, check: Callable[[], None]
+    ) -> bytes:
         """A small blob, such as a config, of at most `limit` bytes."""
         if descriptor.size > limit:
             raise RegistryError(f"The blob {descriptor.digest} is larger than {limit} bytes.")
-        return b"".join(self.open_blob(repository, descriptor))
+        return b"".join(self.open_blob(repository, descriptor, check=check))
 
     def download_blob(
         self,
@@ -191,30 +204,36 @@ class RegistryClient:
         descriptor: Descriptor,
         destination: Path,
         *,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None],
     ) -> None:
         """Stream a blob into a file, which appears only when its digest is verified.
 
-        `check` is asked before each attempt and after each piece of 1 MiB, and may raise.
+        `check` is asked before each attempt, in waits and at each piece as it arrives, and may raise.
         """
         partial = destination.with_name(f"{destination.name}.{os.getpid()}.part")
 
         def download() -> None:
             check()
             with partial.open("wb") as file:
-                for piece in self.open_blob(repository, descriptor):
-                    check()
+                for piece in self.open_blob(repository, descriptor, check=check):
                     file.write(piece)
 
         try:
-            TRANSFER(RegistryUnavailable, download)
+            TRANSFER(may_heal, download)
             partial.replace(destination)
         finally:
             partial.unlink(missing_ok=True)
 
     # --- writing blobs ---------------------------------------------------------------------------------
 
-    def mount_blob(self, repository: str, digest: str, from_repository: str) -> bool:
+    def mount_blob(
+        self,
+        repository: str,
+        digest: str,
+        from_repository: str,
+        *,
+        check: Callable[[], None] | None = None,
+    ) -> bool:
         """Have the registry take a blob over from another repository of it.
 
         True if it did (201). A 202 opens an upload instead, which is left to expire: ECR has no
@@ -227,6 +246,7 @@ class RegistryClient:
             params={"mount": digest, "from": self._guard(from_repository)},
             scope=self._scope(repository),
             settle=True,
+            check=check,
         )
         return response.status_code == 201
 
@@ -238,15 +258,15 @@ class RegistryClient:
         source: Path,
         *,
         chunk_size: int = CHUNK,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None],
     ) -> None:
         """Upload a file in parts. A part that fails restarts the upload, a bounded number of times.
 
-        `check` is asked before each attempt and each piece of 1 MiB, and may raise.
+        `check` is asked before each attempt, in waits and before each piece, and may raise.
         """
         upload = self._upload(repository, WholeFile(source, size, digest), chunk_size, check)
         upload.refuse_too_large(size)
-        TRANSFER(RegistryUnavailable, upload.attempt)
+        TRANSFER(may_heal, upload.attempt)
 
     def upload_growing_blob(
         self,
@@ -254,11 +274,11 @@ class RegistryClient:
         source: GrowingFile,
         *,
         chunk_size: int = CHUNK,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None],
     ) -> None:
         """Upload a file while it is written, in one attempt. Raises `GivenUp` if it is not finished.
 
-        `check` is asked while the file is awaited and before each piece of 1 MiB, and may raise.
+        `check` is asked while the file is awaited, in waits and before each piece, and may raise.
         """
         self._upload(repository, source, chunk_size, check).attempt()
 
@@ -284,6 +304,11 @@ class RegistryClient:
     def _writable(self, repository: str) -> None:
         if self._read_only:
             raise RegistryError(f"This client only reads; {repository} is left as it is.")
+
+
+def may_heal(error: Exception) -> bool:
+    """Whether a transfer is worth another attempt now: a call that took all of its time has had its own."""
+    return isinstance(error, RegistryUnavailable) and not error.out_of_time
 
 
 def media_type_of(response: httpx.Response) -> str:

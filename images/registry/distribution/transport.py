@@ -11,7 +11,7 @@ last answer, whatever it is, is handed on with its body unread.
 
 from __future__ import annotations
 
-import random
+import math
 import re
 import threading
 import time
@@ -30,13 +30,12 @@ from images.registry.distribution.responses import (
     response_error,
     retry_after,
 )
+from images.registry.distribution.waits import MAX_WAIT_SECONDS, backoff, wait
 from ri_platform.bounded import AnswerTooLarge, whole
 from ri_platform.tls import trust
 
 MAX_ATTEMPTS = 5
 MAX_REDIRECTS = 5
-BACKOFF_SECONDS = 0.5
-MAX_WAIT_SECONDS = 30.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Manifests and indexes may have 4 MiB (`client`); errors and tokens are texts of a few lines.
 MAX_ANSWER, MAX_ERROR = 8 << 20, 64 << 10
@@ -61,7 +60,8 @@ class Options(TypedDict, total=False):
 
     `missing_ok` lets a 404 through. `retry=False` is for requests whose repetition could do harm: only a 429
     is answered by sending them again, since the registry has not looked at them. `settle` waits for a
-    repository that was created a moment ago, which ECR may not know everywhere yet.
+    repository that was created a moment ago, which ECR may not know everywhere yet. `check` is asked in
+    waits, and may raise.
     """
 
     headers: Mapping[str, str]
@@ -71,6 +71,7 @@ class Options(TypedDict, total=False):
     retry: bool
     missing_ok: bool
     settle: bool
+    check: Callable[[], None] | None
 
 
 def permissions(method: str, path: str) -> str:
@@ -144,12 +145,15 @@ class Transport:
         """As `request`, with the body still to be read by the caller."""
         # Parameters are added to those that a Location already has.
         target = self.base_url.join(url).copy_merge_params(dict(options.get("params", {})))
-        response = self._send_with_retries(method, target, options)
+        response, out_of_time = self._send_with_retries(method, target, options)
         try:
             missing = response.status_code == 404 and options.get("missing_ok", False)
             if response.status_code >= 400 and not missing:
                 answer = whole(response, MAX_ERROR, cut=True)
-                raise response_error(method, target, answer, self._needed)
+                refused = response_error(method, target, answer, self._needed)
+                if isinstance(refused, RegistryUnavailable):
+                    refused.out_of_time = out_of_time
+                raise refused
             yield response
         except AnswerTooLarge as error:
             raise RegistryError(
@@ -167,32 +171,46 @@ class Transport:
 
     def _send_with_retries(
         self, method: str, target: httpx.URL, options: Options
-    ) -> httpx.Response:
-        """The answer of the last attempt, whatever its status. Raises `RegistryUnavailable` if none came."""
+    ) -> tuple[httpx.Response, bool]:
+        """The answer of the last attempt, whatever its status, and whether there was no time for another one.
+
+        Raises `RegistryUnavailable` if none came.
+        """
         retry, settle = options.get("retry", True), options.get("settle", False)
-        # A registry that hangs is not waited for by every attempt.
-        no_later = time.monotonic() + 2 * self._timeout
+        check, no_later = options.get("check"), math.inf
         for attempt in range(1, self._attempts + 1):
-            last = attempt == self._attempts
+            last, seconds = attempt == self._attempts, backoff(attempt)
+            failed: httpx.TransportError | None = None
             try:
                 response = self._authorize(method, target, options)
+                if settle and response.status_code == 404:
+                    response = whole(response, MAX_ERROR, cut=True)
             except httpx.TransportError as error:
-                if last or not retry or time.monotonic() > no_later:
-                    raise RegistryUnavailable(
-                        f"The registry {self.base_url.host} cannot be reached: {error_text(error)}.",
-                        hint="The platform tried several times; an operator should look.",
-                    ) from error
-                self._sleep(backoff(attempt))
-                continue
-            if settle and response.status_code == 404:
-                response = whole(response, MAX_ERROR, cut=True)
-            again = response.status_code == 429 or (retry and response.status_code in RETRIED)
-            if last or not (again or (settle and is_unknown_yet(response))):
+                failed, again = error, retry
+            else:
+                again = response.status_code == 429 or (retry and response.status_code in RETRIED)
+                again = again or (settle and is_unknown_yet(response))
+                seconds = min(retry_after(response) or seconds, MAX_WAIT_SECONDS)
+            # From the end of the first attempt, whose body may have been long under way: a registry that
+            # hangs, or asks for patience again and again, is not waited for by every attempt.
+            no_later = min(no_later, time.monotonic() + 2 * self._timeout)
+            out_of_time = time.monotonic() + seconds > no_later
+            if last or out_of_time or not again:
                 break
-            wait = retry_after(response) or backoff(attempt)
-            response.close()
-            self._sleep(min(wait, MAX_WAIT_SECONDS))
-        return response
+            if failed is None:
+                response.close()
+            wait(seconds, check, self._sleep)
+        if failed is not None:
+            raise self._unreachable(failed, out_of_time) from failed
+        return response, out_of_time
+
+    def _unreachable(self, error: httpx.TransportError, out_of_time: bool) -> RegistryUnavailable:
+        unavailable = RegistryUnavailable(
+            f"The registry {self.base_url.host} cannot be reached: {error_text(error)}.",
+            hint="The platform tried several times; an operator should look.",
+        )
+        unavailable.out_of_time = out_of_time
+        return unavailable
 
     def _authorize(self, method: str, target: httpx.URL, options: Options) -> httpx.Response:
         """One attempt; where the credentials are not taken, it is repeated once with fresh ones."""
@@ -320,11 +338,6 @@ def origin(url: httpx.URL) -> tuple[str, str, int | None]:
 def basic(credentials: Credentials) -> str:
     header: str = httpx.BasicAuth(credentials.username, credentials.password)._auth_header
     return header
-
-
-def backoff(attempt: int) -> float:
-    """Exponential with full jitter, seconds."""
-    return random.uniform(0, BACKOFF_SECONDS * 2**attempt)  # noqa: S311  (not a secret)
 
 
 def error_text(error: httpx.TransportError) -> str:

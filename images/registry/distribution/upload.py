@@ -14,7 +14,8 @@ from images.errors import RegistryError
 from images.registry.distribution.sources import Source
 from images.registry.distribution.transport import Transport
 
-PIECE = 1 << 20
+# What is sent between two checks: even a slow way takes so much in seconds.
+PIECE = 1 << 16
 # ECR takes parts of 5 to 10 MiB (the last may be smaller), and so many of them for a layer.
 CHUNK = 10 << 20
 MAX_PARTS = 4_200
@@ -24,7 +25,7 @@ MAX_PARTS = 4_200
 class Upload:
     """A blob on its way into a repository; `path` is the repository's under `/v2/`.
 
-    `check` is asked before each attempt and each piece of 1 MiB, and may raise.
+    `check` is asked before each attempt, in waits and before each piece, and may raise.
     """
 
     transport: Transport
@@ -50,7 +51,7 @@ class Upload:
 
     def _send(self, file: IO[bytes]) -> None:
         response = self.transport.request(
-            "POST", f"{self.path}/blobs/uploads/", scope=self.scope, settle=True
+            "POST", f"{self.path}/blobs/uploads/", scope=self.scope, settle=True, check=self.check
         )
         location = response.headers["Location"]
         offset = 0
@@ -69,6 +70,7 @@ class Upload:
                 scope=self.scope,
                 retry=False,
                 settle=True,
+                check=self.check,
             )
             location = response.headers.get("Location", location)
             offset += length
@@ -80,6 +82,7 @@ class Upload:
             scope=self.scope,
             retry=False,
             settle=True,
+            check=self.check,
         )
 
 

@@ -256,6 +256,14 @@ def test_a_worker_that_stops_gives_its_work_some_time_first(
     assert carry_out(work, 30, lambda holder: holder.check(), fail=work.fail, broke=BROKE)
 
 
+def test_work_of_any_kind_ends_once_its_time_is_over(build: Build, settings: Any) -> None:
+    settings.BUILD_SECONDS = 0
+    work = held(build)
+    assert carry_out(work, 30, lambda holder: holder.check(), fail=work.fail, broke=BROKE)
+    build.refresh_from_db()
+    assert (build.state, build.error_code) == (WorkState.FAILED, "build_timed_out")
+
+
 def test_a_worker_that_stops_begins_nothing(build: Build, told_to_stop: None) -> None:
     assert turns.claim_next(Lane.BUILDS) is None
     build.refresh_from_db()

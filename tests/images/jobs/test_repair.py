@@ -251,7 +251,9 @@ def test_a_base_image_comes_back_from_the_images_on_it(
     with registry.client() as client:
         manifest = client.get_manifest(debian.repository, debian.manifest_digest)
         config = manifest.json()["config"]
-        kept = client.read_blob(debian.repository, Descriptor.from_json(config), 1 << 20)
+        kept = client.read_blob(
+            debian.repository, Descriptor.from_json(config), 1 << 20, check=lambda: None
+        )
     keep_manifest(debian, manifest.raw, kept)
     registry.control("registry-server").delete_repository(debian.repository)
     assert workers.verify() == ["repository_missing"]

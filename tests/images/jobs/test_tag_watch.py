@@ -47,7 +47,7 @@ def push_as(upstream: str, tag: str, config: bytes, folder: Path) -> str:
     file.write_bytes(config)
     manifest = manifests.image_manifest(config, [], [])
     with RegistryClient(upstream, guard=str) as client:
-        client.upload_blob(REPOSITORY, digest_of(config), len(config), file)
+        client.upload_blob(REPOSITORY, digest_of(config), len(config), file, check=lambda: None)
         client.put_manifest(REPOSITORY, tag, manifest, OCI_MANIFEST)
     return digest_of(manifest)
 

@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import tarfile
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,11 @@ def read_image(
 
 
 def read_json(client: RegistryClient, repository: str, blob: dict[str, Any]) -> dict[str, Any]:
-    return dict(json.loads(client.read_blob(repository, Descriptor.from_json(blob), 1 << 20)))
+    return dict(
+        json.loads(
+            client.read_blob(repository, Descriptor.from_json(blob), 1 << 20, check=lambda: None)
+        )
+    )
 
 
 def push_blob_of(
@@ -45,7 +48,7 @@ def push_blob_of(
     file = folder / "blob"
     file.write_bytes(content)
     blob = Descriptor(media_type, digest_of(content), len(content))
-    push_blob(client, repository, BlobToPush(blob, "blob", file), folder, threading.Event())
+    push_blob(client, repository, BlobToPush(blob, "blob", file), folder, lambda: None)
     return blob
 
 

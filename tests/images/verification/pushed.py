@@ -61,7 +61,7 @@ def push(
             if digest not in without:
                 file = folder / "blob"
                 file.write_bytes(raw)
-                client.upload_blob(repository, digest, len(raw), file)
+                client.upload_blob(repository, digest, len(raw), file, check=lambda: None)
         for tag in tags:
             client.put_manifest(repository, tag, manifest, OCI_MANIFEST)
     return digest_of(manifest)

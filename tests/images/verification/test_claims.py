@@ -104,7 +104,7 @@ def test_only_what_the_platform_could_have_pushed_is_believed(
     assert image.current_build is not None
     with registry.client() as client:
         manifest, _, statement = forged.read_image(client, REPOSITORY, "build-1")
-        claimed = read_claims(client, REPOSITORY, "truth", 1)
+        claimed = read_claims(client, REPOSITORY, "truth", 1, lambda: None)
         assert (claimed.spec, claimed.lock.text) == (image.spec, image.current_build.lock)
         assert claimed.base == debian
 
@@ -116,4 +116,4 @@ def test_only_what_the_platform_could_have_pushed_is_believed(
                 client, REPOSITORY, number, altered, told, tmp_path, keep_subject=keep
             )
             with pytest.raises(NotAdoptable, match=said):
-                read_claims(client, REPOSITORY, "truth", number)
+                read_claims(client, REPOSITORY, "truth", number, lambda: None)

@@ -7,7 +7,6 @@ import hashlib
 import ipaddress
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,7 +235,7 @@ def test_where_the_index_tells_no_hash_the_worker_takes_it_itself() -> None:
 def fetched(wheel: LockedWheel, folder: Path) -> Path:
     cache = BoundedCache(folder / "cache", 10**6)
     with index_client() as client, stamina.set_testing(True, attempts=10, cap=True):
-        return fetch(client, wheel, cache, folder / "work", threading.Event())
+        return fetch(client, wheel, cache, folder / "work", lambda: None)
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://files.test/x", "http://"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,7 +193,7 @@ def fetched(wheel: LockedWheel, folder: Path) -> Path:
     work = Path(tempfile.mkdtemp(dir=folder))
     cache = BoundedCache(folder / "cache", 10**6)
     with index_client() as client, stamina.set_testing(True, attempts=10, cap=True):
-        return fetch(client, wheel, cache, work, threading.Event())
+        return fetch(client, wheel, cache, work, lambda: None)
 
 
 def test_a_wheel_is_fetched_once_and_kept_by_hash(files: str, tmp_path: Path) -> None:

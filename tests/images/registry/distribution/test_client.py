@@ -159,7 +159,7 @@ def test_a_redirect_elsewhere_does_not_get_the_authorization(tmp_path: Path) -> 
         return httpx.Response(200, stream=httpx.ByteStream(data))
 
     target = tmp_path / "blob"
-    Script(handler).client().download_blob(REPOSITORY, blob(data), target)
+    Script(handler).client().download_blob(REPOSITORY, blob(data), target, check=lambda: None)
     assert target.read_bytes() == data
 
 
@@ -177,7 +177,7 @@ def test_an_upload_that_is_sent_elsewhere_does_not_take_the_authorization_along(
         return httpx.Response(202 if request.method == "PATCH" else 201)
 
     script = Script(handler)
-    script.client().upload_blob(REPOSITORY, digest_of(b"layer"), 5, source)
+    script.client().upload_blob(REPOSITORY, digest_of(b"layer"), 5, source, check=lambda: None)
     assert [r.url.host for r in script.requests] == [
         "registry.test",
         "storage.test",
@@ -195,7 +195,9 @@ def test_redirects_in_circles_end() -> None:
 def test_a_blob_with_other_content_never_appears(sent: bytes, tmp_path: Path) -> None:
     script = Script(lambda request: httpx.Response(200, stream=httpx.ByteStream(sent)))
     with pytest.raises(DigestMismatch):
-        script.client().download_blob(REPOSITORY, blob(b"layer"), tmp_path / "blob")
+        script.client().download_blob(
+            REPOSITORY, blob(b"layer"), tmp_path / "blob", check=lambda: None
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -236,7 +238,9 @@ def test_an_upload_goes_in_parts_to_where_the_registry_says(tmp_path: Path) -> N
         return httpx.Response(201)
 
     script = Script(handler)
-    script.client().upload_blob(REPOSITORY, digest_of(data), len(data), source, chunk_size=4)
+    script.client().upload_blob(
+        REPOSITORY, digest_of(data), len(data), source, chunk_size=4, check=lambda: None
+    )
     patches = [r for r in script.requests if r.method == "PATCH"]
     assert [r.headers["Content-Range"] for r in patches] == ["0-3", "4-7", "8-9"]
     assert b"".join(script.bodies[1:4]) == data
@@ -260,7 +264,7 @@ def test_a_growing_file_is_sent_while_it_is_written(tmp_path: Path) -> None:
 
     script = Script(handler)
     path.touch()
-    script.client().upload_growing_blob(REPOSITORY, file, chunk_size=4)
+    script.client().upload_growing_blob(REPOSITORY, file, chunk_size=4, check=lambda: None)
     assert b"".join(script.bodies) == b"0123456789"
     assert [r.headers.get("Content-Range") for r in script.requests[1:-1]] == ["0-3", "4-7", "8-9"]
     assert script.requests[-1].url.params["digest"] == digest_of(b"0123456789")
@@ -275,7 +279,7 @@ def test_a_growing_file_that_is_given_up_is_no_blob(written: bytes, tmp_path: Pa
     script = Script(lambda r: httpx.Response(202, headers={"Location": "/v2/u/1"}))
     threading.Timer(0.1, file.end, [None]).start()
     with pytest.raises(GivenUp):
-        script.client().upload_growing_blob(REPOSITORY, file, chunk_size=4)
+        script.client().upload_growing_blob(REPOSITORY, file, chunk_size=4, check=lambda: None)
     assert "PUT" not in [r.method for r in script.requests]
 
 
@@ -299,7 +303,7 @@ def test_a_cut_upload_starts_anew_a_bounded_number_of_times(tmp_path: Path) -> N
 
     script = Script(cut)
     with pytest.raises(RegistryUnavailable):
-        script.client().upload_blob(REPOSITORY, digest_of(b"data"), 4, source)
+        script.client().upload_blob(REPOSITORY, digest_of(b"data"), 4, source, check=lambda: None)
     assert [r.method for r in script.requests] == ["POST", "PATCH"] * 3
 
 
@@ -315,7 +319,7 @@ def test_a_reader_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="only reads"):
         client.put_manifest("a/b", "x", b"{}", OCI_MANIFEST)
     with pytest.raises(RegistryError, match="only reads"):
-        client.upload_blob("a/b", digest_of(b""), 0, tmp_path)
+        client.upload_blob("a/b", digest_of(b""), 0, tmp_path, check=lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -356,11 +360,15 @@ def test_a_push_to_the_local_registry_needs_only_documented_actions(
         aws.repositories("rime-managed-images/push", "rime-managed-images/mount"),
         aws.client(on_request=lambda method, path: asked.add(iam_action(method, path))) as client,
     ):
-        client.upload_blob("rime-managed-images/push", digest_of(data), len(data), source)
+        client.upload_blob(
+            "rime-managed-images/push", digest_of(data), len(data), source, check=lambda: None
+        )
         assert client.mount_blob(
             "rime-managed-images/mount", digest_of(data), "rime-managed-images/push"
         )
         assert client.has_blob("rime-managed-images/mount", digest_of(data))
-        client.download_blob("rime-managed-images/mount", blob(data), tmp_path / "back")
+        client.download_blob(
+            "rime-managed-images/mount", blob(data), tmp_path / "back", check=lambda: None
+        )
     assert (tmp_path / "back").read_bytes() == data
     assert asked <= set(BUILD_JOB_ACTIONS)
