@@ -7,8 +7,10 @@ import json
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import httpcore
 from django.conf import settings
@@ -23,7 +25,9 @@ from images.operations.webhooks import is_public
 
 # Seconds before each further attempt; after the last one a message is given up.
 PAUSES = (5, 30, 120, 600, 3600, 21_600)
-TIMEOUT = 10.0
+# For one step, such as the next bytes, and for the whole: an address that sends a little at a time must not
+# hold the one worker, which sends people's mail, too. The lease is longer than both.
+TIMEOUT, DELIVERY_SECONDS = 10.0, 30.0
 LEASE_SECONDS = 60.0
 USER_AGENT = "ri-platform-webhooks"
 
@@ -64,8 +68,8 @@ def note_failure(delivery: Delivery, error: DeliveryFailed) -> None:
     logger.info("A message to a webhook did not arrive, attempt %s.", delivery.attempts)
 
 
-def post(delivery: Delivery) -> int:
-    """Send the message; the status of an answer that takes it. Raises `DeliveryFailed`."""
+def post(delivery: Delivery, seconds: float = DELIVERY_SECONDS) -> int:
+    """Send the message; the status of an answer that takes it. Raises `DeliveryFailed`, within `seconds`."""
     body = json.dumps(delivery.payload, separators=(",", ":"))
     identity, now = f"msg_{delivery.pk}", timezone.now()
     headers = {
@@ -79,7 +83,7 @@ def post(delivery: Delivery) -> int:
     try:
         with (
             httpcore.ConnectionPool(
-                ssl_context=ssl.create_default_context(), network_backend=PublicNetwork()
+                ssl_context=ssl.create_default_context(), network_backend=PublicNetwork(seconds)
             ) as pool,
             # Its body is not read: nothing in it matters, and it could be endless.
             pool.stream(
@@ -105,8 +109,12 @@ def post(delivery: Delivery) -> int:
 class PublicNetwork(httpcore.NetworkBackend):
     """Connects to public addresses only, and to the very address that was looked at.
 
-    A name is resolved once: asking again for the connection could give another answer by then.
+    A name is resolved once: asking again for the connection could give another answer by then. What it
+    connects ends after `seconds`.
     """
+
+    def __init__(self, seconds: float) -> None:
+        self._end = Moment(seconds)
 
     def connect_tcp(
         self,
@@ -125,6 +133,49 @@ class PublicNetwork(httpcore.NetworkBackend):
             addresses = [item for item in addresses if is_public(ipaddress.ip_address(item))]
         if not addresses:
             raise httpcore.ConnectError(f"{host} is a private address, which is not allowed")
-        return httpcore.SyncBackend().connect_tcp(
-            addresses[0], port, timeout, local_address, socket_options
+        stream = httpcore.SyncBackend().connect_tcp(
+            addresses[0], port, self._end.at_most(timeout), local_address, socket_options
         )
+        return EndingStream(stream, self._end)
+
+
+class Moment:
+    """The moment at which a delivery is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._at = seconds, time.monotonic() + seconds
+
+    def at_most(self, timeout: float | None) -> float:
+        """The timeout of a step, shortened to what is left. Raises `ReadTimeout` if nothing is."""
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout(f"it did not answer within {self._seconds:.0f} s")
+        return left if timeout is None else min(timeout, left)
+
+
+class EndingStream(httpcore.NetworkStream):
+    """A connection that ends at a moment, however many steps are taken on it."""
+
+    def __init__(self, stream: httpcore.NetworkStream, end: Moment) -> None:
+        self._stream, self._end = stream, end
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._end.at_most(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._end.at_most(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._end.at_most(timeout)
+        return EndingStream(self._stream.start_tls(ssl_context, server_hostname, left), self._end)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -14,7 +16,7 @@ from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from images import wake
-from images.errors import NoWheel
+from images.errors import DeliveryFailed, NoWheel
 from images.jobs import build_outcome, sweep, upgrades
 from images.jobs import delivery as delivering
 from images.jobs.journal import Journal
@@ -173,6 +175,41 @@ def test_an_address_that_does_not_answer_is_told(
     removal.remove_image(Actor(cast.admin), "churn")
     delivering.deliver(Delivery.objects.get().pk)
     assert "cannot be reached" in Delivery.objects.get().error_message
+
+
+DRIP = [b"X-More: ", *[b"x"] * 200, b"\r\n"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "drops",
+    [[b"HTTP/1.1 204 No Content\r\n", *DRIP], [b"HTTP/1.1 103 Early Hints\r\n\r\n"] * 200],
+    ids=["a header", "hints"],
+)
+def test_an_address_that_answers_a_little_at_a_time_is_given_up(
+    cast: Cast, base: BaseImage, settings: Any, drops: list[bytes]
+) -> None:
+    """However little it is: each drop comes long before the time of one step is over."""
+    settings.WEBHOOKS_ALLOW_PRIVATE = True
+    left = threading.Event()
+
+    class Dripping(QuietHandler):
+        def do_POST(self) -> None:
+            self.close_connection = True
+            with suppress(OSError):
+                for drop in drops:
+                    self.wfile.write(drop)
+                    if left.wait(0.05):
+                        return
+                self.wfile.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with serving(Dripping) as server:
+        webhooks.create_webhook(Actor(cast.admin), address_of(server), [])
+        factories.make_image("churn", base=base)
+        removal.remove_image(Actor(cast.admin), "churn")
+        with pytest.raises(DeliveryFailed, match="timed out|did not answer within 1 s"):
+            delivering.post(Delivery.objects.get(), seconds=1)
+        left.set()
 
 
 @pytest.mark.parametrize(
