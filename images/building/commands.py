@@ -9,10 +9,11 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from images.errors import TooMuchOutput
@@ -27,6 +28,8 @@ OUTPUT_LIMIT = 20_000_000
 HEAD, TAIL = 50, 200
 # What a killed process is given to end by itself.
 GRACE_SECONDS = 5.0
+# For a command that does nothing, to see whether it can be run.
+PROBE_SECONDS = 30.0
 
 
 class TimedOut(Exception):
@@ -41,9 +44,13 @@ def containment() -> list[str]:
     """
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
     if os.geteuid() == 0:
-        probe = subprocess.run([*namespaces, "true"], capture_output=True, check=False)
-        if probe.returncode == 0:
-            return ["setpriv", "--pdeathsig", "KILL", "--", *namespaces]
+        # What does not come to an end in time cannot be had, either.
+        with suppress(subprocess.TimeoutExpired):
+            probe = subprocess.run(
+                [*namespaces, "true"], capture_output=True, check=False, timeout=PROBE_SECONDS
+            )
+            if probe.returncode == 0:
+                return ["setpriv", "--pdeathsig", "KILL", "--", *namespaces]
     return ["setpriv", "--pdeathsig", "TERM", "--"]
 
 
@@ -167,6 +174,42 @@ def run_streaming(
         return process.wait()
     finally:
         end(process)
+
+
+@contextmanager
+def output_of(
+    command: Sequence[str], *, timeout: float, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command whose stdout is read in the block; it has ended when the block has, with a `returncode`.
+
+    Raises `TimedOut` after `timeout` seconds: its process group is killed, whatever the block waits for.
+    """
+    process = subprocess.Popen(
+        list(command), stdout=subprocess.PIPE, env=environment, start_new_session=True
+    )
+    over = threading.Event()
+
+    def kill() -> None:
+        over.set()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(timeout, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield process
+        process.wait()
+    except Exception as error:
+        # What was cut off reads as damaged, and is not.
+        if over.is_set():
+            raise TimedOut from error
+        raise
+    finally:
+        timer.cancel()
+        end(process)
+    if over.is_set():
+        raise TimedOut
 
 
 def pieces_of(

@@ -256,7 +256,7 @@ def put_elses_image(aws: LocalAWS, repository: str, folder: Path) -> None:
     ) as client:
         for part in (parts["config"], *parts["layers"]):
             file = blob_of(layout, part["digest"])
-            client.upload_blob(repository, part["digest"], part["size"], file)
+            client.upload_blob(repository, part["digest"], part["size"], file, check=lambda: None)
         for tag in ("theirs", "build-1"):
             client.put_manifest(repository, tag, manifest, entry["mediaType"])
 

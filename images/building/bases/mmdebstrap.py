@@ -14,18 +14,20 @@ import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from images.building.bases.distributions import DEBIAN
 from images.building.bases.recipe import Recipe
-from images.building.commands import TimedOut, containment, run_streaming
+from images.building.commands import PROBE_SECONDS, TimedOut, containment, run_streaming
 from images.building.user import User
 from images.errors import BaseImageUnusable
 
 EPOCH = 1_700_000_000
 TIMEOUT_SECONDS = 900.0
+# For removing what it left.
+REMOVE_SECONDS = 120.0
 # An image needs neither documentation nor the package lists, nor what apt derives from them.
 LEFT_OUT = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/locale/")
 CLEAN_UP = (
@@ -68,10 +70,16 @@ def namespaces_problem() -> Problem | None:
                 f"As root: usermod {option} 100000-165535 {user()}.",
             )
     probe = ["unshare", "--user", "--map-root-user", "--mount", "--", "true"]
-    done = subprocess.run(probe, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    try:
+        done = subprocess.run(
+            probe, capture_output=True, text=True, check=False, timeout=PROBE_SECONDS
+        )
+        said = done.stderr.strip() if done.returncode else None
+    except subprocess.TimeoutExpired:
+        said = f"not within {PROBE_SECONDS:.0f} seconds"
+    if said is not None:
         return Problem(
-            f"This machine lets ordinary users make no user namespaces ({done.stderr.strip()}).",
+            f"This machine lets ordinary users make no user namespaces ({said}).",
             "Allow them (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, "
             "kernel.apparmor_restrict_unprivileged_userns), or run the worker as root.",
         )
@@ -196,7 +204,8 @@ def temporary_folder(work: Path) -> Iterator[Path]:
         if folder.exists():
             # It was ended in the midst, and what is left belongs to sub-ids.
             remove = ["mmdebstrap", "--unshare-helper", "rm", "-rf", str(folder)]
-            subprocess.run(remove, capture_output=True, check=False)
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(remove, capture_output=True, check=False, timeout=REMOVE_SECONDS)
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -14,7 +14,6 @@ import io
 import os
 import posixpath
 import shutil
-import subprocess
 import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -27,10 +26,12 @@ from images.building.bases.content import ARCHITECTURE
 from images.building.bases.distributions import Distribution
 from images.building.bases.mmdebstrap import EPOCH, LEFT_OUT, TIMEOUT_SECONDS, environment
 from images.building.bases.recipe import Recipe
-from images.building.commands import TimedOut, containment, run_streaming
+from images.building.commands import TimedOut, containment, output_of, run_streaming
 from images.errors import BaseImageUnusable
 
 TOOLS = ("apt-get", "dpkg-deb")
+# For one package, with what is made of it meanwhile.
+READ_SECONDS = 600.0
 # apt pattern (apt-patterns(7)) for what every Debian has; the rest is what minbase adds, and our own.
 WANTED = ("?essential", "apt")
 # These say that /bin is /usr/bin, so that no package is fetched that would make it so.
@@ -303,13 +304,18 @@ def read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def members(package: Path, which: str) -> Iterator[tarfile.TarFile]:
     """One of the two tars in a package (deb(5)) as a stream, decompressed by dpkg-deb."""
     command = ["dpkg-deb", which, os.fspath(package)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        stream: IO[bytes] = process.stdout
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            yield tar
-        # Up to the end of it, or dpkg-deb would break off at the padding.
-        while stream.read(1 << 16):
-            pass
+    try:
+        with output_of(command, timeout=READ_SECONDS) as process:
+            assert process.stdout is not None
+            stream: IO[bytes] = process.stdout
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                yield tar
+            # Up to the end of it, or dpkg-deb would break off at the padding.
+            while stream.read(1 << 16):
+                pass
+    except TimedOut as error:
+        raise BaseImageUnusable(
+            f"The package {package.name} was not read within {READ_SECONDS:.0f} seconds."
+        ) from error
     if process.returncode != 0:
         raise BaseImageUnusable(f"The package {package.name} cannot be read by dpkg-deb.")

@@ -33,6 +33,8 @@ _END = struct.Struct(">Q")
 MAX_ENTRIES = 120_000
 # Larger than the bytecode of any source that is compiled.
 MAX_BYTECODE = 64 << 20
+# For an interpreter to tell its version.
+ANSWER_SECONDS = 60.0
 
 
 @lru_cache(maxsize=8)
@@ -41,7 +43,9 @@ def identity_of(interpreter: str) -> bytes:
     build = sys.version
     if interpreter != sys.executable:
         command = [interpreter, "-s", "-S", "-B", "-c", "import sys; print(sys.version)"]
-        build = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        build = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=ANSWER_SECONDS
+        ).stdout
     text = Path(bytecode.__file__).read_bytes()
     return hashlib.sha256(build.strip().encode() + b"\0" + text).digest()
 

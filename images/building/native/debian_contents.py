@@ -6,8 +6,8 @@ Debian repository format, "Contents indices"; apt's acquire-additional-files doc
 
 from __future__ import annotations
 
+import io
 import re
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,12 @@ from pathlib import Path
 from images.building.bases import unpacked_debian
 from images.building.bases.distributions import DISTRIBUTIONS, Distribution
 from images.building.bases.mmdebstrap import environment
+from images.building.commands import TimedOut, output_of
 from images.errors import BaseImageUnusable
 
 HELPER = "/usr/lib/apt/apt-helper"
+# For one index, with what is taken out of it meanwhile.
+READ_SECONDS = 600.0
 _TARGET = "Acquire::IndexTargets::deb::Contents-deb"
 OPTIONS = {
     f"{_TARGET}::ShortDescription": "Contents",
@@ -79,17 +82,15 @@ def as_released(distribution: Distribution) -> Distribution:
 
 def lines_of(kept: Path) -> Iterator[str]:
     """The lines of an index as apt keeps it, compressed in whichever way."""
-    with subprocess.Popen(
-        [HELPER, "cat-file", str(kept)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        yield from process.stdout
+    command = [HELPER, "cat-file", str(kept)]
+    try:
+        with output_of(command, timeout=READ_SECONDS, environment=environment()) as process:
+            assert process.stdout is not None
+            yield from io.TextIOWrapper(process.stdout, encoding="utf-8", errors="replace")
+    except TimedOut as error:
+        raise BaseImageUnusable(
+            f"apt's index {kept.name} was not read within {READ_SECONDS:.0f} seconds."
+        ) from error
     if process.returncode != 0:
         raise BaseImageUnusable(f"apt cannot read its own index {kept.name}.")
 

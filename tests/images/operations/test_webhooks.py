@@ -207,7 +207,7 @@ def test_an_address_that_answers_a_little_at_a_time_is_given_up(
         webhooks.create_webhook(Actor(cast.admin), address_of(server), [])
         factories.make_image("churn", base=base)
         removal.remove_image(Actor(cast.admin), "churn")
-        with pytest.raises(DeliveryFailed, match="timed out|did not answer within 1 s"):
+        with pytest.raises(DeliveryFailed, match=r"timed out|did not answer within 1 s"):
             delivering.post(Delivery.objects.get(), seconds=1)
         left.set()
 
