@@ -24,7 +24,7 @@ from images.registry.distribution.transport import Credentials
 from images.registry.naming import DEFAULT_PREFIX
 from ri_platform.local import services
 from tests import migrated
-from tests.faults.logs import DATABASE_AWAY, Logs
+from tests.faults.logs import DATABASE_AWAY, WORKER_KILLED, Logs
 from tests.faults.verifying import Verifier
 from tests.images.building.bases.layouts import ROOT, image_of
 from tests.local_aws import LocalAWS
@@ -78,7 +78,7 @@ class Installation:
     web: str
     tokens: dict[str, str] = field(default_factory=dict)
     # What its logs may tell of.
-    tolerated: tuple[str, ...] = DATABASE_AWAY
+    tolerated: tuple[str, ...] = (*DATABASE_AWAY, *WORKER_KILLED)
     _told: list[dict[str, str]] = field(default_factory=list)
     _unknown: Iterator[int] = field(default_factory=lambda: itertools.count(LIBRARIES))
 

@@ -22,7 +22,9 @@ DATABASE_AWAY = (
     r"the database system is",
     r"couldn't get a connection",
 )
-# The same of RabbitMQ.
+# Of a worker that was killed: what makes layers for it finds nobody to answer.
+WORKER_KILLED = (r"^BrokenPipeError: ",)
+# The same of RabbitMQ as of PostgreSQL.
 BROKER_AWAY = (
     r"Connection refused",
     r"Connection reset by peer",

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.installation import Installation
 from tests.faults.instance import Instance, running_instance
-from tests.faults.logs import BROKER_AWAY, DATABASE_AWAY
+from tests.faults.logs import BROKER_AWAY
 from tests.faults.proxy import Gate
 from tests.faults.results import SEED
 from tests.faults.run import Run
@@ -37,7 +37,7 @@ def beside(folder: Path, gate: Gate) -> Iterator[Instance]:
     """An instance whose broker is RabbitMQ, behind a gate."""
     broker = f"amqp://guest:guest@127.0.0.1:{gate.port}//"
     with running_instance(folder / "with-rabbitmq", random.Random(SEED), broker) as found:
-        found.tolerated = (*DATABASE_AWAY, *BROKER_AWAY)
+        found.tolerated += BROKER_AWAY
         yield found
 
 
