@@ -25,6 +25,7 @@ from images.registry.naming import DEFAULT_PREFIX
 from ri_platform.local import services
 from tests import migrated
 from tests.faults.logs import DATABASE_AWAY, WORKER_KILLED, Logs
+from tests.faults.receiver import Receiver
 from tests.faults.verifying import Verifier
 from tests.images.building.bases.layouts import ROOT, image_of
 from tests.local_aws import LocalAWS
@@ -79,6 +80,8 @@ class Installation:
     tokens: dict[str, str] = field(default_factory=dict)
     # What its logs may tell of.
     tolerated: tuple[str, ...] = (*DATABASE_AWAY, *WORKER_KILLED)
+    receiver: Receiver = field(default_factory=Receiver)
+    _delivered: int = 0
     _told: list[dict[str, str]] = field(default_factory=list)
     _unknown: Iterator[int] = field(default_factory=lambda: itertools.count(LIBRARIES))
 
@@ -88,12 +91,15 @@ class Installation:
 
     def recover(self) -> None:
         """End every fault that is still going on."""
+        self.receiver.recover()
 
     def prepare(self) -> None:
         """Make users, a repository of somebody else, and one base image."""
         put_elses_image(self.aws, "somebody/elses", self.folder / "elses")
         assert all(self.foreign.values())
         self.tokens.update(json.loads(self.manage("shell", "-v", "0", "-c", SETUP % USERS)))
+        hook = self.ask("POST", "/v1/webhooks", {"url": self.receiver.address}, user="admin")
+        self.receiver.secret = hook.json()["secret"]
         layout = image_of(self.folder / "layout", ROOT)
         layout.chmod(0o755)
         self.import_base("1")
@@ -141,9 +147,10 @@ class Installation:
             assert time.monotonic() < deadline, f"{method} {path} was not answered"
             time.sleep(0.3)
 
-    def some_libraries(self, count: int = 3) -> list[str]:
-        """Some of the index. Of the first no layer is known, so that no phase is left out."""
-        some = [next(self._unknown), *self.chance.sample(range(LIBRARIES), count - 1)]
+    def some_libraries(self, count: int = 3, *, new: int = 1) -> list[str]:
+        """Some of the index. Of the first `new` no layer is known, so that no phase is left out."""
+        some = [next(self._unknown) for _ in range(new)]
+        some += self.chance.sample(range(LIBRARIES), count - new)
         return [f"lib{number}" for number in some]
 
     def image(self, name: str) -> dict[str, Any] | None:
@@ -199,6 +206,24 @@ class Installation:
             "WHERE a.state IN ('queued', 'running') AND i.removed_at IS NULL"
         )
         wait_for(lambda: not self.rows(some), seconds, "all attestations are written")
+
+    def await_deliveries(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until every message to the webhook has arrived or was given up."""
+        some = "SELECT 1 FROM images_delivery WHERE state IN ('queued', 'running')"
+        wait_for(lambda: not self.rows(some), seconds, "all webhook messages are delivered")
+
+    def new_losses(self) -> list[str]:
+        """Messages that were given up, or are said to be delivered and never came, since the last look."""
+        found = self.rows(
+            "SELECT id, state, event FROM images_delivery WHERE id > %s ORDER BY id",
+            self._delivered,
+        )
+        self._delivered = max([self._delivered, *(row[0] for row in found)])
+        return [
+            f"message {number} of {event} did not arrive; it is {state}"
+            for number, state, event in found
+            if state != "succeeded" or f"msg_{number}" not in self.receiver.messages
+        ]
 
     @cached_property
     def verifier(self) -> Verifier:

@@ -30,7 +30,7 @@ from tests.faults.proxy import FaultProxy
 from tests.faults.shelf import shelf
 from tests.local_aws import LocalAWS
 
-WORKERS = ("registry", "builds-1", "builds-2")
+WORKERS = ("registry", "builds-1", "builds-2", "sources", "webhooks")
 # What a worker says once it takes messages.
 READY = re.compile(r"@\S+ ready\.")
 
@@ -105,6 +105,7 @@ class Instance(Installation):
             os.killpg(self.children[name].process.pid, number)
 
     def recover(self) -> None:
+        super().recover()
         self.aws_proxy.recover()
         self.index_proxy.recover()
         self.held_down.clear()
@@ -150,6 +151,7 @@ def running_instance(folder: Path, chance: random.Random, broker: str = "") -> I
             aws_proxy=aws_proxy,
             index_proxy=index_proxy,
         )
+        stack.enter_context(instance.receiver.serving())
         stack.callback(instance.stop)
         instance.start("aws", services.aws_command(), aws_environment)
         instance.manage("migrate", "--verbosity", "0")
@@ -187,6 +189,7 @@ def environment_of(
         "RI_REGISTRY_URL": aws.address,
         "RI_PACKAGE_INDEX_URL": f"{index.address}/simple",
         "RI_IMPORT_CHECK": "off",
+        "RI_WEBHOOKS_ALLOW_PRIVATE": "true",
         "RI_LOG_FORMAT": "text",
         "RI_MAX_RUNNING_BUILDS": "4",
         # What hangs is given up soon; the lease and the sweep are those of every installation.
@@ -198,7 +201,8 @@ def start_processes(instance: Instance, port: int) -> None:
     (instance.folder / "static").mkdir(exist_ok=True)
     for name in WORKERS:
         queue = name.partition("-")[0]
-        keys = instance.aws.keys[processes.IDENTITIES[queue]]
+        # The webhooks worker has no identity.
+        keys = instance.aws.keys.get(processes.IDENTITIES.get(queue, ""), {})
         instance.start(name, processes.worker(queue, name), {**instance.environment, **keys})
     instance.start("scheduler", processes.scheduler(instance.folder), instance.environment)
     instance.start("web", processes.web(port), instance.environment)

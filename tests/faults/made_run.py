@@ -37,6 +37,7 @@ class MadeRun(Installation):
         return [self.state / "run.log"]
 
     def recover(self) -> None:
+        super().recover()
         self.index_proxy.recover()
 
     def start(self) -> None:
@@ -92,6 +93,7 @@ def made_run(folder: Path, chance: random.Random) -> Iterator[MadeRun]:
             "BUILDERS": "2",
             "RI_PACKAGE_INDEX_URL": f"{index_proxy.address}/simple",
             "RI_IMPORT_CHECK": "off",
+            "RI_WEBHOOKS_ALLOW_PRIVATE": "true",
             "UV_CACHE_DIR": str(folder / "uv"),
             "DJANGO_SETTINGS_MODULE": "ri_platform.settings",
         }
@@ -103,6 +105,7 @@ def made_run(folder: Path, chance: random.Random) -> Iterator[MadeRun]:
             web=f"http://127.0.0.1:{port}",
             index_proxy=index_proxy,
         )
+        stack.enter_context(made.receiver.serving())
         stack.callback(make_run.await_the_end_of_all, made.state)
         made.state.mkdir(mode=0o700)
         postgres = services.start_postgres(made.state / "postgres")

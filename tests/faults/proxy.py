@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import random
 import re
 import socket
@@ -95,10 +96,17 @@ class FaultProxy:
         finally:
             self.recover()
 
-    def slow_down(self, pattern: str, seconds: float) -> None:
-        """Have a request wait before it is passed on if `METHOD /path` as a whole matches the pattern."""
-        matches = re.compile(pattern).fullmatch
-        self.delay = lambda method, path: seconds if matches(f"{method} {path}") else 0.0
+    def slow_down(self, pattern: str, seconds: float, *, once: bool = False) -> None:
+        """Have a request wait before it is passed on if `METHOD /path` as a whole matches the pattern; with
+        `once` the first one alone.
+        """
+        matches, number = re.compile(pattern).fullmatch, itertools.count()
+
+        def delay(method: str, path: str) -> float:
+            slow = matches(f"{method} {path}") and not (once and next(number))
+            return seconds if slow else 0.0
+
+        self.delay = delay
 
     def recover(self) -> None:
         """Let everything pass, at once, and end what hangs."""

@@ -52,6 +52,7 @@ class Run:
         failures: Collection[str] = (),
         must_fail: bool = False,
         ready: float = 0.0,
+        new: int = 1,
     ) -> list[str]:
         """Ask for so many images, several at a time. All must end ready, but for those that fail with one of
         these codes: all of them if they must, and otherwise never so many that less than this share is ready.
@@ -59,7 +60,7 @@ class Run:
         names = [self.name(f"{prefix}-{number}") for number in range(count)]
         for name in names:
             self.asked[name] = Asked(frozenset(failures), must_fail)
-        wanted = [self.installation.some_libraries() for _ in names]
+        wanted = [self.installation.some_libraries(new=new) for _ in names]
         users = [f"user-{self.chance.randrange(USERS)}" for _ in names]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self.create, names, wanted, users))
@@ -123,6 +124,7 @@ class Run:
         self.installation.settle()
         self._settled_at = time.monotonic()
         self.installation.await_attestations()
+        self.installation.await_deliveries()
         return "; ".join(map(str, self.problems()))
 
     def delete_images(self) -> None:
@@ -143,6 +145,8 @@ class Run:
     def problems(self) -> list[Any]:
         found: list[Any] = self.installation.new_findings()
         found += self.wrong_ends()
+        found += self.installation.new_losses()
+        found += self.untold_ends()
         if self.installation.outside() != self.installation.foreign:
             found.append("something outside the prefix was touched")
         tolerated = (*self.installation.tolerated, *self.may_log)
@@ -161,4 +165,20 @@ class Run:
         for names, least in self._shares:
             if len(ready.intersection(names)) < least:
                 found.append(f"fewer than {least} of {len(names)} are ready: {', '.join(names)}")
+        return found
+
+    def untold_ends(self) -> list[str]:
+        """Images of whose end no webhook message tells."""
+        has = self.installation.receiver.has
+        found = []
+        for name in self.asked:
+            image = self.installation.image(name)
+            if image is None:
+                is_told = has("image.removed", name)
+            elif image["status"] == READY:
+                is_told = has("image.ready", name, digest=image["digest"])
+            else:
+                is_told = has("image.failed", name)
+            if not is_told:
+                found.append(f"no webhook message tells what became of {name}")
         return found

@@ -9,20 +9,28 @@ from functools import partial
 
 import pytest
 
+from images.models import BuildPhase
 from tests.faults.installation import SETTLE_SECONDS, wait_for
 from tests.faults.instance import Instance
 from tests.faults.run import Run
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
-PARTS = ("registry", "builds-1", "builds-2", "scheduler", "web", "aws", "postgres")
+PARTS = (
+    "registry", "builds-1", "builds-2", "sources", "webhooks", "scheduler", "web", "aws", "postgres",
+)  # fmt: skip
 WHEELS = r"GET .*\.whl"
 # Which requests are made slow while a phase is looked for.
 SLOW = {
     "resolve": ("index", r"GET /simple/.*"),
     "fetch": ("index", WHEELS),
+    # One of two wheels comes at once, so that its layer is made while the other is awaited.
+    "layers": ("index", WHEELS),
     "push": ("aws", r"P.* /v2/.*/blobs/uploads/.*"),
     "verify": ("aws", r"GET /v2/.*/manifests/build-.*"),
 }
+# Those that no build has here: libraries without a wheel, OS packages and imports take a sandbox and a base
+# image with a real Python, which tests/images/jobs has.
+ELSEWHERE = ("sources", "os_packages", "imports")
 # Those that CI has time for.
 SHORT = ("fetch", "push")
 
@@ -74,8 +82,8 @@ def test_a_worker_is_killed_in_each_phase(run: Run, instance: Instance, phase: s
     where, pattern = SLOW[phase]
     proxy = instance.index_proxy if where == "index" else instance.aws_proxy
     # Long enough for the phase to be written; the killed worker asks no more, and the next is not delayed.
-    proxy.slow_down(pattern, 8)
-    (name,) = run.load(1, prefix=phase)
+    proxy.slow_down(pattern, 8, once=phase == "layers")
+    (name,) = run.load(1, prefix=phase, new=2)
     wait_for(lambda: is_under_way(instance, name, phase, 1), SETTLE_SECONDS, f"the phase {phase}")
     holder = instance.holder_of(name)
     instance.kill(holder)
@@ -84,6 +92,10 @@ def test_a_worker_is_killed_in_each_phase(run: Run, instance: Instance, phase: s
     killed = time.monotonic()
     wait_for(lambda: is_taken_over(instance, name), SETTLE_SECONDS, "another worker goes on")
     run.measured["a dead worker's build goes on"] = time.monotonic() - killed
+
+
+def test_each_phase_has_its_fault_or_is_named() -> None:
+    assert sorted((*SLOW, *ELSEWHERE)) == sorted(BuildPhase.values)
 
 
 @pytest.mark.soak
@@ -145,6 +157,22 @@ def test_a_worker_that_is_told_to_stop_hands_its_build_over(run: Run, instance: 
         instance.signal(worker, signal.SIGTERM)
     instance.index_proxy.recover()
     run.fault_ended()
+
+
+@pytest.mark.soak
+def test_webhook_messages_are_refused_and_their_worker_is_killed(
+    run: Run, instance: Instance
+) -> None:
+    """Each message arrives all the same: after a pause, or once the lease of the dead worker is over."""
+    instance.receiver.refuse()
+    run.load(2, prefix="told")
+    instance.settle()
+    instance.receiver.hold()
+    assert instance.receiver.holds.wait(SETTLE_SECONDS)
+    instance.kill("webhooks")
+    instance.receiver.recover()
+    run.fault_ended()
+    instance.await_deliveries()
 
 
 @pytest.mark.soak
