@@ -189,6 +189,7 @@ def verify_names(verification_id: int) -> None:
 @on_own_registry
 def restore_repository(drift_id: int) -> None:
     """Make a repository again that is gone, for what was in it. Runs on the registry queue."""
+    repository_turns.prepare_next()
     repair.restore_repository(drift_id)
 
 
@@ -196,14 +197,14 @@ def restore_repository(drift_id: int) -> None:
 @on_own_registry
 def push_again(drift_id: int) -> None:
     """Push again what the registry lost of an image. Runs on the builds queue."""
-    repair.push_again(drift_id)
+    turns.take_repair(Lane.BUILDS, drift_id)
 
 
 @shared_task
 @on_own_registry
 def push_source_image_again(drift_id: int) -> None:
     """The same where libraries may be built from source. Runs on the sources queue."""
-    repair.push_again(drift_id)
+    turns.take_repair(Lane.SOURCES, drift_id)
 
 
 @shared_task

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from images import wake
-from images.jobs import alteration, attest, base_image, build, import_check, moving_tags
+from images.jobs import alteration, attest, base_image, build, import_check, moving_tags, repair
 from images.models import Alteration, BaseImage, Build
 from images.models.build import OF_THE_PLATFORM
 from images.models.lane import Lane
@@ -64,6 +64,20 @@ def take_attestation(attestation_id: int) -> None:
             attest.write(attestation_id)
     finally:
         wake_next(Lane.BUILDS)
+
+
+def take_repair(lane: Lane, drift_id: int) -> None:
+    """Push an image again that the registry lost; a piece of work that waits in the lane goes first.
+
+    One piece at most, so that images are pushed again while a queue is long.
+    """
+    try:
+        if (work := claim_next(lane)) is not None:
+            run_claimed(work)
+        repair.push_again(drift_id)
+    finally:
+        repair.wake_due()
+        wake_next(lane)
 
 
 def run_claimed(work: Work) -> None:

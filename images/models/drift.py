@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from images.models.base_image import BaseImage
 from images.models.build import Build
+from images.models.lane import Lane
 from images.models.lease import ACTIVE, Lease, LeaseQuerySet, WorkState, lease_constraints
 from images.models.verification import HEALABLE, FindingCode
 
@@ -27,6 +28,15 @@ class DriftQuerySet(LeaseQuerySet["Drift"]):
         """Those of which something can be pushed again."""
         return self.filter(codes__overlap=list(HEALABLE))
 
+    def waiting(self) -> DriftQuerySet:
+        """Repairs that no worker is at."""
+        return self.healable().claimable()
+
+    def in_lane(self, lane: Lane) -> DriftQuerySet:
+        """Those that workers of a lane push again: the one in which the image was built."""
+        of_sources = Q(build__isnull=False, build__spec__allow_source=True)
+        return self.filter(of_sources if lane is Lane.SOURCES else ~of_sources)
+
 
 class Drift(Lease):
     """A build or a base image of which the registry lacks something.
@@ -41,7 +51,8 @@ class Drift(Lease):
     )
     codes = ArrayField(models.CharField(max_length=32, choices=FindingCode.choices))
     said = ArrayField(models.TextField())
-    # The registry server has made the repository and its policy again, if they were gone.
+    # The registry server has made the repository and its policy again, if they were gone. It does so before
+    # each attempt.
     repository_made = models.BooleanField(default=False)
     # What the repair did, a line each.
     log = models.TextField(blank=True)
@@ -80,6 +91,10 @@ class Drift(Lease):
     def is_healable(self) -> bool:
         """Something of it can be pushed again; the rest only people can put right."""
         return not set(HEALABLE).isdisjoint(self.codes)
+
+    @property
+    def lacks_repository(self) -> bool:
+        return FindingCode.REPOSITORY_MISSING in self.codes
 
     @property
     def is_of_content(self) -> bool:

@@ -16,7 +16,7 @@ from images import wake
 from images.models import BaseImage, Build, Drift, FindingCode, ImageEvent, MovingTag
 from images.models.drift import column_of
 from images.models.lane import Lane
-from images.models.lease import WorkState, end_columns, error_columns
+from images.models.lease import WorkState, end_columns, error_columns, next_wake
 from images.operations.webhooks import announce
 from ri_platform.errors import Conflict, DomainError
 from workspaces import audit
@@ -49,9 +49,14 @@ def record_drift(
         drift = Drift.objects.create(**column_of(row), **values)
         record(drift, "drifted", codes=[str(code) for code in drift.codes])
         tell(drift, ImageEvent.DRIFTED, findings=drift.said)
-        if settings.HEAL_DRIFT and drift.is_healable:
+        if settings.HEAL_DRIFT and drift.is_healable and not is_crowded():
             wake.after_commit(wake.Task.RESTORE_REPOSITORY, drift.pk)
     return drift
+
+
+def is_crowded() -> bool:
+    """Whether more repairs wait than the messages that suffice: whichever ends wakes the next."""
+    return Drift.objects.waiting()[: wake.ENOUGH + 1].count() > wake.ENOUGH
 
 
 def push_again(actor: Actor, drift: Drift) -> None:
@@ -59,8 +64,10 @@ def push_again(actor: Actor, drift: Drift) -> None:
     require(actor, Action.WAKE_BUILD)
     with transaction.atomic():
         again = Drift.objects.open().exclude(state=WorkState.RUNNING).filter(pk=drift.pk)
-        values = {"state": WorkState.QUEUED, "due_at": timezone.now(), "attempts": 0}
-        if not again.update(**values, finished_at=None, **error_columns(None)):
+        values = {"state": WorkState.QUEUED, "due_at": next_wake(), "attempts": 0}
+        if not again.update(
+            **values, repository_made=False, finished_at=None, **error_columns(None)
+        ):
             raise Conflict("It is over, or a worker is at it.")
         if not drift.is_healable:
             raise Conflict("Only people can put that right: nothing of it can be pushed again.")
@@ -109,7 +116,13 @@ def give_up(drift: Drift, error: DomainError, log: str = "") -> None:
 
 def try_later(drift: Drift, error: DomainError, log: str = "") -> None:
     """Have the repair wait for its next attempt, with the reason for people. Raises `LeaseLost`."""
-    drift.put_back(timezone.now() + pause_after(drift.attempts), log=log, **error_columns(error))
+    drift.put_back(
+        timezone.now() + pause_after(drift.attempts),
+        # It may have gone, or go, once more.
+        repository_made=False,
+        log=log,
+        **error_columns(error),
+    )
 
 
 def pause_after(attempts: int) -> timedelta:
