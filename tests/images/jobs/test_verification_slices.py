@@ -125,7 +125,7 @@ def test_a_build_that_nobody_can_do_now_keeps_no_look_waiting(
     with registry.identity("build-jobs"):
         verification.look_at_images(work.pk)
     work.refresh_from_db()
-    assert (work.stage, work.seen) == (Stage.NAMES, 3)
+    assert (work.stage, work.seen) == (Stage.BUILDS, 3)
 
 
 def test_a_look_for_names_ends_when_a_repository_waits_and_goes_on_where_it_was(
