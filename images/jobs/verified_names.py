@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from images.errors import RegistryError
 from images.jobs.verification_slice import SLICE_SECONDS
 from images.jobs.verified_listings import RegistrySlice
-from images.models import Drift, FindingCode, ImageCount, ManagedImage
+from images.models import BaseImage, Drift, FindingCode, ImageCount, ManagedImage
 from images.models.lease import WorkState, end_columns
 from images.operations import unknown_repositories
 from images.verification import names, records
@@ -41,7 +41,20 @@ class NameSlice(RegistrySlice):
         self.findings += records.findings()
         if any(item.code == FindingCode.COUNT_WRONG for item in self.findings):
             ImageCount.objects.count_again()
+        if self.work.by_platform:
+            self.put_base_policies()
         self.work.succeed(**self.progress())
+
+    def put_base_policies(self) -> None:
+        """Put the policy of each base repository again, as no documented action tells whether it is there."""
+        ready = BaseImage.objects.filter(repository_ready_at__isnull=False).order_by()
+        for repository in ready.values_list("repository", flat=True).distinct():
+            self.check()
+            self.pace.wait()
+            try:
+                self.control.put_lifecycle_policy(repository)
+            except RegistryError as error:
+                log.warning("The policy of %s cannot be put again: %s", repository, error)
 
     def look_at_place(self, place: str) -> bool:
         """Look at what may stand at one place, one name at least; whether that was all."""

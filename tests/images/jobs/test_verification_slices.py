@@ -203,3 +203,13 @@ def test_verifications_at_the_same_time_share_the_pace(
         assert claimed is not None
         gaps.append(ImageSlice(claimed, lambda: None).pace.gap)
     assert gaps[1] == 2 * gaps[0]
+
+
+def test_the_platforms_look_puts_the_policies_of_base_images_again(
+    registry: LocalAWS, workers: Workers, pushed_base: BaseImage
+) -> None:
+    registry.control("registry-server").put_lifecycle_policy(pushed_base.repository)
+    registry.root.delete_lifecycle_policy(repositoryName=pushed_base.repository)
+    verification.begin(by_platform=True)
+    workers.work()
+    assert registry.root.get_lifecycle_policy(repositoryName=pushed_base.repository)
