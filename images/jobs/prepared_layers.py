@@ -233,9 +233,8 @@ def make_layer(item: PlannedLayer, wish: Wish, target: Target, check: Callable[[
                             raise
                         check()
 
-            stop = workers.stop
             file = result_of(
-                PipelinePhase.FETCH, fetch, workers.index, wheel, place.wheels, work, stop
+                PipelinePhase.FETCH, fetch, workers.index, wheel, place.wheels, work, workers.check
             )
             job = place.job(item.key, item.wheels, [file])
             layer: Layer = result_of(PipelinePhase.LAYERS, workers.make, job)

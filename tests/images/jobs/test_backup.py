@@ -41,7 +41,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(trans
 
 
 @pytest.fixture
-def workers(registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
+def workers(debian: BaseImage, registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
+    # Those of other tests would be repositories of no record.
+    registry.delete_base_images(but=debian.repository)
     found = Workers(registry, monkeypatch)
     names.make_registers(registry.control("registry-server"), pushed.PREFIX)
     return found

@@ -27,7 +27,6 @@ from images.jobs import (
     import_check,
     library_index,
     prepared_layers,
-    repair,
     sweep,
     verification,
 )
@@ -35,7 +34,6 @@ from images.models import (
     Attestation,
     BaseImage,
     Delivery,
-    Drift,
     ImportCheck,
     LibraryIndex,
     ManagedImage,
@@ -90,13 +88,6 @@ def queued_check() -> Lease:
     return ImportCheck.objects.create(build=made, manifest_digest=made.manifest_digest)
 
 
-def queued_drift() -> Lease:
-    made = image_ready().builds.get()
-    return Drift.objects.create(
-        build=made, codes=["manifest_missing"], said=["It is gone."], repository_made=True
-    )
-
-
 def queued_delivery() -> Lease:
     webhook = Webhook.objects.create(url="https://hook.example/", events=["image.ready"])
     return Delivery.objects.create(webhook=webhook, event="image.ready", payload={})
@@ -110,7 +101,6 @@ KINDS: dict[str, tuple[Callable[[], Lease], Callable[[int], object]]] = {
         alteration.run_alteration,
     ),
     "import check": (queued_check, import_check.run),
-    "repair": (queued_drift, repair.push_again),
     "look at the registry": (Verification.objects.create, verification.look_at_images),
     "library index": (
         lambda: LibraryIndex.objects.create(distribution="debian", version="bookworm"),

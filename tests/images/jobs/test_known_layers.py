@@ -143,7 +143,7 @@ def test_where_mounting_is_off_blobs_are_copied(
 ) -> None:
     build_now(registry, ask(cast, "copy-a", "pyjokes==0.6.0"))
     forget_the_disk()
-    monkeypatch.setattr(RegistryClient, "mount_blob", lambda *arguments: False)
+    monkeypatch.setattr(RegistryClient, "mount_blob", lambda *arguments, **options: False)
     image = build_now(registry, ask(cast, "copy-b", "pyjokes==0.6.0"))
     assert image.status == Status.READY
     assert "copied pyjokes 0.6.0" in log_of(image)
