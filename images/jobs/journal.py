@@ -81,8 +81,12 @@ class Journal:
 
     @contextmanager
     def phase(self, phase: BuildPhase) -> Iterator[None]:
-        """A phase that nothing overlaps. If it fails, `break_off` tells so."""
+        """A phase that nothing overlaps. If it fails, `break_off` tells so.
+
+        It is written at once: the thread that writes may be in one long call next.
+        """
         self.begin(phase)
+        self.flush()
         yield
         self.end(phase)
 

@@ -131,6 +131,22 @@ def test_a_phase_or_an_attempt_that_does_not_end_is_ended(
     assert ("Fetch" in build.error_message) is (limited == "phase")
 
 
+def test_a_phase_that_is_one_long_call_is_told_while_it_lasts(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def make(build: Build, journal: Journal, holder: Holder) -> Product:
+        with journal.phase(BuildPhase.RESOLVE), journal.phase(BuildPhase.VERIFY):
+            row = Build.objects.get(pk=build.pk)
+            seen.append((row.phase, "verify" in row.timings))
+        raise ResolutionFailed("That was all.")
+
+    making(monkeypatch, make)
+    run.run(build.pk)
+    assert seen == [(BuildPhase.VERIFY, True)]
+
+
 def test_phases_without_a_setting_keep_their_default() -> None:
     assert phase_seconds(Env({"RI_PHASE_SECONDS": "fetch=60"})) == {**PHASES, "fetch": 60}
     for text in ("bake=1", "fetch", "fetch=0", "fetch=x"):
