@@ -179,7 +179,7 @@ def test_webhook_messages_are_refused_and_their_worker_is_killed(
 def test_a_build_that_kills_its_workers_ends_as_a_failure(run: Run, instance: Instance) -> None:
     """Whatever it is in a build that kills, it must not go round for ever."""
     instance.index_proxy.slow_down(WHEELS, 8)
-    (name,) = run.load(1, prefix="deadly", failures=("build_failed",), must_fail=True)
+    (name,) = run.load(1, prefix="deadly", failures=("worker_died",), must_fail=True)
     for attempt in (1, 2, 3):
         wait_for(
             partial(is_under_way, instance, name, "fetch", attempt),
