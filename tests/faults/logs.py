@@ -31,6 +31,8 @@ BROKER_AWAY = (
     r"Server unexpectedly closed connection",
     r"Broken pipe",
     r"Connection to broker lost",
+    r"Socket was disconnected",
+    r"Cannot connect to amqp:",
 )
 
 

@@ -86,7 +86,8 @@ def test_removal_races_everything_else(run: Run) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(against, [*names, *names]))
     for name in (restored, removed):
-        assert run.ask(name, "remove").status_code == 200
+        # Unless the race has left it removed.
+        assert run.ask(name, "remove").status_code in (200, 404)
     assert run.ask(restored, "restore").status_code == 200
     run.fault_ended()
 
