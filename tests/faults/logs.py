@@ -21,6 +21,8 @@ DATABASE_AWAY = (
     r"the connection is (closed|lost)",
     r"the database system is",
     r"couldn't get a connection",
+    # The answer that is promised meanwhile.
+    r"Service Unavailable: /",
 )
 # Of a worker that was killed: what makes layers for it finds nobody to answer.
 WORKER_KILLED = (r"^BrokenPipeError: ",)
@@ -33,6 +35,8 @@ BROKER_AWAY = (
     r"Connection to broker lost",
     r"Socket was disconnected",
     r"Cannot connect to amqp:",
+    # An option of a connection that was closed as soon as it was open.
+    r"\[Errno 22\] Invalid argument",
 )
 
 
