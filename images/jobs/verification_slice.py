@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -26,7 +27,7 @@ GIVEN_WAY = timedelta(seconds=5)
 SEVERAL = 3
 
 
-class Slice:
+class Slice(ABC):
     """A part of a verification, done under its lease; `run` goes on at the row's cursor."""
 
     def __init__(self, work: Verification, check: Callable[[], None]) -> None:
@@ -44,11 +45,13 @@ class Slice:
         # Whether the registry has answered in this slice, and how often it has refused since.
         self._answered, self._refused = False, 0
 
+    @abstractmethod
     def run(self) -> None:
-        raise NotImplementedError
+        """Do the part, and leave the rest to the next slice or end the verification."""
 
+    @abstractmethod
     def other_work_waits(self) -> bool:
-        raise NotImplementedError
+        """Whether this worker has something to do that comes first."""
 
     def is_over(self) -> bool:
         """Whether the slice has taken its time, or must give way."""

@@ -26,13 +26,12 @@ from images.models.lease import WorkState
 from images.operations import alterations, builds, removal, unknown_repositories
 from images.requirement_files.configured import parse_pip_requirements
 from images.spec import ImageSpec
-from images.verification import names
 from ri_platform.errors import Conflict, NotAllowed
 from tests.backups import dump, dump_under_load, restored
 from tests.builds import ask, build_now, pulled_by_ourselves
 from tests.cast import Cast
 from tests.images.verification import pushed
-from tests.images.verification.workers import Workers
+from tests.images.verification.workers import Workers, workers_with_registers
 from tests.local_aws import LocalAWS
 from workspaces.access import Actor
 from workspaces.models import AuditEvent
@@ -42,11 +41,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(trans
 
 @pytest.fixture
 def workers(debian: BaseImage, registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
-    # Those of other tests would be repositories of no record.
-    registry.delete_base_images(but=debian.repository)
-    found = Workers(registry, monkeypatch)
-    names.make_registers(registry.control("registry-server"), pushed.PREFIX)
-    return found
+    return workers_with_registers(registry, monkeypatch, but=debian.repository)
 
 
 def test_a_restored_instance_knows_what_it_lacks(

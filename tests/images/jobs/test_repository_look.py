@@ -8,11 +8,10 @@ from images.models import BaseImage, Verification
 from images.operations import builds
 from images.operations.channels import set_channel
 from images.registry.distribution.descriptors import OCI_MANIFEST
-from images.verification import names
 from tests.builds import ask, build_now
 from tests.cast import Cast
 from tests.images.verification import pushed
-from tests.images.verification.workers import Workers
+from tests.images.verification.workers import Workers, workers_with_registers
 from tests.local_aws import LocalAWS
 from workspaces.access import Actor
 
@@ -23,11 +22,7 @@ REPOSITORY = f"{pushed.PREFIX}/tagged"
 
 @pytest.fixture
 def workers(debian: BaseImage, registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
-    # Those of other tests would be repositories of no record.
-    registry.delete_base_images(but=debian.repository)
-    found = Workers(registry, monkeypatch)
-    names.make_registers(registry.control("registry-server"), pushed.PREFIX)
-    return found
+    return workers_with_registers(registry, monkeypatch, but=debian.repository)
 
 
 def tags_in(registry: LocalAWS) -> dict[str, str]:

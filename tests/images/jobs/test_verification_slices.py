@@ -24,7 +24,7 @@ from images.spec import ImageSpec
 from images.verification import names
 from tests import factories
 from tests.images.verification import pushed
-from tests.images.verification.workers import Workers
+from tests.images.verification.workers import Workers, workers_with_registers
 from tests.local_aws import LocalAWS
 from tests.permissions import denying, without
 from workspaces.models import AuditEvent
@@ -39,8 +39,7 @@ def registry(empty_registry: LocalAWS) -> LocalAWS:
 
 @pytest.fixture
 def workers(registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
-    names.make_registers(registry.control("registry-server"), pushed.PREFIX)
-    return Workers(registry, monkeypatch)
+    return workers_with_registers(registry, monkeypatch)
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ from images.management.commands import verify
 from images.models import BaseImage, ManagedImage, UnknownRepository, Verification
 from images.models.instance import MarkState
 from images.models.lease import WorkState
-from images.verification import names
 from tests import factories
 from tests.images.verification import pushed
-from tests.images.verification.workers import Workers
+from tests.images.verification.workers import Workers, workers_with_registers
 from tests.local_aws import LocalAWS
 from tests.permissions import without
 from workspaces.models import AuditEvent
@@ -33,9 +32,8 @@ def registry(empty_registry: LocalAWS) -> LocalAWS:
 @pytest.fixture
 def workers(registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
     """They work while the command waits."""
-    found = Workers(registry, monkeypatch)
+    found = workers_with_registers(registry, monkeypatch)
     monkeypatch.setattr(verify, "sleep", lambda seconds: found.work())
-    names.make_registers(registry.control("registry-server"), pushed.PREFIX)
     return found
 
 

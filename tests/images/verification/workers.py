@@ -18,6 +18,8 @@ from images.jobs import (
 )
 from images.models import Verification
 from images.models.lease import WorkState
+from images.registry import naming
+from images.verification import names
 from tests.local_aws import LocalAWS
 
 
@@ -65,3 +67,15 @@ class Workers:
         done = Verification.objects.latest("pk")
         assert done.state == WorkState.SUCCEEDED, done.error_message
         return [item["code"] for item in done.findings]
+
+
+def workers_with_registers(
+    aws: LocalAWS, patch: pytest.MonkeyPatch, *, but: str | None = None
+) -> Workers:
+    """Workers of a registry that has the registers of names. With `but`, no base image's repository is left
+    there but that one: those of other tests would be repositories of no record.
+    """
+    if but is not None:
+        aws.delete_base_images(but=but)
+    names.make_registers(aws.control("registry-server"), naming.DEFAULT_PREFIX)
+    return Workers(aws, patch)
