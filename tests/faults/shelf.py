@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from tests.http_server import QuietHandler, serving
@@ -22,6 +23,8 @@ DATA_BYTES = 100_000
 def shelf(folder: Path, before: Callable[[str], object] = lambda path: None) -> Iterator[int]:
     """Serve the index (PEP 503, with metadata by PEP 658); gives its port. `before` is called with the path
     of each request, in its thread.
+
+    Links have hashes, as those of any index: without them the resolver itself would fetch each wheel.
     """
     lock = threading.Lock()
 
@@ -40,9 +43,9 @@ def shelf(folder: Path, before: Callable[[str], object] = lambda path: None) -> 
         with lock:
             file = wheel(found[1] or found[2])
         if found[1]:
-            return (
-                f'<a href="/files/{file.name}" data-core-metadata="true">{file.name}</a>'.encode()
-            )
+            digest = sha256(file.read_bytes()).hexdigest()
+            link = f"/files/{file.name}#sha256={digest}"
+            return f'<a href="{link}" data-core-metadata="true">{file.name}</a>'.encode()
         return metadata_of(file) if found[3] else file.read_bytes()
 
     class Index(QuietHandler):
