@@ -153,6 +153,8 @@ def test_the_workers_disk_is_full(run: Run, instance: Instance, tmp_path: Path) 
         filler.unlink()
         run.load(2, prefix="room")
         instance.settle()
+        # The disk goes with what is on it, which is another fault than a full one.
+        instance.await_attestations()
     run.fault_ended()
 
 
