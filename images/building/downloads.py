@@ -101,9 +101,15 @@ def index_client(indexes: Indexes | None = None) -> httpx.Client:
 
 
 def refuse_own_metadata(response: httpx.Response) -> None:
-    """Raise `UnsupportedProtocol` for an answer of an instance metadata service, whatever its name was."""
+    """Raise `UnsupportedProtocol` for an answer of an instance metadata service, whatever its name was, and
+    `ReadError` if the connection broke, for then nobody can tell whose answer it is.
+    """
     stream = response.extensions.get("network_stream")
-    server = stream.get_extra_info("server_addr") if stream is not None else None
+    try:
+        server = stream.get_extra_info("server_addr") if stream is not None else None
+    except OSError as error:
+        response.close()
+        raise httpx.ReadError(str(error)) from error
     if server and any(ipaddress.ip_address(server[0]) in network for network in METADATA):
         response.close()
         raise httpx.UnsupportedProtocol("it leads to this machine's own metadata")

@@ -7,6 +7,8 @@ import hashlib
 import ipaddress
 import json
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -232,10 +234,10 @@ def test_where_the_index_tells_no_hash_the_worker_takes_it_itself() -> None:
 # --- files -------------------------------------------------------------------------------------------------
 
 
-def fetched(wheel: LockedWheel, folder: Path) -> Path:
+def fetched(wheel: LockedWheel, folder: Path, client: httpx.Client | None = None) -> Path:
     cache = BoundedCache(folder / "cache", 10**6)
-    with index_client() as client, stamina.set_testing(True, attempts=10, cap=True):
-        return fetch(client, wheel, cache, folder / "work", lambda: None)
+    with client or index_client() as used, stamina.set_testing(True, attempts=10, cap=True):
+        return fetch(used, wheel, cache, folder / "work", lambda: None)
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://files.test/x", "http://"])
@@ -257,6 +259,43 @@ def test_a_file_that_is_not_what_was_locked_leaves_nothing_behind(tmp_path: Path
             LockedWheel("x", "1", "x-1-py3-none-any.whl", f"{address_of(files)}/x", GOOD), tmp_path
         )
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+class ResetsOnce:
+    """Answers the first request and resets the connection at once; then it serves the content."""
+
+    def __init__(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.was_reset = threading.Event()
+        self.address = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+
+    def run(self) -> None:
+        for number in range(2):
+            link, _ = self.listening.accept()
+            link.recv(65536)
+            link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n" + b"content" * number)
+            if not number:
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            link.close()
+            self.was_reset.set()
+
+
+def test_a_connection_that_is_reset_after_the_answers_head_is_tried_again(tmp_path: Path) -> None:
+    """Whose answer it was cannot be told any more, so it is not used."""
+    server = ResetsOnce()
+    thread = threading.Thread(target=server.run)
+    thread.start()
+
+    def wait(response: httpx.Response) -> None:
+        server.was_reset.wait(10)
+
+    with server.listening:
+        client = index_client()
+        client.event_hooks = {"response": [wait, *client.event_hooks["response"]]}
+        digest = hashlib.sha256(b"content").hexdigest()
+        wheel = LockedWheel("x", "1", "x-1-py3-none-any.whl", f"{server.address}/x", digest)
+        assert fetched(wheel, tmp_path, client).read_bytes() == b"content"
+        thread.join()
 
 
 def test_an_address_of_the_machines_own_metadata_is_not_passed_on(
