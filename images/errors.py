@@ -41,6 +41,12 @@ class AnotherInstance(RegistryError):
     retryable = True
 
 
+class AnotherDatabase(AnotherInstance):
+    """This database is a copy of the one that acted on the repositories; nothing is acted on."""
+
+    code = "another_database"
+
+
 class RegistryNotFound(RegistryError):
     """The repository, manifest or blob does not exist."""
 

@@ -65,18 +65,34 @@ def run(tool: str, *arguments: str) -> None:
 @contextmanager
 def restored(file: Path) -> Iterator[None]:
     """This process on a fresh database that holds the backup."""
-    before = str(connection.settings_dict["NAME"])
     fresh = f"restored_{uuid.uuid4().hex[:8]}"
+    execute(f'CREATE DATABASE "{fresh}"')
+    load(file, fresh)
+    with using(fresh):
+        yield
+
+
+def load(file: Path, name: str, *options: str) -> None:
+    """Restore the backup into this database."""
+    run("pg_restore", "--no-owner", "--exit-on-error", *options, f"--dbname={url(name)}", str(file))
+
+
+def execute(statement: str) -> None:
+    """Have the server create or drop a database."""
     with psycopg.connect(url("postgres"), autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{fresh}"')
-    run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={url(fresh)}", str(file))
-    use(fresh)
+        server.execute(statement)
+
+
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """This process on another database, which is dropped then."""
+    before = str(connection.settings_dict["NAME"])
+    use(name)
     try:
         yield
     finally:
         use(before)
-        with psycopg.connect(url("postgres"), autocommit=True) as server:
-            server.execute(f'DROP DATABASE "{fresh}" WITH (FORCE)')
+        execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def use(name: str) -> None:

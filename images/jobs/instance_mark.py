@@ -47,10 +47,12 @@ def id_tag(instance: Instance) -> str:
 def look() -> None:
     """See whose mark there is, and have ours written where there is none. Runs as the registry server.
 
-    Raises `AnotherInstance` if the repositories are another's, and what AWS refuses.
+    Raises `AnotherInstance` if the repositories are another's or this database a copy, and what AWS refuses.
     """
     with exclusive("instance-mark", 0):
         instance = Instance.objects.this()
+        if instance.state == MarkState.COPY:
+            raise instance.refusal
         before = instance.state
         observe(instance, connection.control())
         if instance.may_act and before != MarkState.OURS:

@@ -22,6 +22,7 @@ from images.jobs import (
     moving_tags,
     repair,
     repository_turns,
+    restored,
     upgrades,
     verification,
 )
@@ -178,6 +179,7 @@ def fail_overdue() -> None:
 
 
 PARTS: list[Callable[[], object]] = [
+    restored.notice_recovery,
     wake_for_repositories,
     base_inspection.wake_due,
     wake_for_alterations,

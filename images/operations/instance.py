@@ -8,7 +8,7 @@ from django.db import transaction
 
 from images import wake
 from images.models import Instance
-from images.models.instance import UNMARKED
+from images.models.instance import UNMARKED, MarkState
 from images.queries.capabilities import require_enabled
 from images.registry.naming import effective_prefix
 from ri_platform.errors import Conflict, Invalid
@@ -30,7 +30,9 @@ def adopt_registry(mark: str) -> None:
             raise Invalid(f"{mark!r} is neither an instance's id nor {UNMARKED}.") from None
     with transaction.atomic():
         instance = Instance.objects.select_for_update().get(pk=Instance.objects.this().pk)
-        if not instance.in_place().is_refused:
+        if instance.in_place().state == MarkState.COPY:
+            raise Conflict(instance.refusal.message, hint=str(instance.refusal.hint))
+        if not instance.is_refused:
             raise Conflict(
                 "No mark of another instance is known.",
                 hint="manage.py doctor has a worker look.",

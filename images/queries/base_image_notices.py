@@ -13,7 +13,7 @@ from django.conf import settings
 from images.catalogue import catalogue
 from images.models import BaseImage, ImageType, Instance, PythonVersion
 from images.models.base_source import Source
-from images.models.instance import WAY_OUT
+from images.models.instance import MarkState
 from images.models.lease import WorkState
 from ri_platform import announcements
 
@@ -66,11 +66,13 @@ def instance_notices(*, administrator: bool) -> list[Notice]:
     if not instance.is_refused:
         return []
     title = "The registry's repositories may be another instance's"
+    if instance.state == MarkState.COPY:
+        title = "This database was restored, copied or moved"
     refusal = instance.refusal
     if not administrator:
         to_do = "Nothing is built or deleted until an administrator has resolved this."
         return [Notice(ERROR, title, refusal.message, to_do)]
-    return [Notice(ERROR, title, refusal.message, WAY_OUT, instance.adoption)]
+    return [Notice(ERROR, title, refusal.message, instance.way_out, instance.adoption)]
 
 
 def missing_notice(administrator: bool) -> Notice:

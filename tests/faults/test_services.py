@@ -45,6 +45,29 @@ def test_postgresql_is_stopped_and_restarted(
 
 
 @pytest.mark.soak
+def test_postgresql_is_recovered_as_from_a_backup(run: Run, instance: Instance) -> None:
+    """It goes on upon a new timeline, as after a failover: builds go on, too."""
+    run.load(4, prefix="before")
+    time.sleep(run.chance.uniform(0.2, 3))
+    instance.held_down.add("postgres")
+    os.kill(instance.postmaster, signal.SIGQUIT)
+    data = instance.folder / "postgres"
+    with (data / "postgresql.auto.conf").open("a") as file:
+        file.write("restore_command = 'false'\n")
+    (data / "recovery.signal").touch()
+    instance.held_down.discard("postgres")
+    run.load(2, prefix="after")
+    run.fault_ended()
+    prepared = "SELECT count(*) FROM workspaces_auditevent WHERE event = 'registry.restored'"
+    timeline = "SELECT timeline_id - 1 FROM pg_control_checkpoint()"
+    wait_for(
+        lambda: instance.rows(prepared) == instance.rows(timeline),
+        SETTLE_SECONDS,
+        "it is prepared once for each recovery",
+    )
+
+
+@pytest.mark.soak
 def test_postgresql_and_the_broker_in_it_are_away_for_a_minute(
     run: Run, instance: Instance
 ) -> None:

@@ -11,12 +11,14 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from images import wake
+from images.errors import AnotherDatabase
 from images.jobs import instance_mark
 from images.models import (
     BaseImage,
     Build,
     BuildReason,
     Drift,
+    Instance,
     ManagedImage,
     Status,
     UnknownRepository,
@@ -41,6 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.django_db(trans
 
 @pytest.fixture
 def workers(debian: BaseImage, registry: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Workers:
+    Instance.objects.this().goes_on_here()
     return workers_with_registers(registry, monkeypatch, but=debian.repository)
 
 
@@ -70,8 +73,12 @@ def test_a_restored_instance_knows_what_it_lacks(
     with restored(tmp_path / "backup"):
         known = {"stays", "goes", "rebuilt", "moved-on", "half-way"}
         assert set(ManagedImage.objects.values_list("name", flat=True)) == known
-        # It has the id that the mark names, so nothing has to be adopted as a whole.
+        # Workers wait for an operator, who might have meant a copy. It has the id that the mark names, so
+        # nothing has to be adopted as a whole.
         with registry.identity("registry-server"):
+            with pytest.raises(AnotherDatabase):
+                instance_mark.look()
+            call_command("restored")
             instance_mark.look()
         # What was under way goes on. This had ended since: what is in its repository is of no record.
         assert (
