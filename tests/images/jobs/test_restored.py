@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -62,6 +63,8 @@ def copy_by_template(name: str, folder: Path) -> None:
 def identity(postgres: services.Postgres) -> tuple[str, int]:
     """What tells this database from its copies, and its timeline, which a checkpoint writes down."""
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as link:
+        while link.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+            time.sleep(0.05)
         link.execute("CHECKPOINT")
         columns = f"{DATABASE.sql}, {TIMELINE.sql}"
         row = link.execute(f"SELECT {columns} FROM images_instance").fetchone()  # noqa: S608
