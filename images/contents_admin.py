@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from images.models import Drift, UnknownRepository, Verification
+from images.models import Drift, RefusedRepository, UnknownRepository, Verification
 from images.operations import drift as drifts
-from images.operations import unknown_repositories
+from images.operations import refused_repositories, unknown_repositories
 from ri_platform.operators import ReadOnlyAdmin
 from workspaces.admin import apply_to_each
 
@@ -37,6 +37,26 @@ class DriftAdmin(ReadOnlyAdmin):
     @admin.action(description="Push selected images again now")
     def push_again(self, request: HttpRequest, chosen: QuerySet[Drift]) -> None:
         apply_to_each(self, request, chosen, drifts.push_again, "is being pushed again")
+
+
+@admin.register(RefusedRepository)
+class RefusedRepositoryAdmin(ReadOnlyAdmin):
+    list_display = (
+        "repository",
+        "error_message",
+        "error_hint",
+        "since",
+        "attempts",
+        "tried_at",
+        "due_at",
+    )
+    search_fields = ("repository",)
+    ordering = ("since",)
+    actions = ("try_again",)
+
+    @admin.action(description="Try selected repositories again now")
+    def try_again(self, request: HttpRequest, chosen: QuerySet[RefusedRepository]) -> None:
+        apply_to_each(self, request, chosen, refused_repositories.try_again, "is being tried again")
 
 
 @admin.register(UnknownRepository)

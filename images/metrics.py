@@ -17,6 +17,7 @@ from images.models import (
     BuildHost,
     Drift,
     ImageCount,
+    RefusedRepository,
     Status,
     TaskDue,
     UnknownRepository,
@@ -130,6 +131,10 @@ def contents() -> list[GaugeMetricFamily]:
     unknown = GaugeMetricFamily(
         "ri_unknown_repositories", "Repositories under the prefix that no record knows."
     )
+    refused_upkeep = GaugeMetricFamily(
+        "ri_repositories_refused",
+        "Repositories whose lifecycle policy, listing or deletion failed when it was last tried.",
+    )
     age = GaugeMetricFamily(
         "ri_verification_age_seconds",
         "How long ago the last look at the registry ended; if none did, the first base image was added.",
@@ -152,10 +157,11 @@ def contents() -> list[GaugeMetricFamily]:
     ):
         drifted.add_metric([state], number)
     unknown.add_metric([], UnknownRepository.objects.open().count())
+    refused_upkeep.add_metric([], RefusedRepository.objects.count())
     since = last_verified()
     if since is not None:
         age.add_metric([], seconds(since, now))
-    return [drifted, waiting, unknown, age]
+    return [drifted, waiting, unknown, refused_upkeep, age]
 
 
 def last_verified() -> datetime | None:

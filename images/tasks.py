@@ -30,6 +30,7 @@ from images.jobs import (
     repository_turns,
     tag_watch,
     turns,
+    upkeep,
     verification,
 )
 from images.jobs import sweep as sweep_jobs
@@ -78,6 +79,14 @@ def tidy_repository(image_id: int) -> None:
     repository_turns.prepare_next()
     if repositories.tidy_repository(image_id):
         repositories.tidy_due()
+
+
+@shared_task
+@on_own_registry
+def keep_up_repository(refused_id: int) -> None:
+    """Try again what AWS refused of a repository of the platform's own. Runs on the registry queue."""
+    repository_turns.prepare_next()
+    upkeep.keep_up(refused_id)
 
 
 @shared_task

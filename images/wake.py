@@ -31,6 +31,7 @@ class Task(StrEnum):
     PREPARE_REPOSITORY = "images.tasks.prepare_repository", "registry"
     DELETE_REPOSITORY = "images.tasks.delete_repository", "registry"
     TIDY_REPOSITORY = "images.tasks.tidy_repository", "registry"
+    KEEP_UP_REPOSITORY = "images.tasks.keep_up_repository", "registry"
     PREPARE_BASE_REPOSITORY = "images.tasks.prepare_base_repository", "registry"
     IMPORT_BASE_IMAGE = "images.tasks.import_base_image", "builds"
     INSPECT_BASE_IMAGE = "images.tasks.inspect_base_image", "builds"

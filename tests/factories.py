@@ -7,6 +7,7 @@ import itertools
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import OuterRef, Subquery
@@ -24,6 +25,7 @@ from images.models import (
     LibraryIndex,
     ManagedImage,
     MLModel,
+    RefusedRepository,
     Status,
     UnknownRepository,
 )
@@ -258,6 +260,21 @@ def make_unknown_repository(name: str, **values: Any) -> UnknownRepository:
         name=name, defaults={"tags": tags, "size_bytes": 181_000_000, **values}
     )
     return found
+
+
+def make_refused_repository(repository: str, **values: Any) -> RefusedRepository:
+    """A repository of which AWS has refused the policy twice, ten minutes ago for the first time."""
+    now = timezone.now()
+    defaults = {
+        "since": now - timedelta(minutes=10),
+        "attempts": 2,
+        "tried_at": now,
+        "due_at": now + timedelta(minutes=20),
+        "error_code": "registry_denied",
+        "error_message": "AWS refused ecr:PutLifecyclePolicy (AccessDeniedException): no.",
+        "error_hint": "An operator must allow ecr:PutLifecyclePolicy for this worker's role, as documented.",
+    }
+    return RefusedRepository.objects.create(repository=repository, **{**defaults, **values})
 
 
 def lock_of(**versions: str) -> str:

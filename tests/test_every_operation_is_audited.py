@@ -25,6 +25,7 @@ from images.models import (
     Drift,
     ManagedImage,
     MLModel,
+    RefusedRepository,
     Status,
     TaskDue,
     UnknownRepository,
@@ -41,6 +42,7 @@ from images.operations import (
     due_tasks,
     import_checks,
     ml_models,
+    refused_repositories,
     removal,
     swaps,
     unknown_repositories,
@@ -123,6 +125,10 @@ class Scene:
         return Drift.objects.create(build=build, codes=["manifest_missing"], said=["It is gone."])
 
     @property
+    def refused(self) -> RefusedRepository:
+        return factories.make_refused_repository("rime-managed-images/base/all-python3.11")
+
+    @property
     def unknown(self) -> str:
         return UnknownRepository.objects.create(name="lost", tags=["build-1"], state="queued").name
 
@@ -198,6 +204,10 @@ CHANGE_NOTHING = {"images.operations.runtime_image.validate_image"}
 Prepare = Callable[[Scene], Any]
 Act = Callable[[Actor, Any], object]
 OPERATIONS: dict[str, tuple[Prepare, Act]] = {
+    "images.operations.refused_repositories.try_again": (
+        lambda s: s.refused,
+        refused_repositories.try_again,
+    ),
     "images.operations.drift.push_again": (lambda s: s.drift, drift.push_again),
     "images.operations.unknown_repositories.decide": (
         lambda s: s.unknown, lambda a, name: unknown_repositories.decide(a, name, Wish.DELETE),

@@ -147,6 +147,15 @@ def test_it_is_told_how_long_lost_images_wait_to_be_pushed_again(
     assert scrape(client)[("ri_drift_oldest_age_seconds",)] == 0
 
 
+def test_repositories_whose_upkeep_is_refused_are_counted(
+    db: None, client: Client, settings: Any
+) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    assert scrape(client)[("ri_repositories_refused",)] == 0
+    factories.make_refused_repository("rime-managed-images/refused")
+    assert scrape(client)[("ri_repositories_refused",)] == 1
+
+
 def test_a_database_that_is_away_is_a_metric(
     client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch, db: None
 ) -> None:

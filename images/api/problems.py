@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from images.models import Lease
+from images.models import Lease, RefusedRepository
 from ri_platform.api import Camel
 
 
@@ -19,7 +19,7 @@ class Problem(Camel):
     """The remedy; may be empty."""
 
 
-def problem(work: Lease) -> dict[str, str] | None:
+def problem(work: Lease | RefusedRepository) -> dict[str, str] | None:
     """The error of failed work, empty for other work."""
     if not work.error_code:
         return None

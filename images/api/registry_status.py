@@ -9,7 +9,16 @@ from django.conf import settings
 from django.http import HttpRequest
 from pydantic import BeforeValidator, Field
 
-from images.models import AwsContact, BaseImage, BuildHost, ImageCount, Instance, Verification
+from images.api.problems import Problem, problem
+from images.models import (
+    AwsContact,
+    BaseImage,
+    BuildHost,
+    ImageCount,
+    Instance,
+    RefusedRepository,
+    Verification,
+)
 from images.models.contact import Identity
 from images.models.instance import MarkState
 from images.queries import upgrade_progress
@@ -22,6 +31,8 @@ from workspaces.api.guard import guarded
 routes = router(
     "Image registry", "The state of the image registry, for Organization Administrators."
 )
+
+REFUSED_SHOWN = 100
 
 
 class ContactOut(Camel):
@@ -86,6 +97,25 @@ class LookOut(Camel):
         return len(row.findings)
 
 
+class RefusedRepositoryOut(Camel):
+    """A repository whose lifecycle policy, listing or deletion failed when it was last tried."""
+
+    repository: str = Field(examples=["rime-managed-images/churn"])
+    """Its whole name."""
+    error: Problem
+    """The reason: AWS's words, and the action to allow."""
+    attempts: int = Field(examples=[3])
+    """How often it has been tried since it fails."""
+    first_failure_time: datetime = Field(validation_alias="since")
+    """Since when it fails."""
+    next_attempt_time: datetime = Field(validation_alias="due_at")
+    """When it is tried again."""
+
+    @staticmethod
+    def resolve_error(row: RefusedRepository) -> dict[str, str] | None:
+        return problem(row)
+
+
 class RegistryOut(Camel):
     """The configuration of the image registry, and whether it works."""
 
@@ -111,6 +141,10 @@ class RegistryOut(Camel):
     """The machines with builds workers, by name."""
     upgrades: list[UpgradeOut]
     """Upgrades that are not finished."""
+    refused_repository_count: int = Field(examples=[0])
+    """The number of repositories whose upkeep fails."""
+    refused_repositories: list[RefusedRepositoryOut]
+    """These repositories, the one that was tried last first; at most 100."""
     last_look: LookOut | None = None
     """The last whole look at the contents of the registry; absent if there was none yet."""
     current_look: LookOut | None = None
@@ -140,6 +174,8 @@ def get_image_registry(request: HttpRequest) -> dict[str, Any]:
         "contacts": [contacts.get(value, AwsContact(identity=value)) for value in Identity.values],
         "build_hosts": BuildHost.objects.alive().order_by("name"),
         "upgrades": upgrade_progress.progress(BaseImage.objects.current()),
+        "refused_repository_count": RefusedRepository.objects.count(),
+        "refused_repositories": RefusedRepository.objects.order_by("-tried_at")[:REFUSED_SHOWN],
         "last_look": verified,
         "current_look": verifying,
     }

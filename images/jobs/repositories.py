@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from images import wake
 from images.errors import RegistryError, RegistryNotFound, RepositoryMissing
-from images.jobs import build_outcome, repository_look, retention
+from images.jobs import build_outcome, repository_look, retention, upkeep
 from images.jobs.putting import nobody_puts
 from images.models import (
     Attestation,
@@ -27,6 +27,7 @@ from images.models import (
     FindingCode,
     KeptManifest,
     ManagedImage,
+    RefusedRepository,
 )
 from images.models.lane import Lane
 from images.models.lease import ACTIVE, WorkState, error_columns, next_wake
@@ -49,8 +50,6 @@ LOOK_SECONDS = 0.01
 
 # Half of the day that a lifecycle rule waits: what a policy names wrongly is put right before it expires.
 TIDY_INTERVAL = timedelta(hours=12)
-# What AWS refuses is left alone for so long.
-TIDY_AGAIN = timedelta(minutes=10)
 
 
 class RepositoryNotThere(Exception):
@@ -149,8 +148,9 @@ def tidy_repository(image_id: int) -> bool:
     """Let superseded builds' images expire, by what the registry really holds; whether it was due.
 
     What it holds otherwise than recorded is found on the way (`images.jobs.repository_look`). What fails is
-    tried again by `tidy_due`. After a build, nothing is asked of AWS while none is superseded. Twice a day
-    the policy is put in any case: no documented action tells whether it is there.
+    told (`images.jobs.upkeep`) and tried again by `tidy_due`. After a build, nothing is asked of AWS while
+    none is superseded. Twice a day the policy is put in any case: no documented action tells whether it is
+    there.
     """
     with exclusive("image-repository", image_id):
         image = ManagedImage.objects.existing().filter(pk=image_id).first()
@@ -168,11 +168,15 @@ def tidy_repository(image_id: int) -> bool:
                 control.put_lifecycle_policy(repository, going)
             except RepositoryMissing as error:
                 note_missing(image, error)
+                upkeep.record_kept(repository)
                 return was_due
             except RegistryError as error:
                 log.warning("The repository of %s cannot be tidied: %s", image.name, error)
-                leave_alone(image, TIDY_AGAIN)
+                upkeep.record_image_refusal(image, error)
                 return was_due
+            upkeep.record_kept(repository)
+        elif RefusedRepository.objects.filter(image=image).exists():
+            return False  # It is tried again when its pause is over.
         KeptManifest.objects.filter(build__image=image, build__number__in=now.superseded).delete()
         leave_alone(image, TIDY_INTERVAL)
     return was_due
@@ -233,6 +237,7 @@ def delete_repository(image_id: int) -> None:
         except RegistryError as error:
             log.warning("The repository of %s cannot be deleted: %s", image.name, error)
             ManagedImage.objects.filter(pk=image.pk).update(repository_error=str(error))
+            upkeep.record_image_refusal(image, error)
             return
         with transaction.atomic():
             image.delete()

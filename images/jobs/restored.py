@@ -17,7 +17,15 @@ from django.utils import timezone
 
 from images import wake
 from images.jobs import verification
-from images.models import Instance, ManagedImage, MovingTag, UnknownRepository, Verification, Wish
+from images.models import (
+    Instance,
+    ManagedImage,
+    MovingTag,
+    RefusedRepository,
+    UnknownRepository,
+    Verification,
+    Wish,
+)
 from images.models.lease import WorkState, error_columns
 from images.registry import naming
 from workspaces import audit
@@ -67,6 +75,7 @@ def prepare_restored() -> datetime:
         images = removed.update(
             deletion_due_at=again, repository_due_at=again, deletion_began_at=None
         )
+        RefusedRepository.objects.filter(image__in=removed).delete()
         ready = ManagedImage.objects.existing().filter(repository_ready_at__isnull=False)
         ready.update(repository_due_at=now)
         wishes = UnknownRepository.objects.open().exclude(wish=Wish.NONE)

@@ -37,6 +37,7 @@ from images.models import (
     LibraryIndex,
     ManagedImage,
     MovingTag,
+    RefusedRepository,
     RequirementFiles,
     UnknownRepository,
     Verification,
@@ -92,6 +93,12 @@ def wake_for_repositories() -> None:
         column="repository_due_at",
     )
     wake_again(BaseImage.objects.due(), lambda base: wake.Task.PREPARE_BASE_REPOSITORY)
+
+
+def wake_for_refused_repositories() -> None:
+    """Those of base images and of the instance; those of managed images have their own time."""
+    due = RefusedRepository.objects.filter(image=None, due_at__lt=timezone.now())
+    wake_again(due.order_by("due_at")[: wake.ENOUGH], lambda refused: wake.Task.KEEP_UP_REPOSITORY)
 
 
 def wake_for_alterations() -> None:
@@ -181,6 +188,7 @@ def fail_overdue() -> None:
 PARTS: list[Callable[[], object]] = [
     restored.notice_recovery,
     wake_for_repositories,
+    wake_for_refused_repositories,
     base_inspection.wake_due,
     wake_for_alterations,
     wake_for_checks,

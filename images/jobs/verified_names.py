@@ -11,7 +11,8 @@ import logging
 import time
 from collections.abc import Sequence
 
-from images.errors import RegistryError
+from images.errors import RegistryError, RepositoryMissing
+from images.jobs import upkeep
 from images.jobs.verification_slice import SLICE_SECONDS
 from images.jobs.verified_listings import RegistrySlice
 from images.models import BaseImage, Drift, FindingCode, ImageCount, ManagedImage
@@ -53,8 +54,13 @@ class NameSlice(RegistrySlice):
             self.pace.wait()
             try:
                 self.control.put_lifecycle_policy(repository)
+            except RepositoryMissing:
+                pass  # A drift of its base images, if any is in use.
             except RegistryError as error:
                 log.warning("The policy of %s cannot be put again: %s", repository, error)
+                upkeep.record_refusal(repository, error)
+                continue
+            upkeep.record_kept(repository)
 
     def look_at_place(self, place: str) -> bool:
         """Look at what may stand at one place, one name at least; whether that was all."""
@@ -78,6 +84,9 @@ class NameSlice(RegistrySlice):
         except RegistryError as error:
             # Whether AWS lets us make them is no condition for looking.
             log.warning("The names of images cannot be entered: %s", error)
+            upkeep.record_refusal(names.register_of(self.prefix, place), error)
+        else:
+            upkeep.record_kept(names.register_of(self.prefix, place))
         entered = names.entered_names(self.control, self.prefix, place, self.pace)
         if entered is not None and not self.work.name_cursor:
             self.have_entered_again(place, entered, made)

@@ -28,6 +28,7 @@ from images.models.ml_model import Assignment, AssignmentState, ChosenImage, MLM
 from images.models.moving_tag import MovingTag
 from images.models.prepared_layer import PreparedLayer
 from images.models.put_pace import PutPace
+from images.models.refused_repository import RefusedRepository
 from images.models.requirement_files import RequirementFiles
 from images.models.task_due import TaskDue
 from images.models.unknown_repository import UnknownRepository, Wish
@@ -75,6 +76,7 @@ __all__ = [
     "PreparedLayer",
     "PutPace",
     "PythonVersion",
+    "RefusedRepository",
     "RequirementFiles",
     "Stage",
     "Status",

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from images import wake
-from images.models import Assignment, ImageEvent, InstalledLibrary, ManagedImage
+from images.models import Assignment, ImageEvent, InstalledLibrary, ManagedImage, RefusedRepository
 from images.models.lease import WorkState
 from images.models.managed_image import Status, is_valid_name, settled_status
 from images.operations.webhooks import announce
@@ -55,6 +55,8 @@ def remove_image(
         InstalledLibrary.objects.current().filter(build=image.current_build_id).update(
             current_of=None
         )
+        # What was refused of its upkeep is of no consequence; its deletion may be refused anew.
+        RefusedRepository.objects.filter(image=image).delete()
         # A worker in the middle of one finds its writes refused and stops.
         image.builds.active().update(state=WorkState.CANCELLED, finished_at=now)
         Assignment.objects.waiting().filter(image=image).delete()

@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_GET
 
 from images.errors import NoWheel
-from images.models import Assignment, Build, ImportCheck, Instance, ManagedImage
+from images.models import Assignment, Build, ImportCheck, Instance, ManagedImage, RefusedRepository
 from images.models.lease import WorkState
 from images.queries import capabilities, progress
 from images.queries.capabilities import os_packages_refusal, source_builds_refusal
@@ -260,12 +260,18 @@ def tab_page(
         "may_check_imports": may.allow(Action.CHECK_IMPORTS, image),
         "missing": missing,
         "drift": drift,
+        "refused": refused_upkeep(image) if may_alter else None,
         "poll": not image.is_settled or missing.is_awaited or is_moving(drift, check),
     }
     # A poll keeps the log that is on the page, which grows by itself.
     if log_of is not None and not wants_fragment(request):
         shared["log"] = "".join(chunk.text for chunk in log_of.log_chunks.all())
     return page_or_part(request, "images/image.html", "images/_image.html", {**shared, **context})
+
+
+def refused_upkeep(image: ManagedImage) -> RefusedRepository | None:
+    """For owners alone, as it keeps nobody from using the image."""
+    return RefusedRepository.objects.filter(image=image).first()
 
 
 def is_moving(drift: DriftNotice | None, check: ImportCheck | None) -> bool:

@@ -13,6 +13,7 @@ from images.models import (
     BuildHost,
     ImageCount,
     Instance,
+    RefusedRepository,
     UnknownRepository,
 )
 from images.models.contact import Identity
@@ -44,6 +45,10 @@ def registry_status(request: HttpRequest) -> HttpResponse:
         "verified": verified,
         "drifts": [DriftNotice.of(drift) for drift in open_drifts()[:DRIFTS_SHOWN]],
         "unknown": UnknownRepository.objects.open()[:DRIFTS_SHOWN],
+        "refused": RefusedRepository.objects.select_related("image").order_by("-tried_at")[
+            :DRIFTS_SHOWN
+        ],
+        "refused_count": RefusedRepository.objects.count(),
         "image_count": ImageCount.objects.of_existing_images().total(),
     }
     return render(request, "organization/registry.html", context)

@@ -135,6 +135,20 @@ def test_the_looks_at_the_registry_are_told(ask: Ask, cast: Cast) -> None:
 
 
 @pytest.mark.slow
+def test_repositories_whose_upkeep_is_refused_are_told(ask: Ask, cast: Cast) -> None:
+    told = ask(cast.admin, "GET", "/v1/image-registry").json()
+    assert (told["refusedRepositoryCount"], told["refusedRepositories"]) == (0, [])
+    row = factories.make_refused_repository("rime-managed-images/refused")
+    told = ask(cast.admin, "GET", "/v1/image-registry").json()
+    assert told["refusedRepositoryCount"] == 1
+    (refused,) = told["refusedRepositories"]
+    assert (refused["repository"], refused["attempts"]) == (row.repository, 2)
+    assert refused["error"]["reason"] == "registry_denied"
+    assert "ecr:PutLifecyclePolicy" in refused["error"]["hint"]
+    assert refused["firstFailureTime"] < refused["nextAttemptTime"]
+
+
+@pytest.mark.slow
 def test_unknown_repositories_are_listed_in_pages_with_what_went_wrong(
     ask: Ask, cast: Cast
 ) -> None:

@@ -255,6 +255,16 @@ def furnish_drifts(base: BaseImage) -> None:
         [FindingCode.BLOB_MISSING],
         [f"The blob sha256:{'c' * 64} of the base image {base} is not in the registry."],
     )
+    refused = ManagedImage.objects.get(name="credit-scoring")
+    factories.make_refused_repository(f"{host}/{refused.name}", image=refused)
+    removed = ManagedImage.objects.get(name="gone-model")
+    factories.make_refused_repository(
+        f"{host}/{removed.name}",
+        image=removed,
+        error_message=removed.repository_error,
+        error_hint="",
+    )
+    factories.make_refused_repository(base.repository)
     ended = {"state": WorkState.SUCCEEDED, "finished_at": timezone.now() - timedelta(minutes=7)}
     Verification.objects.create(total=212, seen=212, requests=1874, findings=[{}] * 7, **ended)
     Verification.objects.create(total=212, seen=120)

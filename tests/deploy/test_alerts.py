@@ -158,6 +158,7 @@ FAILING = 'ri_aws_contact_failing{identity="build-jobs"}'
 FAILED = 'ri_builds_total{state="failed",reason="fetch_failed",instance="b1"}'
 DRIFTS = 'ri_drifts{state="refused"}'
 LOST = 'ri_drift_oldest_age_seconds{instance="w1"}'
+REFUSED = 'ri_repositories_refused{instance="w1"}'
 VERIFIED = 'ri_verification_age_seconds{instance="w1"}'
 FREE = 'ri_cache_free_bytes{folder="/var/cache/ri-platform",instance="b1"}'
 SCHEDULER = 'ri_build_info{process="scheduler",version="1.0.0",instance="s1"}'
@@ -176,6 +177,8 @@ HEALTHY = {
     DRIFTS: "0x20 1x5 0x95",
     'ri_drifts{state="queued"}': "0x20 1x50 0x50",
     LOST: "0x20 0+60x40 0x60",
+    # AWS was away for a while, and answers the second attempt.
+    REFUSED: "0x20 3x20 0x80",
     VERIFIED: "3600x120",
     FREE: "80e9x120",
     SCHEDULER: "1x120",
@@ -194,6 +197,7 @@ CASES = [
     Case("AWSIsNotAsked", {CONTACT_AGE: "0+60x120"}, 25, {"identity": "build-jobs"}),
     Case("ImagesNotWhole", {DRIFTS: "1x120"}, 15, {"state": "refused"}),
     Case("ImagesNotPushedAgain", {LOST: "0+60x120"}, 75),
+    Case("RepositoriesNotKept", {REFUSED: "1x120"}, 35),
     Case("NobodyVerifies", {VERIFIED: "172700+60x120"}, 15),
     Case("BuildsFailOnUs", {FAILED: "0+1x120"}, 20),
     Case("DiskNearlyFull", {FREE: "4e9x120"}, 15, {"instance": "b1"}),

@@ -14,6 +14,7 @@ from images.jobs import (
     repair,
     repositories,
     sweep,
+    upkeep,
     verification,
 )
 from images.models import Verification
@@ -41,6 +42,7 @@ class Workers:
             wake.Task.DELETE_UNKNOWN_REPOSITORY: adoption.delete,
             wake.Task.DELETE_REPOSITORY: repositories.delete_repository,
             wake.Task.TIDY_REPOSITORY: repositories.tidy_repository,
+            wake.Task.KEEP_UP_REPOSITORY: upkeep.keep_up,
             wake.Task.MOVE_TAGS: moving_tags.move_tags,
             wake.Task.WRITE_ATTESTATION: attest.write,
         }
