@@ -24,9 +24,9 @@ WAY_OUT = (
     "an operator runs:"
 )
 COPY_WAY_OUT = (
-    "Nothing is built or deleted. If this database takes the place of the former one, an operator runs the "
-    "command below. If it is a copy beside it, set RI_REPOSITORY_SEGMENT first, so that the two share no "
-    "repository. The command:"
+    "Nothing is built or deleted. If it is to be a second instance beside the former database, set "
+    "RI_REPOSITORY_SEGMENT first, so that the two share no repository. An operator has the workers go on "
+    "here by this command:"
 )
 RESTORED = "manage.py restored"
 

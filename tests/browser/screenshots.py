@@ -108,17 +108,27 @@ def test_pictures_of_another_instances_mark(camera: Camera, cast: Cast, base: Ba
     """What those who run the instance see, and everybody else, while nothing is built."""
     waiting = factories.make_image("waiting", base=base, status=Status.BUILDING_FIRST_TIME)
     factories.make_instance(MarkState.FOREIGN, marked_by=str(factories.INSTANCE_ID))
+    shoot_refusal(camera, cast, waiting, "refused")
+
+
+def test_pictures_of_a_copy_of_the_database(camera: Camera, cast: Cast, base: BaseImage) -> None:
+    waiting = factories.make_image("waiting", base=base, status=Status.BUILDING_FIRST_TIME)
+    factories.make_instance(database="another")
+    shoot_refusal(camera, cast, waiting, "copy")
+
+
+def shoot_refusal(camera: Camera, cast: Cast, waiting: ManagedImage, what: str) -> None:
     pane = f"/workspaces/{cast.workspace.pk}/settings/managed-images"
     for name, user, path in (
-        ("refused-pane", cast.admin, pane),
-        ("refused-pane-viewer", cast.viewer, pane),
-        ("refused-image", cast.admin, f"{pane}/image/{waiting.name}"),
-        ("refused-registry", cast.admin, "/organization/registry"),
+        ("pane", cast.admin, pane),
+        ("pane-viewer", cast.viewer, pane),
+        ("image", cast.admin, f"{pane}/image/{waiting.name}"),
+        ("registry", cast.admin, "/organization/registry"),
     ):
         page = camera.open(user)
         page.goto(path)
         page.wait_for_load_state("networkidle")
-        camera.shoot(page, name)
+        camera.shoot(page, f"{what}-{name}")
 
 
 def test_pictures_of_drift(camera: Camera, cast: Cast, base: BaseImage) -> None:
