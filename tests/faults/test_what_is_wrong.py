@@ -1,4 +1,6 @@
-"""The suite's own judgement: which ends are wrong, and which lines of a log tell of a defect."""
+"""The suite's own judgement: which ends are wrong, which lines of a log tell of a defect, and what is listed
+that is nobody's.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,14 @@ from typing import Any
 
 import pytest
 
+from images import wake
+from images.models import ManagedImage, MovingTag
+from images.registry.distribution.descriptors import OCI_MANIFEST, digest_of
+from tests.faults import listings
 from tests.faults.asked import BROKE, FAILED, GONE, READY, REMOVED, Asked, Call
 from tests.faults.logs import DATABASE_AWAY, Logs
+from tests.images.verification import pushed
+from tests.local_aws import LocalAWS
 
 LIBRARIES = frozenset({"lib1", "lib2"})
 
@@ -115,3 +123,85 @@ def test_the_log_of_make_run_is_read_process_by_process(tmp_path: Path) -> None:
     file.write_text("\n".join(lines) + "\n")
     (found,) = Logs([file]).new_defects(DATABASE_AWAY)
     assert found.startswith("builds-1: ValueError: no")
+
+
+# --- what the registry lists ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sound(
+    empty_registry: LocalAWS, db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ManagedImage:
+    """An image whose build and `latest` are in the registry, upon a base image that is there."""
+    monkeypatch.setattr(wake, "send", lambda task, pk: None)
+    base = pushed.push_base(empty_registry, tmp_path)
+    made = pushed.push_ready(empty_registry, "sound", base, tmp_path)
+    ManagedImage.objects.update(tags_may_move=True)
+    build = made.builds.get()
+    MovingTag.objects.create(image=made, name="latest", build=build, pushed_build=build)
+    put(empty_registry, "latest")
+    assert listings.findings(empty_registry) == []
+    return made
+
+
+def put(aws: LocalAWS, tag: str, *, other: bool = False) -> None:
+    """Put the image's manifest under one more tag, or the manifest of another image of the same blobs."""
+    config, *layers = pushed.contents("sound").items()
+    manifest = pushed.manifest_of(dict([config, *(reversed(layers) if other else layers)]))
+    with aws.client() as client:
+        client.put_manifest(f"{pushed.PREFIX}/sound", tag, manifest, OCI_MANIFEST)
+
+
+def codes(aws: LocalAWS) -> list[tuple[str, str]]:
+    return sorted((str(item.code), item.subject) for item in listings.findings(aws))
+
+
+@pytest.mark.parametrize("name", ["nobodys", "base/all-3.12", "instance/whatever"])
+def test_a_repository_of_no_row_is_found(
+    sound: ManagedImage, empty_registry: LocalAWS, name: str
+) -> None:
+    """Also one of a name that no record ever had, which the platform itself cannot look for."""
+    with empty_registry.repositories(f"{pushed.PREFIX}/{name}"):
+        assert codes(empty_registry) == [("repository_unknown", name)]
+
+
+def test_the_repository_of_a_deleted_image_is_found(
+    sound: ManagedImage, empty_registry: LocalAWS
+) -> None:
+    sound.delete()
+    assert codes(empty_registry) == [("repository_unknown", "sound")]
+
+
+@pytest.mark.parametrize("tag", ["build-7", "build-7-sbom"])
+def test_the_tag_of_a_build_without_a_row_is_found(
+    sound: ManagedImage, empty_registry: LocalAWS, tag: str
+) -> None:
+    put(empty_registry, tag)
+    assert codes(empty_registry) == [("build_unknown", "sound")]
+
+
+def test_the_tag_of_a_build_that_names_another_image_is_found(
+    sound: ManagedImage, empty_registry: LocalAWS
+) -> None:
+    """As it would be if a worker that is taken for dead had put its own last; `latest` names it, too."""
+    sound.builds.update(manifest_digest=digest_of(b"what the build has recorded"))
+    assert codes(empty_registry) == [("build_unknown", "sound")] * 2
+
+
+def test_a_moved_tag_is_found(sound: ManagedImage, empty_registry: LocalAWS) -> None:
+    put(empty_registry, "latest", other=True)
+    assert ("tag_moved", "sound") in codes(empty_registry)
+
+
+def test_a_tag_that_no_owner_pointed_is_found(
+    sound: ManagedImage, empty_registry: LocalAWS
+) -> None:
+    put(empty_registry, "stable")
+    assert codes(empty_registry) == [("tag_moved", "sound")]
+
+
+def test_a_tag_of_a_base_image_without_a_row_is_found(
+    sound: ManagedImage, empty_registry: LocalAWS, tmp_path: Path
+) -> None:
+    pushed.push(empty_registry, "base/all-3.11", tmp_path, tags=["test-2"])
+    assert codes(empty_registry) == [("build_unknown", f"{pushed.PREFIX}/base/all-3.11")]

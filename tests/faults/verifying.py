@@ -1,7 +1,9 @@
 """`python -m tests.faults.verifying`: for each line of input all findings of the verifier, a line of JSON.
 
-It runs in the installation's environment, with both identities' keys in RI_FAULTS_KEYS (JSON), and asks the
-local AWS itself, past the proxy. It stays, since its start would be most of its time.
+They are those of rows, images and repositories (`images.verification.whole`), and of what the registry lists
+(`tests.faults.listings`). It runs in the installation's environment, with both identities' keys in
+RI_FAULTS_KEYS (JSON), and asks the local AWS itself, past the proxy. It stays, since its start would be most
+of its time.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ def main() -> None:
     from django.db import connection
 
     from images.verification.whole import examine
+    from tests.faults import listings
 
     aws = LocalAWS(os.environ["RI_FAULTS_AWS"], json.loads(os.environ["RI_FAULTS_KEYS"]))
     settings.REGISTRY_URL = settings.AWS_ENDPOINT_URL = aws.url
@@ -69,6 +72,7 @@ def main() -> None:
                 # Whoever calls has waited until nothing is active.
                 stuck_after=timedelta(seconds=60),
             )
+        found += listings.findings(aws)
         told = [
             {"code": str(item.code), "subject": item.subject, "said": item.said} for item in found
         ]
