@@ -20,8 +20,10 @@ from django.conf import settings
 
 # Trimming stops below the limit, so that not every build has to trim.
 TRIM_TO = 0.9
-# What a killed worker left is nobody's any more after a day; no build takes that long.
+# What a killed worker of a version without locks left is nobody's any more after a day; no build takes that
+# long.
 LEFTOVER_SECONDS = 86_400.0
+WORK, LOCK = "work-", ".lock"
 
 
 class BoundedCache:
@@ -120,16 +122,58 @@ def caches() -> Caches:
 def work_folder(root: Path, prefix: str) -> Iterator[Path]:
     """A folder beside the caches, on their file system, that is gone afterwards.
 
-    Also removes what workers that were killed have left.
+    Also removes what workers that were killed have left: such a folder may hold gigabytes.
     """
     root.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(root)
+    with own_lock(root, f"{WORK}{prefix}-") as lock:
+        work = folder_of(lock)
+        work.mkdir(mode=0o700)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def own_lock(root: Path, prefix: str) -> Iterator[Path]:
+    """A new file that is locked (flock(2)) as long as this process needs it.
+
+    The kernel lets go of it when the process ends, whichever way.
+    """
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=LOCK, dir=root)
+        lock = Path(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Before it is locked, whoever clears up may have taken it for left behind.
+            if lock.exists():
+                yield lock
+                return
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def folder_of(lock: Path) -> Path:
+    return lock.with_name(lock.name.removesuffix(LOCK))
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove the work folders that no process has locked."""
+    for lock in root.glob(f"{WORK}*{LOCK}"):
+        with suppress(OSError):
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder_of(lock), ignore_errors=True)
+                lock.unlink()
+            finally:
+                os.close(descriptor)
     long_ago = time.time() - LEFTOVER_SECONDS
-    for left in root.glob("work-*"):
+    for left in root.glob(f"{WORK}*"):
+        if left.suffix == LOCK or left.with_name(f"{left.name}{LOCK}").exists():
+            continue
         with suppress(FileNotFoundError):
             if left.stat().st_mtime < long_ago:
                 shutil.rmtree(left, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f"work-{prefix}-", dir=root))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

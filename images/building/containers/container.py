@@ -13,7 +13,6 @@ import os
 import shutil
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from django.conf import settings
 
 from images.building.bases.content import blobs_of
 from images.building.bases.layout import complete_layout
-from images.building.cache import caches
+from images.building.cache import caches, work_folder
 from images.building.commands import Deadline, OutputExcerpt, TimedOut, run_streaming
 from images.building.containers import cgroups, enter
 from images.building.containers.sandbox import (
@@ -90,9 +89,7 @@ def trial(kind: str) -> str:
             return f"{package} is not installed on the builds workers."
     if os.geteuid() != 0:
         return "The builds workers do not run as root, which sandboxes take."
-    settings.CACHE_DIR.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="work-trial-", dir=settings.CACHE_DIR) as folder:
-        work = Path(folder)
+    with work_folder(settings.CACHE_DIR, "trial") as work:
         (work / "root").mkdir()
         (work / "root/true").write_bytes(smallest_program())
         (work / "root/true").chmod(0o755)

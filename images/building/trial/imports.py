@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from packaging.utils import canonicalize_name
 
+from images.building.cache import work_folder
 from images.building.commands import Deadline, TimedOut
 from images.building.containers import enter
 from images.building.containers.base_roots import tree_cache
@@ -106,9 +105,8 @@ def try_imports(files: ImageFiles, asked: Asked, check: Callable[[], None]) -> T
 
 
 def run(box: Sandbox, asked: Asked) -> Trial:
-    settings.CACHE_DIR.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="work-trial-", dir=settings.CACHE_DIR) as folder:
-        given = Path(folder) / "given"
+    with work_folder(settings.CACHE_DIR, "trial") as work:
+        given = work / "given"
         given.mkdir()
         shutil.copyfile(inside.__file__, given / "inside.py")
         (given / "asked.json").write_text(json.dumps(limits(asked)), encoding="utf-8")
@@ -125,7 +123,7 @@ def run(box: Sandbox, asked: Asked) -> Trial:
             return broken(f"The trial of the imports ended early. {said}".strip(), "error")
         except (SourceBuildFailed, TooMuchOutput) as error:
             return broken(error.message, "error")
-        answer = Path(folder) / "result.json"
+        answer = work / "result.json"
         try:
             with results:
                 results.take("result.json", answer, MAX_RESULT)

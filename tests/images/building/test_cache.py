@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from images.building.cache import LEFTOVER_SECONDS, BoundedCache, work_folder
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def kept(cache: BoundedCache, folder: Path, name: str, size: int, used: float) -> None:
@@ -47,7 +53,54 @@ def test_another_process_that_trims_is_left_alone(tmp_path: Path) -> None:
     assert cache.trim() == 40
 
 
-def test_what_killed_workers_left_is_cleared_after_a_day(tmp_path: Path) -> None:
+# A worker with a work folder, until it is killed.
+WORKER = """
+import sys, time
+from pathlib import Path
+from images.building.cache import work_folder
+with work_folder(Path(sys.argv[1]), "build-1") as work:
+    (work / "upper").mkdir()
+    print(work, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_worker_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        with work_folder(tmp_path, "build-2"):
+            assert (left / "upper").is_dir()
+        process.kill()
+    assert (left / "upper").is_dir()
+    with work_folder(tmp_path, "build-3") as work:
+        assert {path.name for path in tmp_path.iterdir()} == {work.name, f"{work.name}.lock"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_taken_for_left_behind_is_made_anew(tmp_path: Path) -> None:
+    """Between making and locking it, another worker may clear up."""
+    taken: list[Path] = []
+
+    def flock(descriptor: int, operation: int) -> None:
+        if not taken:
+            (lock,) = tmp_path.glob("work-*.lock")
+            lock.unlink()
+            taken.append(lock)
+        real(descriptor, operation)
+
+    real = fcntl.flock
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock)
+        with work_folder(tmp_path, "build-1") as work:
+            assert work.with_name(f"{work.name}.lock").exists()
+            assert f"{work.name}.lock" != taken[0].name
+
+
+def test_what_workers_of_earlier_versions_left_is_cleared_after_a_day(tmp_path: Path) -> None:
+    """Their folders have no lock, and they may work beside those of this version while it is rolled out."""
     (tmp_path / "work-build-1-old").mkdir()
     (tmp_path / "work-build-2-new").mkdir()
     old = time.time() - LEFTOVER_SECONDS - 60
@@ -55,7 +108,7 @@ def test_what_killed_workers_left_is_cleared_after_a_day(tmp_path: Path) -> None
     with work_folder(tmp_path, "build-3") as work:
         assert work.is_dir()
         names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"work-build-2-new", work.name}
+    assert names == {"work-build-2-new", work.name, f"{work.name}.lock"}
     assert not work.exists()
 
 
