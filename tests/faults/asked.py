@@ -22,8 +22,8 @@ VERBS = {
 }
 # These end the build that is under way, so what was asked for last may not be what is installed.
 STOPPING = {"cancel", "remove"}
-# The base image brings it (`tests.images.building.bases.layouts`).
-OF_THE_BASE = {"six"}
+# The base images bring them (`tests.images.building.bases.layouts`, and Debian).
+OF_THE_BASE = {"six", "pip", "setuptools", "wheel"}
 # What the text of an unhandled error has, whatever it is that broke; no fault may be told so.
 BROKE = "broke on the platform's side"
 

@@ -110,6 +110,13 @@ class Installation:
             "--platform-version", version, "--image-type", "all", *options,
         )  # fmt: skip
 
+    def import_debian(self) -> None:
+        """Import a base image with a real Python in place of the one that only looks like it."""
+        self.manage(
+            "import_base_image", "--suite", "bookworm", "--python-version", "3.11",
+            "--platform-version", "debian", "--image-type", "all",
+        )  # fmt: skip
+
     def manage(self, *arguments: str, module: tuple[str, ...] = ("manage.py",)) -> str:
         done = subprocess.run(
             [sys.executable, *module, *arguments],
@@ -152,6 +159,10 @@ class Installation:
         some = [next(self._unknown) for _ in range(new)]
         some += self.chance.sample(range(LIBRARIES), count - new)
         return [f"lib{number}" for number in some]
+
+    def new_library(self, kind: str) -> str:
+        """One of the index that nobody has asked for yet, of a kind that it has (`tests.faults.shelf`)."""
+        return f"{kind}{next(self._unknown)}"
 
     def image(self, name: str) -> dict[str, Any] | None:
         """The image as REST shows it; None if it is not shown."""

@@ -42,6 +42,7 @@ class Instance(Installation):
     postgres: services.Postgres
     aws_proxy: FaultProxy
     index_proxy: FaultProxy
+    workers: tuple[str, ...] = WORKERS
     children: dict[str, Child] = field(default_factory=dict)
     # Whoever is not to be started again for now.
     held_down: set[str] = field(default_factory=set)
@@ -60,11 +61,13 @@ class Instance(Installation):
         return child
 
     def log_files(self) -> list[Path]:
-        return [self.folder / f"{name}.log" for name in (*WORKERS, "scheduler", "web")]
+        return [self.folder / f"{name}.log" for name in (*self.workers, "scheduler", "web")]
 
     def await_parts(self) -> None:
         """Wait until whatever a run before has killed is there again."""
-        wait_for(lambda: self.ready.issuperset(WORKERS), START_SECONDS, "the workers are ready")
+        wait_for(
+            lambda: self.ready.issuperset(self.workers), START_SECONDS, "the workers are ready"
+        )
         assert services.wait_until_answers(f"{self.web}/readyz", START_SECONDS)
 
     def process_ids(self) -> dict[str, int]:
@@ -116,7 +119,7 @@ class Instance(Installation):
 
     def holder_of(self, name: str) -> str:
         """The worker that builds an image, by its log."""
-        for worker in ("builds-1", "builds-2"):
+        for worker in self.workers:
             text = (self.folder / f"{worker}.log").read_text()
             if f" of {name} begins" in text:
                 return worker
@@ -124,9 +127,14 @@ class Instance(Installation):
 
 
 @contextmanager
-def running_instance(folder: Path, chance: random.Random, broker: str = "") -> Iterator[Instance]:
+def running_instance(
+    folder: Path,
+    chance: random.Random,
+    broker: str = "",
+    workers: tuple[str, ...] = WORKERS,
+) -> Iterator[Instance]:
     """Start all of it, with one base image and `USERS` users, and end all of it."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         postgres = services.start_postgres(folder / "postgres")
         stack.callback(postgres.stop)
@@ -150,6 +158,7 @@ def running_instance(folder: Path, chance: random.Random, broker: str = "") -> I
             postgres=postgres,
             aws_proxy=aws_proxy,
             index_proxy=index_proxy,
+            workers=workers,
         )
         stack.enter_context(instance.receiver.serving())
         stack.callback(instance.stop)
@@ -199,7 +208,7 @@ def environment_of(
 
 def start_processes(instance: Instance, port: int) -> None:
     (instance.folder / "static").mkdir(exist_ok=True)
-    for name in WORKERS:
+    for name in instance.workers:
         queue = name.partition("-")[0]
         # The webhooks worker has no identity.
         keys = instance.aws.keys.get(processes.IDENTITIES.get(queue, ""), {})

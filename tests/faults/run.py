@@ -67,11 +67,16 @@ class Run:
         self._shares.append((names, math.ceil(count * ready)))
         return names
 
-    def create(self, name: str, libraries: Sequence[str], user: str = "user-0") -> None:
-        """Ask for an image until it is accepted; a request whose answer was lost is found made."""
+    def create(
+        self, name: str, libraries: Sequence[str], user: str = "user-0", **more: object
+    ) -> None:
+        """Ask for an image until it is accepted; a request whose answer was lost is found made.
+
+        `more` are fields of the request.
+        """
         items = [{"name": library, "versionSpecifier": "==1.0"} for library in libraries]
         began = time.monotonic()
-        body = {"name": name, "pipRequirements": items}
+        body = {"name": name, "pipRequirements": items, **more}
         answer = self.installation.ask("POST", "/v1/images", body, user=user)
         assert answer.status_code in (200, 409), answer.text
         self.accept(name, "create", began, libraries)

@@ -12,48 +12,15 @@ import pytest
 from images.models import BuildPhase
 from tests.faults.installation import SETTLE_SECONDS, wait_for
 from tests.faults.instance import Instance
+from tests.faults.phases import IN_SANDBOXES, SLOW, WHEELS, is_taken_over, is_under_way
 from tests.faults.run import Run
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 PARTS = (
     "registry", "builds-1", "builds-2", "sources", "webhooks", "scheduler", "web", "aws", "postgres",
 )  # fmt: skip
-WHEELS = r"GET .*\.whl"
-# Which requests are made slow while a phase is looked for.
-SLOW = {
-    "resolve": ("index", r"GET /simple/.*"),
-    "fetch": ("index", WHEELS),
-    # One of two wheels comes at once, so that its layer is made while the other is awaited.
-    "layers": ("index", WHEELS),
-    "push": ("aws", r"P.* /v2/.*/blobs/uploads/.*"),
-    "verify": ("aws", r"GET /v2/.*/manifests/build-.*"),
-}
-# Those that no build has here: libraries without a wheel, OS packages and imports take a sandbox and a base
-# image with a real Python, which tests/images/jobs has.
-ELSEWHERE = ("sources", "os_packages", "imports")
 # Those that CI has time for.
 SHORT = ("fetch", "push")
-
-
-def is_under_way(instance: Instance, name: str, phase: str, attempt: int) -> bool:
-    """Whether this attempt of an image's build, or a later one, is in the phase; several overlap."""
-    found = instance.rows(
-        "SELECT 1 FROM images_build b JOIN images_managedimage i ON i.id = b.image_id, "
-        "jsonb_to_record(b.timings->%s) AS timing (started_at timestamptz, seconds float) "
-        "WHERE i.name = %s AND b.state = 'running' AND b.attempts >= %s "
-        "AND timing.started_at > b.started_at AND timing.seconds IS NULL",
-        phase, name, attempt,
-    )  # fmt: skip
-    return bool(found)
-
-
-def is_taken_over(instance: Instance, name: str) -> bool:
-    found = instance.rows(
-        "SELECT 1 FROM images_build b JOIN images_managedimage i ON i.id = b.image_id "
-        "WHERE i.name = %s AND b.attempts > 1",
-        name,
-    )
-    return bool(found)
 
 
 def is_left_alone(instance: Instance, name: str) -> bool:
@@ -94,8 +61,8 @@ def test_a_worker_is_killed_in_each_phase(run: Run, instance: Instance, phase: s
     run.measured["a dead worker's build goes on"] = time.monotonic() - killed
 
 
-def test_each_phase_has_its_fault_or_is_named() -> None:
-    assert sorted((*SLOW, *ELSEWHERE)) == sorted(BuildPhase.values)
+def test_each_phase_has_its_fault() -> None:
+    assert sorted((*SLOW, *IN_SANDBOXES)) == sorted(BuildPhase.values)
 
 
 @pytest.mark.soak
