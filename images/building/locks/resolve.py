@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from django.conf import settings
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
+from images.building.cache import work_folder
 from images.building.commands import OutputExcerpt, TimedOut, run_streaming
 from images.building.locks.annotations import (
     ANNOTATED,
@@ -151,8 +152,8 @@ class Resolver:
     def resolve_once(
         self, requirements: Sequence[PipRequirement], preinstalled: Mapping[str, str]
     ) -> Resolution:
-        with tempfile.TemporaryDirectory(prefix="resolve-") as name:
-            folder = Path(name)
+        # The indexes' credentials are in it.
+        with work_folder(settings.CACHE_DIR, "resolve") as folder:
             wanted = write_wanted(folder, requirements, self.indexes)
             configuration = self.indexes.configuration(self.pages_seconds)
             (folder / "uv.toml").write_text(configuration, encoding="utf-8")

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stamina
@@ -52,6 +53,22 @@ def resolve_at(
         environment={"UV_DEFAULT_INDEX": index},
         timeout=timeout,
     )
+
+
+def test_what_a_killed_resolution_leaves_lies_where_the_next_worker_clears_up(
+    tmp_path: Path, settings: Any
+) -> None:
+    """The indexes' credentials are among it."""
+    settings.CACHE_DIR = tmp_path
+    seen: set[str] = set()
+
+    def check() -> None:
+        seen.update(path.name for path in tmp_path.glob("work-resolve-*/*"))
+
+    with pytest.raises(FetchFailed):
+        resolve_at(f"http://127.0.0.1:{free_port()}/", check=check)
+    assert "uv.toml" in seen
+    assert not list(tmp_path.glob("work-resolve-*"))
 
 
 @pytest.mark.network
