@@ -1,4 +1,4 @@
-"""Errors of PostgreSQL that readers are told of: it cancelled the statement, or it is away."""
+"""Errors of PostgreSQL that readers are told of: it cancelled the statement, is away, or only recovers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from ri_platform.errors import DatabaseAway, DomainError, QueryTimeout
 
 logger = logging.getLogger(__name__)
 
+# Of a process that was paused for long, and of a server that still recovers or is a standby.
+FOR_A_WHILE = (
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
 # Classes of SQLSTATE in which the connection is lost: by an exception of the connection, and as an operator
 # or a crash ends the server, or it is starting up. What psycopg itself notices has no SQLSTATE.
 LOST = ("08", "57P")
@@ -42,8 +47,7 @@ def error_to_tell(asked: str, error: BaseException | None) -> DomainError | None
 
 
 def is_lost(error: BaseException) -> bool:
-    if isinstance(error, psycopg.errors.IdleInTransactionSessionTimeout):
-        # This process was paused for long.
+    if isinstance(error, FOR_A_WHILE):
         return True
     if not isinstance(error, psycopg.OperationalError):
         return False

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from tests import factories
 from tests.cast import Cast
 from workspaces.access import Actor
 from workspaces.operations import tokens
@@ -72,4 +73,25 @@ def test_a_server_that_nobody_reaches_is_told_as_503(secret: str) -> None:
         settings["HOST"] = before
         connection.close()
     assert (answer.status_code, answer.json()["code"]) == (503, 14)
+    assert answer.json()["details"] == [{"reason": "database_away", "field": ""}]
+
+
+def allow(what: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION {what}")
+
+
+def test_a_server_that_is_still_recovering_is_told_as_503(cast: Cast, secret: str) -> None:
+    """It answers by then, and takes no changes: so is a standby before its promotion."""
+    base = factories.make_base_image()
+    key = {"Authorization": f"Bearer {secret}"}
+    body = {"name": "asked", "pipRequirements": [{"name": "pyjokes"}]}
+    body["pythonVersion"] = base.python_version
+    client = Client(raise_request_exception=False)
+    allow("READ ONLY")
+    try:
+        answer = client.post("/v1/images", body, content_type="application/json", headers=key)
+    finally:
+        allow("READ WRITE")
+    assert answer.status_code == 503, answer.content
     assert answer.json()["details"] == [{"reason": "database_away", "field": ""}]
