@@ -15,6 +15,7 @@ from pgmq import PGMQueue
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
+from ri_platform.database_errors import FOR_A_WHILE
 from ri_platform.postgresql import sessions
 
 # A request waits so long for a connection to a PostgreSQL that is gone.
@@ -68,7 +69,10 @@ class Channel(pgmq.Channel):
 
 
 class Transport(pgmq.Transport):
+    """Errors after which a worker connects again include those of a server that takes no changes yet."""
+
     Channel: Any = Channel
+    connection_errors: Any = (*pgmq.Transport.connection_errors, *FOR_A_WHILE)
 
     def _create_pgmq_client(self) -> Client:
         options: dict[str, Any] = self.client.transport_options  # type: ignore[union-attr,assignment]

@@ -29,15 +29,32 @@ def address() -> str:
 
 @pytest.fixture
 def broker(address: str) -> Iterator[Connection]:
-    pgmq.use()
     with psycopg.connect(address, autocommit=True) as link:
         link.execute("SELECT pgmq.purge_queue('webhooks')")
-    words = make_conninfo(
-        "", **{word: str(value) for word, value in conninfo_to_dict(address).items()}
-    )
-    options = {"init_extension": False, "conn_string": words, "wait_time_seconds": 0}
-    with Connection("pgmq://localhost/x", transport_options=options) as connection:
+    with connected(address) as connection:
         yield connection
+
+
+def connected(address: str, **words: str) -> Connection:
+    pgmq.use()
+    said = {word: str(value) for word, value in conninfo_to_dict(address).items()}
+    options = {
+        "init_extension": False,
+        "conn_string": make_conninfo("", **said, **words),
+        "wait_time_seconds": 0,
+    }
+    return Connection("pgmq://localhost/x", transport_options=options)
+
+
+def test_a_postgresql_that_takes_no_changes_yet_is_connected_to_again(address: str) -> None:
+    """As it recovers, or before a standby is promoted. Celery ends a worker by any other error."""
+    with (
+        connected(address, options="-c default_transaction_read_only=on") as broker,
+        Consumer(broker, [QUEUE], callbacks=[], accept=["json"], auto_declare=False),
+        pytest.raises(broker.connection_errors) as met,
+    ):
+        broker.drain_events(timeout=5)
+    assert isinstance(met.value, psycopg.errors.ReadOnlySqlTransaction)
 
 
 def test_its_sessions_have_the_limits_of_the_others(
