@@ -55,9 +55,14 @@ def copy_by_dump(name: str, folder: Path) -> None:
 
 
 def copy_by_template(name: str, folder: Path) -> None:
-    own = connection.settings_dict["NAME"]
-    connection.close()
-    backups.execute(f'CREATE DATABASE "{name}" TEMPLATE "{own}"')
+    """Of a database that nobody else uses, as PostgreSQL asks of a template."""
+    template = f"{name}_template"
+    copy_by_dump(template, folder)
+    with backups.using(template):
+        restored.prepare_restored()
+        assert Instance.objects.this().may_act
+        connection.close()
+        backups.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
 
 def identity(postgres: services.Postgres) -> tuple[str, int]:
