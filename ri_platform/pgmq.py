@@ -51,7 +51,13 @@ class Client(PGMQueue):  # type: ignore[no-untyped-call]
 
 
 class Channel(pgmq.Channel):
-    """A channel that forgets what it could not acknowledge."""
+    """A channel that forgets what it could not acknowledge, and begins to listen when no other does."""
+
+    def _maybe_enable_notify(self, queue: str, queue_name: str | None = None) -> None:
+        """Makes the queue's trigger anew: workers that did so at once failed, and ended."""
+        with self.pgmq.pool.connection() as link, link.transaction():
+            link.execute("SELECT pg_advisory_xact_lock(hashtext('pgmq notify'))")
+            super()._maybe_enable_notify(queue, queue_name)  # type: ignore[no-untyped-call]
 
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -35,13 +36,14 @@ def broker(address: str) -> Iterator[Connection]:
         yield connection
 
 
-def connected(address: str, **words: str) -> Connection:
+def connected(address: str, *, use_notify: bool = False, **words: str) -> Connection:
     pgmq.use()
     said = {word: str(value) for word, value in conninfo_to_dict(address).items()}
     options = {
         "init_extension": False,
         "conn_string": make_conninfo("", **said, **words),
         "wait_time_seconds": 0,
+        "use_notify": use_notify,
     }
     return Connection("pgmq://localhost/x", transport_options=options)
 
@@ -92,6 +94,17 @@ def end_connections(address: str) -> None:
             "WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
             [kept],
         )
+
+
+def test_workers_of_a_queue_may_start_at_once(address: str) -> None:
+    def start(number: int) -> None:
+        with connected(address, use_notify=True) as broker:
+            channel: Any = broker.channel()
+            for _ in range(20):
+                channel.basic_consume("webhooks", False, print, f"worker-{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(start, range(4)))
 
 
 @pytest.mark.parametrize("end", ["ack", "reject"])
