@@ -55,7 +55,8 @@ class Channel(pgmq.Channel):
 
     def _maybe_enable_notify(self, queue: str, queue_name: str | None = None) -> None:
         """Makes the queue's trigger anew: workers that did so at once failed, and ended."""
-        with self.pgmq.pool.connection() as link, link.transaction():
+        pool: Any = self.pgmq.pool
+        with pool.connection() as link, link.transaction():
             link.execute("SELECT pg_advisory_xact_lock(hashtext('pgmq notify'))")
             super()._maybe_enable_notify(queue, queue_name)  # type: ignore[no-untyped-call]
 
