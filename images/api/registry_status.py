@@ -22,7 +22,7 @@ from images.models import (
 from images.models.contact import Identity
 from images.models.instance import MarkState
 from images.queries import upgrade_progress
-from images.queries.drifts import last_verifications
+from images.queries.drifts import last_refused, last_verifications
 from images.references import effective_prefix
 from ri_platform.api import ERRORS, Camel, router
 from workspaces.access import Action
@@ -31,8 +31,6 @@ from workspaces.api.guard import guarded
 routes = router(
     "Image registry", "The state of the image registry, for Organization Administrators."
 )
-
-REFUSED_SHOWN = 100
 
 
 class ContactOut(Camel):
@@ -175,7 +173,7 @@ def get_image_registry(request: HttpRequest) -> dict[str, Any]:
         "build_hosts": BuildHost.objects.alive().order_by("name"),
         "upgrades": upgrade_progress.progress(BaseImage.objects.current()),
         "refused_repository_count": RefusedRepository.objects.count(),
-        "refused_repositories": RefusedRepository.objects.order_by("-tried_at")[:REFUSED_SHOWN],
+        "refused_repositories": last_refused(),
         "last_look": verified,
         "current_look": verifying,
     }

@@ -18,6 +18,8 @@ from typing import ClassVar, NamedTuple
 
 from django.conf import settings
 
+from images.building.leftovers import left_behind
+
 # Trimming stops below the limit, so that not every build has to trim.
 TRIM_TO = 0.9
 # What a killed worker of a version without locks left is nobody's any more after a day; no build takes that
@@ -162,14 +164,9 @@ def folder_of(lock: Path) -> Path:
 def remove_leftovers(root: Path) -> None:
     """Remove the work folders that no process has locked."""
     for lock in root.glob(f"{WORK}*{LOCK}"):
-        with suppress(OSError):
-            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder_of(lock), ignore_errors=True)
-                lock.unlink()
-            finally:
-                os.close(descriptor)
+        with suppress(OSError), left_behind(lock):
+            shutil.rmtree(folder_of(lock), ignore_errors=True)
+            lock.unlink()
     long_ago = time.time() - LEFTOVER_SECONDS
     for left in root.glob(f"{WORK}*"):
         if left.suffix == LOCK or left.with_name(f"{left.name}{LOCK}").exists():

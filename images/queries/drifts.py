@@ -8,10 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.conf import settings
+from django.db.models import QuerySet
 
-from images.models import BaseImage, Build, Drift, Verification
+from images.models import BaseImage, Build, Drift, RefusedRepository, Verification
 from images.models.drift import DriftQuerySet
 from images.models.lease import WorkState
+
+REFUSED_SHOWN = 100
 
 
 class DriftState(StrEnum):
@@ -158,6 +161,11 @@ def drifts_by_base(bases: Iterable[BaseImage]) -> dict[int, DriftNotice]:
 def open_drifts() -> DriftQuerySet:
     """All open drifts, of base images as well, the oldest first."""
     return Drift.objects.open().select_related("build__image", "base_image").order_by("pk")
+
+
+def last_refused() -> QuerySet[RefusedRepository]:
+    """The repositories that could not be kept up when last tried: the latest of them."""
+    return RefusedRepository.objects.select_related("image").order_by("-tried_at")[:REFUSED_SHOWN]
 
 
 def last_verifications() -> tuple[Verification | None, Verification | None]:

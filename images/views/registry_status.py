@@ -17,7 +17,7 @@ from images.models import (
     UnknownRepository,
 )
 from images.models.contact import Identity
-from images.queries.drifts import DriftNotice, last_verifications, open_drifts
+from images.queries.drifts import DriftNotice, last_refused, last_verifications, open_drifts
 from images.references import effective_prefix
 from workspaces.access import Action
 from workspaces.guard import needs
@@ -45,9 +45,7 @@ def registry_status(request: HttpRequest) -> HttpResponse:
         "verified": verified,
         "drifts": [DriftNotice.of(drift) for drift in open_drifts()[:DRIFTS_SHOWN]],
         "unknown": UnknownRepository.objects.open()[:DRIFTS_SHOWN],
-        "refused": RefusedRepository.objects.select_related("image").order_by("-tried_at")[
-            :DRIFTS_SHOWN
-        ],
+        "refused": last_refused(),
         "refused_count": RefusedRepository.objects.count(),
         "image_count": ImageCount.objects.of_existing_images().total(),
     }

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from images.building.leftovers import left_behind
+
 logger = logging.getLogger(__name__)
 
 ROOT = Path("/sys/fs/cgroup")
@@ -272,10 +274,5 @@ def remove(folder: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the groups of workers that were killed: those that nobody has locked, and that are empty."""
     for left in folder.glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.rmdir()
-            finally:
-                os.close(lock)
+        with suppress(OSError), left_behind(left, os.O_RDONLY | os.O_DIRECTORY):
+            left.rmdir()
