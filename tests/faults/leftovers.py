@@ -8,10 +8,11 @@ folder on the machine removes the dead one's control groups and folders.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from images.building.containers import enter
 from images.building.containers.cgroups import PREFIX, ROOT
@@ -20,30 +21,12 @@ PROC = Path("/proc")
 NAMESPACES = ("mnt", "pid", "net", "ipc", "user", "uts")
 
 
-@dataclass(frozen=True, order=True)
-class Process:
-    """A process of this machine. Numbers are used again, so its start (in ticks, proc(5)) is part of it."""
-
-    number: int
-    parent: int
-    start: int
-
-    @property
-    def is_alive(self) -> bool:
-        # Its parent may have ended, so it may have another one by now.
-        found = process(self.number)
-        return found is not None and found.start == self.start
-
-    @property
-    def command(self) -> str:
-        return file_of(self.number, "cmdline").replace("\0", " ").strip()
-
-
 @dataclass(frozen=True)
 class Sandboxes:
     """The sandboxes of one worker at one moment, and the work folders that were there."""
 
-    processes: frozenset[Process]
+    # What each was when it was seen.
+    commands: dict[psutil.Process, str]
     namespaces: frozenset[str]
     groups: frozenset[Path]
     folders: frozenset[Path]
@@ -54,7 +37,7 @@ class Sandboxes:
         To be asked soon after the worker's end: the kernel gives the numbers of namespaces again.
         """
         inside = self.namespaces.intersection(
-            space for item in processes() for space in namespaces_of(item.number)
+            space for number in psutil.pids() for space in namespaces_of(number)
         )
         return [*self.alive(), *sorted(inside)]
 
@@ -64,24 +47,23 @@ class Sandboxes:
         return [*self.alive(), *sorted(map(str, paths))]
 
     def alive(self) -> list[str]:
-        return [
-            f"process {item.number}: {item.command}" for item in self.processes if item.is_alive
-        ]
+        # psutil also looks when a process began, for numbers are used again.
+        return [f"{item}: {said}" for item, said in self.commands.items() if is_alive(item)]
 
 
 def sandboxes_of(worker: int, cache: Path) -> Sandboxes | None:
     """Those of the worker with this process number; None if no command runs in one at the moment."""
-    every = list(processes())
-    below = descendants([item for item in every if is_sandbox(item, worker)], every)
-    ours = set(namespaces_of(os.getpid())) | set(namespaces_of(worker))
-    groups = {group for item in below for group in groups_of(item.number)}
+    own = [item for item in psutil.Process(worker).children() if enter.__file__ in command_of(item)]
+    below = {*own, *(item for one in own for item in descendants(one))}
+    commands = {item: command_of(item) for item in below}
     # bubblewrap has started its command once there is a process more than those that supervise.
-    if not any(item.command and enter.__file__ not in item.command for item in below):
+    if not any(said and enter.__file__ not in said for said in commands.values()):
         return None
+    ours = {*namespaces_of(os.getpid()), *namespaces_of(worker)}
     return Sandboxes(
-        frozenset(below),
-        frozenset(space for item in below for space in namespaces_of(item.number)) - ours,
-        frozenset(groups),
+        commands,
+        frozenset(space for item in below for space in namespaces_of(item.pid)) - ours,
+        frozenset(group for item in below for group in groups_of(item.pid)),
         frozenset(cache.glob("work-*")),
     )
 
@@ -92,33 +74,24 @@ def mounts_below(folder: Path) -> list[str]:
     return [line for line in lines if line.split()[4].startswith(f"{folder}/")]
 
 
-def is_sandbox(found: Process, worker: int) -> bool:
-    return found.parent == worker and enter.__file__ in found.command
+def is_alive(found: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(found.is_running() and found.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
-def descendants(roots: list[Process], every: list[Process]) -> set[Process]:
-    found, new = set(roots), set(roots)
-    while new:
-        numbers = {item.number for item in new}
-        new = {item for item in every if item.parent in numbers} - found
-        found |= new
-    return found
+def descendants(found: psutil.Process) -> list[psutil.Process]:
+    below: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        below = found.children(recursive=True)
+    return below
 
 
-def processes() -> Iterator[Process]:
-    for path in PROC.iterdir():
-        if path.name.isdecimal() and (found := process(int(path.name))) is not None:
-            yield found
-
-
-def process(number: int) -> Process | None:
-    """None if there is no such process, or it has ended and only its parent has not heard of that."""
-    # The name in parentheses may contain anything.
-    _, _, rest = file_of(number, "stat").rpartition(") ")
-    fields = rest.split()
-    if not fields or fields[0] in "ZX":
-        return None
-    return Process(number, int(fields[1]), int(fields[19]))
+def command_of(found: psutil.Process) -> str:
+    """Empty of a process that has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(found.cmdline())
+    return ""
 
 
 def namespaces_of(number: int) -> list[str]:
@@ -131,13 +104,9 @@ def namespaces_of(number: int) -> list[str]:
 
 def groups_of(number: int) -> list[Path]:
     """The folders of the control groups of a sandbox that a process is in."""
-    lines = file_of(number, "cgroup").splitlines()
-    names = {part for line in lines for part in line.split("/") if part.startswith(PREFIX)}
-    return [path for name in names for path in ROOT.rglob(name)]
-
-
-def file_of(number: int, name: str) -> str:
-    try:
-        return (PROC / str(number) / name).read_text(errors="replace")
-    except OSError:
-        return ""
+    found: list[Path] = []
+    with suppress(OSError):
+        lines = (PROC / str(number) / "cgroup").read_text().splitlines()
+        names = {part for line in lines for part in line.split("/") if part.startswith(PREFIX)}
+        found = [path for name in names for path in ROOT.rglob(name)]
+    return found
